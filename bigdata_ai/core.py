@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['BigDataError', 'InputError', 'MissingExtraError', 'SealedTestError', 'ContentError', 'DivergedError', 'RunError',
            'brief', 'require', 'choose', 'check_features', 'check_classes', 'check_targets', 'rng', 'digest',
-           'digest_arrays', 'row_digests', 'installed', 'need', 'progress', 'data_path', 'experiments_path',
-           'runs_path', 'write_whole']
+           'digest_arrays', 'row_digests', 'installed', 'need', 'progress', 'package_path', 'data_path',
+           'experiments_path', 'runs_path', 'write_whole']
 
 # %% ../nbs/lib/00_core.ipynb #5ab9ea14
 import difflib
@@ -218,10 +218,14 @@ def progress(
     return tqdm(iterable, desc=description, total=total, unit=unit, mininterval=0.5, dynamic_ncols=False, ncols=90)
 
 # %% ../nbs/lib/00_core.ipynb #99867d80
+def package_path() -> Path: # the folder bigdata_ai/
+    "Give the folder of the installed package."
+    return Path(importlib.util.find_spec("bigdata_ai").origin).parent
+
+
 def _shipped(checkout, packaged):
-    package = Path(__file__).parent
-    inside = package / packaged
-    return inside if inside.is_dir() else package.parent / checkout
+    inside = package_path() / packaged
+    return inside if inside.is_dir() else package_path().parent / checkout
 
 
 def data_path() -> Path: # holds catalog.toml and evidence/

@@ -1,0 +1,48 @@
+# Two commands do everything on a bare Debian with Python 3.11, git and make:
+#   make demo   installs and runs the main job: the volume experiment in both frameworks
+#   make test   installs and passes the tests (what .ci/run does)
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test test-slow lab export record benchmark clean
+
+help: ## show these lines
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+# One environment with everything, made once and again when the packaging facts change.
+$(READY): settings.ini setup.py pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys, ensurepip; assert sys.version_info >= (3, 11)' || { \
+	  echo "Python 3.11 with venv must be installed. Hint: apt-get install python3 python3-venv, or make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): about 2 GB, some minutes"
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
+	$(BIN)/python -m pip install --progress-bar off --quiet -c constraints.txt -e '.[all]'
+	@touch $(READY)
+
+demo: $(READY) ## install, run the volume experiment in PyTorch and TensorFlow, print the verdicts, write the report
+	$(BIN)/bigdata-ai run volume --full
+
+test: $(READY) ## install, then all tests that CI runs
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY) ## the longer tests
+	$(BIN)/python -m pytest -m slow
+
+lab: $(READY) ## JupyterLab on the course
+	$(BIN)/jupyter lab nbs/course
+
+export: $(READY) ## write bigdata_ai/*.py from the notebooks and clean them
+	$(BIN)/nbdev-export
+	$(BIN)/nbdev-clean
+
+record: $(READY) ## run the full volume experiment and record it in data/evidence/ (needs a clean commit)
+	$(BIN)/bigdata-ai run volume --full
+	$(BIN)/bigdata-ai report --record
+
+benchmark: $(READY) ## speed beside what a user would pick instead
+	$(BIN)/python tests/benchmarks/training.py --quick
+
+clean: ## remove the environment and all runs
+	rm -rf $(VENV) _runs build dist *.egg-info
