@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-slow lab export record benchmark clean
+.PHONY: help demo test test-slow lab export record clean
 
 help: ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -40,9 +40,6 @@ export: $(READY) ## write bigdata_ai/*.py from the notebooks and clean them
 record: $(READY) ## run the full volume experiment and record it in data/evidence/ (needs a clean commit)
 	$(BIN)/bigdata-ai run volume --full
 	$(BIN)/bigdata-ai report --record
-
-benchmark: $(READY) ## speed beside what a user would pick instead
-	$(BIN)/python tests/benchmarks/training.py --quick
 
 clean: ## remove the environment and all runs
 	rm -rf $(VENV) _runs build dist *.egg-info

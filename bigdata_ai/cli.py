@@ -31,7 +31,11 @@ data_app = typer.Typer(no_args_is_help=True, help="Look at the data sets that co
 app.add_typer(data_app, name="data")
 
 
-def _print(table, **options): typer.echo(table.to_string(index=False, **options))
+def _print(table):
+    "Print a table with every column flush left."
+    columns = [[str(name), *map(str, table[name])] for name in table]
+    widths = [max(map(len, column)) for column in columns]
+    for line in zip(*columns, strict=True): typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _value(text):
@@ -71,7 +75,7 @@ def run_command(
 def _show(folder):
     judged = reports.verdicts(folder)
     typer.echo("")
-    _print(reports.text_table(judged), justify="left")
+    _print(reports.text_table(judged))
     for line in judged[judged["reason"] != ""].drop_duplicates(["framework", "reason"]).itertuples():
         if line.framework != "all": typer.echo(f"{line.verdict} in {line.framework}: {line.reason}")
     typer.echo(f"\nreport: {reports.report(folder)}")
@@ -91,7 +95,7 @@ def report_command(
 @data_app.command("list")
 def data_list():
     """List the data sets: name, real or synthetic, rows, title."""
-    _print(catalog.ledger().reset_index(names="name")[["name", "kind", "rows", "features", "classes", "title"]], justify="left")
+    _print(catalog.ledger().reset_index(names="name")[["name", "kind", "rows", "features", "classes", "title"]])
 
 
 @data_app.command("show")

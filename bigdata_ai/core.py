@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BigDataError', 'InputError', 'MissingExtraError', 'SealedTestError', 'ContentError', 'DivergedError', 'RunError',
-           'brief', 'require', 'choose', 'check_features', 'check_classes', 'check_targets', 'rng', 'digest',
-           'digest_arrays', 'row_digests', 'installed', 'need', 'progress', 'package_path', 'data_path',
-           'experiments_path', 'runs_path', 'write_whole']
+           'brief', 'require', 'choose', 'check_whole', 'check_number', 'check_features', 'check_classes',
+           'check_targets', 'rng', 'digest', 'digest_arrays', 'row_digests', 'installed', 'need', 'progress',
+           'package_path', 'data_path', 'experiments_path', 'runs_path', 'write_whole']
 
 # %% ../nbs/lib/00_core.ipynb #5ab9ea14
 import difflib
@@ -87,6 +87,29 @@ def choose(
     require(name in options, f"The {what} must be a known one.", name, hint)
     return name
 
+# %% ../nbs/lib/00_core.ipynb #2d06f046
+def check_whole(
+    value, # what came from the caller
+    name: str, # how the message calls it
+    low: int = 1, # the least allowed
+    high: int = 2**63 - 1, # the greatest allowed
+) -> int: # `value` as int
+    "Return `value` if it is a whole number from `low` to `high`, else raise `InputError`."
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    require(whole, f"{name} must be a whole number.", value)
+    require(low <= value <= high, f"{name} must be " + (f"{low} or more." if high == 2**63 - 1 else f"from {low} to {high}."), value)
+    return int(value)
+
+
+def check_number(
+    value, # what came from the caller
+    name: str, # how the message calls it
+) -> float: # `value` as float
+    "Return `value` if it is one finite real number, else raise `InputError`."
+    real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    require(real and np.isfinite(value), f"{name} must be a finite number.", value)
+    return float(value)
+
 # %% ../nbs/lib/00_core.ipynb #361c7856
 def check_features(
     X, # shape (n, d): numeric array or data frame
@@ -140,6 +163,7 @@ def _check_vector(y, n, name):
             "class numbers, not one-hot columns: y.argmax(axis=1)." if y.ndim == 2 else "")
     require(y.dtype.kind in "fiub", f"{name} must be numeric.", y, "pandas.factorize(y)[0] gives class numbers.")
     require(len(y) == n, f"{name} must have one label a row: {n}.", y)
+    require(n > 0, f"{name} must have at least one row.", y)
     bad = ~np.isfinite(y)
     require(not bad.any(), f"{name} must be finite.", f"{bad.sum()} label(s) NaN or inf, the first at row {bad.argmax()}",
             "drop or relabel these rows.")
@@ -151,9 +175,7 @@ def rng(
     *scope: str | int, # what the numbers are for, such as "weights"
 ) -> np.random.Generator: # independent of the generator of every other scope
     "Make the random generator of one seed and one purpose."
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    require(whole and seed >= 0, "seed must be a whole number, 0 or greater.", seed)
-    return np.random.default_rng([int(seed), *(zlib.crc32(str(part).encode()) for part in scope)])
+    return np.random.default_rng([check_whole(seed, "seed", 0), *(zlib.crc32(str(part).encode()) for part in scope)])
 
 # %% ../nbs/lib/00_core.ipynb #cc23b02f
 def digest(

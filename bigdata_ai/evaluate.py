@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support, roc_auc_score
 
-from .core import check_classes, choose, require, rng, row_digests
+from .core import check_classes, check_whole, choose, require, rng, row_digests
 from .data.catalog import Dataset
 from .data.split import SealedTest, training_rows
 
@@ -112,12 +112,13 @@ def evaluate(
     resamples: int = 1000, # bootstrap resamples of the test rows, 20 or more
     seed: int = 0, # of the resampling
     recorder: Callable[[dict], None] | None = None, # is told of each opening: data set, rows, openings so far
-) -> Scores:
+) -> Scores: # the table, the confusion matrix, the majority control, and whether rows were trained on
     "Score a model, every number with a bootstrap interval over the rows; warns when rows were trained on."
     metrics = (metrics,) if isinstance(metrics, str) else metrics
     for metric in metrics: choose(metric, METRICS, "metric")
+    for average in averages: choose(average, ("", "macro", "micro", "class"), "average")
     require(0 < level < 1, "level must lie between 0 and 1.", level)
-    require(isinstance(resamples, (int, np.integer)) and resamples >= 20, "resamples must be a whole number, 20 or more.", resamples)
+    check_whole(resamples, "resamples", 20)
     data = _open(test, recorder)
     y, proba = check_classes(data.y, len(data), data.classes, "test labels"), _probabilities(model, data)
     require("auroc" not in metrics or y.min() < y.max(), "AUROC needs test rows of at least two classes.", f"only class {y[0]}",

@@ -64,7 +64,7 @@ def _label(ax, title, x, y):
 def class_balance(
     y, # shape (n,): a label a row
     names: list[str] | None = None, # a name for each class in sorted order
-    title: str = "Rows per class",
+    title: str = "Rows per class", # above the axes
     ax: Axes | None = None, # None makes a new figure
 ) -> Axes: # bars with counts
     "Draw how many rows each class has."
@@ -79,7 +79,7 @@ def class_balance(
 # %% ../nbs/lib/10_viz.ipynb #02e1cba1
 def history(
     rows, # a history (list of dicts with "epoch" and "loss"), or a dict name -> history
-    title: str = "Loss by epoch",
+    title: str = "Loss by epoch", # above the axes
     ax: Axes | None = None, # None makes a new figure
 ) -> Axes: # one line a history, a dashed one for its validation loss
     "Draw training histories."
@@ -99,7 +99,7 @@ def history(
 def confusion(
     matrix, # shape (k, k): rows true class, columns predicted class, counts
     names: list[str] | None = None, # a name for each class
-    title: str = "Confusion",
+    title: str = "Confusion", # above the axes
     ax: Axes | None = None, # None makes a new figure
 ) -> Axes: # a heat map
     "Draw a confusion matrix."
@@ -120,7 +120,7 @@ def learning_curve(
     by: str | None = None, # column that tells the curves apart, such as "framework"
     fits: dict | None = None, # name -> (a, b) of error = a * n**-b, drawn as a dotted line in the colour of that curve
     level: float = 0.95, # of the t-interval of the mean over runs
-    title: str = "Test error against rows",
+    title: str = "Test error against rows", # above the axes
     ax: Axes | None = None, # None makes a new figure
 ) -> Axes: # both axes logarithmic
     "Draw learning curves with intervals over runs."

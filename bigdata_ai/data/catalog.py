@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bigdata_ai.core import (
-    ContentError, check_classes, check_features, check_targets, choose, data_path, digest_arrays, require,
+    ContentError, check_classes, check_features, check_targets, check_whole, choose, data_path, digest_arrays, require,
 )
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #f1a426dd
@@ -53,6 +53,7 @@ def from_arrays(
     X = check_features(X)
     ids = np.arange(len(X)) if ids is None else np.asarray(ids)
     require(ids.shape == (len(X),) and len(np.unique(ids)) == len(X), "ids must be one for each row, no two equal.", ids)
+    if classes is not None: check_whole(classes, "classes", 0)
     if classes == 0: return Dataset(name, X, check_targets(y, len(X))[:, 0], ids, 0)
     y = check_classes(y, len(X), classes or np.iinfo(np.int64).max)
     return Dataset(name, X, y, ids, classes or int(y.max()) + 1)

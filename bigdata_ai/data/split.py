@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from ..core import SealedTestError, require, rng
+from ..core import SealedTestError, check_number, check_whole, require, rng
 from .catalog import Dataset
 
 # %% ../../nbs/lib/data/20_split.ipynb #1cff531a
@@ -21,7 +21,8 @@ def hash_fraction(
 ) -> np.ndarray: # shape (n,), float64 in [0, 1): md5(salt + id), first 8 hex digits, over 2**32
     "Give each row a fraction that depends on its id and the salt alone."
     ids = np.asarray(ids)
-    require(ids.ndim == 1 and ids.dtype.kind in "iuUO", "ids must be whole numbers or strings in one dimension.", ids,
+    fits = ids.dtype.kind in "iuU" or ids.dtype.kind == "O" and all(type(key) in (int, str) for key in ids.tolist())
+    require(ids.ndim == 1 and fits, "ids must be whole numbers or strings in one dimension.", ids,
             "the text of a float differs between engines.")
     heads = (hashlib.md5(f"{salt}{key}".encode(), usedforsecurity=False).hexdigest()[:8] for key in ids.tolist())
     return np.array([int(head, 16) for head in heads], dtype=np.float64) / 2**32
@@ -55,7 +56,7 @@ def stratified_side(
 
 
 def _check_share(share):
-    require(0 < share < 1, "The share of a split must lie between 0 and 1.", share, "0.2 holds back a fifth of the rows.")
+    require(0 < check_number(share, "The share of a split") < 1, "The share of a split must lie between 0 and 1.", share, "0.2 holds back a fifth of the rows.")
 
 # %% ../../nbs/lib/data/20_split.ipynb #9cadb458
 class SealedTest:
@@ -129,5 +130,5 @@ def subset(
 ) -> Dataset: # n rows in random order
     "Draw `n` rows at random without replacement; the draws of one seed are nested."
     data = training_rows(data, "What is drawn from")
-    require(isinstance(n, (int, np.integer)) and 1 <= n <= len(data), f"n must be a whole number from 1 to the {len(data)} rows at hand.", n)
+    n = check_whole(n, "n, the rows to draw of those at hand,", 1, len(data))
     return data.take(rng(seed, "subset").permutation(len(data))[:n])

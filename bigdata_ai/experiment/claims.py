@@ -157,10 +157,10 @@ def preconditions(
 
 
 def _learned(runs, column):
-    "Whether the error at the largest size lies below the majority control's; runs of one seed are compared without an interval."
+    "Whether the error at the largest size lies below the majority control's; fewer than five runs are compared without an interval."
     last = runs["n"] == runs["n"].max()
     margin = (1 - column("checks.majority") - column("error"))[last]
-    return bool(margin.mean() > 0 and (len(margin) < 2 or mean_interval(margin, 0.99)[1] > 0))
+    return bool(margin.mean() > 0 and (len(margin) < 5 or mean_interval(margin, 0.99)[1] > 0))
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #9379362c
 VERDICTS = ("supported", "refuted", "undecided", "invalid")

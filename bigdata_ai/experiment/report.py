@@ -50,9 +50,10 @@ def text_table(
 # %% ../../nbs/lib/experiment/50_report.ipynb #d5b49d9a
 def _learning_curve(table):
     fits = {law.framework: (law.a, law.b) for law in power_laws(table).itertuples()}
-    axes = viz.learning_curve(table, by="framework", fits=fits, title=f"Test error against rows ({table['data.name'].iloc[0]}, "
-                              f"{table['seed'].nunique()} seeds a framework)")
-    return axes.figure
+    with viz.style(): drawn, ax = plt.subplots(figsize=(7.6, 4.2))
+    viz.learning_curve(table, by="framework", fits=fits, ax=ax,
+                       title=f"Test error against rows ({table['data.name'].iloc[0]}, {table['seed'].nunique()} seeds a framework)")
+    return drawn
 
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {"learning_curve": _learning_curve}
@@ -73,7 +74,7 @@ def curve_table(
     table = read(evidence)
     cell = lambda error: "{:.3f} [{:.3f}, {:.3f}]".format(*mean_interval(error))
     cells = {name: runs.groupby("n")["error"].apply(cell) for name, runs in table.groupby("framework")}
-    return pd.DataFrame(cells).assign(majority=1 - table.groupby("n")["checks.majority"].mean().round(3)).rename_axis("rows").reset_index()
+    return pd.DataFrame(cells).assign(majority=(1 - table.groupby("n")["checks.majority"].mean()).map("{:.3f}".format)).rename_axis("rows").reset_index()
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #ba47d8f1
 def report(

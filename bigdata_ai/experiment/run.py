@@ -18,7 +18,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+import nbformat
 import papermill
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from bigdata_ai.core import (
     InputError, RunError, brief, choose, digest, experiments_path, progress, require, runs_path, write_whole,
@@ -104,7 +106,14 @@ def execute(
             request_save_on_cell_execute=False, execution_timeout=todo["timeout_s"], extra_arguments=["--log-level=40", *lines])
     except papermill.PapermillExecutionError as failed: error = f"{failed.ename}: {failed.evalue}"
     except Exception as failed: error = f"{type(failed).__name__}: {failed}" # a killed kernel, a timeout
+    if Path(todo["target"]).exists(): _tidy(todo["target"])
     write_whole(job.with_suffix(".result"), json.dumps({"error": error}))
+
+
+def _tidy(notebook):
+    "Leave of each stream of output what a terminal would show at the end."
+    executed, _ = CoalesceStreamsPreprocessor().preprocess(nbformat.read(notebook, as_version=4), {})
+    write_whole(notebook, nbformat.writes(executed))
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #60fb557f
 def run(
@@ -170,16 +179,18 @@ def _start(name, folder, given, framework, sharers, startup):
 def _watch(name, folder, jobs, quiet):
     "Show one bar for all processes until they have ended."
     bar = None if quiet else progress(None, f"{name}: {' + '.join(job.stem for _, job in jobs)}", unit="result")
-    while True:
-        ended = all(process.poll() is not None for process, _ in jobs)
-        if bar is not None:
-            counts = [_counts(job.with_suffix(".progress")) for _, job in jobs]
-            bar.total = sum(total for _, total in counts) or None
-            bar.update(sum(done for done, _ in counts) - bar.n)
-            bar.refresh()
-        if ended: break
+    ended = False
+    while not ended:
         time.sleep(0.25)
+        ended = all(process.poll() is not None for process, _ in jobs)
+        if bar is not None: _move(bar, [_counts(job.with_suffix(".progress")) for _, job in jobs])
     if bar is not None: bar.close()
+
+
+def _move(bar, counts):
+    "Set a bar to the sums of (done, total) pairs; redraw it only when it moved."
+    bar.total = sum(total for _, total in counts) or None
+    if moved := sum(done for done, _ in counts) - bar.n: bar.update(moved)
 
 
 def _counts(path):

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import expit, softmax
 
 from bigdata_ai.core import (
-    DivergedError, check_classes, check_features, check_targets, choose, installed, need, progress, require, rng, row_digests,
+    DivergedError, check_classes, check_features, check_targets, check_whole, choose, installed, need, progress, require, rng, row_digests,
 )
 from ..data.catalog import Dataset
 from ..data.split import training_rows
@@ -110,7 +110,7 @@ def early_stopping(
     min_delta: float = 0.0, # a smaller fall does not count
 ) -> Callable[[dict, Model], bool]: # a callback for `fit`
     "Make a callback that stops training when `monitor` has not fallen for `patience` epochs."
-    require(patience >= 1, "patience must be 1 or more.", patience)
+    check_whole(patience, "patience")
     best, waited = np.inf, 0
 
     def callback(row, model):
@@ -141,8 +141,7 @@ def fit(
     "Train a network; raises `InputError` for bad input, `SealedTestError` for test rows, `DivergedError` for a loss that is not finite."
     optimizer = Adam() if optimizer is None else optimizer
     require(isinstance(optimizer, (SGD, Adam)), "optimizer must be SGD(…) or Adam(…).", optimizer)
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        require(isinstance(value, (int, np.integer)) and value >= 1, f"{name} must be a whole number, 1 or more.", value)
+    epochs, batch_size, seed = check_whole(epochs, "epochs"), check_whole(batch_size, "batch_size"), check_whole(seed, "seed", 0)
     choose(dtype, ("float32", "float64"), "dtype")
     loss = resolve_loss(spec, loss)
     X, y = _training_arrays(spec, loss, training_rows(train), "Training labels")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ..core import choose, require, rng
+from ..core import check_number, check_whole, choose, require, rng
 
 # %% ../../nbs/lib/train/10_spec.ipynb #4f71dc94
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Dense:
     outputs: int # features out, 1 or more
 
     def __post_init__(self):
-        for name, size in (("inputs", self.inputs), ("outputs", self.outputs)):
-            require(isinstance(size, (int, np.integer)) and size > 0, f"A layer's {name} must be a whole number above 0.", size)
+        check_whole(self.inputs, "A layer's inputs")
+        check_whole(self.outputs, "A layer's outputs")
 
     def shapes(self) -> list[tuple[int, ...]]: # (inputs, outputs) and (outputs,)
         "Give the shapes of weight and bias."
@@ -44,7 +44,7 @@ class Dropout:
     "In training, zero each value with probability `rate` and scale the rest by 1 / (1 - rate); else do nothing."
     rate: float # in [0, 1)
 
-    def __post_init__(self): require(0 <= self.rate < 1, "The dropout rate must lie in [0, 1).", self.rate)
+    def __post_init__(self): require(0 <= check_number(self.rate, "The dropout rate") < 1, "The dropout rate must lie in [0, 1).", self.rate)
 
     def shapes(self) -> list[tuple[int, ...]]: # empty
         "Give no shapes: the layer has no weights."
@@ -55,6 +55,13 @@ class Dropout:
 class Spec:
     "A network as a sequence of layers; it is hashable and compares by value."
     layers: tuple # Dense, ReLU, Dropout …, the first and the last Dense
+
+    def __post_init__(self):
+        dense = [layer for layer in self.layers if isinstance(layer, Dense)]
+        ends = self.layers[:1] + self.layers[-1:]
+        require(len(ends) == 2 and all(isinstance(layer, Dense) for layer in ends), "A network must begin and end with a Dense layer.", self.layers)
+        for before, after in zip(dense, dense[1:], strict=False):
+            require(before.outputs == after.inputs, "Each Dense layer must take what the one before gives.", f"{before} before {after}")
 
     @property
     def inputs(self) -> int: return self.layers[0].inputs # features of a row
@@ -157,12 +164,11 @@ def hyper_parameters(
     optimizer, # SGD(…) or Adam(…)
 ) -> dict[str, float]: # name -> value
     "List an optimiser's numbers by name."
-    return {field.name: float(getattr(optimizer, field.name)) for field in fields(optimizer)}
+    return {field.name: check_number(getattr(optimizer, field.name), field.name) for field in fields(optimizer)}
 
 
 def _check_optimizer(optimizer, **decays):
-    for name, value in hyper_parameters(optimizer).items():
-        require(math.isfinite(value), f"{name} must be a finite number.", value)
+    hyper_parameters(optimizer)
     require(optimizer.learning_rate > 0, "learning_rate must be greater than 0.", optimizer.learning_rate,
             "0.001 is a common start for Adam, 0.01 for SGD.")
     require(optimizer.l2 >= 0, "l2 must be 0 or greater.", optimizer.l2)

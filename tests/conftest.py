@@ -1,0 +1,38 @@
+"""What the tests share: one fixture a framework, and the data."""
+import importlib
+import os
+
+import pytest
+
+from bigdata_ai.data.catalog import load
+from bigdata_ai.data.split import split
+from bigdata_ai.train.loop import BACKENDS, backends
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+
+@pytest.fixture(scope="session")
+def frameworks():
+    "The frameworks that are installed, PyTorch imported before TensorFlow."
+    modules = {name: importlib.import_module(name) for name in backends()}
+    if "torch" in modules:
+        modules["torch"].set_num_threads(1)  # on shared cores the threads of two libraries wait for each other
+    return modules
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request, frameworks):
+    "The name of each framework in turn."
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def digits():
+    "All 1,797 rows; nobody changes them."
+    return load("digits")
+
+
+@pytest.fixture
+def digits_split(digits):
+    "Rows to learn from and an unopened sealed test."
+    return split(digits)
