@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-slow lab export record clean
+.PHONY: help demo test test-slow lab export blocks record clean
 
 help: ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -36,6 +36,9 @@ lab: $(READY) ## JupyterLab on the course
 export: $(READY) ## write bigdata_ai/*.py from the notebooks and clean them
 	$(BIN)/nbdev-export
 	$(BIN)/nbdev-clean
+
+blocks: $(READY) ## bring the generated blocks of README and notebooks up to date
+	$(BIN)/python -c "from pathlib import Path; from bigdata_ai.experiment.report import update_blocks; [print(\"updated\", p) for g in (\"*.md\", \"nbs/**/*.ipynb\") for p in sorted(Path().glob(g)) if update_blocks(p)]"
 
 record: $(READY) ## run the full volume experiment and record it in data/evidence/ (needs a clean commit)
 	$(BIN)/bigdata-ai run volume --full

@@ -9,17 +9,18 @@ __all__ = ['majority', 'validation', 'twins', 'verdict']
 import numpy as np
 
 from ..core import brief, rng
-from .exercise import Exercise, Wrong, expect, expect_close, expect_function
 from ..data.catalog import Dataset, load
 from ..data.split import SealedTest, split
 from ..train.loop import Model, backends, fit
 from ..train.spec import mlp
+from .exercise import Exercise, expect, expect_close, expect_function
 
 # %% ../../nbs/lib/course/20_ch00.ipynb #5a75fae5
 def _check_majority(answer):
     expect_function(answer, "majority")
     balanced, skewed = np.repeat(np.arange(4), 5), rng(0, "majority").permutation(np.repeat([0, 1, 2], [3, 12, 5]))
-    expect_close(answer(balanced), 0.25, "For four classes of five rows each, the accuracy", hint="a share of the rows, not a count.")
+    expect_close(answer(balanced), 0.25, "For four classes of five rows each, the accuracy",
+                 hint="a share of the rows, not a count.")
     expect_close(answer(skewed), 0.6, "For classes of 3, 12 and 5 rows, the accuracy",
                  hint="1 / classes holds for balanced classes only, and the commonest class need not be class 0.")
 
@@ -38,24 +39,28 @@ majority = Exercise(
 
 # %% ../../nbs/lib/course/20_ch00.ipynb #266874a1
 def _check_validation(answer):
-    expect(isinstance(answer, (tuple, list)) and len(answer) == 2, "The answer must be a pair: (rest, validation).", answer)
+    two = isinstance(answer, (tuple, list)) and len(answer) == 2
+    expect(two, "The answer must be a pair: (rest, validation).", answer)
     for side in answer:
-        expect(not isinstance(side, SealedTest), "Validation rows must come from the training rows.", side, "the test stays sealed.")
+        sealed = isinstance(side, SealedTest)
+        expect(not sealed, "Validation rows must come from the training rows.", side, "the test stays sealed.")
         expect(isinstance(side, Dataset), "Both sides must be a Dataset.", side, "hold_out gives two of them.")
     train, test = split(load("digits"))
     rest, validation = (set(side.ids.tolist()) for side in answer)
-    for rows, what in ((rest & validation, "on both sides"), ((rest | validation) & set(test.ids.tolist()), "from the test")):
+    leaked = (rest | validation) & set(test.ids.tolist())
+    for rows, what in ((rest & validation, "on both sides"), (leaked, "from the test")):
         expect(not rows, f"There must be no row {what}.", f"{len(rows)} of them", "split `train`, not all the digits.")
     lost = set(train.ids.tolist()) - rest - validation
     expect(not lost, "Every training row must be on one of the sides.", f"{len(lost)} are on neither")
     share = len(validation) / len(train)
-    expect(0.2 < share < 0.3, "Validation must have about a quarter of the training rows.", f"{share:.1%}", "the second argument, share.")
+    expect(0.2 < share < 0.3, "Validation must have about a quarter of the training rows.", f"{share:.1%}",
+           "the second argument, share.")
 
 
 validation = Exercise(
     "pair",
-    """`train, test = split(load("digits"))` gave you the training rows. Put a quarter of them aside to watch the training
-    with: let `pair` be `(rest, validation)`.""",
+    """`train, test = split(load("digits"))` gave you the training rows. Put a quarter of them aside to watch the
+    training with: let `pair` be `(rest, validation)`.""",
     _check_validation, "no row is on both sides, none is a test row, and a quarter is held out.",
     """
     from bigdata_ai.data.catalog import load
@@ -73,9 +78,11 @@ _EPOCHS, _SEED, _NETWORK = 3, 7, mlp(64, 32, 10)
 def _check_twins(answer):
     models = list(answer.values()) if isinstance(answer, dict) else answer
     expect(isinstance(models, (list, tuple)), "The answer must be a list of models.", answer)
+    wanted = backends()
     for model in models: expect(isinstance(model, Model), "Each must be a model that `fit` gave back.", model)
-    expect(sorted(model.backend for model in models) == sorted(backends()), f"There must be one model for each of {', '.join(backends())}.",
-           ", ".join(model.backend for model in models) or "none", "the third argument of `fit` is the backend.")
+    found = [model.backend for model in models]
+    expect(sorted(found) == sorted(wanted), f"There must be one model for each of {', '.join(wanted)}.",
+           ", ".join(found) or "none", "the third argument of `fit` is the backend.")
     train, test = split(load("digits"))
     reference = fit(_NETWORK, train, models[0].backend, epochs=_EPOCHS, seed=_SEED)
     for model in models: _check_twin(model, reference, test)
@@ -84,11 +91,13 @@ def _check_twins(answer):
 def _check_twin(model, reference, test):
     name = f"The {model.backend} model"
     leaked = np.isin(model.train_ids, test.ids).sum()
-    expect(not leaked, f"{name} must be trained on training rows only.", f"{leaked} test rows among its rows", "pass `train`, not all the digits.")
+    expect(not leaked, f"{name} must be trained on training rows only.", f"{leaked} test rows among its rows",
+           "pass `train`, not all the digits.")
     expect(model.spec == _NETWORK, f"{name} must be mlp(64, 32, 10).", f"{model.spec.parameters:,} parameters")
-    expect(len(model.history) == _EPOCHS, f"{name} must be trained for {_EPOCHS} epochs.", f"{len(model.history)} epochs")
-    expect_close([row["loss"] for row in model.history], [row["loss"] for row in reference.history], f"{name}'s loss by epoch", 1e-3,
-                 f"seed={_SEED}, and every other argument as it is.")
+    epochs = len(model.history)
+    expect(epochs == _EPOCHS, f"{name} must be trained for {_EPOCHS} epochs.", f"{epochs} epochs")
+    losses, right = ([row["loss"] for row in one.history] for one in (model, reference))
+    expect_close(losses, right, f"{name}'s loss by epoch", 1e-3, f"seed={_SEED}, and every other argument as it is.")
 
 
 twins = Exercise(
@@ -122,15 +131,16 @@ def _check_verdict(answer):
     expect_function(answer, "verdict")
     for low, high, bound, seeds, right, why in _CASES:
         got = answer(low, high, bound, seeds)
-        expect(isinstance(got, str) and got == right, f"verdict({low}, {high}, {bound}, {seeds}) must be {right!r}: {why}.",
-               repr(got) if isinstance(got, str) else brief(got))
+        text = isinstance(got, str)
+        expect(text and got == right, f"verdict({low}, {high}, {bound}, {seeds}) must be {right!r}: {why}.",
+               repr(got) if text else brief(got))
 
 
 verdict = Exercise(
     "verdict",
-    """A claim says "the statistic is above `bound`". Over the seeds, the statistic has an interval from `low` to `high`. Write
-    `verdict(low, high, bound, seeds)`, which gives "supported" where the whole interval lies above the bound, "refuted" where it
-    lies below, and "undecided" otherwise, or with fewer than five seeds.""",
+    """A claim says "the statistic is above `bound`". Over the seeds, the statistic has an interval from `low` to
+    `high`. Write `verdict(low, high, bound, seeds)`, which gives "supported" where the whole interval lies above the
+    bound, "refuted" where it lies below, and "undecided" otherwise, or with fewer than five seeds.""",
     _check_verdict, "an interval that holds the bound, or rests on fewer than five seeds, decides nothing.",
     """
     def verdict(low, high, bound, seeds):

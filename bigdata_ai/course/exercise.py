@@ -14,7 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
-from ..core import BigDataError, brief, require
+from ..core import BigDataError, require
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #c745d4c4
 class Status(str):
@@ -73,15 +73,17 @@ def makers(
 ) -> dict[str, Callable]: # "NumPy", "torch", "tensorflow" -> array to tensor; the one that the code names comes first
     "List the kinds of arrays that a function can be tried with: NumPy's, and those of the loaded frameworks."
     loaded = {name: getattr(sys.modules[name], maker) for name, maker in _MAKERS.items() if name in sys.modules}
-    named = {value.__name__.partition(".")[0] for value in _globals_used(function) if isinstance(value, ModuleType)}
+    named = {value.__name__.partition(".")[0] for value in _used(function) if isinstance(value, ModuleType)}
     first = [name for name in loaded if name in named]
     every = {"NumPy": np.array, **loaded}
     return {name: every[name] for name in dict.fromkeys([*first, *every])}
 
 
-def _globals_used(function):
-    try: return list(inspect.getclosurevars(inspect.unwrap(function)).globals.values())
+def _used(function):
+    "What the names in a function's code stand for."
+    try: names = inspect.getclosurevars(inspect.unwrap(function))
     except (TypeError, ValueError): return [] # a class, a built-in: has no code to look at
+    return [*names.globals.values(), *names.nonlocals.values()]
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #20b76e13
 def expect(
@@ -99,7 +101,8 @@ def expect_function(
     name: str, # what the function is called
 ) -> None:
     "Raise `Wrong` unless the answer can be called."
-    expect(callable(answer), f"The answer must be the function {name} itself.", answer, f"check({name}), without a call.")
+    hint = f"check({name}), without a call."
+    expect(callable(answer), f"The answer must be the function {name} itself.", answer, hint)
 
 
 def expect_close(
@@ -111,7 +114,8 @@ def expect_close(
 ) -> None:
     "Raise `Wrong` unless shape and values are those that are right."
     got, want = _numbers(got, what), np.asarray(want)
-    expect(got.shape == want.shape, f"{what} must {f'have shape {want.shape}' if want.shape else 'be one number'}.", f"shape {got.shape}", hint)
+    kind = f"have shape {want.shape}" if want.shape else "be one number"
+    expect(got.shape == want.shape, f"{what} must {kind}.", f"shape {got.shape}", hint)
     off = ~(np.abs(got - want.astype(np.float64)) <= tolerance * np.maximum(1, np.abs(want))) # NaN is off, too
     if not off.any(): return
     at = np.unravel_index(off.argmax(), off.shape)
@@ -151,9 +155,9 @@ class Exercise:
 
     def hint(self) -> None:
         "Print the next hint; each call gives one more."
-        if self._given >= len(self.hints): print("That was the last hint. The solution shows one way to do it: solution()."); return
-        self._given += 1
-        print(f"Hint {self._given} of {len(self.hints)}: {self.hints[self._given - 1]}")
+        number, self._given = self._given, self._given + 1
+        if number < len(self.hints): print(f"Hint {number + 1} of {len(self.hints)}: {self.hints[number]}")
+        else: print("That was the last hint. The solution shows one way to do it: solution().")
 
     def solution(self) -> None:
         "Print one right answer as Python source."

@@ -1,0 +1,38 @@
+"""Every notebook runs: library notebooks by nbdev-test, chapters and experiments by papermill at smoke size."""
+import subprocess
+import sys
+from pathlib import Path
+
+import papermill
+import pytest
+
+from bigdata_ai.experiment.run import execute
+
+ROOT = Path(__file__).parent.parent
+CHAPTERS = sorted((ROOT / "nbs/course").glob("*.ipynb"))
+EXPERIMENTS = sorted((ROOT / "nbs/experiments").glob("*.ipynb"))
+SMOKE = {"smoke": True}  # what a chapter is given, where it knows it
+
+
+def test_library_notebooks_pass_their_own_tests():
+    done = subprocess.run([str(Path(sys.executable).with_name("nbdev-test")), "nbs/lib", "--n-workers", "2"],
+                          cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("notebook", CHAPTERS + EXPERIMENTS, ids=lambda path: path.stem)
+def test_chapters_and_experiments_run_at_smoke_size(notebook, tmp_path, monkeypatch):
+    import json
+    monkeypatch.setenv("BIGDATA_AI_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("BIGDATA_AI_RUN", str(tmp_path / "runs" / "smoke")) if notebook in EXPERIMENTS else None
+    known = papermill.inspect_notebook(str(notebook))
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps({"source": str(notebook), "target": str(tmp_path / "out.ipynb"), "timeout_s": 120, "startup": [],
+                               "parameters": {key: value for key, value in SMOKE.items() if key in known}}))
+    execute(job)
+    assert json.loads(job.with_suffix(".result").read_text())["error"] == ""
+
+
+def test_there_is_something_to_run():
+    assert {"00_how_to_use_the_kit", "12_the_articles_program"} <= {path.stem for path in CHAPTERS}
+    assert "volume" in {path.stem for path in EXPERIMENTS}

@@ -1,0 +1,60 @@
+"""README keeps its word: its commands run, its ten lines of Python do what they say."""
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines() if line.strip()]
+ELSEWHERE = {"make test": "is what runs this test", "pip install -c constraints.txt '.[all]'": "test_wheel.py installs"}
+
+
+def here(command, cwd):
+    "Run a command as in the activated environment."
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(shlex.split(command), cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+
+
+def test_readme_names_the_commands():
+    assert {"make demo", *ELSEWHERE} <= set(COMMANDS) and len(COMMANDS) >= 8
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("bigdata-ai")])
+def test_a_command_of_the_readme_runs(command, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp() / "readme"
+    folder.mkdir(exist_ok=True)
+    if command == "bigdata-ai report" and not (folder / "_runs").exists():
+        here("bigdata-ai run volume -p 'sizes=[40, 80, 160]' -p 'seeds=[0]' -p steps=10", folder)
+    done = here(command, folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_make_demo_gives_a_verdict_on_every_claim_in_both_frameworks():
+    "The main job in full. In a checkout whose environment was made by make, nothing is installed again."
+    done = subprocess.run(["make", "demo", f"PYTHON={sys.executable}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("volume.")]
+    assert len(lines) == 9 and {line[-1] for line in lines} <= {"supported", "refuted", "undecided"}
+    assert [line[-1] for line in lines if line[:2] == ["volume.more_rows", "both"]] == ["supported"]
+    page = Path(re.search(r"report: (.*)", done.stdout)[1])
+    assert page.is_relative_to(ROOT / "_runs") and "data:image/png" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+def test_the_ten_lines_of_python_work(framework, tmp_path):
+    code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1]
+    assert len(code.splitlines()) == 10
+    (tmp_path / "ten.py").write_text(code.replace('backend="torch"', f'backend="{framework}"') + "\nassert scores['accuracy']['value'] > 0.9, scores\n")
+    done = subprocess.run([sys.executable, "ten.py"], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0 and "accuracy" in done.stdout, done.stderr
+
+
+def test_the_targets_that_readme_names_exist():
+    for target in re.findall(r"`make ([a-z-]+)`", TEXT) + [line.split()[1] for line in COMMANDS if line.startswith("make ")]:
+        assert subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True).returncode == 0, target
+    assert "make test" in (ROOT / ".ci/run").read_text()
