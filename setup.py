@@ -33,5 +33,5 @@ setup(
     packages=[*find_packages(include=["bigdata_ai", "bigdata_ai.*"]), "bigdata_ai._data", "bigdata_ai._experiments"],
     package_dir={"bigdata_ai._data": "data", "bigdata_ai._experiments": "nbs/experiments"},
     package_data={"bigdata_ai._data": ["*.toml", "*.md", "evidence/*.jsonl"],
-                  "bigdata_ai._experiments": ["*.ipynb", "*.toml"]},
+                  "bigdata_ai._experiments": ["*.ipynb", "*.toml", "*.jinja"]},
 )

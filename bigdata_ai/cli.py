@@ -17,12 +17,6 @@ import typer
 
 from . import __version__
 from .core import BigDataError, choose, installed, package_path, require, runs_path
-from .data import catalog
-from .experiment import report as reports
-from .experiment import run as runs
-from .experiment.evidence import versions
-from .train.loop import BACKENDS, backends
-from .viz import cjk_font
 
 # %% ../nbs/lib/90_cli.ipynb #f74ab24d
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -35,7 +29,8 @@ def _print(table):
     "Print a table with every column flush left."
     columns = [[str(name), *map(str, table[name])] for name in table]
     widths = [max(map(len, column)) for column in columns]
-    for line in zip(*columns, strict=True): typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    for line in zip(*columns, strict=True):
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _value(text):
@@ -53,7 +48,8 @@ def _pairs(texts):
 @app.command("run")
 def run_command(
     name: Annotated[str, typer.Argument(help="The experiment, such as volume.")],
-    parameter: Annotated[list[str] | None, typer.Option("--parameter", "-p", help="KEY=VALUE, repeatable: -p framework=torch -p 'sizes=[50, 100]'.")] = None,
+    parameter: Annotated[list[str] | None, typer.Option(
+        "--parameter", "-p", help="KEY=VALUE, repeatable: -p framework=torch -p 'sizes=[50, 100]'.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Start from the values of the recorded run instead of the quick defaults.")] = False,
     run_id: Annotated[str | None, typer.Option("--id", help="Name of the run; an existing one is continued where it stopped.")] = None,
     show_parameters: Annotated[bool, typer.Option("--show-parameters", help="List the parameters and run nothing.")] = False,
@@ -64,6 +60,8 @@ def run_command(
     Main job:    bigdata-ai run volume --full
     One half:    bigdata-ai run volume --full -p framework=torch
     """
+    from bigdata_ai.experiment import run as runs
+    from bigdata_ai.train.loop import backends
     if show_parameters:
         for known in runs.parameters(name).values(): typer.echo(f"{known.name} = {known.default!r}    {known.help}")
         return
@@ -73,6 +71,8 @@ def run_command(
 
 
 def _show(folder):
+    "Print the verdicts of a run and write its report."
+    from bigdata_ai.experiment import report as reports
     judged = reports.verdicts(folder)
     typer.echo("")
     _print(reports.text_table(judged))
@@ -84,10 +84,14 @@ def _show(folder):
 @app.command("report")
 def report_command(
     run_id: Annotated[str | None, typer.Argument(help="Name of a run below _runs; left out, the newest one.")] = None,
-    record: Annotated[bool, typer.Option("--record", help="Also keep the evidence in data/evidence, for prose to quote (needs a clean commit).")] = False,
+    record: Annotated[bool, typer.Option(
+        "--record", help="Also keep the evidence in data/evidence, for prose to quote (needs a clean commit).")] = False,
 ):
     """Print the verdicts of a run and write its report again."""
-    folder = runs.latest_run() if run_id is None else runs_path() / choose(run_id, sorted(path.parent.name for path in runs_path().glob("*/run.json")), "run")
+    from bigdata_ai.experiment import report as reports
+    from bigdata_ai.experiment import run as runs
+    known = sorted(path.parent.name for path in runs_path().glob("*/run.json"))
+    folder = runs.latest_run() if run_id is None else runs_path() / choose(run_id, known, "run")
     _show(folder)
     if record: typer.echo(f"recorded: {reports.record(folder)}")
 
@@ -95,6 +99,7 @@ def report_command(
 @data_app.command("list")
 def data_list():
     """List the data sets: name, real or synthetic, rows, title."""
+    from bigdata_ai.data import catalog
     _print(catalog.ledger().reset_index(names="name")[["name", "kind", "rows", "features", "classes", "title"]])
 
 
@@ -103,6 +108,7 @@ def data_show(
     name: Annotated[str, typer.Argument(help="A name from `bigdata-ai data list`.")],
 ):
     """Show what the ledger says of one data set, and check that its content is the recorded one."""
+    from bigdata_ai.data import catalog
     for key, value in catalog.show(name).dropna().items(): typer.echo(f"{key:12} {value}")
     catalog.load(name)
     typer.echo(f"{'content':12} as recorded (sha256 checked)")
@@ -111,11 +117,15 @@ def data_show(
 @app.command("doctor")
 def doctor_command():
     """Check the machine: versions, extras, cores, memory, fonts, and where runs go."""
+    from bigdata_ai.experiment.evidence import versions
+    from bigdata_ai.train.loop import BACKENDS
+    from bigdata_ai.viz import cjk_font
     memory = psutil.virtual_memory()
+    free, total = memory.available / 2**30, memory.total / 2**30
     facts = {"bigdata-ai": f"{__version__} in {package_path()}", "python": f"{platform.python_version()} at {sys.executable}",
              **{name: version for framework in (None, *BACKENDS) for name, version in versions(framework).items() if name != "bigdata-ai"},
              "extras": ", ".join(f"{name} {'present' if installed(name) else 'missing'}" for name in BACKENDS),
-             "cores": str(len(os.sched_getaffinity(0))), "memory": f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free",
+             "cores": str(len(os.sched_getaffinity(0))), "memory": f"{free:.1f} of {total:.1f} GiB free",
              "CJK font": cjk_font() or "none", "runs go to": str(runs_path())}
     for name, fact in facts.items(): typer.echo(f"{name:14} {fact}")
     hints = [f"pip install 'bigdata-ai[{name}]' brings {name}" for name in BACKENDS if not installed(name)]

@@ -145,7 +145,7 @@ def _probabilities(model, data):
     proba = np.asarray(model.predict_proba(data.X), dtype=np.float64)
     require(proba.shape == (len(data), data.classes), f"predict_proba must give {data.classes} columns, one a class.", proba)
     require(np.isfinite(proba).all() and np.allclose(proba.sum(axis=1), 1, atol=1e-4), "Probabilities must be finite and sum to 1.", proba)
-    return proba
+    return proba / proba.sum(axis=1, keepdims=True) # single precision leaves sums like 0.9999999
 
 
 def _intervals(y, proba, level, resamples, seed):

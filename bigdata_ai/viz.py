@@ -6,8 +6,11 @@
 __all__ = ['CJK_FONTS', 'PALETTE', 'cjk_font', 'has_cjk', 'style', 'class_balance', 'history', 'confusion', 'learning_curve']
 
 # %% ../nbs/lib/10_viz.ipynb #16fec609
+import re
 import warnings
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -24,10 +27,22 @@ CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQ
              "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei", "Arial Unicode MS")
 
 
+@lru_cache
 def cjk_font() -> str | None: # a family name, or None
-    "Find an installed font that has Chinese characters."
-    present = set(font_manager.get_font_names())
-    return next((name for name in CJK_FONTS if name in present), None)
+    "Find an installed font that has Chinese characters, also one that was installed after matplotlib listed its fonts."
+    return _known_cjk_font() or _added_cjk_font()
+
+
+def _known_cjk_font(): return next((name for name in CJK_FONTS if name in set(font_manager.get_font_names())), None)
+
+
+def _added_cjk_font():
+    "Look through the system's font files, tell matplotlib of regular ones of `CJK_FONTS`, and name the best."
+    wanted = tuple(name.lower().replace(" ", "").removesuffix("sc").removesuffix("jp") for name in CJK_FONTS)
+    for path in font_manager.findSystemFonts():
+        name = Path(path).stem.lower().replace("-", "")
+        if name.startswith(wanted) and not re.search("bold|light|black|thin|medium", name): font_manager.fontManager.addfont(path)
+    return _known_cjk_font()
 
 
 def has_cjk(
@@ -135,7 +150,8 @@ def learning_curve(
             ax.errorbar(mean.index * (1 + 0.03 * i), mean, yerr=half, color=color, capsize=2, marker="o", ms=3, label=str(name) or None)
             if fits and name in fits:
                 n = np.geomspace(runs["n"].min(), runs["n"].max(), 50)
-                ax.plot(n, fits[name][0] * n ** -fits[name][1], color=color, ls=":", label=f"{name}: {fits[name][0]:.2f} · n^-{fits[name][1]:.2f}")
+                a, b = fits[name]
+                ax.plot(n, a * n**-b, color=color, ls=":", label=f"{name}: {a:.2f} · n^-{b:.2f}")
         ax.set(xscale="log", yscale="log")
         ax.set_xticks(sorted(table["n"].unique()), [f"{n:,}" for n in sorted(table["n"].unique())])
         ax.minorticks_off()

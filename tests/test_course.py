@@ -95,8 +95,10 @@ ANSWERS = {
                   ("torch", lambda torch: lambda W1, b1, W2, b2, W3, b3: (
                       torch.linalg.multi_dot([W1, W2, W3]).requires_grad_(), b1 @ W2 @ W3 + b2 @ W3 + b3)),
                   ("tensorflow", lambda tf: lambda W1, b1, W2, b2, W3, b3: (
-                      W1 @ W2 @ W3, tf.Variable(tf.linalg.matvec(W3, tf.linalg.matvec(W2, b1, transpose_a=True) + b2, transpose_a=True) + b3)))],
-        "wrong": [("torch", lambda torch: lambda W1, b1, W2, b2, W3, b3: (torch.linalg.multi_dot([W1, W2, W3]), b1 @ W2 @ W3 + b3), "The bias"),
+                      W1 @ W2 @ W3, tf.Variable(tf.linalg.matvec(
+                          W3, tf.linalg.matvec(W2, b1, transpose_a=True) + b2, transpose_a=True) + b3)))],
+        "wrong": [("torch", lambda torch: lambda W1, b1, W2, b2, W3, b3: (
+                      torch.linalg.multi_dot([W1, W2, W3]), b1 @ W2 @ W3 + b3), "The bias"),
                   ("tensorflow", lambda tf: lambda W1, b1, W2, b2, W3, b3: (tf.matmul(W1, W2), b3), "The weight must have shape"),
                   ("torch", lambda torch: lambda W1, b1, W2, b2, W3, b3: torch.linalg.multi_dot([W3, W2, W1]), "RuntimeError"),
                   ("numpy", lambda np: lambda W1, b1, W2, b2, W3, b3: W1 @ W2 @ W3, "must give back a pair"),
@@ -280,7 +282,8 @@ def test_imports_stand_alone(path):
 
 @each_chapter
 def test_torch_is_imported_before_tensorflow(path):
-    names = [alias.name for text in code(path) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import) for alias in node.names]
+    imports = [node for text in code(path) for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import)]
+    names = [alias.name for node in imports for alias in node.names]
     assert names.index("torch") < names.index("tensorflow")
 
 
@@ -314,10 +317,12 @@ def test_every_exercise_of_a_chapter_is_in_it(path):
     chapter, text = f"ch{path.name[:2]}", code(path)
     for name in [name for where, name in KEYS if where == chapter]:
         assert f"{chapter}.{name}" in text, "the question is shown"
-        assert any(f"\n{chapter}.{name}.check(" in cell and f"# {chapter}.{name}.hint()" in cell and f"# {chapter}.{name}.solution()" in cell
+        calls = [f"\n{chapter}.{name}.check(", f"# {chapter}.{name}.hint()", f"# {chapter}.{name}.solution()"]
+        assert any(all(call in cell for call in calls)
                    for cell in text), name
 
 
 def test_only_chapter_00_has_a_generated_block():
-    blocks = {path.name[:2]: re.findall(r"^<!-- generated: (\w+) -->\n(?:.*\n)*?<!-- /generated -->$", prose(path), re.MULTILINE) for path in CHAPTERS}
+    pattern = re.compile(r"^<!-- generated: (\w+) -->\n(?:.*\n)*?<!-- /generated -->$", re.MULTILINE)
+    blocks = {path.name[:2]: pattern.findall(prose(path)) for path in CHAPTERS}
     assert {name for name, found in blocks.items() if found} == {"00"} and blocks["00"] == ["volume"]

@@ -2,7 +2,6 @@
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time

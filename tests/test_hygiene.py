@@ -418,7 +418,7 @@ def test_version_is_one():
 
 
 def test_ruff_has_nothing_to_say():
-    run("ruff", "check", "--no-cache", "--output-format", "concise", "bigdata_ai")
+    run("ruff", "check", "--no-cache", "--output-format", "concise", "bigdata_ai", "tests")
 
 
 def test_no_file_of_the_repository_is_large():

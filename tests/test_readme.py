@@ -49,8 +49,10 @@ def test_make_demo_gives_a_verdict_on_every_claim_in_both_frameworks():
 def test_the_ten_lines_of_python_work(framework, tmp_path):
     code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1]
     assert len(code.splitlines()) == 10
-    (tmp_path / "ten.py").write_text(code.replace('backend="torch"', f'backend="{framework}"') + "\nassert scores['accuracy']['value'] > 0.9, scores\n")
-    done = subprocess.run([sys.executable, "ten.py"], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)})
+    code = code.replace('backend="torch"', f'backend="{framework}"') + "\nassert scores['accuracy']['value'] > 0.9, scores\n"
+    (tmp_path / "ten.py").write_text(code)
+    environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "ten.py"], cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "accuracy" in done.stdout, done.stderr
 
 

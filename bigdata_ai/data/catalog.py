@@ -15,7 +15,15 @@ import numpy as np
 import pandas as pd
 
 from bigdata_ai.core import (
-    ContentError, check_classes, check_features, check_targets, check_whole, choose, data_path, digest_arrays, require,
+    ContentError,
+    check_classes,
+    check_features,
+    check_targets,
+    check_whole,
+    choose,
+    data_path,
+    digest_arrays,
+    require,
 )
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #f1a426dd
@@ -39,7 +47,8 @@ class Dataset:
         "Select rows by position or mask; ids and hash stay those of the whole."
         return replace(self, X=self.X[rows], y=self.y[rows], ids=self.ids[rows])
 
-    def __repr__(self) -> str: return f"Dataset({self.name!r}: {len(self):,} rows × {self.X.shape[1]} features, {self.classes or 'no'} classes)"
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}: {len(self):,} rows × {self.X.shape[1]} features, {self.classes or 'no'} classes)"
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #2a51a31d
 def from_arrays(

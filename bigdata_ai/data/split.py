@@ -56,7 +56,8 @@ def stratified_side(
 
 
 def _check_share(share):
-    require(0 < check_number(share, "The share of a split") < 1, "The share of a split must lie between 0 and 1.", share, "0.2 holds back a fifth of the rows.")
+    inside = 0 < check_number(share, "The share of a split") < 1
+    require(inside, "The share of a split must lie between 0 and 1.", share, "0.2 holds back a fifth of the rows.")
 
 # %% ../../nbs/lib/data/20_split.ipynb #9cadb458
 class SealedTest:

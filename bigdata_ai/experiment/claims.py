@@ -143,7 +143,7 @@ def preconditions(
     registered: str, # hash of the claims as they are now
 ) -> list[str]: # what does not hold; empty where all is well
     "List why the evidence is not fit to judge a claim."
-    column = lambda name: runs[name] if name in runs else pd.Series(np.nan, index=runs.index)
+    def column(name): return runs[name] if name in runs else pd.Series(np.nan, index=runs.index)
     checks = {
         "test rows were trained on, or it is not known": ~(column("checks.overlap") == 0),
         "training did not lower the loss": ~(column("checks.end_loss") < MOVED * column("checks.start_loss")),
@@ -207,6 +207,7 @@ def _side(claim, low, high):
 def _judge_all(claim, each):
     kinds = {line["verdict"] for line in each}
     verdict = kinds.pop() if len(kinds) == 1 else "invalid" if "invalid" in kinds else "undecided"
-    reason = "" if verdict in ("supported", "refuted") else "; ".join(f"{line['framework']}: {line['reason'] or line['verdict']}" for line in each)
+    clear = verdict in ("supported", "refuted")
+    reason = "" if clear else "; ".join(f"{line['framework']}: {line['reason'] or line['verdict']}" for line in each)
     return {"claim": claim.id, "framework": "all", "statistic": np.nan, "low": np.nan, "high": np.nan, "bound": _bound(claim),
             "control": np.nan, "seeds": min(line["seeds"] for line in each), "verdict": verdict, "reason": reason}

@@ -13,7 +13,7 @@ import os
 import resource
 import subprocess
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -70,24 +70,28 @@ def code_hash(
 ) -> str: # 64 hexadecimal digits
     "Hash a notebook's code and that of all modules of the kit it imports."
     cells = nbformat.read(notebook, as_version=4).cells
-    source = "\n".join(cell.source for cell in cells if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", []))
+    own = [cell for cell in cells if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])]
+    source = "\n".join(cell.source for cell in own)
     modules, waiting = {}, _imports(ast.parse(source))
     while waiting:
         path = waiting.pop()
         if path in modules: continue
         tree = ast.parse(path.read_text(encoding="utf-8"))
+        waiting |= _imports(tree, path.relative_to(package_path()).parts[:-1])
         modules[path] = _bare(tree)
-        waiting |= _imports(tree)
     package = package_path()
     return digest([_bare(ast.parse(source)), sorted((str(path.relative_to(package)), text) for path, text in modules.items())])
 
 
-def _imports(tree):
-    "Files of the kit's modules that a syntax tree imports; both back-ends count as imported by the loop."
+def _imports(tree, room=()):
+    "Files of the kit's modules that a tree in the folder `room` imports; both back-ends count as imported by the loop."
     package, names = package_path(), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import): names |= {alias.name for alias in node.names}
-        if isinstance(node, ast.ImportFrom) and node.module: names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            above = ["bigdata_ai", *room[:len(room) + 1 - node.level]] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     names = {name.removeprefix("bigdata_ai.").replace(".", "/") for name in names if name.startswith("bigdata_ai.")}
     files = {package / f"{name}.py" for name in names}
     if "train/loop" in names: files |= set(package.glob("train/*_backend/*.py"))
@@ -122,7 +126,7 @@ def commit() -> str: # 40 hexadecimal digits, with "-dirty" after it where files
     "Name the commit of the checkout this package runs from."
     root = package_path().parent
     if not (root / ".git").exists(): return ""
-    git = lambda *words: subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True).stdout.strip()
+    def git(*words): return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True).stdout.strip()
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!data/evidence")
     return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
 
@@ -184,7 +188,7 @@ class Recorder:
                   "test_rows": scores.n, "start_loss": model.start_loss, "end_loss": model.history[-1]["loss"]}
         now = time.perf_counter()
         append(self.path, {**self._facts, "key": key, "seed": seed, "setting": setting, "metrics": metrics, "checks": checks,
-                           "commit": self._commit, "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                           "commit": self._commit, "time": datetime.now(UTC).isoformat(timespec="seconds"),
                            "wall_s": round(now - self._clock, 4), "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024})
         self._keys.add(key)
         self._clock = now

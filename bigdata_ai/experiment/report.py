@@ -21,9 +21,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .. import viz
-from ..core import data_path, require, write_whole
+from ..core import data_path, experiments_path, require, write_whole
 from ..data.catalog import show
-from .claims import Claim, claims_hash, judge, load_claims, mean_interval, power_laws
+from .claims import judge, load_claims, mean_interval, power_laws
 from .evidence import read, rows
 from .run import _file, describe
 
@@ -44,8 +44,9 @@ def text_table(
     interval = [f"{r.statistic:.4f} [{r.low:.4f}, {r.high:.4f}]" if r.framework != "all" and pd.notna(r.statistic) else ""
                 for r in judged.itertuples()]
     control = [f"{r.control:.4f}" if pd.notna(r.control) else "" for r in judged.itertuples()]
-    return pd.DataFrame({"claim": judged["claim"], "framework": judged["framework"].replace("all", "both"), "statistic [interval]": interval,
-                         "bound": judged["bound"], "control": control, "verdict": judged["verdict"]})
+    return pd.DataFrame({
+        "claim": judged["claim"], "framework": judged["framework"].replace("all", "both"), "statistic [interval]": interval,
+        "bound": judged["bound"], "control": control, "verdict": judged["verdict"]})
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #d5b49d9a
 def _learning_curve(table):
@@ -72,9 +73,10 @@ def curve_table(
 ) -> pd.DataFrame: # one row a size; columns: each framework's mean error with its 95 % interval, and the majority control
     "Tabulate error by size and framework."
     table = read(evidence)
-    cell = lambda error: "{:.3f} [{:.3f}, {:.3f}]".format(*mean_interval(error))
+    def cell(error): return "{:.3f} [{:.3f}, {:.3f}]".format(*mean_interval(error))
     cells = {name: runs.groupby("n")["error"].apply(cell) for name, runs in table.groupby("framework")}
-    return pd.DataFrame(cells).assign(majority=(1 - table.groupby("n")["checks.majority"].mean()).map("{:.3f}".format)).rename_axis("rows").reset_index()
+    majority = (1 - table.groupby("n")["checks.majority"].mean()).map("{:.3f}".format)
+    return pd.DataFrame(cells).assign(majority=majority).rename_axis("rows").reset_index()
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #ba47d8f1
 def report(
@@ -83,16 +85,20 @@ def report(
     "Write the report of a run; raises `InputError` where there is no evidence."
     folder = Path(folder)
     table, facts = read(folder), json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    notebooks = [_page(path) for path in sorted(folder.glob("*.ipynb"))]
-    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_PAGE).render(
-        about=describe(facts["experiment"]), facts=facts, claims=load_claims(_file(facts["experiment"], ".toml")), judged=_lines(folder), image=_png(figure(folder)),
-        curve=curve_table(folder), laws=power_laws(table).to_dict("records"), data=[show(name) for name in table["data.name"].unique()],
-        notebooks=notebooks, versions=_versions(folder), run=folder.name, results=len(table), seconds=table.groupby("framework")["wall_s"].sum().round(1).to_dict(),
-        memory=int(table["peak_mib"].max()))
+    template = (experiments_path() / "report.html.jinja").read_text(encoding="utf-8")
+    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(
+        about=describe(facts["experiment"]), facts=facts, claims=load_claims(_file(facts["experiment"], ".toml")), judged=_lines(folder),
+        image=_png(figure(folder)), curve=curve_table(folder), laws=power_laws(table).to_dict("records"),
+        data=[show(name) for name in table["data.name"].unique()], notebooks=[_page(path) for path in sorted(folder.glob("*.ipynb"))],
+        versions=_versions(folder), run=folder.name, results=len(table), memory=int(table["peak_mib"].max()),
+        seconds=table.groupby("framework")["wall_s"].sum().round(1).to_dict())
     return write_whole(folder / "report.html", page)
 
 
-def _lines(folder): return verdicts(folder).merge(text_table(verdicts(folder))[["statistic [interval]"]], left_index=True, right_index=True).to_dict("records")
+def _lines(folder):
+    "Verdicts as the template takes them."
+    judged = verdicts(folder)
+    return judged.assign(shown=text_table(judged)["statistic [interval]"]).to_dict("records")
 
 
 def _versions(folder):
@@ -115,61 +121,6 @@ def _page(notebook):
     write_whole(notebook.with_suffix(".html"), re.sub(r'<script[^>]*src=""[^>]*></script>', "", html))
     return notebook.stem
 
-# %% ../../nbs/lib/experiment/50_report.ipynb #bd423a3c
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{ about.title }}</title>
-<style>
-:root { color-scheme: light dark; --ink: #1c2024; --soft: #60646c; --line: #d9d9e0; --back: #fff; --good: #18794e; --bad: #c62a2f; --open: #946800; }
-@media (prefers-color-scheme: dark) { :root { --ink: #edeef0; --soft: #b0b4ba; --line: #43484e; --back: #18191b; --good: #4cc38a; --bad: #ff8589; --open: #f1a10d; } }
-@media print { :root { --ink: #000; --soft: #444; --back: #fff; } }
-body { font: 16px/1.5 system-ui, "Noto Sans CJK SC", sans-serif; color: var(--ink); background: var(--back); max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; } th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { color: var(--soft); font-weight: 600; } tr.all td { border-bottom: 2px solid var(--line); } td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.supported { color: var(--good); } .refuted, .invalid { color: var(--bad); } .undecided { color: var(--open); } .verdict { font-weight: 600; }
-blockquote { margin: 1rem 0; padding-left: 1rem; border-left: 3px solid var(--line); color: var(--soft); }
-img { max-width: 100%; background: #fff; border-radius: 4px; } .soft { color: var(--soft); font-size: .9rem; } code { font-size: .88em; overflow-wrap: anywhere; }
-</style></head><body>
-<h1>{{ about.title }}</h1>
-<blockquote>{{ about.quote }}<br>{{ about.quote_en }} <span class="soft">(article {{ about.article }})</span></blockquote>
-<h2>Verdicts</h2>
-<table><tr><th>claim</th><th>framework</th><th>statistic [interval over seeds]</th><th>bound</th><th>control</th><th>seeds</th><th>verdict</th></tr>
-{% for line in judged %}
-<tr class="{{ line.framework }}"><td>{{ line.claim }}</td><td>{{ "both" if line.framework == "all" else line.framework }}</td><td class="n">{{ line["statistic [interval]"] }}</td>
-<td class="n">{{ line.bound }}</td><td class="n">{{ "" if line.control != line.control else "%.4f"|format(line.control) }}</td><td class="n">{{ line.seeds }}</td>
-<td><span class="verdict {{ line.verdict }}">{{ line.verdict }}</span>{% if line.reason %}<br><span class="soft">{{ line.reason }}</span>{% endif %}</td></tr>
-{% endfor %}</table>
-<p class="soft">Supported: the whole interval lies on the right side of the bound, in every framework. Refuted: on the wrong side in every framework. Invalid: the evidence is not
-fit to judge, for the reason given. Else undecided. Intervals are t-intervals over seeds; frameworks are replications and never add to the sample size.</p>
-<h2>What is claimed</h2>
-{% for claim in claims %}
-<p><b>{{ claim.id }}</b>: {{ claim.text }}<br><span class="soft">Control: {{ claim.control }}.{% if claim.published %}<br>Published: {{ claim.published }}.{% endif %}</span></p>
-{% endfor %}
-<h2>Evidence</h2>
-<img alt="test error against rows, one curve a framework, with intervals" src="{{ image }}">
-<table><tr>{% for name in curve.columns %}<th>{{ name }}</th>{% endfor %}</tr>
-{% for line in curve.itertuples(index=False) %}<tr>{% for cell in line %}<td class="n">{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</table>
-<p class="soft">Mean test error with its 95 % interval over seeds; majority: the error of always guessing the commonest class.</p>
-<table><tr><th>framework</th><th>power law</th><th>exponent b [95 % interval]</th></tr>
-{% for law in laws %}<tr><td>{{ law.framework }}</td><td class="n">{{ "%.3f"|format(law.a) }} · n<sup>−{{ "%.3f"|format(law.b) }}</sup></td>
-<td class="n">{{ "%.3f [%.3f, %.3f]"|format(law.b, law.b_low, law.b_high) }}</td></tr>
-{% endfor %}</table>
-<h2>Executed notebooks</h2>
-<ul>{% for name in notebooks %}<li>{{ name }}: <a href="{{ name }}.html">page</a>, <a href="{{ name }}.ipynb">notebook</a></li>{% endfor %}</ul>
-<h2>Where it comes from</h2>
-<table>
-<tr><th>run</th><td><code>{{ run }}</code></td></tr>
-<tr><th>results</th><td>{{ results }}; {% for name, s in seconds.items() %}{{ name }} {{ s }} s{{ ", " if not loop.last }}{% endfor %}; peak memory {{ memory }} MiB</td></tr>
-{% for entry in data %}<tr><th>data</th><td>{{ entry.title }} ({{ entry.kind }}, {{ entry.rows }} rows). Licence: {{ entry.licence }}. {{ entry.citation }} sha256 <code>{{ entry.sha256 }}</code></td></tr>{% endfor %}
-<tr><th>parameters</th><td><code>{{ facts.parameters }}</code></td></tr>
-<tr><th>versions</th><td>{% for name, version in versions.items() %}{{ name }} {{ version }}{{ ", " if not loop.last }}{% endfor %}</td></tr>
-<tr><th>code</th><td>sha256 <code>{{ facts.code }}</code>{% if facts.commit %}, commit <code>{{ facts.commit }}</code>{% endif %}</td></tr>
-<tr><th>claims</th><td>registered before the run as sha256 <code>{{ facts.claims }}</code></td></tr>
-</table>
-</body></html>
-"""
-
 # %% ../../nbs/lib/experiment/50_report.ipynb #4d57c34b
 def record(
     folder: Path | str, # a finished run's folder
@@ -187,7 +138,8 @@ def recorded(
 ) -> Path: # data/evidence/NAME.jsonl
     "Find the recorded evidence of an experiment; raises `InputError` where there is none."
     path = data_path() / "evidence" / f"{name}.jsonl"
-    require(path.exists(), f"The experiment {name!r} must have recorded evidence.", "none", "bigdata-ai run NAME --full, then bigdata-ai report --record")
+    require(path.exists(), f"The experiment {name!r} must have recorded evidence.", "none",
+            f"bigdata-ai run {name} --full, then bigdata-ai report --record")
     return path
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #3f58fafd
@@ -203,10 +155,11 @@ def block(
     lines = ["| " + " | ".join(judged.columns) + " |", "|" + "---|" * len(judged.columns)]
     lines += ["| " + " | ".join(map(str, line)) + " |" for line in judged.itertuples(index=False)]
     laws = "; ".join(f"{law.framework} b = {law.b:.3f} [{law.b_low:.3f}, {law.b_high:.3f}]" for law in power_laws(table).itertuples())
-    first, last = table.loc[table["n"] == table["n"].min(), "error"].mean(), table.loc[table["n"] == table["n"].max(), "error"].mean()
-    return "\n".join([*lines, "", f"Mean test error {first:.3f} at {table['n'].min():,} rows and {last:.3f} at {table['n'].max():,} on {table['data.name'].iloc[0]}; "
-                      f"power law exponent {laws}. {table['seed'].nunique()} seeds a framework, {len(table)} results, "
-                      f"made by commit {table['commit'].iloc[0][:10]}.", ""])
+    error = table.groupby("n")["error"].mean()
+    facts = (f"Mean test error {error.iloc[0]:.3f} at {error.index[0]:,} rows and {error.iloc[-1]:.3f} at {error.index[-1]:,} on "
+             f"{table['data.name'].iloc[0]}; power law exponent {laws}. {table['seed'].nunique()} seeds a framework, "
+             f"{len(table)} results, made by commit {table['commit'].iloc[0][:10]}.")
+    return "\n".join([*lines, "", facts, ""])
 
 
 def update_blocks(
@@ -215,7 +168,7 @@ def update_blocks(
 ) -> bool: # True if the file was, or would be, changed
     "Regenerate every generated block of a file from recorded evidence."
     path = Path(path)
-    renew = lambda text: _BLOCK.sub(lambda found: found[1] + block(found[2]) + found[4], text)
+    def renew(text): return _BLOCK.sub(lambda found: found[1] + block(found[2]) + found[4], text)
     before = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         notebook = nbformat.reads(before, as_version=4)

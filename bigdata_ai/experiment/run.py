@@ -22,10 +22,7 @@ import nbformat
 import papermill
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-from bigdata_ai.core import (
-    InputError, RunError, brief, choose, digest, experiments_path, progress, require, runs_path, write_whole,
-)
-from ..data.catalog import names
+from ..core import RunError, brief, choose, digest, experiments_path, progress, require, runs_path, write_whole
 from .claims import claims_hash, load_claims
 from .evidence import code_hash, commit, versions
 from ..train.loop import BACKENDS, backends
@@ -148,14 +145,16 @@ def _frameworks(parameter, wanted):
 
 def _open_folder(name, given, frameworks, run_id):
     "Make the run's folder, or check that an existing one is the same run."
-    facts = {"experiment": name, "parameters": given, "code": code_hash(_file(name, ".ipynb")), "claims": claims_hash(load_claims(_file(name, ".toml")))}
+    claims = load_claims(_file(name, ".toml"))
+    facts = {"experiment": name, "parameters": given, "code": code_hash(_file(name, ".ipynb")), "claims": claims_hash(claims)}
     folder = runs_path() / (run_id or f"{datetime.now():%Y%m%d-%H%M%S}-{name}-{digest([facts, time.time_ns()])[:4]}")
     if (folder / "run.json").exists():
         before = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         differs = [key for key in facts if before.get(key) != facts[key]]
-        require(not differs, f"A run is continued with the same inputs as before: {folder.name}.", f"another {' and '.join(differs)}", "leave out the id.")
+        require(not differs, f"A run is continued with the same inputs as before: {folder.name}.", f"another {' and '.join(differs)}",
+                "leave out the id.")
         frameworks = [*dict.fromkeys([*before["frameworks"], *frameworks])]
-    declared = [asdict(claim) for claim in load_claims(_file(name, ".toml"))]
+    declared = [asdict(claim) for claim in claims]
     write_whole(folder / "run.json", json.dumps({**facts, "frameworks": frameworks, "commit": commit(), "versions": versions(),
                                                  "declared": declared}, indent=1, ensure_ascii=False))
     return folder
@@ -164,13 +163,15 @@ def _open_folder(name, given, frameworks, run_id):
 def _start(name, folder, given, framework, sharers, startup):
     "Start the process of one framework."
     job = folder / f"{framework}.json"
-    write_whole(job, json.dumps({"source": str(_file(name, ".ipynb")), "target": str(folder / f"{framework}.ipynb"),
-                                 "parameters": {**given, "framework": framework}, "timeout_s": describe(name).get("timeout_s"), "startup": list(startup)}))
+    write_whole(job, json.dumps({
+        "source": str(_file(name, ".ipynb")), "target": str(folder / f"{framework}.ipynb"),
+        "parameters": {**given, "framework": framework}, "timeout_s": describe(name).get("timeout_s"), "startup": list(startup)}))
     for stale in (job.with_suffix(".result"), job.with_suffix(".progress")): stale.unlink(missing_ok=True)
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     threads = str(max(1, len(os.sched_getaffinity(0)) // sharers))
     environment = {**os.environ, "BIGDATA_AI_RUN": str(folder), "BIGDATA_AI_CODE": facts["code"], "BIGDATA_AI_CLAIMS": facts["claims"],
-                   "OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+                   "OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": "1",
+                   "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", f"from bigdata_ai.experiment.run import execute; execute({str(job)!r})"]
     with (folder / f"{framework}.log").open("w") as log:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log), job
@@ -201,7 +202,8 @@ def _raise_failures(folder, jobs):
     failures = []
     for _, job in jobs:
         result = job.with_suffix(".result")
-        error = json.loads(result.read_text(encoding="utf-8"))["error"] if result.exists() else f"the process ended early, see {job.stem}.log"
+        lost = {"error": f"the process ended early, see {job.stem}.log"}
+        error = (json.loads(result.read_text(encoding="utf-8")) if result.exists() else lost)["error"]
         if error: failures.append(f"{job.stem}: {error}")
     require(not failures, "Every notebook of a run must succeed.", " | ".join(failures),
             f"the executed notebooks are in {folder}; run again with the id {folder.name!r} to continue.", RunError)

@@ -37,7 +37,8 @@ def zero_learning_rate() -> None:
         optimizer = copy.copy(optimizer)
         object.__setattr__(optimizer, "learning_rate", 0.0)
         return optimizer
-    _replace(loop, "open_session", lambda make: lambda backend, spec, weights, optimizer, *rest: make(backend, spec, weights, stop(optimizer), *rest))
+    _replace(loop, "open_session", lambda make: lambda backend, spec, weights, optimizer, *rest:
+             make(backend, spec, weights, stop(optimizer), *rest))
 
 
 def constant_predictor() -> None:
@@ -81,7 +82,9 @@ def sabotage(
     "Run an experiment untouched and with each mutant, and judge them all alike."
     for mutant in mutants: choose(mutant, MUTANTS, "mutant")
     claims = load_claims(_file(name, ".toml"))
-    verdicts = lambda startup: judge(claims, read(run(name, given, frameworks, startup=startup, quiet=quiet))).set_index(["claim", "framework"])
+    def verdicts(startup):
+        folder = run(name, given, frameworks, startup=startup, quiet=quiet)
+        return judge(claims, read(folder)).set_index(["claim", "framework"])
     untouched, found = verdicts(())["verdict"], []
     for mutant in mutants:
         for (claim, framework), line in verdicts((f"from bigdata_ai.experiment.sabotage import inject; inject({mutant!r})",)).iterrows():

@@ -15,11 +15,22 @@ import pandas as pd
 from scipy.special import expit, softmax
 
 from bigdata_ai.core import (
-    DivergedError, check_classes, check_features, check_targets, check_whole, choose, installed, need, progress, require, rng, row_digests,
+    DivergedError,
+    check_classes,
+    check_features,
+    check_targets,
+    check_whole,
+    choose,
+    installed,
+    need,
+    progress,
+    require,
+    rng,
+    row_digests,
 )
 from ..data.catalog import Dataset
 from ..data.split import training_rows
-from .spec import Adam, SGD, Spec, check_weights, initial_weights, resolve_loss
+from .spec import SGD, Adam, Spec, check_weights, initial_weights, resolve_loss
 
 # %% ../../nbs/lib/train/20_loop.ipynb #ef020510
 BACKENDS = {"torch": "torch_backend", "tensorflow": "tensorflow_backend"} # name -> package; the name is also the extra's
@@ -95,7 +106,8 @@ class Model:
         return pd.DataFrame(self.history)
 
     def __repr__(self) -> str:
-        return f"Model({self.backend}, {self.spec.parameters:,} parameters, {self.loss}, {len(self.history)} epochs on {len(self.train_ids):,} rows)"
+        trained = f"{len(self.history)} epochs on {len(self.train_ids):,} rows"
+        return f"Model({self.backend}, {self.spec.parameters:,} parameters, {self.loss}, {trained})"
 
 
 def _fitting_features(X, spec):

@@ -44,7 +44,8 @@ class Dropout:
     "In training, zero each value with probability `rate` and scale the rest by 1 / (1 - rate); else do nothing."
     rate: float # in [0, 1)
 
-    def __post_init__(self): require(0 <= check_number(self.rate, "The dropout rate") < 1, "The dropout rate must lie in [0, 1).", self.rate)
+    def __post_init__(self):
+        require(0 <= check_number(self.rate, "The dropout rate") < 1, "The dropout rate must lie in [0, 1).", self.rate)
 
     def shapes(self) -> list[tuple[int, ...]]: # empty
         "Give no shapes: the layer has no weights."
@@ -59,7 +60,8 @@ class Spec:
     def __post_init__(self):
         dense = [layer for layer in self.layers if isinstance(layer, Dense)]
         ends = self.layers[:1] + self.layers[-1:]
-        require(len(ends) == 2 and all(isinstance(layer, Dense) for layer in ends), "A network must begin and end with a Dense layer.", self.layers)
+        framed = len(ends) == 2 and all(isinstance(layer, Dense) for layer in ends)
+        require(framed, "A network must begin and end with a Dense layer.", self.layers)
         for before, after in zip(dense, dense[1:], strict=False):
             require(before.outputs == after.inputs, "Each Dense layer must take what the one before gives.", f"{before} before {after}")
 

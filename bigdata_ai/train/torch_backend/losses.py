@@ -6,7 +6,6 @@
 __all__ = ['LOSS', 'bce', 'cross_entropy', 'mse']
 
 # %% ../../../nbs/lib/train/torch_backend/30_losses.ipynb #c5b01b7a
-import torch
 from torch.nn import functional
 
 # %% ../../../nbs/lib/train/torch_backend/30_losses.ipynb #b9eab1f1
