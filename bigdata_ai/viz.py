@@ -62,8 +62,11 @@ def style():
     look = {"font.family": families, "axes.unicode_minus": False, "axes.titlesize": 11, "axes.titlelocation": "left",
             "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80, "figure.figsize": (6, 3.6),
             "figure.constrained_layout.use": True, "axes.prop_cycle": mpl.cycler(color=PALETTE), "legend.frameon": False}
-    with sns.axes_style("whitegrid"), mpl.rc_context(look):
-        yield
+    with sns.axes_style("whitegrid"):
+        before = {key: mpl.rcParams[key] for key in look} # rc_context would also undo what the first figure sets for JupyterLab
+        mpl.rcParams.update(look)
+        try: yield
+        finally: mpl.rcParams.update(before)
 
 
 def _axes(ax): return plt.subplots()[1] if ax is None else ax
@@ -100,12 +103,13 @@ def history(
     "Draw training histories."
     with style():
         ax = _axes(ax)
-        for i, (name, one) in enumerate((rows if isinstance(rows, dict) else {"training": rows}).items()):
+        several = isinstance(rows, dict)
+        for i, (name, one) in enumerate((rows if several else {"training": rows}).items()):
             table = pd.DataFrame(one)
             require({"epoch", "loss"} <= set(table), "A history must have the columns epoch and loss.", list(table))
             ax.plot(table["epoch"], table["loss"], color=PALETTE[i % len(PALETTE)], marker=".", label=name)
             if "validation_loss" in table:
-                ax.plot(table["epoch"], table["validation_loss"], color=PALETTE[i % len(PALETTE)], ls="--", label=f"{name}, validation")
+                ax.plot(table["epoch"], table["validation_loss"], color=PALETTE[i % len(PALETTE)], ls="--", label=f"{name}, validation" if several else "validation")
         ax.legend()
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         return _label(ax, title, "epoch", "mean loss")
@@ -122,7 +126,7 @@ def confusion(
     require(matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1], "A confusion matrix must be square.", matrix)
     names = list(range(len(matrix))) if names is None else names
     with style():
-        if ax is None: ax = plt.subplots(figsize=(0.42 * len(matrix) + 2.2, 0.38 * len(matrix) + 1.4))[1]
+        if ax is None: ax = plt.subplots(figsize=(max(4.2, 0.42 * len(matrix) + 2.2), max(3, 0.38 * len(matrix) + 1.4)))[1]
         share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         sns.heatmap(share, annot=matrix, fmt=",d", cmap="Blues", vmin=0, vmax=1, ax=ax, xticklabels=names, yticklabels=names,
                     annot_kws={"fontsize": 8}, cbar_kws={"label": "share of the true class"})
