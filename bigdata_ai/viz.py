@@ -109,7 +109,8 @@ def history(
             require({"epoch", "loss"} <= set(table), "A history must have the columns epoch and loss.", list(table))
             ax.plot(table["epoch"], table["loss"], color=PALETTE[i % len(PALETTE)], marker=".", label=name)
             if "validation_loss" in table:
-                ax.plot(table["epoch"], table["validation_loss"], color=PALETTE[i % len(PALETTE)], ls="--", label=f"{name}, validation" if several else "validation")
+                ax.plot(table["epoch"], table["validation_loss"], color=PALETTE[i % len(PALETTE)], ls="--",
+                        label=f"{name}, validation" if several else "validation")
         ax.legend()
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         return _label(ax, title, "epoch", "mean loss")

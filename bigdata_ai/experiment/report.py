@@ -174,7 +174,7 @@ def update_blocks(
         notebook = nbformat.reads(before, as_version=4)
         changed = [cell for cell in notebook.cells if cell.cell_type == "markdown" and renew(cell.source) != cell.source]
         for cell in changed: cell.source = renew(cell.source)
-        after = before if not changed else json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+        after = nbformat.writes(notebook) + "\n" if changed else before
     else: after = renew(before)
     if after != before and not check: write_whole(path, after)
     return after != before
