@@ -25,7 +25,7 @@ demo: $(READY) ## install, run the volume experiment in PyTorch and TensorFlow, 
 	$(BIN)/bigdata-ai run volume --full
 
 test: $(READY) ## install, then all tests that CI runs
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 test-slow: $(READY) ## the longer tests
 	$(BIN)/python -m pytest -m slow

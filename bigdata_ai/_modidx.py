@@ -155,6 +155,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'bigdata_ai/evaluate.py'),
                                      'bigdata_ai.evaluate._auroc': ('lib/evaluate.html#_auroc', 'bigdata_ai/evaluate.py'),
                                      'bigdata_ai.evaluate._intervals': ('lib/evaluate.html#_intervals', 'bigdata_ai/evaluate.py'),
+                                     'bigdata_ai.evaluate._normalised': ('lib/evaluate.html#_normalised', 'bigdata_ai/evaluate.py'),
                                      'bigdata_ai.evaluate._open': ('lib/evaluate.html#_open', 'bigdata_ai/evaluate.py'),
                                      'bigdata_ai.evaluate._overlap': ('lib/evaluate.html#_overlap', 'bigdata_ai/evaluate.py'),
                                      'bigdata_ai.evaluate._probabilities': ('lib/evaluate.html#_probabilities', 'bigdata_ai/evaluate.py'),

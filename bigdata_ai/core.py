@@ -96,8 +96,8 @@ def check_whole(
 ) -> int: # `value` as int
     "Return `value` if it is a whole number from `low` to `high`, else raise `InputError`."
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
-    require(whole, f"{name} must be a whole number.", value)
-    require(low <= value <= high, f"{name} must be " + (f"{low} or more." if high == 2**63 - 1 else f"from {low} to {high}."), value)
+    allowed = f", {low} or more." if high == 2**63 - 1 else f" from {low} to {high}."
+    require(whole and low <= value <= high, f"{name} must be a whole number{allowed}", value)
     return int(value)
 
 

@@ -26,6 +26,7 @@ METRICS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss")
 def point_scores(
     y: np.ndarray, # shape (n,): true classes 0 … k-1
     proba: np.ndarray, # shape (n, k): predicted probabilities, rows sum to 1
+    curves: bool = True, # whether to compute AUROC, the only costly one
 ) -> dict[tuple[str, str], float]: # (metric, average) -> value; average is "", "macro", "micro" or "class 0" …
     "Compute every metric with scikit-learn."
     k, predicted = proba.shape[1], proba.argmax(axis=1)
@@ -34,17 +35,24 @@ def point_scores(
         three = precision_recall_fscore_support(y, predicted, labels=range(k), average=average, zero_division=0)[:3]
         for metric, value in zip(("precision", "recall", "f1"), three, strict=True):
             values |= {(metric, f"class {c}"): v for c, v in enumerate(value)} if average is None else {(metric, average): value}
-    curves = {f"class {c}": roc_auc_score(y == c, proba[:, c]) for c in range(k) if 0 < (y == c).sum() < len(y)}
-    values |= {("auroc", "macro"): np.mean(list(curves.values())) if curves else np.nan}
-    values |= {("auroc", name): value for name, value in curves.items()}
-    values["log_loss", ""] = log_loss(y, proba, labels=range(k))
+    if curves:
+        areas = {f"class {c}": roc_auc_score(y == c, proba[:, c]) for c in range(k) if 0 < (y == c).sum() < len(y)}
+        values |= {("auroc", "macro"): np.mean(list(areas.values())) if areas else np.nan}
+        values |= {("auroc", name): value for name, value in areas.items()}
+    values["log_loss", ""] = log_loss(y, _normalised(proba), labels=range(k))
     return {key: float(value) for key, value in values.items()}
+
+
+def _normalised(proba):
+    "Rows that sum to exactly 1, where single precision leaves 0.9999999; only for the log loss, as it would break ties of scores."
+    return proba / proba.sum(axis=1, keepdims=True)
 
 # %% ../nbs/lib/30_evaluate.ipynb #e2a3698c
 def resampled_scores(
     y: np.ndarray, # shape (n,): true classes 0 … k-1
     proba: np.ndarray, # shape (n, k): predicted probabilities
     counts: np.ndarray, # shape (b, n): how often each row was drawn in each of b resamples
+    curves: bool = True, # whether to compute AUROC, the only costly one
 ) -> dict[tuple[str, str], np.ndarray]: # the keys of `point_scores` -> shape (b,), NaN where a resample leaves it undefined
     "Compute every metric on every resample."
     n, k = proba.shape
@@ -57,10 +65,11 @@ def resampled_scores(
     for metric, table in by_class.items():
         values |= {(metric, "macro"): table.mean(axis=1), (metric, "micro"): accuracy}
         values |= {(metric, f"class {c}"): table[:, c] for c in range(k)}
-    curves = {f"class {c}": _auroc(y == c, proba[:, c], counts) for c in range(k) if 0 < (y == c).sum() < n}
-    values |= {("auroc", "macro"): np.mean(list(curves.values()), axis=0) if curves else np.full(len(counts), np.nan)}
-    values |= {("auroc", name): value for name, value in curves.items()}
-    losses = -np.log(np.clip(proba[np.arange(n), y], np.finfo(np.float64).eps, 1))
+    if curves:
+        areas = {f"class {c}": _auroc(y == c, proba[:, c], counts) for c in range(k) if 0 < (y == c).sum() < n}
+        values |= {("auroc", "macro"): np.mean(list(areas.values()), axis=0) if areas else np.full(len(counts), np.nan)}
+        values |= {("auroc", name): value for name, value in areas.items()}
+    losses = -np.log(np.clip(_normalised(proba)[np.arange(n), y], np.finfo(np.float64).eps, 1))
     values["log_loss", ""] = counts @ losses / counts.sum(axis=1)
     return values
 
@@ -123,9 +132,10 @@ def evaluate(
     y, proba = check_classes(data.y, len(data), data.classes, "test labels"), _probabilities(model, data)
     require("auroc" not in metrics or y.min() < y.max(), "AUROC needs test rows of at least two classes.", f"only class {y[0]}",
             "leave it out: metrics=('accuracy', 'log_loss').")
-    low, high = _intervals(y, proba, level, resamples, seed)
+    curves = "auroc" in metrics
+    low, high = _intervals(y, proba, level, resamples, seed, curves)
     rows = [{"metric": key[0], "average": key[1], "value": value, "low": low[key], "high": high[key]}
-            for key, value in point_scores(y, proba).items() if key[0] in metrics and key[1].split(" ")[0] in averages]
+            for key, value in point_scores(y, proba, curves).items() if key[0] in metrics and key[1].split(" ")[0] in averages]
     predicted = proba.argmax(axis=1)
     scores = Scores(pd.DataFrame(rows), confusion_matrix(y, predicted, labels=range(proba.shape[1])), len(y),
                     float(np.bincount(y).max() / len(y)), len(np.unique(predicted)), _overlap(model, data))
@@ -145,15 +155,15 @@ def _probabilities(model, data):
     proba = np.asarray(model.predict_proba(data.X), dtype=np.float64)
     require(proba.shape == (len(data), data.classes), f"predict_proba must give {data.classes} columns, one a class.", proba)
     require(np.isfinite(proba).all() and np.allclose(proba.sum(axis=1), 1, atol=1e-4), "Probabilities must be finite and sum to 1.", proba)
-    return proba / proba.sum(axis=1, keepdims=True) # single precision leaves sums like 0.9999999
+    return proba
 
 
-def _intervals(y, proba, level, resamples, seed):
+def _intervals(y, proba, level, resamples, seed, curves):
     "Percentile intervals; resamples are drawn in blocks so that memory stays flat."
     generator, n = rng(seed, "bootstrap"), len(y)
     block = max(1, min(resamples, 2_000_000 // n))
-    parts = [resampled_scores(y, proba, generator.multinomial(n, np.full(n, 1 / n), size=min(block, resamples - done)))
-             for done in range(0, resamples, block)]
+    sizes = [min(block, resamples - done) for done in range(0, resamples, block)]
+    parts = [resampled_scores(y, proba, generator.multinomial(n, np.full(n, 1 / n), size=size), curves) for size in sizes]
     draws = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning) # a metric that no resample defines stays NaN
