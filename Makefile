@@ -31,7 +31,7 @@ test-slow: $(READY) ## the longer tests
 	$(BIN)/python -m pytest -m slow
 
 lab: $(READY) ## JupyterLab on the course
-	$(BIN)/jupyter lab nbs/course
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) nbs/course
 
 export: $(READY) ## write bigdata_ai/*.py from the notebooks and clean them
 	$(BIN)/nbdev-export

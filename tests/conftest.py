@@ -11,6 +11,14 @@ from bigdata_ai.train.loop import BACKENDS, backends
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 
+def pytest_collection_modifyitems(items):
+    "Start the long tests first, half of them on each of two workers."
+    long = [item for item in items if item.get_closest_marker("long")]
+    rest = [item for item in items if not item.get_closest_marker("long")]
+    half = len(rest) // 2
+    items[:] = [*long[0::2], *rest[:half], *long[1::2], *rest[half:]]
+
+
 @pytest.fixture(scope="session")
 def frameworks():
     "The frameworks that are installed, PyTorch imported before TensorFlow."

@@ -214,6 +214,7 @@ ENOUGH = {"dataset": "mnist_5k", "sizes": [50, 100, 200, 400, 800, 3200], "seeds
           "learning_rate": 0.004, "hidden": [100]}
 
 
+@pytest.mark.long
 def test_every_mutant_of_every_claim_is_killed():
     table = sabotage("volume", ENOUGH, quiet=True)
     print(table.to_string())

@@ -14,6 +14,7 @@ EXPERIMENTS = sorted((ROOT / "nbs/experiments").glob("*.ipynb"))
 SMOKE = {"smoke": True}  # what a chapter is given, where it knows it
 
 
+@pytest.mark.long
 def test_library_notebooks_pass_their_own_tests():
     done = subprocess.run([str(Path(sys.executable).with_name("nbdev-test")), "nbs/lib", "--n-workers", "2"],
                           cwd=ROOT, capture_output=True, text=True)

@@ -44,6 +44,7 @@ def test_the_wheel_carries_ledger_evidence_and_experiments(wheel):
     assert modules <= names
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("framework, other", [("torch", "tensorflow"), ("tensorflow", "torch")])
 def test_the_wheel_with_one_framework_runs_its_half_of_the_demo(wheel, framework, other, tmp_path):
     venv.create(tmp_path / "venv", with_pip=True)
