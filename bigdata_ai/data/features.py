@@ -76,6 +76,14 @@ class FeatureRule(Rule):
 
     def writes(self): return {f"feature of {self.column}"} # features are new columns; no rule waits for another
 
+    def named(
+        self,
+        *parts: object, # what tells the features of one column apart
+        mark: str = "=", # between column and part
+    ) -> str: # without dots and backticks, which Spark reads as part of its own syntax
+        "Name one feature."
+        return f"{self.column}{mark}{'_'.join(map(str, parts))}".replace(".", "\u2024").replace("`", "'")
+
     def names(
         self,
         learnt: Mapping, # what the rule learnt
@@ -138,9 +146,9 @@ class OneHot(FeatureRule):
 
     def values(self, learnt, types):
         value, kept = nw.col(self.column), learnt["categories"]
-        made = {f"{self.column}={one}": (value == one).fill_null(False).cast(nw.Float64) for one in kept}
-        made[f"{self.column}=other"] = (~value.is_in(kept) & ~value.is_null()).fill_null(False).cast(nw.Float64)
-        return made | ({f"{self.column}=gap": value.is_null().cast(nw.Float64)} if learnt["gaps"] else {})
+        made = {self.named(one): (value == one).fill_null(False).cast(nw.Float64) for one in kept}
+        made[self.named("other")] = (~value.is_in(kept) & ~value.is_null()).fill_null(False).cast(nw.Float64)
+        return made | ({self.named("gap"): value.is_null().cast(nw.Float64)} if learnt["gaps"] else {})
 
 
 @Encoder.register
@@ -226,10 +234,10 @@ class DateParts(FeatureRule):
         made = {}
         for part in self.parts:
             value = getattr(nw.col(self.column).dt, part)().cast(nw.Float64)
-            if not (self.circle and part in _CIRCLES): made[f"{self.column}.{part}"] = value
+            if not (self.circle and part in _CIRCLES): made[self.named(part, mark="_")] = value
             else:
                 angle = value * (2 * np.pi / _CIRCLES[part])
-                made |= {f"{self.column}.{part}.sin": angle.sin(), f"{self.column}.{part}.cos": angle.cos()}
+                made |= {self.named(part, "sin", mark="_"): angle.sin(), self.named(part, "cos", mark="_"): angle.cos()}
         return made
 
 
@@ -264,7 +272,7 @@ class Pieces(FeatureRule):
         text = nw.col(self.column)
         if self.unit == "word": text = nw.concat_str(nw.lit(" "), text.str.replace_all(r"\s+", " "), nw.lit(" "))
         mark = "" if self.unit == "character" else " "
-        return {f"{self.column}~{piece}": text.str.contains(f"{mark}{piece}{mark}", literal=True).fill_null(False).cast(nw.Float64)
+        return {self.named(piece, mark="~"): text.str.contains(f"{mark}{piece}{mark}", literal=True).fill_null(False).cast(nw.Float64)
                 for piece in learnt["pieces"]}
 
 # %% ../../nbs/lib/data/45_features.ipynb #8519fcff
