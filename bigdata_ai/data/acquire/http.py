@@ -140,9 +140,9 @@ def fetch(
     except requests.RequestException as error:
         raise SourceError(f"{shown} must answer. Received: {_reason(error)}. Hint: look at the address and the connection; the server "
                           "may be down or slow, which a longer timeout_s or more retries can bridge.") from None # the chain shows secrets
+    advice = _ADVICE.get(response.status_code, "the server says what is wrong in its answer.")
     require(response.status_code < 400 or response.status_code in allow, f"{shown} must answer with what was asked for.",
-            f"{response.status_code} {response.reason}", _ADVICE.get(response.status_code, "the server says what is wrong in its answer."),
-            SourceError)
+            f"{response.status_code} {response.reason}", advice, SourceError)
     return response
 
 
@@ -378,9 +378,9 @@ def _rest(url, part, session):
     wanted = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-", "If-Range": _validator(known)} if start else {})
     with fetch(url, session, headers=wanted, stream=True, allow=(416,)) as response:
         came, span = response.headers, response.headers.get("Content-Range", "")
-        if response.status_code == 416: # nothing is left of it, or it is not the same file
-            if start and span == f"bytes */{start}": return known
-            part.unlink(missing_ok=True)
+        if response.status_code == 416 and start: # nothing is left of it, or it is not the same file
+            if span == f"bytes */{start}": return known
+            part.unlink()
             return None
         goes_on = response.status_code == 206 and start and span.startswith(f"bytes {start}-")
         fits = (goes_on or response.status_code == 200) and came.get("Content-Encoding", "identity") == "identity"
