@@ -100,8 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
         "State, body and headers, with validators and ranges."
         if page is None: return 404, b"", {}
         if isinstance(page, str) and page.startswith("redirect:"): return 302, b"", {"Location": page.removeprefix("redirect:")}
-        kind = "text/html" if isinstance(page, str) else "application/octet-stream" if isinstance(page, bytes) else "application/json"
-        body = page.encode() if isinstance(page, str) else page if isinstance(page, bytes) else json.dumps(page, ensure_ascii=False).encode()
+        kind = {str: "text/html", bytes: "application/octet-stream"}.get(type(page), "application/json")
+        text = page if isinstance(page, (str, bytes)) else json.dumps(page, ensure_ascii=False)
+        body = text.encode() if isinstance(text, str) else text
         headers = {"Content-Type": self.owner.types.get(path, kind)}
         if not self.owner.validators: return 200, body, headers
         etag = headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:16]}"'

@@ -146,8 +146,8 @@ def fetch(
     return response
 
 
-_ADVICE = {401: "web_session(headers={'Authorization': …}) sends credentials.", 403: "the server does not allow this.", 404: "look at the address.",
-           429: "ask less often: web_session(per_second=…), or more retries.",
+_ADVICE = {401: "web_session(headers={'Authorization': …}) sends credentials.", 403: "the server does not allow this.",
+           404: "look at the address.", 429: "ask less often: web_session(per_second=…), or more retries.",
            **dict.fromkeys((500, 502, 503, 504), "the server failed each time; try later.")}
 
 

@@ -97,8 +97,7 @@ def _connected(database):
     "A read-only connection of an address or an engine."
     sqlalchemy = need("sqlalchemy", "data")
     engine = _engine(sqlalchemy, database) if isinstance(database, (str, Path)) else database
-    dialect = engine.dialect.name
-    require(dialect in ("sqlite", "postgresql"), "The database must be SQLite or PostgreSQL.", dialect)
+    dialect = _check_dialect(engine.dialect.name)
     try:
         with engine.connect() as connection:
             if dialect == "postgresql": connection = connection.execution_options(postgresql_readonly=True)
@@ -113,11 +112,17 @@ def _connected(database):
         if engine is not database: engine.dispose()
 
 
+def _check_dialect(name):
+    require(name in ("sqlite", "postgresql"), "The database must be SQLite or PostgreSQL.", name, "export its rows to Parquet or CSV.")
+    return name
+
+
 def _engine(sqlalchemy, database):
     try: url = sqlalchemy.engine.make_url(str(database) if "://" in str(database) else f"sqlite:///{database}")
     except sqlalchemy.exc.ArgumentError:
         raise InputError("The database must be an address. Received: a text that is none. Hint: sqlite:///FILE, or "
                          "postgresql://USER:PASSWORD@HOST:PORT/NAME.") from None # the text may hold a password
+    _check_dialect(url.get_backend_name())
     if url.get_backend_name() == "postgresql":
         return sqlalchemy.create_engine(url.set(drivername="postgresql+psycopg"), poolclass=sqlalchemy.pool.NullPool)
     if url.get_backend_name() == "sqlite":
@@ -147,7 +152,7 @@ def _source(database, statement, parameters, rows, types):
         require(len(set(names)) == len(names), "The columns of a result must have different names.", ", ".join(names),
                 "rename with `as`: select a.id as a_id, b.id as b_id …")
         empty = True
-        for block in result.partitions():
+        for block in result.partitions(rows):
             empty = False
             for row in block: whole.update(f"{tuple(row)!r}\n".encode())
             yield _table(zip(*block, strict=True), columns, kinds, database)

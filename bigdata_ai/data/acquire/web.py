@@ -80,7 +80,8 @@ class Visitor:
             response = fetch(url, self._session, allow_redirects=False)
             if not response.is_redirect: return _page(response)
             url = urljoin(url, response.headers["Location"])
-        raise SourceError(f"{strip_credentials(url)} must be reached in at most 10 steps. Received: another redirect. Hint: look at the address.")
+        raise SourceError(f"{strip_credentials(url)} must be reached in at most 10 steps. Received: another redirect. "
+                          "Hint: look at the address.")
 
     def _rules_of(self, url):
         site = "{0.scheme}://{0.netloc}".format(urlsplit(url))
@@ -135,7 +136,8 @@ def _table(page, which, types):
     place = 0 if isinstance(which, str) else which
     fits = 0 <= place < len(found) and (not isinstance(which, str) or len(found) == 1)
     shown = "; ".join(f"{i}: {', '.join(map(str, frame.columns))}" for i, frame in enumerate(found))
-    require(fits, f"{where} must have one such table: {which!r}.", f"{len(found)} ({shown[:200]})", "say its position, from 0.", SourceError)
+    require(fits, f"{where} must have one such table: {which!r}.", f"{len(found)} ({shown[:200]})", "say its position, from 0.",
+            SourceError)
     frame = found[place].set_axis([_name(title) for title in found[place].columns], axis="columns")
     try: return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
