@@ -55,7 +55,9 @@ def table_of_columns(
 
 
 def _column(name, values, kind, where):
-    try: return pa.array(values, kind)
+    try:
+        written = kind is not None and pa.types.is_temporal(kind) and any(isinstance(value, str) for value in values)
+        return pa.array(values, pa.string()).cast(kind) if written else pa.array(values, kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
         raise SourceError(f"Column {name!r} of {strip_credentials(where)} must hold values of one type. Received: {error}. "
                           "Hint: repair it at the source, or cast it to text there.") from error
@@ -91,10 +93,11 @@ def _read_csv(file, how):
 
 
 def _read_jsonl(file, how):
-    schema = pa.schema(list(how.types.items())) if how.types else None
+    written = {name: pa.string() if pa.types.is_temporal(kind) else kind for name, kind in how.types.items()} # JSON has no dates
+    schema = pa.schema(list(written.items())) if written else None
     options = {"read_options": pa.json.ReadOptions(block_size=2**24), "parse_options": pa.json.ParseOptions(explicit_schema=schema)}
-    if how.rows is None: yield pa.json.read_json(file, **options)
-    else: yield from _tables(pa.json.open_json(file, **options))
+    for table in [pa.json.read_json(file, **options)] if how.rows is None else _tables(pa.json.open_json(file, **options)):
+        yield table.cast(pa.schema([(part.name, how.types.get(part.name, part.type)) for part in table.schema]))
 
 
 def _tables(reader):

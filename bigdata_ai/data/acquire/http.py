@@ -52,8 +52,8 @@ def web_session(
 def _plain_session(cache, headers):
     if cache is None: return need("requests", "data").Session()
     caching = need("requests_cache", "data")
-    return caching.CachedSession(str(cache), backend="filesystem", serializer="json", always_revalidate=True, allowable_codes=(200,),
-                                 ignored_parameters=[*caching.DEFAULT_IGNORED_PARAMS, *headers])
+    return caching.CachedSession(str(cache), backend="filesystem", serializer="json", always_revalidate=True, decode_content=False,
+                                 allowable_codes=(200,), ignored_parameters=[*caching.DEFAULT_IGNORED_PARAMS, *headers])
 
 
 def _without(headers, rebuild_auth):
