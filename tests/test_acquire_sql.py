@@ -165,6 +165,15 @@ def test_a_wrong_statement_is_named_without_parameters(people):
     assert caught.value.__suppress_context__
 
 
+def test_a_function_that_writes_is_stopped_by_the_transaction(postgres):
+    "The second lock: this statement passes the check of its text."
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("create sequence if not exists counted")
+        with pytest.raises(SourceError, match="read-only transaction"):
+            read_sql(postgres, "select nextval(:name)", {"name": "counted"})
+        assert connection.execute("select nextval('counted')").fetchone() == (1,)
+
+
 # Statements
 
 

@@ -361,7 +361,7 @@ def reading(
     try: yield
     except BigDataError: raise
     except Exception as error:
-        what = " ".join(str(error).split())[:300] or type(error).__name__
+        what = " ".join(str(error).split())[:300].rstrip(".") or "no reason given"
         raise SourceError(f"{strip_credentials(where)} must be readable. Received: {type(error).__name__}: {what}. Hint: {hint}") from error
 
 

@@ -138,7 +138,7 @@ def _shown(database):
 
 def _reason(error):
     text = str(getattr(error, "orig", None) or error)
-    return " ".join(text.split())[:300]
+    return " ".join(text.split())[:300].rstrip(".")
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #bcd7d813
 def _source(database, statement, parameters, rows, types):
