@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 import uuid
 from pathlib import Path
@@ -46,17 +47,14 @@ def unprivileged(*command, folder):
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
+def postgres():
     "The address of a fresh PostgreSQL on a free port of this machine, stopped and removed afterwards."
-    folder = Path(tmp_path_factory.mktemp("postgres"))
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # not pytest's own folder, which is for root alone
     data, secret = folder / "data", folder / "password"
     secret.write_text(PASSWORD)
     if os.getuid() == 0:
-        for path in (folder, secret):
-            shutil.chown(path, "nobody")
-        for parent in [folder, *folder.parents]:  # pytest's folders are for root alone
-            if parent.stat().st_uid == 0 and parent.is_relative_to(tmp_path_factory.getbasetemp().parent):
-                parent.chmod(0o755)
+        shutil.chown(folder, "nobody")
+        shutil.chown(secret, "nobody")
     unprivileged(program("initdb"), "-D", data, "-U", "reader", f"--pwfile={secret}", "-A", "scram-sha-256", "-E", "UTF8",
                  "--locale=C.UTF-8", "--no-sync", folder=folder)
     with socket.socket() as free:
@@ -68,6 +66,7 @@ def postgres(tmp_path_factory):
         yield f"postgresql://reader:{PASSWORD}@127.0.0.1:{port}/postgres"
     finally:
         unprivileged(program("pg_ctl"), "-D", data, "-m", "immediate", "stop", folder=folder)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
