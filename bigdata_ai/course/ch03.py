@@ -22,7 +22,7 @@ import numpy as np
 
 from ..core import BigDataError
 from .exercise import Exercise, expect, expect_close, expect_function
-from ..data.acquire.http import Paging, page_number, read_api, web_session
+from ..data.acquire.http import Paging, read_api, web_session
 from ..data.acquire.provenance import Provenance, SourceError
 from ..data.acquire.sql import read_sql
 
@@ -191,19 +191,20 @@ find = Exercise(
 def _check_wait(answer):
     expect_function(answer, "wait_s")
     for tries, want in enumerate([0.5, 1, 2, 4, 8, 16, 32, 60, 60]):
-        expect_close(answer(tries, None), want, f"Without a wish, the wait after {tries} further tries", hint="half a second, doubled each time, "
-                     "and never more than a minute.")
-    for wish in (7, 60, 0): expect_close(answer(3, wish), wish, f"With a Retry-After of {wish}, the wait", hint="the server's wish counts, zero too.")
+        expect_close(answer(tries, None), want, f"Without a wish, the wait after {tries} further tries",
+                     hint="half a second, doubled each time, and never more than a minute.")
+    for wish in (7, 60, 0):
+        expect_close(answer(3, wish), wish, f"With a Retry-After of {wish}, the wait", hint="the server's wish counts, zero too.")
     got = answer(0, 3600)
-    expect(np.shape(got) == () and np.isposinf(got), "A wish of more than a minute must not be shortened: give back infinity, which means giving up.",
+    expect(np.shape(got) == () and np.isposinf(got), "A wish of more than a minute must not be shortened: give up with infinity.",
            got, "float('inf') is infinity.")
 
 
 wait_s = Exercise(
     "wait_s",
-    """Write `wait_s(tries, retry_after)`: how many seconds to wait before the next try. `tries` counts the further tries so far (0, 1, 2 …);
-    without a wish of the server (`retry_after` is `None`) the wait is half a second and doubles with each try, up to 60 s. With a wish, the wait is
-    what the server asks for; if that is more than 60 s, give up: `float("inf")`.""",
+    """Write `wait_s(tries, retry_after)`: how many seconds to wait before the next try. `tries` counts the further tries so far
+    (0, 1, 2 …). Without a wish of the server (`retry_after` is `None`) the wait is half a second and doubles with each try, up to
+    60 s. With a wish, the wait is what the server asks for; if that is more than 60 s, give up: `float("inf")`.""",
     _check_wait,
     "errors of a moment are over soon, long ones are not hammered, and a server that says when to come back is believed.",
     """
@@ -221,7 +222,8 @@ def _check_offsets(answer):
         with PracticeServer({"/rows": lambda query, rows=rows: _at_offset(rows, query)}) as server:
             try: got = read_api(f"{server.url}/rows", "rows", answer, session=web_session(retries=0), most_pages=6)
             except SourceError as error:
-                expect(False, f"A list of {total} rows must end.", str(error).replace(server.url, ""), "compare the next offset with `total`.")
+                expect(False, f"A list of {total} rows must come to its end.", str(error).replace(server.url, ""),
+                       "compare the next offset with `total`.")
             ids = got.table["id"].to_pylist() if total else []
             expect(ids == list(range(total)), f"All of {total} rows must come, each once.", f"the ids {ids}",
                    "the next offset is the last one plus the number of rows that came.")
@@ -236,10 +238,10 @@ def _at_offset(rows, query):
 
 offsets = Exercise(
     "offsets",
-    """An API answers `{"rows": […], "total": 10}` and takes a parameter `offset`: the number of rows to leave out. It gives at most four rows at a
-    time. Make the `Paging` for it, `offsets = Paging(after, first)`. `after(body, rows, url, params, links)` gets the answer, the number of its
-    rows, and the address and parameters that were asked; it gives back the address and the parameters of the next page, or `None` at the end.
-    `Paging` is in `bigdata_ai.data.acquire.http`.""",
+    """An API answers `{"rows": […], "total": 10}` and takes a parameter `offset`: the number of rows to leave out. It gives at most
+    four rows at a time. Make the `Paging` for it, `offsets = Paging(after, first)`. `after(body, rows, url, params, links)` gets the
+    answer, the number of its rows, and the address and parameters that were asked; it gives back the address and the parameters of
+    the next page, or `None` at the end. `Paging` is in `bigdata_ai.data.acquire.http`.""",
     _check_offsets,
     "the next offset is what has come so far, and the end is where it reaches the total.",
     """
@@ -275,8 +277,8 @@ def _check_changed(answer):
 
 changed = Exercise(
     "changed",
-    """Write `changed(before, now)`, which takes two provenances of many files and gives back the sorted list of the names (`where` in `parts`) of all
-    files that came, went, or have another content.""",
+    """Write `changed(before, now)`, which takes two provenances of many files and gives back the sorted list of the names (`where` in
+    `parts`) of all files that came, went, or have another content.""",
     _check_changed,
     "the name says which file, the hash says which content; size and date say neither.",
     """
