@@ -260,11 +260,19 @@ def drop_duplicates(
     ordered = kind(frame) in ("pandas", "polars", "polars-lazy", "pyarrow")
     chosen = ordered or order_by is not None or set(keys) == set(found)
     require(chosen, f"On {kind(frame)} the row to keep must be chosen by order_by.", "None", "name a column of ids.")
-    if kind(frame) == "pandas":
-        rows = frame if order_by is None else frame.sort_values(order_by, kind="stable")
-        return rows.drop_duplicates(keys).sort_index() if order_by and frame.index.is_monotonic_increasing else rows.drop_duplicates(keys)
+    if kind(frame) == "duckdb" and order_by is not None: return _first_in_duckdb(frame, keys, order_by)
     opened = nw.from_native(frame)
-    if kind(frame) == "polars-lazy" and order_by is None: return frame.unique(keys, keep="first", maintain_order=True)
-    if ordered and order_by is None: return opened.unique(keys, keep="first", maintain_order=True).to_native()
-    if order_by is None: return opened.unique(keys, keep="any").to_native()
+    # the frame's own order will do where it is that one
+    if order_by is not None and isinstance(opened, nw.DataFrame) and opened[order_by].is_sorted(): order_by = None
+    if not ordered and order_by is None: return opened.unique(keys, keep="any").to_native()
+    if order_by is None and kind(frame) == "polars-lazy": return frame.unique(keys, keep="first", maintain_order=True)
+    if order_by is None: return opened.unique(keys, keep="first", maintain_order=True).to_native()
     return opened.unique(keys, keep="first", order_by=[order_by]).to_native()
+
+
+def _first_in_duckdb(frame, keys, order_by):
+    "The row with the least value of `order_by` in each group; a window function takes half as long again."
+    quoted = {name: _quote(name, '"') for name in frame.columns}
+    fields, groups = ", ".join(f"r.{name} as {name}" for name in quoted.values()), ", ".join(quoted[name] for name in keys)
+    first = f"select arg_min(rows_of_frame, {quoted[order_by]}) as r from rows_of_frame group by {groups}"
+    return frame.query("rows_of_frame", f"select {fields} from ({first})")

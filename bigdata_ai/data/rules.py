@@ -51,8 +51,19 @@ class Rule:
         "Say what a row becomes."
         raise NotImplementedError
 
+    def training_values(
+        self,
+        learnt: Mapping, # what `learn` gave
+        types: Mapping[str, str], # column -> type
+    ) -> dict[str, nw.Expr]: # column -> its new value in training rows
+        "Say what a row becomes that was learnt from, where that differs."
+        return self.values(learnt, types)
+
     @property
     def drops(self) -> bool: return False # whether it removes rows, which is for training rows alone
+
+    @property
+    def learns(self) -> bool: return type(self).learn is not Rule.learn # whether it has anything to learn
 
 
 NUMERIC = ("Int8", "Int16", "Int32", "Int64", "Int128", "UInt8", "UInt16", "UInt32", "UInt64", "UInt128", "Float32", "Float64",
@@ -120,14 +131,7 @@ class Rules:
         y=None, # ignored, for scikit-learn's sake
     ): # self
         "Learn from training rows what the rules need."
-        opened = self._open(frame)
-        require(kind(frame) != "spark-stream", "Fitting needs a table that ends.", "a stream", "fit on a table, then transform the stream.")
-        learnt = [{} for _ in self.rules]
-        self.types_ = columns(frame)
-        for layer in layers(self.rules):
-            opened = self._learn_layer(opened, layer, learnt)
-            opened = self._apply_layer(opened, layer, learnt, training=True)
-        self.learnt_, self.rows_ = learnt, count(frame)
+        self._learn(frame, keep=False)
         return self
 
     def transform(
@@ -194,6 +198,18 @@ class Rules:
         state = "not fitted" if self.learnt_ is None else f"fitted on {self.rows_:,} rows"
         return f"{type(self).__name__}({len(self.rules)} rules, {state})"
 
+    def _learn(self, frame, keep):
+        "Fit layer by layer; give the changed training rows where they are kept, else stop changing when nothing more is to be learnt."
+        opened = self._open(frame)
+        require(kind(frame) != "spark-stream", "Fitting needs a table that ends.", "a stream", "fit on a table, then transform the stream.")
+        learnt, order = [{} for _ in self.rules], layers(self.rules)
+        last = max([at for at, layer in enumerate(order) if any(self.rules[i].learns for i in layer)], default=-1)
+        for at, layer in enumerate(order):
+            if at <= last: self._learn_layer(opened, layer, learnt)
+            if keep or at < last: opened = self._apply_layer(opened, layer, learnt, training=True)
+        self.types_, self.learnt_, self.rows_ = columns(frame), learnt, count(frame)
+        return opened.to_native()
+
     def _check_fitted(self):
         require(self.learnt_ is not None, f"The {type(self).__name__} must be fitted first.", "no fit", "fit(training rows)")
 
@@ -225,14 +241,13 @@ class Rules:
             mine = {name.partition("\x1f")[2]: value for name, value in found.items() if name.partition("\x1f")[0] == str(i)}
             mine |= {column: values for (owner, column), values in parts.items() if owner == i}
             learnt[i] = self.rules[i].learn(mine, opened, types)
-        return opened
 
     def _apply_layer(self, opened, layer, learnt, training):
         types, made = self._types(opened), {}
         for i in layer:
-            if self.rules[i].drops:
-                if training: opened = self.rules[i].drop(opened, learnt[i])
-            else: made |= self.rules[i].values(learnt[i], types)
+            rule = self.rules[i]
+            if not rule.drops: made |= rule.training_values(learnt[i], types) if training else rule.values(learnt[i], types)
+            elif training: opened = rule.drop(opened, learnt[i])
         return opened.with_columns(**made) if made else opened
 
 
