@@ -246,7 +246,10 @@ def test_a_file_that_is_written_meanwhile_is_refused(tmp_path):
 
 def test_gbk_files_are_read_when_told(tmp_path):
     (tmp_path / "城市.csv").write_bytes("城市,人口\n北京,2189\n".encode("gbk"))
-    assert read_files(tmp_path / "城市.csv", encoding="gb18030").table.to_pylist() == [{"城市": "北京", "人口": 2189}]
+    got = read_files(tmp_path / "城市.csv", encoding="gb18030", types={"人口": "float64"})
+    assert got.table.to_pylist() == [{"城市": "北京", "人口": 2189.0}]
+    assert got.provenance.details == {"encoding": "gb18030", "types": {"人口": "float64"}}, "it can be read again in the same way"
+    assert Provenance.from_json(got.provenance.to_json()) == got.provenance
 
 
 def test_a_text_that_is_missing_differs_from_an_empty_one(tmp_path):

@@ -271,7 +271,10 @@ def stream_files(
         comma = delimiter or ("\t" if ".tsv" in name.lower() else ",")
         return _How(name, rows, kinds, kept, encoding, comma, tuple(nulls), quoted_nulls, sheet)
 
-    return Stream("files", str(shown), _source(files, names, format, how_of), expect, on_change)
+    asked = {"format": format, "types": {name: type_name(kind) for name, kind in kinds.items()}, "columns": kept and list(kept),
+             "encoding": encoding if encoding != "utf-8" else None, "delimiter": delimiter, "sheet": sheet}
+    details = {name: value for name, value in asked.items() if value} # what was not left to the default
+    return Stream("files", str(shown), _source(files, names, format, how_of), expect, on_change, details)
 
 
 def read_files(
