@@ -24,18 +24,18 @@ from .provenance import Acquired, SourceError, Stream, arrow_types, mask_secrets
 def check_statement(
     statement: str, # SQL with :name for every value
     parameters: Mapping, # name -> value
-    constants: Iterable = (), # numbers and texts that the statement may contain, because they can't be bound
+    constants: Iterable = (), # numbers, texts and quoted names that the statement may contain, because they can't be bound
 ) -> str: # the statement
     "Raise `InputError` unless every value in a statement is bound."
     require(isinstance(statement, str) and statement.strip() != "", "A statement must be SQL text.", statement)
     tokens, allowed = _tokens(statement), {str(value).lstrip("-") for value in constants}
     pasted = [text.strip() for kind, text in tokens if kind in _VALUES and _value(text) not in allowed]
-    require(not pasted, "A statement must contain no values: they are bound, never pasted.", ", ".join(pasted[:3]),
+    require(not pasted, "A statement must contain no values and no quoted names: values are bound, never pasted.", ", ".join(pasted[:3]),
             "write :name in the statement and parameters={'name': value}; constants=(…) lists what can't be bound.")
     comments = [text.strip() for kind, text in tokens if kind == "comment"]
     require(not comments, "A statement must contain no comments.", ", ".join(comments),
             "a comment can hide the rest of a statement; remove it.")
-    bare = "".join(text for kind, text in tokens if kind not in _VALUES and text[:1] != '"')
+    bare = "".join(text for kind, text in tokens if kind not in _VALUES)
     other = _OTHER_STYLES.search(bare)
     require(not other, "Parameters must be written as :name.", other and other.group(), "write :name for each value.")
     require(";" not in bare.strip().rstrip(";"), "A statement must be a single one.", "several, divided by ;", "run one after the other.")
@@ -45,7 +45,7 @@ def check_statement(
     return statement
 
 
-_VALUES = ("string_const", "numeric_const")
+_VALUES = ("string_const", "numeric_const", "quoted_name") # SQLite takes a quoted name that no column has for a text
 _OTHER_STYLES = re.compile(r"%s|%\(|\?|\{\w*\}|\$\d|:(?=\d)")
 _NAMED = re.compile(r"(?<![:\w]):([^\W\d]\w*)")
 
@@ -55,12 +55,12 @@ def _tokens(statement):
     raw, found = statement.encode(), duckdb.tokenize(statement)
     ends = [start for start, _ in found[1:]] + [len(raw)]
     pieces = [(kind.name, raw[start:end].decode()) for (start, kind), end in zip(found, ends, strict=True)]
-    return [("operator" if text.strip() == "." else kind, text) for kind, text in pieces]
+    return [("operator" if text.strip() == "." else "quoted_name" if text[:1] == '"' else kind, text) for kind, text in pieces]
 
 
 def _value(text):
     text = text.strip()
-    return text[1:-1].replace("''", "'") if text[:1] == "'" else text
+    return text[1:-1].replace(text[0] * 2, text[0]) if text[:1] in "'\"" else text
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #bce5e1ac
 _POSTGRES = {"bool": pa.bool_(), "int2": pa.int16(), "int4": pa.int32(), "int8": pa.int64(), "float4": pa.float32(), "float8": pa.float64(),
@@ -124,7 +124,8 @@ def _engine(sqlalchemy, database):
                          "postgresql://USER:PASSWORD@HOST:PORT/NAME.") from None # the text may hold a password
     _check_dialect(url.get_backend_name())
     if url.get_backend_name() == "postgresql":
-        return sqlalchemy.create_engine(url.set(drivername="postgresql+psycopg"), poolclass=sqlalchemy.pool.NullPool)
+        url = url.set(drivername="postgresql+psycopg", query={"connect_timeout": "10"} | dict(url.query)) # seconds
+        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
     if url.get_backend_name() == "sqlite":
         there = Path(url.database or "").is_file()
         require(there, "An SQLite database must be a file that exists.", url.database or "no file", "sqlite:///shop.db", SourceError)
@@ -144,6 +145,7 @@ def _reason(error):
 def _source(database, statement, parameters, rows, types):
     sqlalchemy, whole, kinds = need("sqlalchemy", "data"), hashlib.sha256(), arrow_types(types)
     text = "".join(part.replace(":", "\\:") if kind == "string_const" else part for kind, part in _tokens(statement))
+    text = text.rstrip().rstrip(";") # it becomes the query of a cursor
     with _connected(database) as connection:
         result = connection.execution_options(yield_per=rows).execute(sqlalchemy.text(text), parameters)
         require(result.returns_rows, "A statement must give rows.", statement, "acquiring only reads: select … from …")
@@ -174,7 +176,7 @@ def stream_sql(
     expect=None, # the schema that must come: what was acquired before, its provenance, a saved file, or a mapping
     on_change: str = "refuse", # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
     types: Mapping | None = None, # column -> type name such as "float64", instead of the database's or the inferred one
-    constants: Iterable = (), # numbers and texts that the statement may contain, because they can't be bound
+    constants: Iterable = (), # numbers, texts and quoted names that the statement may contain, because they can't be bound
 ) -> Stream: # of pandas frames; the database is asked when the first piece is
     "Go through the rows of an SQL statement piece by piece, in constant memory."
     parameters = dict(parameters or {})
