@@ -39,7 +39,10 @@ class Encoder(Rules):
     def names_(self) -> list[str]: # feature columns, in the order of the rules
         "Name the feature columns that come out."
         self._check_fitted()
-        return [name for rule, learnt in zip(self.rules, self.learnt_, strict=True) for name in rule.names(learnt)]
+        names = [name for rule, learnt in zip(self.rules, self.learnt_, strict=True) for name in rule.names(learnt)]
+        twice = sorted({name for name in names if names.count(name) > 1} | set(names) & set(self.keep))
+        require(not twice, "Feature columns must differ.", f"{twice[:5]} made twice", "one rule of a kind for a column.")
+        return names
 
     def fit(self, frame, y=None):
         self._learn(self._folded(frame), keep=False)
@@ -74,7 +77,7 @@ class Encoder(Rules):
 class FeatureRule(Rule):
     "A rule of an `Encoder`."
 
-    def writes(self): return {f"feature of {self.column}"} # features are new columns; no rule waits for another
+    def writes(self): return set() # features do not feed other rules: all are made at once, of the columns as they came
 
     def named(
         self,
@@ -163,7 +166,7 @@ class Ordinal(FeatureRule):
     def values(self, learnt, types):
         codes = [float(i) for i in range(len(learnt["categories"]))]
         value = nw.col(self.column).replace_strict(learnt["categories"], codes, default=-1.0, return_dtype=nw.Float64)
-        return {self.column: value.fill_null(-1.0)}
+        return {self.named("code", mark="_"): value.fill_null(-1.0)}
 
 # %% ../../nbs/lib/data/45_features.ipynb #42772a67
 @Encoder.register
@@ -197,12 +200,12 @@ class TargetEncoding(FeatureRule):
         means = (sums["total"] + self.smoothing * overall) / (sums["rows"] + self.smoothing)
         return {"categories": sums.index.tolist(), "means": means.tolist(), "overall": overall}
 
-    def values(self, learnt, types): return {self.column: self._looked_up(learnt["all"])}
+    def values(self, learnt, types): return {self.named("mean", mark="_"): self._looked_up(learnt["all"])}
 
     def training_values(self, learnt, types):
         value, fold = self._looked_up(learnt["all"]), (nw.col(KEY) * self.folds).floor()
         for i, means in enumerate(learnt["without"]): value = nw.when(fold == float(i)).then(self._looked_up(means)).otherwise(value)
-        return {self.column: value}
+        return {self.named("mean", mark="_"): value}
 
     def _looked_up(self, means):
         if not means["categories"]: return nw.lit(means["overall"])
