@@ -48,7 +48,8 @@ class Cleaner(Rules):
         frame, # any kind that does not stream
     ) -> "Report": # one row a rule, in the order of the rules
         "Count what each rule finds and changes in a frame, without changing it."
-        opened, _ = self._ready(frame)
+        self._check_fitted()
+        opened = self._open(frame)
         rows, found = count(frame), [(0, 0)] * len(self.rules)
         left = rows
         for layer in layers(self.rules):
@@ -72,7 +73,8 @@ class Cleaner(Rules):
         id: str, # column that names a row; no rule may change it
     ) -> pd.DataFrame: # columns id, rule, column, before, after (as text); one row a changed value or dropped row
         "List every change with the rule that made it."
-        opened, _ = self._ready(frame)
+        self._check_fitted()
+        opened = self._open(frame)
         require(id in self._types(opened), "The frame must have the column that names its rows.", id)
         parts = []
         for layer in layers(self.rules):
@@ -115,7 +117,7 @@ class CleaningRule(Rule):
         "Name the rule with its settings, as a report does."
         usual = {field.name: {} if field.default is MISSING else field.default for field in fields(self)}
         given = {name: value for name, value in self.__dict__.items() if name != "column" and value != usual[name]}
-        return f"{type(self).__name__}({', '.join(f'{name}={brief(value)}' for name, value in given.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={_say(value)}' for name, value in given.items())})"
 
     def retypes(
         self,
@@ -123,6 +125,9 @@ class CleaningRule(Rule):
     ) -> bool: # True where the new values are of another type than the old ones
         "Say whether the rule changes the column's type."
         return False
+
+
+def _say(value): return f"{value:.4g}" if isinstance(value, float) else brief(value)
 
 
 def _sum(hit): return hit.cast(nw.Int64).sum()
@@ -160,7 +165,7 @@ class Report:
             ax.set_yticks(where, names, fontsize=8)
             ax.grid(axis="y", visible=False)
             ax.margins(x=0.15)
-            ax.legend(loc="lower right")
+            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
             ax.set(title=f"{title} ({self.rows_in:,} rows in, {self.rows_out:,} out)", xlabel="share of rows (%), number beside")
             return ax
 
