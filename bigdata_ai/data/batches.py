@@ -284,7 +284,8 @@ def _empty(shape, dtype):
 
 
 def _cut(rows, start, stop):
-    return Batch(*(None if part is None else part[start:stop] for part in (rows.X, rows.y, rows.ids)))
+    y, ids = rows.y, rows.ids
+    return Batch(rows.X[start:stop], y if y is None else y[start:stop], ids if ids is None else ids[start:stop])
 
 
 class Batches:
@@ -303,14 +304,14 @@ class Batches:
         drop_last: bool = False, # leave out a last batch that is not full
         fill=None, # number for missing values of X, or {column: number}, of float targets too; None raises for a missing value
         on_error: str = "raise", # "raise" or "skip" what can't be read; `skipped` then tells what was left out
-        threads: int | None = None, # reader threads; None takes what Arrow takes, one a core
+        threads: int = 2, # row groups read at a time; Arrow spreads the columns of each over all cores
         prefetch: int = 1, # windows read ahead, 0 or more
     ):
         "Read the footers and check everything that can be checked without reading data."
         self.batch_size, self.seed = check_whole(batch_size, "batch_size"), check_whole(seed, "seed", 0)
         self.prefetch = check_whole(prefetch, "prefetch", 0)
         self.buffer_rows = None if buffer_rows is None else check_whole(buffer_rows, "buffer_rows")
-        self.threads = pa.cpu_count() if threads is None else check_whole(threads, "threads")
+        self.threads = check_whole(threads, "threads")
         self.shuffle, self.drop_last, self.on_error = bool(shuffle), bool(drop_last), choose(on_error, ("raise", "skip"), "way with errors")
         self._system, self._files, self.skipped = _opened(source, on_error) # skipped: {file or file and row group: why}
         self._choose_columns(X, y, ids, fill)
@@ -459,11 +460,10 @@ class Batches:
         for file in self._files: self._check_same(file)
         windows, skip = self._windows(epoch), first * self.batch_size
         for chunk in self._chunks(epoch, windows, skip):
-            for start in range(0, len(chunk), self.batch_size):
-                batch = _cut(chunk, start, start + self.batch_size)
-                if self.drop_last and len(batch) < self.batch_size: break
+            end = len(chunk) - len(chunk) % self.batch_size if self.drop_last else len(chunk)
+            for start in range(0, end, self.batch_size):
                 self._done += 1
-                yield batch
+                yield _cut(chunk, start, start + self.batch_size)
         self.epoch, self._done = epoch + 1, 0
 
     def _check_same(self, file):
@@ -551,7 +551,7 @@ class Batches:
         with self._system.open_input_file(file.path) as source, pq.ParquetFile(source, **options) as parquet:
             rows = file.metadata.row_group(group).num_rows
             if rows * max(len(wanted), 1) <= _STREAM:
-                yield parquet.read_row_group(group, columns=wanted, use_threads=False)
+                yield parquet.read_row_group(group, columns=wanted, use_threads=True)
                 return
             for part in parquet.iter_batches(_PIECE, [group], wanted, use_threads=False): yield pa.Table.from_batches([part])
 
