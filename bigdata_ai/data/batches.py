@@ -220,7 +220,7 @@ def _place(columns, out, names, fill, where):
         for start in range(0, len(out), _TILE):
             tile = out[start:start + _TILE]
             for j, column in enumerate(columns): tile[:, j] = column[start:start + _TILE]
-            if not np.isfinite(tile.sum()): _mend(tile, names, fill, where)
+            if not np.isfinite(np.einsum("ij->", tile)): _mend(tile, names, fill, where)
 
 
 def _mend(tile, names, fill, where):
