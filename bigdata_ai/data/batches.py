@@ -547,7 +547,8 @@ class Batches:
         "One row group as tables of the chosen columns: one, or for a very large group several."
         have = set(file.metadata.schema.to_arrow_schema().names) - set(file.keys)
         wanted = [name for name in (*self.X, *self._targets, *filter(None, [self.ids])) if name in have]
-        options = {"metadata": file.metadata, "pre_buffer": True, "page_checksum_verification": True}
+        far = not isinstance(self._system, pa.fs.LocalFileSystem) # fetching ahead pays where a read has to travel, and costs elsewhere
+        options = {"metadata": file.metadata, "pre_buffer": far, "page_checksum_verification": True}
         with self._system.open_input_file(file.path) as source, pq.ParquetFile(source, **options) as parquet:
             rows = file.metadata.row_group(group).num_rows
             if rows * max(len(wanted), 1) <= _STREAM:

@@ -164,8 +164,18 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 
 def peak(path):
-    "Peak resident memory, MiB, of a process that takes one epoch."
-    return int(subprocess.run([sys.executable, "-c", PEAK, str(path)], check=True, capture_output=True, text=True).stdout) / 1024
+    "Peak resident memory, MiB, of a process that takes one epoch; the highest of three."
+    command = [sys.executable, "-c", PEAK, str(path)]
+    return max(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) for _ in range(3)) / 1024
+
+
+def memory(folder, quick):
+    "Peak by number of rows. A file of 10^7 rows takes long to write: the quick way reads a folder of ten links to the one of 10^6."
+    peaks = {n: peak(write(folder / f"{n}.parquet", n)) for n in (10**5, 10**6)}
+    if not quick: return peaks | {10**7: peak(write(folder / "most.parquet", 10**7))}
+    (folder / "most").mkdir()
+    for i in range(10): os.link(folder / f"{10**6}.parquet", folder / "most" / f"{i}.parquet")
+    return peaks | {10**7: peak(folder / "most")}
 
 
 def run(
@@ -186,17 +196,14 @@ def run(
             rows.append(pairs("DataLoader map", loader_map, small, size, few, 5 * some, to_torch))
             rows.append(pairs("DataLoader iterable", loader_iterable, small, size, few, 5 * some, to_torch))
             rows.append(pairs("tf.data", tf_data, small, size, few, tensors=to_tensorflow))
-        memory = {}
-        for n in (10**5, 10**6, 10**7):
-            memory[n] = peak(write(folder / "memory.parquet", n))
-            (folder / "memory.parquet").unlink()
+        peaks = memory(folder, quick)
     table = pd.DataFrame(rows)
     ratios = {f"batches/{row['against']}, batch {row['batch']}": round(row["ratio"], 3) for row in rows}
     goals = {f"batches/{name}, batch {size}": [">=", bound] for name, bound in GOALS.items() for size in SIZES}
-    ratios["batches/peak memory, 10^5 over 10^6 rows"] = round(memory[10**5] / memory[10**6], 3)
-    ratios["batches/peak memory, 10^6 over 10^7 rows"] = round(memory[10**6] / memory[10**7], 3)
+    ratios["batches/peak memory, 10^5 over 10^6 rows"] = round(peaks[10**5] / peaks[10**6], 3)
+    ratios["batches/peak memory, 10^6 over 10^7 rows"] = round(peaks[10**6] / peaks[10**7], 3)
     goals["batches/peak memory, 10^6 over 10^7 rows"] = [">=", 0.9]
-    table.attrs["memory"] = {f"{n:,} rows": f"{peak:.0f} MiB" for n, peak in memory.items()}
+    table.attrs["memory"] = {f"{n:,} rows": f"{mib:.0f} MiB" for n, mib in peaks.items()}
     return ratios, goals, table
 
 
@@ -205,7 +212,7 @@ def main():
     options.add_argument("--quick", action="store_true", help="fewer repeats, under 50 s on two quiet cores")
     ratios, goals, table = run(options.parse_args().quick)
     print(table.round(3).to_string(index=False))
-    print("peak memory:", ", ".join(f"{rows} {peak}" for rows, peak in table.attrs["memory"].items()))
+    print("peak memory:", ", ".join(f"{rows} {mib}" for rows, mib in table.attrs["memory"].items()))
     missed = [name for name, (_, bound) in goals.items() if ratios[name] < bound]
     print("missed:", ", ".join(missed) or "none")
     print(json.dumps({"ratios": ratios, "goals": goals}))
