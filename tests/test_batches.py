@@ -281,7 +281,7 @@ def test_targets_and_ids_by_kind(tmp_path):
 
 
 @pytest.mark.parametrize("bad, message", [
-    ({"X": ["x0", "word"]}, "must be numeric.*'word' of type string.*features.encode"),
+    ({"X": ["x0", "word"]}, "must be numeric.*'word' of type string.*features.Encoder"),
     ({"X": None, "y": None, "ids": None}, "'word'"), ({"y": []}, "y must name"),
     ({"X": ["x0", "when"]}, "must be numeric.*date32"), ({"X": ["x9"]}, "column of .*did you mean"), ({"X": []}, "X must name"),
     ({"X": ["x0", "x0"]}, "once"), ({"X": ["x0", "y"]}, "only one of them"), ({"y": "word"}, "must be numeric"),

@@ -172,7 +172,7 @@ def _check_columns(kinds, path, wanted, may_lack):
         if name not in kinds and name in may_lack: continue
         choose(name, kinds, f"column of {path}")
         require(_numeric(kinds[name]), "A column of X or y must be numeric.", f"{name!r} of type {kinds[name]} in {path}",
-                "features.encode turns text, categories and dates into numbers first.")
+                "features.Encoder turns text, categories and dates into numbers first.")
 
 
 def _names(value, what):
