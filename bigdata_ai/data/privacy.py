@@ -278,8 +278,8 @@ def find_personal(
 ) -> pd.DataFrame: # columns `COLUMNS`; share is that of the rows that are not missing; empty if nothing was found
     "List the columns that hold personal data, with the share of rows that match and masked examples."
     check_whole(examples, "examples", 0)
+    if kind(frame) == "pandas": require(frame.columns.is_unique, "Column names must be unique.", list(frame.columns))
     table = sample_rows(frame, rows, seed)
-    require(table.columns.is_unique, "Column names must be unique.", list(table.columns))
     found = itertools.chain.from_iterable(_personal(name, table[name], examples) for name in table.columns)
     return pd.DataFrame(list(found), columns=list(COLUMNS))
 
@@ -501,7 +501,8 @@ def _in_arrow(frame, columns, act):
     for column in columns:
         texts = arrow.array(act(frame[column].to_pylist()), arrow.string())
         frame = frame.set_column(frame.column_names.index(column), column, texts)
-    return frame
+    notes = frame.schema.metadata or {} # pandas' note of the types that the columns had is wrong now
+    return frame.replace_schema_metadata({name: note for name, note in notes.items() if name != b"pandas"})
 
 
 def _in_duckdb(frame, columns, act):
