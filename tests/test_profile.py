@@ -33,8 +33,9 @@ def close_figures():
 
 def some(n=400, seed=0):
     generator = np.random.default_rng(seed)
-    return pd.DataFrame({"steady": generator.normal(size=n), "count": generator.poisson(2, n), "城市": generator.choice(["北京", "上海", "广州"], n),
-                         "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(generator.integers(0, 90, n), unit="D"), "yes": generator.random(n) < 0.3})
+    days = pd.to_timedelta(generator.integers(0, 90, n), unit="D")
+    return pd.DataFrame({"steady": generator.normal(size=n), "count": generator.poisson(2, n), "yes": generator.random(n) < 0.3,
+                         "城市": generator.choice(["北京", "上海", "广州"], n), "day": pd.Timestamp("2024-01-01") + days})
 
 
 # The table
@@ -80,9 +81,10 @@ ODD = {
     "one row": pd.DataFrame({"a": [1], "b": ["x"], "c": [pd.Timestamp("2020-01-01", tz="Asia/Shanghai")]}),
     "all missing": pd.DataFrame({"a": [None, None], "b": [np.nan, np.nan], "c": pd.to_datetime([None, None])}),
     "constant": pd.DataFrame({"a": [5] * 9, "b": ["x"] * 9, "c": [True] * 9}),
-    "mixed": pd.DataFrame({"decimal": [decimal.Decimal("1.10"), None, decimal.Decimal("2.2")], "list": [[1], [2], None], "any": [1, "a", None],
-                           "infinite": [np.inf, 1, 2], 5: [1, 2, 3], "span": pd.to_timedelta([1, 2, 3], unit="h"), "bytes": [b"a", b"b", None],
-                           "kind": pd.Categorical(["a", None, "b"]), "whole": pd.array([1, None, 3], dtype="Int64"),
+    "mixed": pd.DataFrame({"decimal": [decimal.Decimal("1.10"), None, decimal.Decimal("2.2")], "list": [[1], [2], None],
+                           "any": [1, "a", None], "infinite": [np.inf, 1, 2], 5: [1, 2, 3], "span": pd.to_timedelta([1, 2, 3], unit="h"),
+                           "bytes": [b"a", b"b", None], "kind": pd.Categorical(["a", None, "b"]),
+                           "whole": pd.array([1, None, 3], dtype="Int64"),
                            "day": [datetime.date(2020, 1, 1)] * 3, "$x$_{": ["a$b$", "^", "_"]}),
     "zones": pd.DataFrame({"t": pd.date_range("2024-03-30", periods=30, freq="h", tz="Europe/Berlin"), "u": [pd.NaT] * 30}),
 }
@@ -137,7 +139,8 @@ def test_what_did_not_move_passes_its_floor_about_once_in_a_hundred():
 
 
 @pytest.mark.parametrize("change", [lambda t: t.assign(steady=t["steady"] + 0.5), lambda t: t.assign(steady=t["steady"] * 2),
-                                    lambda t: t.assign(steady=t["steady"].where(np.arange(len(t)) % 5 > 0))], ids=["moved", "wider", "gaps"])
+                                    lambda t: t.assign(steady=t["steady"].where(np.arange(len(t)) % 5 > 0))],
+                         ids=["moved", "wider", "gaps"])
 def test_a_change_is_seen_and_only_where_it_is(change):
     found = drift(some(2000, 1), change(some(2000, 2))).set_index("column")
     assert found.index[0] == "steady" and found["drifted"]["steady"] and found["drifted"].sum() <= 1
@@ -176,14 +179,16 @@ def test_drift_is_the_same_in_every_engine_and_by_seed():
 def test_months_of_flights():
     "Published reading of PSI: below 0.1 is stable. The hour planned moves less than the delay."
     flights = load_table("flights").frame
-    found = drift(flights[flights["month"] == 1], flights[flights["month"] == 7], only=["dep_delay", "origin", "air_time"], rows=5000).set_index("column")
+    january, july = (flights[flights["month"] == month] for month in (1, 7))
+    found = drift(january, july, only=["dep_delay", "origin", "air_time"], rows=5000).set_index("column")
     assert found["drifted"][["dep_delay", "air_time"]].all() and found["psi"]["origin"] < PSI_STABLE
 
 
 @pytest.mark.parametrize("wrong, told", [
     (lambda: drift(some(5), some(5), only=["stedy"]), "did you mean 'steady'"), (lambda: drift(some(5).head(0), some(5)), "must have rows"),
     (lambda: drift(some(5), some(5), bins=1), "bins"), (lambda: drift(some(5), some(5), level=1), "level"),
-    (lambda: drift(some(5), some(5), groups="nothing"), "column of both tables"), (lambda: drift(some(50), some(50), groups="城市"), "in one of the two"),
+    (lambda: drift(some(5), some(5), groups="nothing"), "column of both tables"),
+    (lambda: drift(some(50), some(50), groups="城市"), "in one of the two"),
     (lambda: profile([1, 2]), "data frame"), (lambda: profile(pd.DataFrame([[1, 2]], columns=["a", "a"])), "unique"),
     (lambda: profile(some(5), sample=0), "rows"),
 ])
