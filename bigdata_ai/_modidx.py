@@ -566,6 +566,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'bigdata_ai/data/profile.py'),
                                          'bigdata_ai.data.profile._duplicates': ( 'lib/data/profile.html#_duplicates',
                                                                                   'bigdata_ai/data/profile.py'),
+                                         'bigdata_ai.data.profile._floor': ('lib/data/profile.html#_floor', 'bigdata_ai/data/profile.py'),
                                          'bigdata_ai.data.profile._is': ('lib/data/profile.html#_is', 'bigdata_ai/data/profile.py'),
                                          'bigdata_ai.data.profile._js': ('lib/data/profile.html#_js', 'bigdata_ai/data/profile.py'),
                                          'bigdata_ai.data.profile._ks': ('lib/data/profile.html#_ks', 'bigdata_ai/data/profile.py'),

@@ -315,7 +315,9 @@ def _known(values):
         known = known.astype("float64") # decimals
     if pd.api.types.is_numeric_dtype(known): return _finite(known), "numbers"
     known = known.astype(str)
-    return known, "texts" if len(known) > 20 and known.nunique() > 0.5 * len(known) else "categories"
+    many = known.nunique() > min(20, 0.5 * len(known)) and len(known) > 20
+    free = many and (known.str.len().mean() > 20 or known.nunique() > 0.5 * len(known))
+    return known, "texts" if free else "categories"
 
 
 def _finite(known):

@@ -205,15 +205,18 @@ def _moved(name, pair, second, block, bins, shuffles, level, generator):
     line = {"column": name, "type": "number" if ordered else "category"}
     real, shuffled = _splits(codes, second, block, shuffles, generator)
     for measure, function in (("psi", _psi), ("js", _js)):
-        line |= {measure: function(*real)[0], f"{measure}_floor": np.quantile(function(*shuffled), level)}
+        line |= {measure: function(*real)[0], f"{measure}_floor": _floor(function(*shuffled), level)}
     if ordered:
         known = np.isfinite(np.concatenate(numeric))
         fine = _bin(np.concatenate(numeric)[known], _STEPS) if known.any() else None
         parts = second[known] if known.any() else second
         if fine is not None and 0 < parts.sum() < len(parts):
             real, shuffled = _splits(fine, parts, None if block is None else block[known], shuffles, generator)
-            line |= {"ks": _ks(*real)[0], "ks_floor": np.quantile(_ks(*shuffled), level)}
+            line |= {"ks": _ks(*real)[0], "ks_floor": _floor(_ks(*shuffled), level)}
     return line | {"drifted": bool(line["js"] > line["js_floor"])}
+
+
+def _floor(shuffled, level): return np.quantile(shuffled, level, method="higher") # interpolating would let more pass than the level says
 
 
 def _bin(values, bins):
