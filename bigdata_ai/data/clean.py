@@ -448,9 +448,10 @@ class Missing(CleaningRule):
         if self.how == "mode": found = {group: value for group, value, _ in reversed(commonest(opened, [self.by, self.column]))}
         else:
             opened = _duck(opened, [self.by, self.column]) # Arrow's own grouped median is approximate
-            value = number(self.column).median() if self.how == "median" else number(self.column).mean()
-            grouped = opened.filter(~nw.col(self.by).is_null()).group_by(self.by).agg(value=value)
-            found = dict(zip(*(to_arrow(grouped.to_native())[name].to_pylist() for name in (self.by, "value")), strict=True))
+            rows = opened.filter(~nw.col(self.by).is_null()).select(nw.col(self.by), number(self.column).alias("__value"))
+            value = nw.col("__value").median() if self.how == "median" else nw.col("__value").mean()
+            grouped = to_arrow(rows.group_by(self.by).agg(value).to_native()).to_pydict()
+            found = dict(zip(grouped[self.by], grouped["__value"], strict=True))
         found = {group: value for group, value in found.items() if value is not None and value == value}
         require(len(found) <= 10_000, "Groups to fill gaps by must be at most 10,000.", f"{len(found):,} in {self.by!r}",
                 "group by a coarser column.")

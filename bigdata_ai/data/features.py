@@ -39,7 +39,10 @@ class Encoder(Rules):
     def names_(self) -> list[str]: # feature columns, in the order of the rules
         "Name the feature columns that come out."
         self._check_fitted()
-        return [name for rule, learnt in zip(self.rules, self.learnt_, strict=True) for name in rule.names(learnt)]
+        names = [name for rule, learnt in zip(self.rules, self.learnt_, strict=True) for name in rule.names(learnt)]
+        twice = sorted({name for name in names if names.count(name) > 1} | set(names) & set(self.keep))
+        require(not twice, "Feature columns must differ.", f"{twice[:5]} made twice", "one rule of a kind for a column.")
+        return names
 
     def fit(self, frame, y=None):
         self._learn(self._folded(frame), keep=False)
@@ -74,7 +77,15 @@ class Encoder(Rules):
 class FeatureRule(Rule):
     "A rule of an `Encoder`."
 
-    def writes(self): return {f"feature of {self.column}"} # features are new columns; no rule waits for another
+    def writes(self): return set() # features do not feed other rules: all are made at once, of the columns as they came
+
+    def named(
+        self,
+        *parts: object, # what tells the features of one column apart
+        mark: str = "=", # between column and part
+    ) -> str: # without dots and backticks, which Spark reads as part of its own syntax
+        "Name one feature."
+        return f"{self.column}{mark}{'_'.join(map(str, parts))}".replace(".", "\u2024").replace("`", "'")
 
     def names(
         self,
@@ -138,9 +149,9 @@ class OneHot(FeatureRule):
 
     def values(self, learnt, types):
         value, kept = nw.col(self.column), learnt["categories"]
-        made = {f"{self.column}={one}": (value == one).fill_null(False).cast(nw.Float64) for one in kept}
-        made[f"{self.column}=other"] = (~value.is_in(kept) & ~value.is_null()).fill_null(False).cast(nw.Float64)
-        return made | ({f"{self.column}=gap": value.is_null().cast(nw.Float64)} if learnt["gaps"] else {})
+        made = {self.named(one): (value == one).fill_null(False).cast(nw.Float64) for one in kept}
+        made[self.named("other")] = (~value.is_in(kept) & ~value.is_null()).fill_null(False).cast(nw.Float64)
+        return made | ({self.named("gap"): value.is_null().cast(nw.Float64)} if learnt["gaps"] else {})
 
 
 @Encoder.register
@@ -155,7 +166,7 @@ class Ordinal(FeatureRule):
     def values(self, learnt, types):
         codes = [float(i) for i in range(len(learnt["categories"]))]
         value = nw.col(self.column).replace_strict(learnt["categories"], codes, default=-1.0, return_dtype=nw.Float64)
-        return {self.column: value.fill_null(-1.0)}
+        return {self.named("code", mark="_"): value.fill_null(-1.0)}
 
 # %% ../../nbs/lib/data/45_features.ipynb #42772a67
 @Encoder.register
@@ -189,12 +200,12 @@ class TargetEncoding(FeatureRule):
         means = (sums["total"] + self.smoothing * overall) / (sums["rows"] + self.smoothing)
         return {"categories": sums.index.tolist(), "means": means.tolist(), "overall": overall}
 
-    def values(self, learnt, types): return {self.column: self._looked_up(learnt["all"])}
+    def values(self, learnt, types): return {self.named("mean", mark="_"): self._looked_up(learnt["all"])}
 
     def training_values(self, learnt, types):
         value, fold = self._looked_up(learnt["all"]), (nw.col(KEY) * self.folds).floor()
         for i, means in enumerate(learnt["without"]): value = nw.when(fold == float(i)).then(self._looked_up(means)).otherwise(value)
-        return {self.column: value}
+        return {self.named("mean", mark="_"): value}
 
     def _looked_up(self, means):
         if not means["categories"]: return nw.lit(means["overall"])
@@ -226,10 +237,10 @@ class DateParts(FeatureRule):
         made = {}
         for part in self.parts:
             value = getattr(nw.col(self.column).dt, part)().cast(nw.Float64)
-            if not (self.circle and part in _CIRCLES): made[f"{self.column}.{part}"] = value
+            if not (self.circle and part in _CIRCLES): made[self.named(part, mark="_")] = value
             else:
                 angle = value * (2 * np.pi / _CIRCLES[part])
-                made |= {f"{self.column}.{part}.sin": angle.sin(), f"{self.column}.{part}.cos": angle.cos()}
+                made |= {self.named(part, "sin", mark="_"): angle.sin(), self.named(part, "cos", mark="_"): angle.cos()}
         return made
 
 
@@ -264,7 +275,7 @@ class Pieces(FeatureRule):
         text = nw.col(self.column)
         if self.unit == "word": text = nw.concat_str(nw.lit(" "), text.str.replace_all(r"\s+", " "), nw.lit(" "))
         mark = "" if self.unit == "character" else " "
-        return {f"{self.column}~{piece}": text.str.contains(f"{mark}{piece}{mark}", literal=True).fill_null(False).cast(nw.Float64)
+        return {self.named(piece, mark="~"): text.str.contains(f"{mark}{piece}{mark}", literal=True).fill_null(False).cast(nw.Float64)
                 for piece in learnt["pieces"]}
 
 # %% ../../nbs/lib/data/45_features.ipynb #8519fcff

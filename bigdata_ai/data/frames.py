@@ -45,10 +45,18 @@ def door(
     frame, # any data frame of `KINDS`
 ) -> nw.DataFrame | nw.LazyFrame: # eager for pandas, polars and pyarrow, else lazy; NaN is null
     "Open a frame to narwhals expressions; `.to_native()` gives back the kind that came in."
+    if kind(frame) == "pandas": return nw.from_native(_numpy_backed(frame))
     opened = nw.from_native(frame)
-    if kind(frame) == "pandas" and not any(isinstance(dtype, pd.ArrowDtype) for dtype in frame.dtypes): return opened
     floats = [name for name, dtype in opened.collect_schema().items() if dtype in (nw.Float32, nw.Float64)]
     return opened.with_columns(nw.col(*floats).fill_nan(None)) if floats else opened
+
+
+def _numpy_backed(frame):
+    "Columns of pandas' Arrow types as pandas' own, since their arithmetic lacks the remainder and their casts refuse large numbers."
+    arrows = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.ArrowDtype) and dtype.kind in "iufbMUO"]
+    arrows = [name for name in arrows if not pa.types.is_decimal(frame.dtypes[name].pyarrow_dtype)]
+    if not arrows: return frame
+    return frame.assign(**pa.Table.from_pandas(frame[arrows], preserve_index=False).to_pandas().set_index(frame.index))
 
 
 def columns(
