@@ -159,8 +159,8 @@ def test_rows_that_belong_together_raise_the_floor():
     "Each day has a level of its own. Rows shuffled alone call any two sets of days different; days shuffled whole do not."
     generator, alone, whole = np.random.default_rng(0), 0, 0
     for seed in range(10):
-        day = np.repeat(np.arange(40), 50)
-        frame = pd.DataFrame({"day": day, "x": generator.normal(size=40)[day] + generator.normal(size=2000)})
+        day = np.repeat(np.arange(40), 200)
+        frame = pd.DataFrame({"day": day, "x": generator.normal(size=40)[day] + generator.normal(size=8000)})
         halves = frame[day < 20], frame[day >= 20]
         alone += drift(*halves, only=["x"], seed=seed)["drifted"].sum()
         whole += drift(*halves, only=["x"], groups="day", seed=seed)["drifted"].sum()

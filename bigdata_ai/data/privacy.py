@@ -182,12 +182,15 @@ def _is_name(text, named):
     words = [word.casefold() for word in re.split(r"[,\s]+", re.sub("^" + _TITLE, "", text)) if len(word.strip(".")) > 1]
     first, last = _en_names()
     if named and len(words) == 1: return words[0] in first or words[0] in last
-    if not _en_name(text) or not text[0].isupper(): return False
+    if not _en_name(text) or not text[0].isupper() or _FIRMS & set(words): return False
     family, given = (words[:1], words[1:]) if "," in text else (words[-1:], words[:-1])
     return bool(set(family) & last) and (not given or given[0] in first)
 
 
 def _zh_surname(text): return text[0] in SURNAMES and len(text) <= 3 or text[:2] in SURNAMES and len(text) >= 3
+
+
+_FIRMS = frozenset("and sons group inc ltd llc plc co corp gmbh company partners associates".split()) # "Barry, Turner and Cook"
 
 
 @lru_cache
