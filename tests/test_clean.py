@@ -384,7 +384,9 @@ def test_every_day_of_the_calendar_and_no_other(engine):
             return datetime.date.fromisoformat(text) is not None
         except ValueError:
             return False
+
     assert made.notna().tolist() == [real(day) for day in days]
-    backwards = Cleaner([Date("d", "%d/%m/%Y %H:%M")]).fit_transform(LOCAL[engine](pd.DataFrame({"d": ["29/02/2000 23:59", "29/02/1900 00:00",
-                                                                                               "01/01/2000 24:00", "31/12/1999 00:00"]})))
+    backwards = Cleaner([Date("d", "%d/%m/%Y %H:%M")]).fit_transform(
+        LOCAL[engine](pd.DataFrame({"d": ["29/02/2000 23:59", "29/02/1900 00:00", "01/01/2000 24:00", "31/12/1999 00:00"]}))
+    )
     assert to_pandas(backwards)["d"].notna().tolist() == [True, False, False, True]

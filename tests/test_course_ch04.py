@@ -1,4 +1,5 @@
 """Answers to the exercises of chapter 04, right and wrong ones."""
+
 import numpy as np
 import pytest
 
@@ -11,26 +12,42 @@ NUMBERS, UNIT, POSSIBLE = Number("height"), Unit("height", suspect=(1, 2.5), fac
 
 ANSWERS = {
     "scores": {
-        "right": [lambda found, true: (len(found & true) / max(len(found), 1), len(found & true) / len(true)),
-                  lambda found, true: [len(found & true) / len(found) if found else 1.0, len(true & found) / len(true)]],
-        "wrong": [(lambda found, true: (len(found & true) / len(true), len(found & true) / max(len(found), 1)), "The precision"),
-                  (lambda found, true: (len(found & true) / len(found), 1.0), "The recall"),
-                  (lambda found, true: (len(found & true) / len(found), len(found & true) / len(true)), "ZeroDivisionError"),
-                  (lambda found, true: len(found & true), "must give back a pair"), (0.5, "must be the function scores")],
+        "right": [
+            lambda found, true: (len(found & true) / max(len(found), 1), len(found & true) / len(true)),
+            lambda found, true: [len(found & true) / len(found) if found else 1.0, len(true & found) / len(true)],
+        ],
+        "wrong": [
+            (lambda found, true: (len(found & true) / len(true), len(found & true) / max(len(found), 1)), "The precision"),
+            (lambda found, true: (len(found & true) / len(found), 1.0), "The recall"),
+            (lambda found, true: (len(found & true) / len(found), len(found & true) / len(true)), "ZeroDivisionError"),
+            (lambda found, true: len(found & true), "must give back a pair"),
+            (0.5, "must be the function scores"),
+        ],
     },
     "fill": {
-        "right": [lambda a, b: (a.fillna(a.median()), b.fillna(a.median())),
-                  lambda a, b: tuple(Cleaner([Missing("x")]).fit(a).transform(one) for one in (a, b))],
-        "wrong": [(lambda a, b: (a.fillna(a.median()), b.fillna(b.median())), "The test column"),
-                  (lambda a, b: (a.dropna(), b.dropna()), "may be lost"), (lambda a, b: (a, b), "No gap may be left"),
-                  (lambda a, b: (a.fillna(a.mean()), b.fillna(a.mean())), "The training column"), (lambda a, b: a, "two frames")],
+        "right": [
+            lambda a, b: (a.fillna(a.median()), b.fillna(a.median())),
+            lambda a, b: tuple(Cleaner([Missing("x")]).fit(a).transform(one) for one in (a, b)),
+        ],
+        "wrong": [
+            (lambda a, b: (a.fillna(a.median()), b.fillna(b.median())), "The test column"),
+            (lambda a, b: (a.dropna(), b.dropna()), "may be lost"),
+            (lambda a, b: (a, b), "No gap may be left"),
+            (lambda a, b: (a.fillna(a.mean()), b.fillna(a.mean())), "The training column"),
+            (lambda a, b: a, "two frames"),
+        ],
     },
     "cleaner": {
         "right": [Cleaner([NUMBERS, UNIT, POSSIBLE]), Cleaner([NUMBERS, Range("height", 1, 250), UNIT, Range("height", 99)])],
-        "wrong": [(Cleaner([NUMBERS, POSSIBLE, UNIT]), "must not be lost"), (Cleaner([NUMBERS, POSSIBLE]), "must not be lost"),
-                  (Cleaner([NUMBERS, UNIT]), "must become a gap"), (Cleaner([NUMBERS, UNIT, Missing("height"), POSSIBLE]), "must become a gap"),
-                  (Cleaner([NUMBERS, Unit("height", suspect=(1, 2.5), factor=10), Range("height", 1, 250)]), "centimetres"),
-                  ([NUMBERS, UNIT, POSSIBLE], "must be a Cleaner"), (Cleaner([UNIT]), "raised")],
+        "wrong": [
+            (Cleaner([NUMBERS, POSSIBLE, UNIT]), "must not be lost"),
+            (Cleaner([NUMBERS, POSSIBLE]), "must not be lost"),
+            (Cleaner([NUMBERS, UNIT]), "must become a gap"),
+            (Cleaner([NUMBERS, UNIT, Missing("height"), POSSIBLE]), "must become a gap"),
+            (Cleaner([NUMBERS, Unit("height", suspect=(1, 2.5), factor=10), Range("height", 1, 250)]), "centimetres"),
+            ([NUMBERS, UNIT, POSSIBLE], "must be a Cleaner"),
+            (Cleaner([UNIT]), "raised"),
+        ],
     },
 }
 

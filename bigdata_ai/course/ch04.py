@@ -59,8 +59,8 @@ def _check_fill(answer):
 
 fill = Exercise(
     "fill",
-    """Write `fill(train, test)`: two data frames with one column `x` that has gaps. Give back both with the gaps filled by a median, so that what is
-    learnt from data comes from the training rows alone.""",
+    """Write `fill(train, test)`: two data frames with one column `x` that has gaps. Give back both with
+    the gaps filled by a median, so that what is learnt from data comes from the training rows alone.""",
     _check_fill,
     "a median is learnt, like a weight. What is learnt from test rows makes their score say less.",
     """
@@ -93,8 +93,9 @@ def _check_cleaner(answer):
 
 cleaner = Exercise(
     "cleaner",
-    """A column `height` came as text: most are centimetres ("171.3"), some metres ("1.713"), some say "unknown", and a few are typing mistakes ("1700"). People
-    measure between 1 and 2.5 metres. Make a `Cleaner` (not fitted) that gives numbers in centimetres, and gaps where there is no possible height.""",
+    """A column `height` came as text: most are centimetres ("171.3"), some metres ("1.713"), some say "unknown", and a few are typing
+    mistakes ("1700"). People measure between 1 and 2.5 metres. Make a `Cleaner` (not fitted) that gives numbers in centimetres, and gaps
+    where there is no possible height.""",
     _check_cleaner,
     "rules go in order: first numbers, then one unit, then what can't be. In another order metres are thrown away as impossible.",
     """
