@@ -12,7 +12,7 @@ from typing import NoReturn
 import numpy as np
 
 from ..core import SealedTestError, check_number, check_whole, require, rng
-from .catalog import Dataset
+from .catalog import Dataset, Table
 
 # %% ../../nbs/lib/data/20_split.ipynb #1cff531a
 def hash_fraction(
@@ -65,7 +65,7 @@ class SealedTest:
 
     def __init__(
         self,
-        data: Dataset, # the rows to seal
+        data: Dataset | Table, # the rows to seal
     ):
         "Seal `data`."
         self._sealed = data
@@ -76,7 +76,7 @@ class SealedTest:
 
     def __repr__(self) -> str: return f"SealedTest({self.name!r}: {len(self):,} rows, opened {self.openings}×)"
 
-    def unseal(self) -> Dataset: # the test rows
+    def unseal(self) -> Dataset | Table: # the test rows
         "Open the test set and count it. For `bigdata_ai.evaluate` alone: a test of the kit looks for any other caller."
         self.openings += 1
         return self._sealed
@@ -90,32 +90,33 @@ class SealedTest:
 
 
 def training_rows(
-    data, # a Dataset or anything else
+    data, # a Dataset, a Table or anything else
     what: str = "Training data", # how the message calls it
-) -> Dataset: # `data` itself
-    "Return `data` if it is a `Dataset`; raise `SealedTestError` for a sealed test and `InputError` for anything else."
+) -> Dataset | Table: # `data` itself
+    "Return `data` if it is a `Dataset` or a `Table`; raise `SealedTestError` for a sealed test and `InputError` for anything else."
     if isinstance(data, SealedTest): data._refuse()
-    require(isinstance(data, Dataset), f"{what} must be a Dataset.", data, "Dataset(name, X, y, ids, classes) makes one of arrays.")
+    require(isinstance(data, (Dataset, Table)), f"{what} must be a Dataset or a Table.", data,
+            "catalog.from_arrays makes one of arrays, catalog.table one of a frame.")
     return data
 
 # %% ../../nbs/lib/data/20_split.ipynb #f6555f4d
 def split(
-    data: Dataset, # all rows
+    data: Dataset | Table, # all rows
     test: float = 0.2, # share of the rows to seal, in (0, 1)
     salt: str = "test", # names the split
     stratify: bool = False, # the same share of every class, instead of a row's own hash alone
-) -> tuple[Dataset, SealedTest]: # rows to learn from, and the sealed test
+) -> tuple[Dataset | Table, SealedTest]: # rows to learn from, and the sealed test
     "Split off a sealed test set by hash."
     train, held = hold_out(data, test, salt, stratify)
     return train, SealedTest(held)
 
 
 def hold_out(
-    data: Dataset, # rows to learn from
+    data: Dataset | Table, # rows to learn from
     share: float = 0.1, # share to hold out, in (0, 1)
     salt: str = "validation", # names the split
     stratify: bool = False, # the same share of every class
-) -> tuple[Dataset, Dataset]: # the rest, and the rows held out
+) -> tuple[Dataset | Table, Dataset | Table]: # the rest, and the rows held out
     "Split rows in two by hash, unsealed: for validation."
     data = training_rows(data, "What is split")
     held = stratified_side(data.ids, data.y, share, salt) if stratify else hash_side(data.ids, share, salt)
@@ -125,10 +126,10 @@ def hold_out(
 
 # %% ../../nbs/lib/data/20_split.ipynb #f5d2d393
 def subset(
-    data: Dataset, # rows to learn from
+    data: Dataset | Table, # rows to learn from
     n: int, # rows to keep, 1 … len(data)
     seed: int = 0, # another seed draws other rows
-) -> Dataset: # n rows in random order
+) -> Dataset | Table: # n rows in random order
     "Draw `n` rows at random without replacement; the draws of one seed are nested."
     data = training_rows(data, "What is drawn from")
     n = check_whole(n, "n, the rows to draw of those at hand,", 1, len(data))
