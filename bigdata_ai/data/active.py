@@ -50,7 +50,7 @@ def learning_curves(
     "Run each strategy from the same starts and score the model after every step."
     need("skactiveml", "data")
     data = training_rows(data, "What is asked about")
-    X, y = check_features(data.X), check_classes(data.y, len(data), int(data.classes))
+    X, y = check_features(data.X).astype(np.float64), check_classes(data.y, len(data), int(data.classes))
     names = [choose(name, STRATEGIES, "strategy") for name in strategies]
     require("random" in names, "strategies must hold the control 'random'.", names)
     start, step = check_whole(start, "start", 2), check_whole(step, "step")

@@ -68,6 +68,8 @@ def _locked(file):
 
 def _whole_lines(file):
     "Length of the file up to its last newline, in bytes."
+    size = file.seek(0, os.SEEK_END)
+    if size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n": return size
     file.seek(0)
     return file.read().rfind(b"\n") + 1
 
@@ -81,8 +83,8 @@ def _write(file, line):
 def _read(line, number, path):
     try: act = json.loads(line)
     except ValueError: act = None
-    require(isinstance(act, dict) and act.get("act") in ACTS, f"Line {number} of {path.name} must be an act.", line.decode(errors="replace"),
-            "the file was changed by something else; put that line right or take it out.")
+    require(isinstance(act, dict) and act.get("act") in ACTS, f"Line {number} of {path.name} must be an act.",
+            line.decode(errors="replace"), "something else changed the file; put that line right or take it out.")
     return act
 
 # %% ../../nbs/lib/data/55_annotate.ipynb #7a4a9e60
@@ -113,7 +115,8 @@ class Annotator:
         self._done = [] # acts that stand, oldest first
         for act in self.log.acts(): self._take(act)
         foreign = {act["label"] for act in self._done if act["act"] == "label"} - set(self.labels)
-        require(not foreign, f"{self.log.path.name} must hold labels of this task only.", sorted(foreign), "use another file for another task.")
+        require(not foreign, f"{self.log.path.name} must hold labels of this task only.", sorted(foreign),
+                "use another file for another task.")
 
     @property
     def current(self) -> int | None: # position in items; None when all are done
@@ -146,10 +149,11 @@ class Annotator:
 
     def key(
         self,
-        key: str, # "1" … "9" for the labels in order, "s" skips, "u" undoes
+        key: str, # a label of one character, else "1" … "9" for the labels in order, "s" skips, "u" undoes
     ) -> None:
         "Do what a key stands for."
-        if key in "123456789"[:len(self.labels)] and key: self.label(self.labels[int(key) - 1])
+        if key in self.labels: self.label(key)
+        elif key and key in "123456789"[:len(self.labels)]: self.label(self.labels[int(key) - 1])
         else: {"s": self.skip, "u": self.undo}[choose(key, ["s", "u"], "key")]()
 
     def table(self) -> pd.DataFrame: # one row a labelled item, in order of labelling: id, label, annotator, time (UTC)
@@ -185,7 +189,7 @@ def widget(
     w = need("ipywidgets", "data")
     bar, view, message = w.IntProgress(max=annotator.progress[1]), w.Output(), w.HTML()
     keys = w.Text(placeholder="1-9, s, u", layout=w.Layout(width="7em"), continuous_update=True)
-    buttons = {label: w.Button(description=f"{i}: {label}" if i < 10 else label, tooltip=label)
+    buttons = {label: w.Button(description=label if i > 9 or len(label) == 1 else f"{i}: {label}", tooltip=label)
                for i, label in enumerate(annotator.labels, start=1)}
     skip, undo = w.Button(description="skip (s)"), w.Button(description="undo (u)", icon="undo")
 

@@ -6,6 +6,7 @@
 __all__ = ['METHODS', 'check_votes', 'Consensus', 'consensus', 'annotators_for']
 
 # %% ../../nbs/lib/data/51_consensus.ipynb #124367e8
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +78,9 @@ def _majority(votes, _):
 def _dawid_skene(votes, _):
     "The quality of an annotator is the probability of being right, over classes as common as estimated."
     columns = votes.set_axis(["task", "worker", "label"], axis=1)
-    model = need("crowdkit.aggregation", "data").DawidSkene(n_iter=1000, tol=1e-8).fit(columns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore") # crowd-kit 1.4 uses what pandas 3.1 deprecates
+        model = need("crowdkit.aggregation", "data").DawidSkene(n_iter=50).fit(columns)
     right = model.errors_.stack().rename_axis(["worker", "given", "true"]).rename("p").reset_index()
     right = right[right["given"] == right["true"]]
     return _likeliest(model.probas_), (right["p"] * right["true"].map(model.priors_)).groupby(right["worker"]).sum()

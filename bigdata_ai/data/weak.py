@@ -6,6 +6,7 @@
 __all__ = ['ABSTAIN', 'COMBINERS', 'keyword', 'apply_rules', 'check_rule_votes', 'rule_table', 'combine']
 
 # %% ../../nbs/lib/data/52_weak.ipynb #84a2d3a2
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -111,5 +112,7 @@ def _label_model(V, belief, rounds=500):
 def _one_coin(V, belief):
     row, rule = np.nonzero(V != ABSTAIN)
     long = pd.DataFrame({"task": row, "worker": rule, "label": V[row, rule]})
-    model = need("crowdkit.aggregation", "data").OneCoinDawidSkene(n_iter=200).fit(long)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore") # crowd-kit 1.4 uses what pandas 3.1 deprecates
+        model = need("crowdkit.aggregation", "data").OneCoinDawidSkene(n_iter=200).fit(long)
     return model.probas_.reindex(index=range(len(V)), columns=range(belief.shape[1])).fillna(0.0).to_numpy()
