@@ -1,7 +1,11 @@
 """Answers to the exercises of chapter 05, right and wrong, in NumPy and both frameworks."""
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import bigdata_ai
 from bigdata_ai.course import ch05
 from bigdata_ai.course.exercise import NO_ANSWER, RIGHT, WRONG, Exercise
 
@@ -104,3 +108,11 @@ def test_the_solution_passes_its_own_check(name, frameworks, capsys):
     exercise.solution()
     exec(capsys.readouterr().out, scope)
     assert exercise.check(scope[name]) is RIGHT
+
+
+def test_every_exercise_is_in_the_chapter():
+    path = next((Path(bigdata_ai.__file__).parent.parent / "nbs" / "course").glob("05_*.ipynb"))
+    text = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    for name in EXERCISES:
+        calls = [f"\nch05.{name}.check(", f"# ch05.{name}.hint()", f"# ch05.{name}.solution()"]
+        assert f"ch05.{name}" in text and any(all(call in cell for call in calls) for cell in text), name

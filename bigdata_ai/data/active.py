@@ -145,7 +145,7 @@ def draw_curves(
             wide = curves[curves["strategy"] == name].pivot(index="labels", columns="seed", values="accuracy")
             mean, half = wide.mean(axis=1), wide.sem(axis=1).fillna(0) * student.ppf((1 + level) / 2, max(wide.shape[1] - 1, 1))
             ax.plot(mean.index, mean, color=color, label=name)
-            ax.fill_between(mean.index, mean - half, mean + half, color=color, alpha=0.2, lw=0)
+            ax.fill_between(mean.index, (mean - half).clip(0, 1), (mean + half).clip(0, 1), color=color, alpha=0.2, lw=0)
         ax.legend(loc="lower right")
         ax.set(title=title, xlabel="labels", ylabel=f"accuracy (mean, {level:.0%} interval)")
         return ax
