@@ -332,7 +332,7 @@ def _matches(train_keys, train_ids, keys, ids, values=None):
 
 def _same_id(train, other, _):
     partners = getattr(train, "partners", None) # the second parents of mixed rows
-    ids = train.ids if partners is None else np.concatenate([train.ids, partners])
+    ids = train.ids if partners is None else np.concatenate([train.ids, partners[partners != train.ids]])
     return _matches(ids, ids, other.ids, other.ids)
 
 
