@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support, roc_auc_score
 
 from .core import check_classes, check_whole, choose, require, rng, row_digests
-from .data.catalog import Dataset
+from .data.catalog import Dataset, Table
 from .data.split import SealedTest, training_rows
 
 # %% ../nbs/lib/30_evaluate.ipynb #dbaed219
@@ -114,7 +114,7 @@ class Scores:
 # %% ../nbs/lib/30_evaluate.ipynb #6e831c1e
 def evaluate(
     model, # has predict_proba(X) -> shape (n, k)
-    test: SealedTest | Dataset, # rows to score; a sealed test is opened, and counts that
+    test: SealedTest | Dataset | Table, # rows to score; a sealed test is opened, and counts that
     metrics: tuple[str, ...] = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss"), # some of `METRICS`
     averages: tuple[str, ...] = ("", "macro", "micro", "class"), # which rows of each metric to show
     level: float = 0.95, # of the percentile bootstrap intervals, in (0, 1)
@@ -171,7 +171,9 @@ def _intervals(y, proba, level, resamples, seed, curves):
 
 
 def _overlap(model, data):
-    if not hasattr(model, "train_digests"): return None
+    if not hasattr(model, "train_ids"): return None
     same_source = getattr(model, "trained_on", None) == data.name
     by_id = np.isin(data.ids, model.train_ids) if same_source else np.zeros(len(data), dtype=bool)
-    return int((by_id | np.isin(row_digests(data.X), model.train_digests)).sum())
+    arrays = isinstance(data, Dataset) and hasattr(model, "train_digests") # raw tables are compared by id alone
+    by_content = np.isin(row_digests(data.X), model.train_digests) if arrays else np.zeros(len(data), dtype=bool)
+    return int((by_id | by_content).sum())

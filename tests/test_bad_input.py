@@ -243,8 +243,8 @@ def test_unknown_average():
     (lambda: evaluate(Uniform(2), data(), resamples=1), "resamples must be a whole number, 20 or more."),
     (lambda: evaluate(Uniform(3), data()), "must give 2 columns"),
     (lambda: evaluate(object(), data()), "model must have predict_proba."),
-    (lambda: evaluate(Uniform(2), np.zeros((2, 2))), "must be a Dataset."),
-    (lambda: fit(mlp(1, 2), ([[0.0]], [0])), "must be a Dataset."),
+    (lambda: evaluate(Uniform(2), np.zeros((2, 2))), "must be a Dataset or a Table."),
+    (lambda: fit(mlp(1, 2), ([[0.0]], [0])), "must be a Dataset or a Table."),
 ], ids=lambda value: None if callable(value) else value.split(" Hint")[0])
 def test_numbers(action, says):
     refused(action, says)

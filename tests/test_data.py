@@ -1,5 +1,6 @@
 """The ledger tells the truth, the split is the same in every engine, and the test set stays sealed."""
 import ast
+import dataclasses
 import re
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import pandas as pd
 import pytest
 
 import bigdata_ai
-from bigdata_ai.core import digest_arrays, rng
+from bigdata_ai.core import ContentError, InputError, SealedTestError, digest_arrays, rng
 from bigdata_ai.data import catalog
-from bigdata_ai.data.catalog import from_arrays, ledger, load, names, show
+from bigdata_ai.data.catalog import from_arrays, ledger, load, load_table, names, show
 from bigdata_ai.data.split import hash_fraction, hash_side, hold_out, split, stratified_side, subset
 from bigdata_ai.evaluate import evaluate
 
@@ -111,8 +112,11 @@ def test_subsets_of_one_seed_are_nested(digits):
 
 
 class Uniform:
+    def __init__(self, classes=10):
+        self.classes = classes
+
     def predict_proba(self, X):
-        return np.full((len(X), 10), 0.1)
+        return np.full((len(X), self.classes), 1 / self.classes)
 
 
 def test_openings_are_counted_and_recorded(digits_split):
@@ -169,9 +173,11 @@ def test_the_search_finds_what_it_looks_for():
 
 # The ledger
 
+ARRAYS, TABLES = list(catalog._READERS), list(catalog._TABLES)
 
 def test_every_data_set_has_a_reader_and_an_entry():
-    assert set(names()) == set(catalog._READERS) == set(catalog._FULL_SCALE) == set(ledger().index)
+    assert set(ARRAYS) == set(catalog._FULL_SCALE) and not set(ARRAYS) & set(TABLES)
+    assert set(names()) == {*ARRAYS, *TABLES} == set(ledger().index)
 
 
 @pytest.mark.parametrize("name", names())
@@ -184,7 +190,7 @@ def test_ledger_is_complete(name):
     assert re.fullmatch(r"https://\S+", entry["url"])
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", ARRAYS)
 def test_ledger_is_true(name):
     entry, data, (X, y) = show(name), load(name), catalog._READERS[name]()
     assert data.X.shape == (entry["rows"], entry["features"]) == X.shape and len(data) == entry["rows"]
@@ -193,7 +199,7 @@ def test_ledger_is_true(name):
     assert data.sha256 == entry["sha256"] == digest_arrays(X, y)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", ARRAYS)
 def test_loaded_data_keep_their_promises(name):
     data = load(name)
     assert data.X.dtype == np.float32 and data.y.dtype == np.int64
@@ -204,3 +210,55 @@ def test_loaded_data_keep_their_promises(name):
 def test_a_load_gives_a_copy():
     load("digits").X[:] = 7
     assert load("digits").X.max() == 1
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_ledger_is_true_of_tables(name):
+    entry, data = show(name), load_table(name)
+    assert data.X.shape == (entry["rows"], entry["features"]) and data.target == entry["target"]
+    assert not {data.target, data.id, *data.after} & set(data.X.columns) and {data.target, *data.after} <= set(data.frame.columns)
+    assert len(np.unique(data.ids)) == len(data) == len(data.y) and data.classes == entry["classes"]
+    assert data.sha256 == entry["sha256"] and entry["form"] == "table"
+
+
+@pytest.mark.parametrize("change", [lambda f: f.assign(age=f["age"] + (f.index == 5)), lambda f: f.iloc[:-1], lambda f: f.iloc[::-1],
+                                    lambda f: f.rename(columns={"sex": "gender"}), lambda f: f.assign(chapter=f["chapter"].fillna("nan"))])
+def test_a_changed_table_is_refused(change, monkeypatch):
+    read = catalog._TABLES["flchain"]
+    monkeypatch.setitem(catalog._TABLES, "flchain", lambda: change(read()))
+    with pytest.raises(ContentError, match="flchain"):
+        load_table("flchain")
+
+
+def test_a_table_splits_seals_and_evaluates_as_arrays_do():
+    data = load_table("breast_cancer")
+    train, sealed = split(data, stratify=True)
+    assert not set(train.ids) & set(sealed.ids) and len(train) + len(sealed) == len(data)
+    with pytest.raises(SealedTestError):
+        print(sealed.X)
+    assert subset(train, 20).X.shape == (20, 30)
+    assert evaluate(Uniform(2), sealed)["accuracy"]["value"] < 1 and sealed.openings == 1
+
+
+def test_a_table_of_numbers_loads_as_arrays():
+    data = load("breast_cancer")
+    assert data.X.shape == (569, 30) and data.y.dtype == np.int64 and data.classes == 2 and data.sha256 == show("breast_cancer")["sha256"]
+    with pytest.raises(InputError, match="numeric features only"):
+        load("credit")
+    with pytest.raises(InputError, match="must be a table"):
+        load_table("digits")
+
+
+@pytest.mark.parametrize("roles, words", [
+    (dict(target="heigth"), "did you mean 'height'"), (dict(target="height"), "no gaps"), (dict(id="kind"), "own value"),
+    (dict(time="when"), "column must be a known one"), (dict(after=("height", "x")), "known one")])
+def test_roles_of_a_table_are_checked(roles, words):
+    frame = pd.DataFrame({"height": [1.0, None, 2.0], "kind": ["a", "b", "a"]})
+    with pytest.raises(InputError, match=words):
+        catalog.table(frame, **roles)
+
+
+def test_a_row_without_a_known_label_is_named():
+    data = catalog.table(pd.DataFrame({"kind": ["a", "b", "a"], "x": [1, 2, 3]}), target="kind")
+    with pytest.raises(InputError, match="first at row 1"):
+        print(dataclasses.replace(data, labels=("a",)).y)

@@ -132,7 +132,7 @@ class Elastic:
     strength: float = 1.0 # root mean square of the displacement along each axis, in pixels
     smooth: float = 4.0 # width of the Gaussian that smooths the field, in pixels; smaller bends finer
     sure: bool = False # the caller answers for fields that may break strokes
-    keeps = "the field does not fold: strength is at most 0.4 times smooth, so neighbours stay neighbours"
+    keeps = "the field hardly ever folds: strength is at most 0.4 times smooth"
 
     def __post_init__(self):
         positive = check_number(self.strength, "strength") > 0 and check_number(self.smooth, "smooth") > 0

@@ -14,7 +14,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from ..core import check_number, check_whole, require, rng
-from .catalog import Dataset
+from .catalog import Dataset, Table
 from .split import hash_fraction, source_rows
 
 # %% ../../nbs/lib/data/25_sample.ipynb #6280bb82
@@ -77,11 +77,11 @@ def _hashed(frame, key, salt):
 
 # %% ../../nbs/lib/data/25_sample.ipynb #d723fadd
 def draw_counts(
-    data: Dataset, # rows to learn from, with classes
+    data: Dataset | Table, # rows to learn from, with classes
     counts: dict[int, int], # class -> rows to draw; a class that is not named gives none
     replace: bool = False, # whether a row may be drawn again
     seed: int = 0, # of the draw
-) -> Dataset: # sum(counts) rows in random order
+) -> Dataset | Table: # sum(counts) rows in random order
     "Draw an exact number of rows of each class."
     data = source_rows(data, "What is drawn from")
     y = np.asarray(data.y)
@@ -93,11 +93,11 @@ def draw_counts(
 
 
 def balanced(
-    data: Dataset, # rows to learn from, with classes
+    data: Dataset | Table, # rows to learn from, with classes
     per_class: int | None = None, # rows of each class; None takes as many as the rarest class has
     replace: bool = False, # whether a row may be drawn again: needed where a class has fewer rows
     seed: int = 0, # of the draw
-) -> Dataset: # equally many rows of each class that `data` has, in random order
+) -> Dataset | Table: # equally many rows of each class that `data` has, in random order
     "Draw equally many rows of each class."
     labels, counts = np.unique(source_rows(data, "What is drawn from").y, return_counts=True)
     size = int(counts.min()) if per_class is None else check_whole(per_class, "per_class")
@@ -144,12 +144,12 @@ def weighted_rows(
 
 
 def weighted(
-    data: Dataset, # rows to learn from
+    data: Dataset | Table, # rows to learn from
     weights, # shape (len(data),), 0 or greater
     n: int, # rows to draw
     replace: bool = False, # whether a row may be drawn again
     seed: int = 0, # of the draw
-) -> Dataset: # n rows
+) -> Dataset | Table: # n rows
     "Draw `n` rows of a data set in proportion to weights."
     data = source_rows(data, "What is drawn from")
     require(np.shape(weights) == (len(data),), f"There must be one weight for each of the {len(data)} rows.", np.asarray(weights))

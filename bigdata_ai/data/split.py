@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['WAYS', 'hash_fraction', 'hash_side', 'stratified_side', 'random_side', 'group_side', 'time_side', 'SealedTest',
-           'training_rows', 'HeldOut', 'source_rows', 'split', 'hold_out', 'column_of', 'folds', 'leakage', 'subset']
+           'training_rows', 'HeldOut', 'HeldOutTable', 'source_rows', 'split', 'hold_out', 'column_of', 'folds',
+           'leakage', 'subset']
 
 # %% ../../nbs/lib/data/20_split.ipynb #a1c91a5b
 import hashlib
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, SealedTestError, check_number, check_whole, choose, require, rng, row_digests
-from .catalog import Dataset
+from .catalog import Dataset, Table
 
 # %% ../../nbs/lib/data/20_split.ipynb #1cff531a
 def hash_fraction(
@@ -115,7 +116,7 @@ class SealedTest:
 
     def __init__(
         self,
-        data: Dataset, # the rows to seal
+        data: Dataset | Table, # the rows to seal
     ):
         "Seal `data`."
         self._sealed = data
@@ -126,7 +127,7 @@ class SealedTest:
 
     def __repr__(self) -> str: return f"SealedTest({self.name!r}: {len(self):,} rows, opened {self.openings}×)"
 
-    def unseal(self) -> Dataset: # the test rows
+    def unseal(self) -> Dataset | Table: # the test rows
         "Open the test set and count it. For `bigdata_ai.evaluate` alone: a test of the kit looks for any other caller."
         self.openings += 1
         return self._sealed
@@ -140,12 +141,13 @@ class SealedTest:
 
 
 def training_rows(
-    data, # a Dataset or anything else
+    data, # a Dataset, a Table or anything else
     what: str = "Training data", # how the message calls it
-) -> Dataset: # `data` itself
-    "Return `data` if it is a `Dataset`; raise `SealedTestError` for a sealed test and `InputError` for anything else."
+) -> Dataset | Table: # `data` itself
+    "Return `data` if it is a `Dataset` or a `Table`; raise `SealedTestError` for a sealed test and `InputError` for anything else."
     if isinstance(data, SealedTest): data._refuse()
-    require(isinstance(data, Dataset), f"{what} must be a Dataset.", data, "Dataset(name, X, y, ids, classes) makes one of arrays.")
+    require(isinstance(data, (Dataset, Table)), f"{what} must be a Dataset or a Table.", data,
+            "catalog.from_arrays makes one of arrays, catalog.table one of a frame.")
     return data
 
 
@@ -154,43 +156,49 @@ class HeldOut(Dataset):
     "Validation rows: they may be watched, scored and split again, but not augmented or drawn from for training."
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class HeldOutTable(Table):
+    "Validation rows of a table."
+
+
 def _held_out(data):
-    "The same rows, marked."
-    return HeldOut(**{field.name: getattr(data, field.name) for field in fields(Dataset)}) if type(data) is Dataset else data
+    "The same rows, marked; what is marked already stays."
+    kind = {Dataset: HeldOut, Table: HeldOutTable}.get(type(data))
+    return data if kind is None else kind(**{field.name: getattr(data, field.name) for field in fields(data)})
 
 
 def source_rows(
-    data, # a Dataset or anything else
+    data, # a Dataset, a Table or anything else
     what: str = "What is augmented", # how the message calls it
-) -> Dataset: # `data` itself
+) -> Dataset | Table: # `data` itself
     "Return `data` if new training rows may be made of it; raise for a sealed test, and for validation rows."
     data = training_rows(data, what)
-    require(not isinstance(data, HeldOut), f"{what} must be rows to learn from.", f"{len(data):,} rows that were held out",
+    require(not isinstance(data, (HeldOut, HeldOutTable)), f"{what} must be rows to learn from.", f"{len(data):,} rows that were held out",
             "augment the other side; what is watched or scored stays as it was measured.")
     return data
 
 # %% ../../nbs/lib/data/20_split.ipynb #f6555f4d
 def split(
-    data: Dataset, # all rows
+    data: Dataset | Table, # all rows
     test: float = 0.2, # share of the rows to seal, in (0, 1)
     salt: str = "test", # names the split
     stratify: bool = False, # the same share of every class, instead of a row's own hash alone
     by: str = "hash", # "hash", "random", "group" or "time"
     values=None, # shape (n,): the group or time of each row; None takes the column that a Table names
-) -> tuple[Dataset, SealedTest]: # rows to learn from, and the sealed test
+) -> tuple[Dataset | Table, SealedTest]: # rows to learn from, and the sealed test
     "Split off a sealed test set."
     train, held = _two_sides(data, test, salt, stratify, by, values)
     return train, SealedTest(held)
 
 
 def hold_out(
-    data: Dataset, # rows to learn from
+    data: Dataset | Table, # rows to learn from
     share: float = 0.1, # share to hold out, in (0, 1)
     salt: str = "validation", # names the split
     stratify: bool = False, # the same share of every class
     by: str = "hash", # "hash", "random", "group" or "time"
     values=None, # shape (n,): the group or time of each row; None takes the column that a Table names
-) -> tuple[Dataset, Dataset]: # the rest, and the rows held out, which can't be augmented
+) -> tuple[Dataset | Table, Dataset | Table]: # the rest, and the rows held out, which can't be augmented
     "Split rows in two, unsealed: for validation."
     rest, held = _two_sides(data, share, salt, stratify, by, values)
     return rest, _held_out(held)
@@ -235,7 +243,7 @@ def column_of(
 
 # %% ../../nbs/lib/data/20_split.ipynb #f0f9e571
 def folds(
-    data: Dataset, # rows to learn from
+    data: Dataset | Table, # rows to learn from
     k: int = 5, # parts, 2 or more
     by: str = "hash", # "hash", "random", "group" or "time"
     salt: str = "folds", # names the division; by time there is only one
@@ -288,8 +296,8 @@ def _time_folds(times, k, gap, stratify):
 
 # %% ../../nbs/lib/data/20_split.ipynb #784aeb1c
 def leakage(
-    train: Dataset, # rows to learn from, perhaps augmented
-    other: Dataset | SealedTest, # rows that must be independent of them
+    train: Dataset | Table, # rows to learn from, perhaps augmented
+    other: Dataset | Table | SealedTest, # rows that must be independent of them
     groups=None, # mapping id -> group; None takes the group column, if a Table names one
     times=None, # mapping id -> time; None takes the time column, if a Table names one
     checks: tuple[str, ...] = ("id", "content", "group", "time"), # which to make, where what they need is known
@@ -347,10 +355,15 @@ def _contents(X):
 
 def _looked_up(data, what, mapping):
     "The group or time of each row, or None where nobody knows it."
-    if mapping is None: return np.asarray(data.frame[getattr(data, what)]) if getattr(data, what, None) is not None else None
+    if mapping is None: return _own_column(data, what)
     values = pd.Series(mapping).reindex(data.ids)
     require(not values.isna().any(), f"{what}s must have a value for every id.", f"{values.isna().sum()} of {len(values)} ids without one")
     return values.to_numpy()
+
+
+def _own_column(data, what):
+    name = getattr(data, what, None)
+    return None if name is None else np.asarray(data.frame[name])
 
 
 def _same_group(train, other, mapping):
@@ -371,10 +384,10 @@ _CHECKS = {"id": _same_id, "content": _same_content, "group": _same_group, "time
 
 # %% ../../nbs/lib/data/20_split.ipynb #f5d2d393
 def subset(
-    data: Dataset, # rows to learn from
+    data: Dataset | Table, # rows to learn from
     n: int, # rows to keep, 1 … len(data)
     seed: int = 0, # another seed draws other rows
-) -> Dataset: # n rows in random order
+) -> Dataset | Table: # n rows in random order
     "Draw `n` rows at random without replacement; the draws of one seed are nested."
     data = training_rows(data, "What is drawn from")
     n = check_whole(n, "n, the rows to draw of those at hand,", 1, len(data))
