@@ -13,8 +13,9 @@ from collections.abc import Iterable
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from ..core import check_number, check_whole, require, rng
+from ..core import check_number, check_whole, choose, require, rng
 from .catalog import Dataset, Table
+from .frames import columns, hash_column, kind, to_arrow
 from .split import hash_fraction, source_rows
 
 # %% ../../nbs/lib/data/25_sample.ipynb #6280bb82
@@ -43,11 +44,20 @@ def stratified_sample(
     at_least: int = 0, # rows of each class to take if it has them
 ): # the same kind of frame, with the rows of `stratified_rows`
     "Take the same stratified sample from a frame of any engine, where it lies."
-    salt = _check_sample(share, salt, at_least)
-    hashed, back = _hashed(frame, key, salt)
+    for column in (label, key): choose(column, columns(frame), "column")
+    require(kind(frame) != "spark-stream", "A stream has no share to take.", "spark-stream", "Reservoir samples what goes by.")
+    if kind(frame) == "pyarrow": return _through_duckdb(frame, label, key, share, salt, at_least)
+    hashed = nw.from_native(hash_column(frame, key, _check_sample(share, salt, at_least), _HASH))
     quota = nw.max_horizontal(nw.len().over(label) * share + _EDGE, nw.lit(float(at_least)))
-    chosen = hashed.with_columns(nw.col(_HASH).rank("ordinal").over(label).alias(_RANK), quota.alias(_QUOTA))
-    return back(chosen.filter(nw.col(_RANK) <= nw.col(_QUOTA)).drop([_HASH, _RANK, _QUOTA]))
+    ranked = hashed.with_columns(nw.col(_HASH).rank("ordinal").over(label).alias(_RANK), quota.alias(_QUOTA))
+    return ranked.filter(nw.col(_RANK) <= nw.col(_QUOTA)).drop([_HASH, _RANK, _QUOTA]).to_native()
+
+
+def _through_duckdb(frame, *arguments):
+    "Arrow itself can't rank within groups."
+    import duckdb
+    with duckdb.connect() as engine:
+        return to_arrow(stratified_sample(engine.from_arrow(frame), *arguments))
 
 
 _HASH, _RANK, _QUOTA = "__hash", "__rank", "__quota"
@@ -67,13 +77,6 @@ def _ranks(codes):
     rank = np.empty(len(codes), dtype=np.int64)
     rank[order] = np.arange(len(codes)) - starts[codes[order]] + 1
     return rank
-
-
-def _hashed(frame, key, salt):
-    "A narwhals frame with the hash of each row, and the way back to the caller's kind."
-    eager = nw.from_native(frame, eager_only=True)
-    fraction = nw.new_series(_HASH, hash_fraction(eager[key].to_numpy(), salt), nw.Float64, backend=eager.implementation)
-    return eager.with_columns(fraction), nw.to_native
 
 # %% ../../nbs/lib/data/25_sample.ipynb #d723fadd
 def draw_counts(
