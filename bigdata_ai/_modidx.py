@@ -169,6 +169,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'bigdata_ai/data/augment.py')},
             'bigdata_ai.data.augment_table': { 'bigdata_ai.data.augment_table._blend': ( 'lib/data/augment_table.html#_blend',
                                                                                          'bigdata_ai/data/augment_table.py'),
+                                               'bigdata_ai.data.augment_table._code': ( 'lib/data/augment_table.html#_code',
+                                                                                        'bigdata_ai/data/augment_table.py'),
                                                'bigdata_ai.data.augment_table._kind': ( 'lib/data/augment_table.html#_kind',
                                                                                         'bigdata_ai/data/augment_table.py'),
                                                'bigdata_ai.data.augment_table._matrix': ( 'lib/data/augment_table.html#_matrix',

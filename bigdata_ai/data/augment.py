@@ -253,6 +253,9 @@ class Mixup:
         share = np.array([draws.generator("share", i).beta(self.alpha, self.alpha) for i in range(len(circle))])
         return partner, np.maximum(share, 1 - share) # the first parent is the larger part
 
+
+STEPS = (Shift, Rotate, Elastic, Noise, Flip, Mixup)
+
 # %% ../../nbs/lib/data/60_augment.ipynb #78a748f7
 def augment(
     data: Dataset, # pictures to learn from; for Mixup alone, rows of any kind
@@ -266,7 +269,7 @@ def augment(
     check_whole(copies, "copies")
     require(isinstance(data, Dataset), "Pictures must come as a Dataset.", data, "augment_text and augment_table hold what is for tables.")
     require(steps and not any(isinstance(step, Mixup) for step in steps[:-1]), "There must be steps, Mixup last.", steps)
-    for step in steps: require(hasattr(step, "keeps"), "A step must be Shift, Rotate, Elastic, Noise, Flip or Mixup.", step)
+    for step in steps: require(isinstance(step, STEPS), "A step must be Shift, Rotate, Elastic, Noise, Flip or Mixup.", step)
     pictures = data.image_shape is not None or all(isinstance(step, Mixup) for step in steps)
     require(pictures, "Only rows with an image_shape are pictures.", data, "dataclasses.replace(data, image_shape=(height, width)).")
     parts = ([marked(data)] if keep else []) + [_copy(data, steps, copy, seed) for copy in range(copies)]
@@ -326,9 +329,6 @@ def _mixed(data, step, draws):
     return replace(mixed, y=np.where(first, data.y, data.y[other]), soft=soft)
 
 # %% ../../nbs/lib/data/60_augment.ipynb #3d2079c8
-STEPS = (Shift, Rotate, Elastic, Noise, Flip, Mixup)
-
-
 def rules(
     steps=STEPS, # classes of steps
 ) -> pd.DataFrame: # one row a step: what it does, and what must hold for the label to stay

@@ -33,9 +33,9 @@ def _values(data, names):
     return np.asarray(X, dtype=np.float64)
 
 
-def _with_values(data, names, values):
-    "The same rows with new numbers, within the measured range, whole where they were whole."
-    old = _values(data, names)
+def _with_values(data, names, values, measured):
+    "The same rows with new numbers, within the range of the measured rows, whole where they were whole."
+    old = _values(measured, names)
     with np.errstate(invalid="ignore"): low, high = np.nanmin(old, axis=0), np.nanmax(old, axis=0)
     values = np.clip(values, low, high)
     if isinstance(data, Dataset):
@@ -63,8 +63,9 @@ def jitter(
     require(len(names) > 0, "There must be numbers to change.", data)
     old = _values(data, names)
     spread = np.nanstd(old, axis=0) * share
-    made = [_with_values(marked(data, "jitter"), names, old + spread * Draws(data.ids, seed, copy, "jitter").normal("noise", len(names)))
-            for copy in range(check_whole(copies, "copies"))]
+    draws = [Draws(data.ids, seed, copy, "jitter") for copy in range(check_whole(copies, "copies"))]
+    moved = (old + spread * one.normal("noise", len(names)) for one in draws)
+    made = [_with_values(marked(data, "jitter"), names, values, data) for values in moved]
     return joined([marked(data), *made] if keep else made)
 
 # %% ../../nbs/lib/data/62_augment_table.ipynb #dc773220
@@ -86,7 +87,7 @@ def _blend(data, step, draws):
     other, part = step.partners(draws)
     names, made = _numeric(data), marked(data, "mixup")
     values = _values(data, names)
-    made = _with_values(made, names, part[:, None] * values + (1 - part[:, None]) * values[other])
+    made = _with_values(made, names, part[:, None] * values + (1 - part[:, None]) * values[other], data)
     made = replace(made, partners=data.ids[other])
     if not data.classes: return _with_target(made, part * data.y + (1 - part) * data.y[other])
     soft = part[:, None] * soft_labels(data) + (1 - part[:, None]) * soft_labels(data)[other]
@@ -121,7 +122,7 @@ def smote(
     X, centre, spread, codes = _matrix(data, names, nominal)
     parent, partner, y, new = _run_smote(kind, X, data.y, _wanted(data, counts, neighbours), neighbours, seed, len(names))
     made = _with_target(marked(data.take(parent), kind), y)
-    if names: made = _with_values(made, names, new[:, :len(names)] * spread + centre)
+    if names: made = _with_values(made, names, new[:, :len(names)] * spread + centre, data)
     made = _with_codes(made, nominal, codes, new[:, len(names):])
     return joined([marked(data), replace(made, partners=data.ids[partner])])
 
@@ -154,7 +155,7 @@ def _wanted(data, counts, neighbours):
     have = np.bincount(check_classes(data.y, len(data), data.classes), minlength=data.classes)
     labels = getattr(data, "labels", tuple(range(data.classes)))
     if counts is None: wanted = {code: int(have.max()) for code in np.flatnonzero(have)}
-    else: wanted = {labels.index(choose(name, labels, "class")): check_whole(count, f"Rows of {name!r}") for name, count in counts.items()}
+    else: wanted = {_code(label, labels): check_whole(count, f"Rows of {label!r}") for label, count in counts.items()}
     for code, count in wanted.items():
         require(count >= have[code], f"Class {labels[code]!r} must be asked for at least the rows it has.", f"{count} of {have[code]}")
         require(count == have[code] or have[code] > neighbours, f"Class {labels[code]!r} needs more rows than neighbours.",
@@ -162,6 +163,11 @@ def _wanted(data, counts, neighbours):
     more = any(count > have[code] for code, count in wanted.items())
     require(more, "At least one class must get rows.", f"{have.tolist()} rows already")
     return wanted
+
+
+def _code(label, labels):
+    require(label in labels, "The class must be one of the data.", label, f"Known: {', '.join(map(repr, labels))}.")
+    return labels.index(label)
 
 
 def _run_smote(kind, X, y, wanted, neighbours, seed, numbers):

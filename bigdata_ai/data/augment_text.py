@@ -145,7 +145,7 @@ class Deletion:
         if self.negations: free |= np.array([is_negation(token) for token in tokens], dtype=bool)
         gone = free & (generator.random(len(tokens)) < self.share)
         if gone.sum() == sum(map(_is_word, tokens)): gone[np.flatnonzero(gone)[:1]] = False
-        after = np.r_[False, gone[:-1]] # the space behind a word goes with it
+        after = np.r_[False, gone][:len(gone)] # the space behind a word goes with it
         return "".join(token for token, out, behind in zip(tokens, gone, after, strict=True) if not (out or behind and token == " "))
 
 
