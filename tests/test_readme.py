@@ -57,6 +57,14 @@ def test_the_ten_lines_of_python_work(framework, tmp_path):
     assert done.returncode == 0 and "accuracy" in done.stdout, done.stderr
 
 
+def test_the_table_example_works(tmp_path):
+    code = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[1]
+    (tmp_path / "table.py").write_text(code)
+    environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "table.py"], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "4 rows in, 4 out" in done.stdout and "town=rome" in done.stdout, done.stderr
+
+
 def test_the_targets_that_readme_names_exist():
     for target in re.findall(r"`make ([a-z-]+)`", TEXT) + [line.split()[1] for line in COMMANDS if line.startswith("make ")]:
         assert subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True).returncode == 0, target
