@@ -7,6 +7,7 @@ __all__ = ['LakeError', 'lake_schema', 'schema_diff', 'Lake']
 
 # %% ../../nbs/lib/data/70_store.ipynb #6f167360
 import hashlib
+import inspect
 import itertools
 import json
 import os
@@ -27,7 +28,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
 import narwhals.stable.v2 as nw
-from ..core import BigDataError, ContentError, InputError, choose, digest, need, require
+from ..core import BigDataError, ContentError, InputError, check_whole, choose, digest, need, require
 from .frames import kind, to_arrow
 
 # %% ../../nbs/lib/data/70_store.ipynb #4dd3eb34
@@ -37,7 +38,8 @@ class LakeError(BigDataError, OSError):
 
 _CAUSES = {r"No space left|os error 28|Disk quota|os error 122|File too large|os error 27": "the disk is full or a quota is reached; free some space.",
            r"Permission denied|os error 13|Read-only|os error 30|AccessDenied|Forbidden": "you may not write here; look at the permissions of the root.",
-           r"Not a directory|os error 20|File exists|os error 17": "a part of the root's path is a file, not a folder.",
+           r"Not a directory|os error 20|code: 20|File exists|os error 17": "a part of the root's path is a file, not a folder.",
+           r"Could not create local directory": "this folder can't be made here.",
            r"Connection refused|ConnectError|dns error|timed out": "the server of the root did not answer."}
 
 
@@ -113,7 +115,7 @@ def _cast(batch, schema, partitions):
     "A record batch or table in the columns and types of `schema`, without loss."
     columns = [batch.column(field.name) if field.name in batch.schema.names else pa.nulls(len(batch), field.type) for field in schema]
     for i, (column, field) in enumerate(zip(columns, schema)):
-        try: columns[i] = column if column.type == field.type else _decoded(column).cast(field.type)
+        try: columns[i] = _without_nan(column if column.type == field.type else _decoded(column).cast(field.type))
         except pa.ArrowException as error:
             raise InputError(f"Each value of {field.name!r} must fit the lake's {field.type}. Received: {_plain(error)}. "
                              "Hint: change the column's type or its values first.") from None
@@ -122,6 +124,12 @@ def _cast(batch, schema, partitions):
             require(not empty, f"The column {field.name!r} splits the lake into folders, so its texts must not be empty.", "''",
                     "write null or another text for it.")
     return pa.RecordBatch.from_arrays([part for column in columns for part in [_whole(column)]], schema=schema)
+
+
+def _without_nan(column):
+    if not pa.types.is_floating(column.type): return column
+    wrong = pa.compute.is_nan(column)
+    return pa.compute.if_else(wrong, None, column) if pa.compute.any(wrong).as_py() else column
 
 
 def _decoded(column):
@@ -157,21 +165,40 @@ def _source(frame):
     return table.schema, lambda: table.to_batches(max_chunksize=_BATCH)
 
 # %% ../../nbs/lib/data/70_store.ipynb #545822b6
-_NATIVE = ("file", "s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl", "hdfs", "viewfs")
+_NATIVE = ("file", "local", "s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl", "hdfs", "viewfs")
+
+
+class _Bytes:
+    "A file of delta-rs that takes pyarrow's buffers; it asks for bytes, and pyarrow 26 hands it buffers."
+
+    closed = False
+
+    def __init__(self, file): self.file = file
+
+    def write(self, data): return self.file.write(bytes(memoryview(data)))
+
+    def flush(self): self.file.flush()
+
+    def close(self):
+        if not self.closed: self.file.close()
+        self.closed = True
 
 
 class _Native:
     "A root that delta-rs reads and writes itself."
 
     def __init__(self, root, options):
-        self.local = "://" not in root or root.startswith("file://")
-        self.uri = os.path.abspath(root.removeprefix("file://")) if self.local else root
+        self.local = "://" not in root or root.startswith(("file://", "local://"))
+        self.uri = os.path.abspath(root.rpartition("://")[2]) if self.local else root
+        require(not (self.local and re.search(r"[\[\]\\^|\x00-\x1f]", self.uri)), "The path of a lake must be free of [ ] \\ ^ | and control characters.", root)
         self.spark, self.options = f"file://{self.uri}" if self.local else root, options or None
 
     def files(self):
         "The root as a file system of pyarrow, paths relative to it."
         if self.local: return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
-        return pafs.PyFileSystem(need("deltalake.fs", "data").DeltaStorageHandler(self.uri, self.options))
+        handler = need("deltalake.fs", "data").DeltaStorageHandler(self.uri, self.options)
+        handler.open_output_stream = lambda path, metadata=None: pa.PythonFile(_Bytes(handler._handler.open_output_stream(path, metadata)), mode="w")
+        return pafs.PyFileSystem(handler)
 
     def pull(self, data=()): pass
 
@@ -205,7 +232,7 @@ class _Mirrored:
         for path in self.ours() - self.theirs: Path(self.uri, path).unlink()
         self.remote.invalidate_cache()
         found = self.remote.find("_delta_log") if self.remote.exists("_delta_log") else []
-        for path in sorted(found):
+        for path in sorted(path for path in found if not path.endswith(".tmp")):
             if path not in self.theirs or path.endswith("_last_checkpoint"): self.fetch(path)
         for path in data:
             if path not in self.theirs: self.fetch(path)
@@ -233,14 +260,22 @@ class _Mirrored:
             self.theirs.discard(path)
 
     def _create(self, path, content):
-        "Write a file that must not exist yet: by the file system's own exclusive mode where it has one."
-        if type(self.remote.fs).pipe_file is not need("fsspec", "data").AbstractFileSystem.pipe_file:
+        "Write a log entry whole, unless there is one: by exclusive creation, else by a temporary file and a rename that does not replace."
+        fs = self.remote.fs
+        put = getattr(fs, "_pipe_file", fs.pipe_file)
+        if type(fs).pipe_file is not need("fsspec", "data").AbstractFileSystem.pipe_file and "mode" in inspect.signature(put).parameters:
             return self.remote.pipe_file(path, content, mode="create")
+        temporary = f"_delta_log/.{uuid.uuid4().hex}.tmp"
+        self.remote.pipe_file(temporary, content)
         try:
-            with self.remote.open(path, "xb") as file: file.write(content)
-        except (ValueError, NotImplementedError): self.remote.pipe_file(path, content, mode="create")
-        except OSError:
-            if self.remote.exists(path): raise FileExistsError(path) from None
+            if self.remote.exists(path): raise FileExistsError(path)
+            rename = getattr(getattr(fs, "ftp", None), "rename", None) # sftp: fsspec's own mv replaces what is there
+            if rename: rename(self.remote._join(temporary), self.remote._join(path))
+            else: self.remote.mv(temporary, path)
+        except OSError as error:
+            self.remote.rm_file(temporary)
+            self.remote.invalidate_cache()
+            if self.remote.exists(path): raise FileExistsError(path) from error
             raise
 
 # %% ../../nbs/lib/data/70_store.ipynb #23249287
@@ -298,9 +333,10 @@ class Lake:
         sums, rows = self._known(), []
         for entry in self._open().history(limit):
             done, added = entry.get("operationMetrics", {}), self._added(entry["version"])
+            done |= dict(zip(("num_added_files", "num_removed_files"), entry.get("compacted", ())))
             known = {path: sums.get(path) for path in added or ()}
             pick = lambda *names: next((int(done[name]) for name in names if name in done), 0)
-            rows.append({"version": entry["version"], "time": pd.Timestamp(entry["timestamp"], unit="ms", tz="UTC"), "operation": entry["operation"],
+            rows.append({"version": entry["version"], "time": pd.Timestamp(entry["timestamp"], unit="ms", tz="UTC"), "operation": "COMPACT" if "compacted" in entry else entry["operation"],
                          "rows_added": pick("num_added_rows"), "rows_deleted": pick("num_deleted_rows"),
                          "files_added": pick("num_added_files", "numFilesAdded", "numRestoredFile"),
                          "files_removed": pick("num_removed_files", "numFilesRemoved", "numRemovedFile"),
@@ -376,8 +412,9 @@ class Lake:
         if not dataset.files: return session.createDataFrame([], types)
         if self._store.spark is None: return session.createDataFrame(dataset.to_table(), types)
         base = self._store.spark.rstrip("/")
-        reader = session.read.schema(types).option("basePath", base)
-        return reader.parquet(*[f"{base}/{_for_hadoop(path)}" for path in dataset.files]).select(*[f"`{name}`" for name in types.names])
+        frame = session.read.schema(types).option("basePath", base).parquet(*[_for_hadoop(f"{base}/{path}") for path in dataset.files])
+        folders = {field.name for field in self.schema if field.name in self.partition_by and pa.types.is_string(field.type)}
+        return frame.selectExpr(*[_from_folder(name) if name in folders else _quoted(name) for name in types.names])
 
     # Writing
 
@@ -408,16 +445,16 @@ class Lake:
         note: str | None = None, # any text, kept in `history`
     ) -> int: # rows deleted
         "Delete the rows for which `where` holds in one commit; files with other rows are written anew."
-        require(isinstance(where, str) and where.strip() != "", "where must be an SQL condition.", where, "'true' deletes every row.")
+        require(isinstance(where, str) and where.strip() != "", "where must be an SQL condition.", repr(where), "'true' deletes every row.")
         def act():
             table = self._sound_table()
-            try: return table.delete(where, commit_properties=_properties(note))["num_deleted_rows"]
+            try: return table.delete(where, commit_properties=_properties(note, alone=True))["num_deleted_rows"]
             except Exception as error:
-                if re.search(r"planning|parser|Schema error|SQL|No field named|coerc", str(error), re.I) and not _conflict(error):
+                if re.search(r"planning|parser|Schema error|SQL|No field named|coerc|Cast error", str(error), re.I) and not _conflict(error):
                     raise InputError(f"where must be an SQL condition on the lake's columns. Received: {where}: {_plain(error)}. "
                                      f"Hint: columns are {', '.join(self.schema.names)}; texts stand in single quotes.") from None
                 raise
-        return self._change(act, data=True)
+        return self._change(act)
 
     def compact(
         self,
@@ -425,10 +462,12 @@ class Lake:
         note: str | None = None, # any text, kept in `history`
     ) -> dict: # files added and removed
         "Merge small files of each partition in one commit; the rows stay the same."
-        def act():
-            done = self._sound_table().optimize.compact(target_size=target_bytes, commit_properties=_properties(note))
-            return {"files_added": done["numFilesAdded"], "files_removed": done["numFilesRemoved"]}
-        done = self._change(act, data=True)
+        for _ in range(_TRIES):
+            old, new = self._merged(check_whole(target_bytes, "target_bytes"))
+            done = {"files_added": len(new), "files_removed": len(old)}
+            if not old or self._change(lambda: self._replace(old, new, note)): break
+            for action in new: self._store.files().delete_file(unquote(action.path))
+        else: raise LakeError(f"Another writer changed the files under the work {_TRIES} times. Received: {self!r}. Hint: compact when it is done.")
         if self.check: self._seal(merge=True)
         return done
 
@@ -438,9 +477,9 @@ class Lake:
     ) -> int: # the lake's newest version
         "Make the rows of an earlier version the newest ones, in one commit."
         def act():
-            self._sound_table().restore(version)
-            return None
-        self._change(act, data=True)
+            self._sound_table(version)
+            self._open().restore(version, commit_properties=_properties(None, alone=True))
+        self._change(act)
         return self.version
 
     def vacuum(
@@ -504,7 +543,8 @@ class Lake:
         told = "; ".join(f"{path} {problem}" for path, problem in sorted(problems.items()))
         what = f"{len(problems)} of {len(dataset.files)} files damaged: {told}"
         require(on_corrupt == "skip", "The files of a lake must be as they were written.", what,
-                'on_corrupt="skip" reads the others; restore an earlier version, or write these rows again.', ContentError)
+                'on_corrupt="skip" reads the others; restore an earlier version, or write these rows again. vacuum deletes files of old versions.',
+                ContentError)
         warnings.warn(f"skipped {what}", stacklevel=4)
         return _subset(dataset, lambda path: path not in problems)
 
@@ -530,12 +570,36 @@ class Lake:
         self._sound -= set(found)
         return found
 
-    def _sound_table(self):
-        "The newest version for a change that copies rows, once its files are known to be sound."
-        table = self._open()
-        if self.check: self._dataset(None, None, "raise")
+    def _sound_table(self, version=None):
+        "A version whose rows shall be copied or come back, once its files are at hand and known to be sound."
+        table = self._open(version)
+        if self.check: self._dataset(None, version, "raise")
         self._store.pull([unquote(path) for path in pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()])
         return table
+
+    def _merged(self, target):
+        "Write small files of each partition together; give back what they were and what they became, as actions of the log."
+        version, delta, actions = self.version, need("deltalake", "data"), need("deltalake.transaction", "data")
+        dataset, table, files, old, new = self._dataset(None, version, "raise"), self._open(version), self._store.files(), [], []
+        for entries in _bins(pa.table(table.get_add_actions(flatten=True)).to_pylist(), target):
+            paths = {unquote(entry["path"]) for entry in entries}
+            rows = _subset(dataset, paths.__contains__).scanner(batch_size=_BATCH).to_reader()
+            with tempfile.TemporaryDirectory(prefix="lake-") as folder:
+                delta.write_deltalake(folder, rows, partition_by=table.metadata().partition_columns or None, target_file_size=2 * target)
+                for add in _entries(Path(folder, "_delta_log", f"{0:020}.json").read_text(encoding="utf-8"), "add"):
+                    with files.open_output_stream(unquote(add["path"])) as file: file.write(Path(folder, unquote(add["path"])).read_bytes())
+                    new.append(actions.AddAction(add["path"], add["size"], add["partitionValues"], add["modificationTime"], False, add["stats"]))
+            old += [actions.RemoveAction(path=entry["path"], data_change=False, deletion_timestamp=int(time.time() * 1000), size=entry["size_bytes"])
+                    for entry in entries]
+        return old, new
+
+    def _replace(self, old, new, note):
+        "Commit `new` for `old`, unless another writer removed one of them."
+        table = self._open()
+        if not {action.path for action in old} <= set(pa.table(table.get_add_actions())["path"].to_pylist()): return False
+        table.create_write_transaction([*new, *old], "append", table.schema(), table.metadata().partition_columns,
+                                       commit_properties=_properties(note, compacted=[len(new), len(old)], alone=True))
+        return True
 
     def _known(self):
         "The sha256 of each file, as far as it was kept."
@@ -569,25 +633,28 @@ class Lake:
     def _added(self, version):
         "Paths of the files that a commit added, or None where its log entry was cleaned away."
         try:
-            with self._store.files().open_input_stream(f"_delta_log/{version:020}.json") as file: lines = file.read().decode().splitlines()
+            with self._store.files().open_input_stream(f"_delta_log/{version:020}.json") as file: text = file.read().decode()
         except OSError: return None
-        return [unquote(entry["add"]["path"]) for entry in map(json.loads, lines) if "add" in entry]
+        return [unquote(add["path"]) for add in _entries(text, "add")]
 
     def _write(self, frame, mode, partition_by, evolve, once, note):
         "One commit of `append` or `overwrite`."
         by = [partition_by] if isinstance(partition_by, str) else partition_by
         if not isinstance(frame, pa.RecordBatchReader | ds.Dataset) and kind(frame) == "spark": return self._write_spark(frame, mode, by, evolve, once, note)
         schema, start = _source(frame)
-        delta = need("deltalake", "data")
+        delta, caught = need("deltalake", "data"), []
         def act():
             table = self._open() if self.exists() else None
-            if once is not None and table is not None and (table.transaction_version(once[0]) or -1) >= once[1]: return
+            if once is not None and table is not None and _done(table, once): return
             target, parts = self._plan(table, schema, by, evolve, mode)
-            rows = pa.RecordBatchReader.from_batches(target, (_cast(batch, target, parts) for batch in start()))
+            caught.clear()
+            rows = pa.RecordBatchReader.from_batches(target, _relay((_cast(batch, target, parts) for batch in start()), caught))
             merge = None if table is None or target == pa.schema(table.schema().to_arrow()) else "merge" if mode == "append" else "overwrite"
-            delta.write_deltalake(table or self._store.uri, rows, partition_by=parts or None, mode=mode if table else "error", schema_mode=merge,
-                                  storage_options=None if table else self._store.options, configuration=None if table else _SETTINGS,
-                                  commit_properties=_properties(note, once))
+            try:
+                delta.write_deltalake(table or self._store.uri, rows, partition_by=parts or None, mode=mode if table else "error", schema_mode=merge,
+                                      storage_options=None if table else self._store.options, configuration=None if table else _SETTINGS,
+                                      commit_properties=_properties(note, once, alone=once is not None or mode == "overwrite"))
+            except Exception as error: raise (caught or [error])[0] from None
         self._change(act)
         return self.version
 
@@ -610,7 +677,7 @@ class Lake:
     def _write_spark(self, frame, mode, by, evolve, once, note):
         "Let Spark write Parquet beside the lake, then commit its rows in one stream."
         name, files = f"_staging-{uuid.uuid4().hex}", self._store.files()
-        schema = need("pyspark.sql.pandas.types", "spark").to_arrow_schema(frame.schema)
+        schema = need("pyspark.sql.pandas.types", "spark").to_arrow_schema(frame.schema, timezone="UTC")
         if self._store.spark is None: return self._write(frame.toArrow(), mode, by, evolve, once, note)
         try:
             frame.write.parquet(f"{self._store.spark.rstrip('/')}/{name}")
@@ -623,10 +690,9 @@ class Lake:
         finally:
             if files.get_file_info(name).type == pafs.FileType.Directory: files.delete_dir(name)
 
-    def _change(self, act, data=False, tries=30):
+    def _change(self, act):
         "Run `act` and publish it; where another writer came first, run it again on what that one left."
         for attempt in itertools.count():
-            before = None
             try:
                 self._store.pull()
                 result = act()
@@ -635,13 +701,35 @@ class Lake:
             except BigDataError: raise
             except Exception as error:
                 if not _conflict(error): raise _storage_error(error, self.root) from error
-                if attempt == tries: raise LakeError(f"Another writer came first {tries} times. Received: {_plain(error)}. Hint: try again when it is done.") from error
+                if attempt == _TRIES: raise LakeError(f"Another writer came first {_TRIES} times. Received: {_plain(error)}. Hint: try again when it is done.") from error
             time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
         if self.check: self._seal()
         return result
 
 
 _SETTINGS = {"delta.logRetentionDuration": "interval 3650 days"} # else history older than 30 days goes at a checkpoint
+
+
+_TRIES = 30 # how often a change is made again because another writer came first
+
+
+def _entries(text, name):
+    "The actions of one kind in a log entry."
+    return [entry[name] for entry in map(json.loads, text.splitlines()) if name in entry]
+
+
+def _bins(files, target):
+    "Groups of two or more small files of one partition that make about `target` bytes together."
+    small, key = [file for file in files if file["size_bytes"] < target], lambda file: repr([file[name] for name in file if name.startswith("partition.")])
+    for _, group in itertools.groupby(sorted(small, key=key), key):
+        bin, size = [], 0
+        for file in group:
+            if bin and size + file["size_bytes"] > 1.5 * target:
+                if len(bin) > 1: yield bin
+                bin, size = [], 0
+            bin.append(file)
+            size += file["size_bytes"]
+        if len(bin) > 1: yield bin
 
 
 def _connect():
@@ -657,18 +745,43 @@ def _conflict(error):
     return commit or isinstance(error, FileExistsError) or re.search(r"already exists at that location|[Vv]ersion.{0,20}already exists|concurrent", str(error)) is not None
 
 
-def _properties(note, once=None):
+def _properties(note, once=None, alone=False, **more):
+    "What goes into the log with a commit; one that is `alone` fails if any other came first, and is made again by `_change`."
     delta = need("deltalake", "data")
-    return delta.CommitProperties(custom_metadata={"note": str(note)} if note is not None else None, max_commit_retries=50,
+    told = more | ({} if note is None else {"note": str(note)})
+    return delta.CommitProperties(custom_metadata=told or None, max_commit_retries=0 if alone else 50,
                                   app_transactions=[delta.Transaction(once[0], once[1])] if once is not None else None)
+
+
+def _done(table, once):
+    "Whether a step of a job, or a later one, was committed."
+    last = table.transaction_version(once[0])
+    return last is not None and last >= once[1]
+
+
+def _relay(batches, caught):
+    "Give on the batches; keep an error of ours, which delta-rs would wrap into its own."
+    try: yield from batches
+    except BigDataError as error:
+        caught.append(error)
+        raise
 
 
 def _names_a_folder(type):
     return pa.types.is_string(type) or pa.types.is_integer(type) or pa.types.is_boolean(type) or pa.types.is_date(type)
 
 
+def _quoted(name): return "`" + name.replace("`", "``") + "`"
+
+
+def _from_folder(name):
+    "Spark takes each byte of a folder's name for a letter; put the bytes of UTF-8 together again."
+    return f"decode(encode({_quoted(name)}, 'ISO-8859-1'), 'UTF-8') as {_quoted(name)}"
+
+
 def _for_hadoop(path):
-    return path
+    "A path whose `*`, `?`, `{` and `[` Hadoop takes for themselves, not for a pattern."
+    return re.sub(r"([\[\]{}*?\\,])", r"\\\1", path)
 
 
 def _subset(dataset, keep):
