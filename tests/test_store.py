@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -582,11 +583,8 @@ def test_two_writers_through_fsspec_lose_no_rows(scheme, tmp_path):
         for i in range(6):
             lake.append(pa.table({"writer": [name], "i": [i]}))
         lake.compact()
-    threads = [threading.Thread(target=write, args=(k,)) for k in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, range(2)))
     assert rows(Lake(root).read()) == [(k, i) for k in range(2) for i in range(6)]
     assert len(fsspec.filesystem("memory").glob(f"{root}/*.parquet")) >= 12 and Lake(root).verify().empty
 
@@ -692,11 +690,8 @@ def test_two_writers_of_an_object_store_lose_no_rows(s3):
         lake = Lake("s3://lakes/race", **s3)
         for i in range(5):
             lake.append(pa.table({"writer": [name], "i": [i]}))
-    threads = [threading.Thread(target=write, args=(k,)) for k in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, range(2)))
     assert rows(Lake("s3://lakes/race", **s3).read()) == [(k, i) for k in range(2) for i in range(5)]
 
 

@@ -6,6 +6,7 @@
 __all__ = ['LakeError', 'lake_schema', 'schema_diff', 'Lake']
 
 # %% ../../nbs/lib/data/70_store.ipynb #6f167360
+import contextlib
 import hashlib
 import inspect
 import itertools
@@ -13,6 +14,7 @@ import json
 import os
 import random
 import re
+import shutil
 import tempfile
 import time
 import uuid
@@ -333,10 +335,10 @@ class Lake:
         sums, rows = self._known(), []
         for entry in self._open().history(limit):
             done, added = entry.get("operationMetrics", {}), self._added(entry["version"])
-            done |= dict(zip(("num_added_files", "num_removed_files"), entry.get("compacted", ())))
+            done |= dict(zip(("num_added_files", "num_removed_files", "num_deleted_rows"), entry.get("compacted") or entry.get("deleted") or ()))
             known = {path: sums.get(path) for path in added or ()}
             pick = lambda *names: next((int(done[name]) for name in names if name in done), 0)
-            rows.append({"version": entry["version"], "time": pd.Timestamp(entry["timestamp"], unit="ms", tz="UTC"), "operation": "COMPACT" if "compacted" in entry else entry["operation"],
+            rows.append({"version": entry["version"], "time": pd.Timestamp(entry["timestamp"], unit="ms", tz="UTC"), "operation": "COMPACT" if "compacted" in entry else "DELETE" if "deleted" in entry else entry["operation"],
                          "rows_added": pick("num_added_rows"), "rows_deleted": pick("num_deleted_rows"),
                          "files_added": pick("num_added_files", "numFilesAdded", "numRestoredFile"),
                          "files_removed": pick("num_removed_files", "numFilesRemoved", "numRemovedFile"),
@@ -371,10 +373,7 @@ class Lake:
         def select(part):
             relation = _connect().from_arrow(part).filter(where)
             return relation.select(*map(duckdb.ColumnExpression, known)).to_arrow_table().cast(wanted)
-        try: return self._named(select, dataset, on_corrupt)
-        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException) as error:
-            raise InputError(f"where must be an SQL condition on the lake's columns. Received: {where}: {_plain(error)}. "
-                             f"Hint: columns are {', '.join(dataset.schema.names)}; texts stand in single quotes.") from None
+        with self._sql_errors(where, dataset): return self._named(select, dataset, on_corrupt)
 
     def duckdb(
         self,
@@ -441,20 +440,12 @@ class Lake:
 
     def delete(
         self,
-        where: str, # SQL condition; "true" deletes every row
+        where: str, # SQL condition in DuckDB's dialect, as in `read`; "true" deletes every row
         note: str | None = None, # any text, kept in `history`
     ) -> int: # rows deleted
         "Delete the rows for which `where` holds in one commit; files with other rows are written anew."
         require(isinstance(where, str) and where.strip() != "", "where must be an SQL condition.", repr(where), "'true' deletes every row.")
-        def act():
-            table = self._sound_table()
-            try: return table.delete(where, commit_properties=_properties(note, alone=True))["num_deleted_rows"]
-            except Exception as error:
-                if re.search(r"planning|parser|Schema error|SQL|No field named|coerc|Cast error", str(error), re.I) and not _conflict(error):
-                    raise InputError(f"where must be an SQL condition on the lake's columns. Received: {where}: {_plain(error)}. "
-                                     f"Hint: columns are {', '.join(self.schema.names)}; texts stand in single quotes.") from None
-                raise
-        return self._change(act)
+        return self._rewrite(lambda: self._survivors(where), note)
 
     def compact(
         self,
@@ -462,12 +453,8 @@ class Lake:
         note: str | None = None, # any text, kept in `history`
     ) -> dict: # files added and removed
         "Merge small files of each partition in one commit; the rows stay the same."
-        for _ in range(_TRIES):
-            old, new = self._merged(check_whole(target_bytes, "target_bytes"))
-            done = {"files_added": len(new), "files_removed": len(old)}
-            if not old or self._change(lambda: self._replace(old, new, note)): break
-            for action in new: self._store.files().delete_file(unquote(action.path))
-        else: raise LakeError(f"Another writer changed the files under the work {_TRIES} times. Received: {self!r}. Hint: compact when it is done.")
+        check_whole(target_bytes, "target_bytes")
+        done = self._rewrite(lambda: self._merged(target_bytes), note)
         if self.check: self._seal(merge=True)
         return done
 
@@ -478,7 +465,7 @@ class Lake:
         "Make the rows of an earlier version the newest ones, in one commit."
         def act():
             self._sound_table(version)
-            self._open().restore(version, commit_properties=_properties(None, alone=True))
+            if version != self.version: self._open().restore(version, commit_properties=_properties(None, alone=True))
         self._change(act)
         return self.version
 
@@ -578,28 +565,65 @@ class Lake:
         return table
 
     def _merged(self, target):
-        "Write small files of each partition together; give back what they were and what they became, as actions of the log."
-        version, delta, actions = self.version, need("deltalake", "data"), need("deltalake.transaction", "data")
-        dataset, table, files, old, new = self._dataset(None, version, "raise"), self._open(version), self._store.files(), [], []
-        for entries in _bins(pa.table(table.get_add_actions(flatten=True)).to_pylist(), target):
-            paths = {unquote(entry["path"]) for entry in entries}
-            rows = _subset(dataset, paths.__contains__).scanner(batch_size=_BATCH).to_reader()
-            with tempfile.TemporaryDirectory(prefix="lake-") as folder:
-                delta.write_deltalake(folder, rows, partition_by=table.metadata().partition_columns or None, target_file_size=2 * target)
-                for add in _entries(Path(folder, "_delta_log", f"{0:020}.json").read_text(encoding="utf-8"), "add"):
-                    with files.open_output_stream(unquote(add["path"])) as file: file.write(Path(folder, unquote(add["path"])).read_bytes())
-                    new.append(actions.AddAction(add["path"], add["size"], add["partitionValues"], add["modificationTime"], False, add["stats"]))
-            old += [actions.RemoveAction(path=entry["path"], data_change=False, deletion_timestamp=int(time.time() * 1000), size=entry["size_bytes"])
-                    for entry in entries]
-        return old, new
+        "Small files of each partition, what they become together, and what to tell."
+        version, old, new = self.version, [], []
+        dataset, table = self._dataset(None, version, "raise"), self._open(version)
+        for files in _bins(pa.table(table.get_add_actions(flatten=True)).to_pylist(), target):
+            old += [unquote(file["path"]) for file in files]
+            part = _subset(dataset, {unquote(file["path"]) for file in files}.__contains__)
+            new += self._placed(table, part.scanner(batch_size=_BATCH).to_reader(), target)
+        return table, old, new, {"files_added": len(new), "files_removed": len(old)}, {"compacted": [len(new), len(old)]}
 
-    def _replace(self, old, new, note):
-        "Commit `new` for `old`, unless another writer removed one of them."
-        table = self._open()
-        if not {action.path for action in old} <= set(pa.table(table.get_add_actions())["path"].to_pylist()): return False
-        table.create_write_transaction([*new, *old], "append", table.schema(), table.metadata().partition_columns,
-                                       commit_properties=_properties(note, compacted=[len(new), len(old)], alone=True))
+    def _survivors(self, where):
+        "Files with rows for which `where` holds, what their other rows become, and how many rows go."
+        version = self.version
+        dataset, table = self._dataset(where, version, "raise"), self._open(version)
+        with self._sql_errors(where, dataset):
+            count = lambda path: _connect().from_arrow(_subset(dataset, path.__eq__)).filter(where).count("*").fetchall()[0][0]
+            hits = {path: n for path in dataset.files if (n := count(path))}
+            rest = _connect().from_arrow(_subset(dataset, hits.__contains__)).filter(f"not coalesce(({where}\n), false)").to_arrow_reader(_BATCH)
+            new = self._placed(table, pa.RecordBatchReader.from_batches(dataset.schema, (_cast(batch, dataset.schema, ()) for batch in rest))) if hits else []
+        gone = sum(hits.values())
+        return table, list(hits), new, gone, {"deleted": [len(new), len(hits), gone]}
+
+    def _placed(self, table, rows, target=100 * 2**20):
+        "Write rows as Parquet files of the lake that no version names yet: delta-rs makes files and statistics in a scratch table."
+        delta, action, files, by = need("deltalake", "data"), need("deltalake.transaction", "data").AddAction, self._store.files(), table.metadata().partition_columns
+        with tempfile.TemporaryDirectory(prefix="lake-") as folder:
+            delta.write_deltalake(folder, rows, partition_by=by or None, target_file_size=2 * target)
+            adds = _entries(Path(folder, "_delta_log", f"{0:020}.json").read_text(encoding="utf-8"), "add")
+            for add in adds:
+                with open(Path(folder, unquote(add["path"])), "rb") as source, files.open_output_stream(unquote(add["path"])) as target:
+                    shutil.copyfileobj(source, target, 4 * 2**20)
+        return [action(unquote(add["path"]), add["size"], add["partitionValues"], add["modificationTime"], True, add["stats"]) for add in adds]
+
+    def _rewrite(self, plan, note):
+        "Replace files by others in one commit, unless another writer removed one of them: then plan again."
+        for _ in range(_TRIES):
+            try: table, old, new, result, told = plan()
+            except BigDataError: raise
+            except Exception as error: raise _storage_error(error, self.root) from error
+            if not old or self._change(lambda: self._replace(old, new, _properties(note, alone=True, **told), "compacted" not in told)): return result
+            for action in new: self._store.files().delete_file(action.path)
+        raise LakeError(f"Another writer changed the files under the work {_TRIES} times. Received: {self!r}. Hint: try again when it is done.")
+
+    def _replace(self, old, new, properties, changes_rows):
+        "Commit `new` for `old`; False where one of these is not there any more."
+        table, remove, now = self._open(), need("deltalake.transaction", "data").RemoveAction, int(time.time() * 1000)
+        live = {unquote(path): size for path, size in zip(*(pa.table(table.get_add_actions())[name].to_pylist() for name in ("path", "size_bytes")))}
+        if not live.keys() >= set(old): return False
+        for action in new: action.data_change = changes_rows
+        gone = [remove(path=path, size=live[path], data_change=changes_rows, deletion_timestamp=now) for path in old]
+        table.create_write_transaction([*new, *gone], "append", table.schema(), table.metadata().partition_columns, commit_properties=properties)
         return True
+
+    @contextlib.contextmanager
+    def _sql_errors(self, where, dataset):
+        "Tell DuckDB's errors about a condition as errors of the caller."
+        try: yield
+        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException) as error:
+            raise InputError(f"where must be an SQL condition on the lake's columns. Received: {where}: {_plain(error)}. "
+                             f"Hint: columns are {', '.join(dataset.schema.names)}; texts stand in single quotes.") from None
 
     def _known(self):
         "The sha256 of each file, as far as it was kept."
@@ -742,7 +766,7 @@ def _connect():
 def _conflict(error):
     "Whether a write failed because another one came first."
     commit = isinstance(error, need("deltalake.exceptions", "data").CommitFailedError)
-    return commit or isinstance(error, FileExistsError) or re.search(r"already exists at that location|[Vv]ersion.{0,20}already exists|concurrent", str(error)) is not None
+    return commit or isinstance(error, FileExistsError) or re.search(r"already exists at|[Vv]ersion.{0,20}already exists|concurrent", str(error)) is not None
 
 
 def _properties(note, once=None, alone=False, **more):
