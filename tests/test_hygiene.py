@@ -260,6 +260,18 @@ def test_import_of_every_module_outside_the_back_ends_loads_no_framework():
 MADE = ("__init__", "__call__")
 
 
+@cache
+def methods_of_bases(base):
+    "Public methods of a class of ours and of its bases, by name: whoever overrides one need not document it again."
+    found = set()
+    for path in WRITTEN.values():
+        for node in tree_of(path).body:
+            if isinstance(node, ast.ClassDef) and node.name == base:
+                found |= {child.name for child in node.body if isinstance(child, ast.FunctionDef)}
+                found |= {name for parent in node.bases for name in methods_of_bases(ast.unparse(parent))}
+    return found
+
+
 class Documentation:
     "What the public names of a module's source lack, by its tree and its comments."
 
@@ -286,7 +298,10 @@ class Documentation:
         if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
             found += [f"{node.name}.{field.target.id} has no comment" for field in node.body
                       if isinstance(field, ast.AnnAssign) and not self.commented(field.lineno)]
+        inherited = {name for base in node.bases for name in methods_of_bases(ast.unparse(base))} - set(MADE)
         for method in node.body:
+            if getattr(method, "name", None) in inherited:
+                continue
             public = isinstance(method, ast.FunctionDef) and (method.name in MADE or not method.name.startswith("_"))
             if public:
                 found += self.of_function(method, f"{node.name}.{method.name}", method=True)
@@ -379,6 +394,13 @@ class D:
 
 def test_the_documentation_search_passes_what_is_complete():
     assert Documentation(COMPLETE).lacks() == []
+
+
+def test_an_override_needs_no_documentation_of_its_own():
+    source = '"Module."\n__all__ = ["E"]\nclass E({base}):\n    "A rule."\n    def {method}(self, learnt, types): return {{}}\n'
+    assert Documentation(source.format(base="Rule", method="values")).lacks() == []
+    for base, method in (("Rule", "other"), ("object", "values")):
+        assert f"E.{method} has no docstring" in Documentation(source.format(base=base, method=method)).lacks()
 
 
 @pytest.mark.parametrize("take, leave, lack", [
