@@ -1,4 +1,5 @@
 """Every kind of frame that the kit takes, made of one pandas frame, and two frames compared by value."""
+
 import math
 
 import duckdb

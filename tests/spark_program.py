@@ -1,4 +1,5 @@
 """Run by test_spark.py: everything that is tested on Spark, in one session on a cluster of its own. Writes what it found as JSON."""
+
 import json
 import sys
 from pathlib import Path
@@ -11,13 +12,23 @@ from bigdata_ai.data.clean import Cleaner, Duplicates
 from bigdata_ai.data.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Scale, TargetEncoding
 from bigdata_ai.data.frames import columns, count, drop_duplicates, hash_column, kind, quantiles, spark_cluster, spark_session
 
-FEATURES = [Scale("age", "robust"), Scale("height", "quantile"), Scale("price"), OneHot("town", top=2), Ordinal("town"), Pieces("town", size=3),
-            TargetEncoding("town", target="price_missing", key="id", folds=2, smoothing=1.0)]
+FEATURES = [
+    Scale("age", "robust"),
+    Scale("height", "quantile"),
+    Scale("price"),
+    OneHot("town", top=2),
+    Ordinal("town"),
+    Pieces("town", size=3),
+    TargetEncoding("town", target="price_missing", key="id", folds=2, smoothing=1.0),
+]
 
 
 def daemons():
-    return [process.pid for process in psutil.process_iter(["cmdline"])
-            if any("org.apache.spark.deploy" in part for part in process.info["cmdline"] or ()) and process.ppid() in FAMILY]
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any("org.apache.spark.deploy" in part for part in process.info["cmdline"] or ()) and process.ppid() in FAMILY
+    ]
 
 
 FAMILY = {psutil.Process().pid}
@@ -45,7 +56,11 @@ def main(folder):
         here = reference.transform(SAMPLE)
         encoders = [Encoder(FEATURES, keep=["id"]) for _ in range(2)]
         frames = [encoder.fit_transform(frame) for encoder, frame in zip(encoders, (tidy, here), strict=True)]
-        found["features"] = {"spark": rows(frames[0], "id"), "pandas": rows(frames[1], "id"), "names": [encoder.names_ for encoder in encoders]}
+        found["features"] = {
+            "spark": rows(frames[0], "id"),
+            "pandas": rows(frames[1], "id"),
+            "names": [encoder.names_ for encoder in encoders],
+        }
         found["hash"] = both(lambda frame: rows(hash_column(frame, "id", "盐'"), "id"))
         found["quantiles"] = both(lambda frame: quantiles(frame, {"age": [0, 0.3, 0.9], "height": [0.5]}))
         found["count"], found["types"] = both(count), both(lambda frame: sorted(columns(frame).items()))
@@ -76,10 +91,14 @@ def stream(session, folder, cleaner):
     keys = ["town", "price", "age", "height", "born"]
     distinct = drop_duplicates(read, keys).writeStream.format("memory").queryName("distinct_rows").start()
     distinct.processAllAvailable()
-    return {"kind": kind(read), "after": kind(made), "rows": rows(session.table("made"), "id"),
-            "expected": rows(encoder.transform(cleaner.transform(SAMPLE)), "id"),
-            "distinct": session.table("distinct_rows").count(),
-            "distinct expected": len(Cleaner([Duplicates("id")]).fit_clean(SAMPLE))}
+    return {
+        "kind": kind(read),
+        "after": kind(made),
+        "rows": rows(session.table("made"), "id"),
+        "expected": rows(encoder.transform(cleaner.transform(SAMPLE)), "id"),
+        "distinct": session.table("distinct_rows").count(),
+        "distinct expected": len(Cleaner([Duplicates("id")]).fit_clean(SAMPLE)),
+    }
 
 
 if __name__ == "__main__":

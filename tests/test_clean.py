@@ -1,4 +1,6 @@
 """Cleaning: the same numbers on every engine, dirt of known kinds found, every change traced, no test row touched."""
+
+import datetime
 import json
 import subprocess
 import sys
@@ -33,10 +35,23 @@ from bigdata_ai.data.rules import layers
 from bigdata_ai.data.split import split
 
 EVERY = pytest.mark.parametrize("engine", LOCAL)
-RULES = [Text("town", case="upper", halfwidth=True, gaps=("", "N/A")), Category("town", {"PEKING": "北京"}), Text("price", halfwidth=True),
-         Number("price"), Range("price", low=0), Outliers("price", "robust_z", k=6), Missing("price", by="town", flag=True),
-         Range("age", 0, 120), Missing("age", "mean"), Unit("height", suspect=(0.5, 2.6), factor=100.0), Outliers("height", "iqr"),
-         Missing("height", "model", features=("age",)), Missing("town", "mode"), Date("born", earliest="1900-01-01"), Duplicates("id")]
+RULES = [
+    Text("town", case="upper", halfwidth=True, gaps=("", "N/A")),
+    Category("town", {"PEKING": "北京"}),
+    Text("price", halfwidth=True),
+    Number("price"),
+    Range("price", low=0),
+    Outliers("price", "robust_z", k=6),
+    Missing("price", by="town", flag=True),
+    Range("age", 0, 120),
+    Missing("age", "mean"),
+    Unit("height", suspect=(0.5, 2.6), factor=100.0),
+    Outliers("height", "iqr"),
+    Missing("height", "model", features=("age",)),
+    Missing("town", "mode"),
+    Date("born", earliest="1900-01-01"),
+    Duplicates("id"),
+]
 
 towns = st.sampled_from(["北京", " peking", "Ｒome 1", "rome", "", "n/a", None, "Paris🙂"])
 prices = st.sampled_from(["1,200", "９８.5", " 7 ", "free", "-3", "", None, "1e2", "nan", "Infinity", "1_0", "0x1f", "٣"])
@@ -52,16 +67,28 @@ def people(values):
     return frame
 
 
-SAMPLE = people([("北京", "1,200", 30, 170.0, "2000-02-29"), (" peking", "９８.5", None, 1.8, None), ("rome", "free", 150, None, "1850-01-01"),
-                 ("rome", "7", 40, 165.0, "1985-07-01"), (None, None, 50, 180.0, "x"), ("rome", "7", 40, 165.0, "1985-07-01"),
-                 ("Paris🙂", "1e2", 20, 249.0, "2001-13-01"), ("n/a", "-3", 60, 172.0, "1999-12-31")])
+SAMPLE = people(
+    [
+        ("北京", "1,200", 30, 170.0, "2000-02-29"),
+        (" peking", "９８.5", None, 1.8, None),
+        ("rome", "free", 150, None, "1850-01-01"),
+        ("rome", "7", 40, 165.0, "1985-07-01"),
+        (None, None, 50, 180.0, "x"),
+        ("rome", "7", 40, 165.0, "1985-07-01"),
+        ("Paris🙂", "1e2", 20, 249.0, "2001-13-01"),
+        ("n/a", "-3", 60, 172.0, "1999-12-31"),
+    ]
+)
 
 
 @EVERY
 def test_cleaning_gives_the_same_kind_and_the_same_numbers(engine):
     expected = Cleaner(RULES).fit(SAMPLE)
     cleaner = Cleaner(RULES).fit(LOCAL[engine](SAMPLE))
-    assert json.loads(json.dumps(cleaner.to_dict(), default=str))["rules"] == json.loads(json.dumps(expected.to_dict(), default=str))["rules"]
+    assert (
+        json.loads(json.dumps(cleaner.to_dict(), default=str))["rules"]
+        == json.loads(json.dumps(expected.to_dict(), default=str))["rules"]
+    )
     made = cleaner.transform(LOCAL[engine](SAMPLE))
     assert kind(made) == engine and count(made) == len(SAMPLE)
     assert rows(made, "id") == rows(expected.transform(SAMPLE), "id")
@@ -117,8 +144,16 @@ def test_fitted_here_applied_there_after_a_round_trip_through_json(tmp_path):
         assert rows(again.transform(make(SAMPLE)), "id") == rows(Cleaner(RULES).fit(SAMPLE).transform(SAMPLE), "id")
 
 
-@pytest.mark.parametrize("spoil", [lambda text: text[:-20], lambda text: text.replace('"Range"', '"Rage"'), lambda text: text.replace('"low"', '"lo"'),
-                                   lambda text: text.replace('"version": 1', '"version": 9'), lambda text: "[]"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text[:-20],
+        lambda text: text.replace('"Range"', '"Rage"'),
+        lambda text: text.replace('"low"', '"lo"'),
+        lambda text: text.replace('"version": 1', '"version": 9'),
+        lambda text: "[]",
+    ],
+)
 def test_a_spoilt_file_is_refused(tmp_path, spoil):
     path = Cleaner(RULES).fit(SAMPLE).save(tmp_path / "cleaner.json")
     path.write_text(spoil(path.read_text()))
@@ -132,8 +167,10 @@ def test_a_spoilt_file_is_refused(tmp_path, spoil):
 def spoilt(frame, seed):
     "Flights with dirt at known places: repeats, gaps, spellings, impossible and far values."
     generator, n = rng(seed, "dirt"), len(frame)
-    where = {name: np.flatnonzero(generator.random(n) < rate)
-             for name, rate in (("carrier", 0.05), ("distance", 0.02), ("air_time", 0.04), ("dep_delay", 0.01))}
+    where = {
+        name: np.flatnonzero(generator.random(n) < rate)
+        for name, rate in (("carrier", 0.05), ("distance", 0.02), ("air_time", 0.04), ("dep_delay", 0.01))
+    }
     frame = frame.reset_index(drop=True).astype({"distance": float})
     frame.loc[where["carrier"], "carrier"] = " " + frame["carrier"].str.lower() + " "
     frame.loc[where["distance"], "distance"] = -1.0
@@ -144,14 +181,25 @@ def spoilt(frame, seed):
 
 
 FLIGHTS = ["id", "carrier", "origin", "dest", "tailnum", "distance", "air_time", "dep_delay", "time_hour", "flight"]
-DIRT = [Text("carrier", case="upper"), Range("distance", low=1), Outliers("dep_delay", "robust_z", k=600, outside="gap"), Missing("distance"),
-        Missing("air_time", flag=True), Missing("dep_delay"), Duplicates("id")]
+DIRT = [
+    Text("carrier", case="upper"),
+    Range("distance", low=1),
+    Outliers("dep_delay", "robust_z", k=600, outside="gap"),
+    Missing("distance"),
+    Missing("air_time", flag=True),
+    Missing("dep_delay"),
+    Duplicates("id"),
+]
 
 
 @pytest.mark.parametrize("engine", ["pandas", "polars", "duckdb"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_dirt_in_flights_is_found_at_known_precision_and_recall(engine, seed):
-    clean = load_table("flights").frame.loc[lambda rows: rows["air_time"].notna() & rows["tailnum"].notna(), FLIGHTS].sample(8000, random_state=seed)
+    clean = (
+        load_table("flights")
+        .frame.loc[lambda rows: rows["air_time"].notna() & rows["tailnum"].notna(), FLIGHTS]
+        .sample(8000, random_state=seed)
+    )
     clean = clean.sort_values("id")
     frame, where, repeats = spoilt(clean, seed)
     cleaner = Cleaner(DIRT).fit(LOCAL[engine](frame))
@@ -175,8 +223,12 @@ def test_dirt_in_credit_is_found(seed):
     frame.loc[hit["term"], "term"] = "36 months"
     frame.loc[hit["int_rate"], "int_rate"] = "unknown"
     frame.loc[hit["emp_length"], "emp_length"] = "??"
-    rules = [Range("annual_inc", low=0), Category("term", allowed=("term_36", "term_60")), Number("int_rate", percent=True),
-             Category("emp_length", allowed=tuple(sorted(clean["emp_length"].unique())))]
+    rules = [
+        Range("annual_inc", low=0),
+        Category("term", allowed=("term_36", "term_60")),
+        Number("int_rate", percent=True),
+        Category("emp_length", allowed=tuple(sorted(clean["emp_length"].unique()))),
+    ]
     trace = Cleaner(rules).fit(frame).trace(frame, "id")
     for column, rows_ in hit.items():
         found, true = set(trace[trace["column"] == column]["id"]), set(clean["id"][rows_])
@@ -188,8 +240,10 @@ def test_dirt_in_credit_is_found(seed):
 def test_near_repeats_are_found_among_real_reviews():
     texts = load_table("reviews").frame.drop_duplicates("text").loc[lambda rows: rows["text"].str.len() > 20].sample(1500, random_state=3)
     generator = rng(0, "near")
-    copies = texts.sample(150, random_state=4).assign(text=lambda rows: [t[:k] + t[k + 1:] + "！" for t in rows["text"]
-                                                      for k in [int(generator.integers(1, len(t) - 1))]], id=lambda rows: rows["id"] + 10**6)
+    copies = texts.sample(150, random_state=4).assign(
+        text=lambda rows: [t[:k] + t[k + 1 :] + "！" for t in rows["text"] for k in [int(generator.integers(1, len(t) - 1))]],
+        id=lambda rows: rows["id"] + 10**6,
+    )
     frame = pd.concat([texts, copies], ignore_index=True)
     groups = near_duplicates(frame, "text", "id", threshold=0.6)
     pairs = {(a, b) for _, group in groups.groupby("group") for a in group["id"] for b in group["id"] if a < b}
@@ -215,7 +269,14 @@ def test_transform_keeps_every_row_and_clean_says_what_it_drops():
 def test_a_sealed_test_is_refused_by_every_door():
     train, sealed = split(load_table("credit"))
     cleaner = Cleaner([Range("annual_inc", low=0)]).fit(train.frame)
-    for door in (cleaner.fit, cleaner.transform, cleaner.clean, cleaner.fit_clean, cleaner.report, lambda frame: cleaner.trace(frame, "id")):
+    for door in (
+        cleaner.fit,
+        cleaner.transform,
+        cleaner.clean,
+        cleaner.fit_clean,
+        cleaner.report,
+        lambda frame: cleaner.trace(frame, "id"),
+    ):
         with pytest.raises(SealedTestError):
             door(sealed)
     assert sealed.openings == 0
@@ -229,22 +290,36 @@ def test_the_input_is_never_changed():
         assert rows(frame) == before
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda: Range("x"), "must have a bound"), (lambda: Range("x", 3, 1), "must not exceed"), (lambda: Range("x", 0, float("nan")), "finite"),
-    (lambda: Outliers("x", "iqrr"), "did you mean 'iqr'"), (lambda: Outliers("x", k=-1), "positive"), (lambda: Missing("x", "constant"), "must be given"),
-    (lambda: Missing("x", value=3), "must be given"), (lambda: Missing("x", "constant", value=1, by="g"), "Groups go with"),
-    (lambda: Missing("x", "model"), "Features must be given"), (lambda: Date("x", "%Y-%q-%d"), "date format"), (lambda: Text("x", case="title"), "case"),
-    (lambda: Unit("x"), "by a column or by a suspect range"), (lambda: Cleaner(["x"]), "must be made of"),
-    (lambda: Cleaner([Range("x", 0)]).transform(pd.DataFrame({"x": [1]})), "must be fitted first"),
-    (lambda: Cleaner([Range("speed", 0)]).fit(pd.DataFrame({"sped": [1]})), "did you mean 'sped'"),
-    (lambda: Cleaner([Range("x", 0)]).fit([1]), "must be a data frame"),
-    (lambda: Cleaner([Outliers("x")]).fit(pd.DataFrame({"x": ["1"]})), r"put Number\('x'\)"),
-    (lambda: Cleaner([Missing("x")]).fit(pd.DataFrame({"x": [None, None]}, dtype=float)), "at least one value"),
-    (lambda: Cleaner([Range("x", 0)]).fit(pd.DataFrame({"x": [1]})).trace(pd.DataFrame({"x": [1]}), "id"), "column that names its rows"),
-    (lambda: Cleaner([Missing("x", by="g")]).fit(pd.DataFrame({"x": np.ones(10_001), "g": range(10_001)})), "at most 10,000"),
-    (lambda: Cleaner([Date("x", earliest="tomorrow")]).fit_transform(pd.DataFrame({"x": ["2020-01-01"]})), "written as YYYY-MM-DD"),
-    (lambda: near_duplicates(SAMPLE, "town", "id", threshold=0), "lie in"),
-])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: Range("x"), "must have a bound"),
+        (lambda: Range("x", 3, 1), "must not exceed"),
+        (lambda: Range("x", 0, float("nan")), "finite"),
+        (lambda: Outliers("x", "iqrr"), "did you mean 'iqr'"),
+        (lambda: Outliers("x", k=-1), "positive"),
+        (lambda: Missing("x", "constant"), "must be given"),
+        (lambda: Missing("x", value=3), "must be given"),
+        (lambda: Missing("x", "constant", value=1, by="g"), "Groups go with"),
+        (lambda: Missing("x", "model"), "Features must be given"),
+        (lambda: Date("x", "%Y-%q-%d"), "date format"),
+        (lambda: Text("x", case="title"), "case"),
+        (lambda: Unit("x"), "by a column or by a suspect range"),
+        (lambda: Cleaner(["x"]), "must be made of"),
+        (lambda: Cleaner([Range("x", 0)]).transform(pd.DataFrame({"x": [1]})), "must be fitted first"),
+        (lambda: Cleaner([Range("speed", 0)]).fit(pd.DataFrame({"sped": [1]})), "did you mean 'sped'"),
+        (lambda: Cleaner([Range("x", 0)]).fit([1]), "must be a data frame"),
+        (lambda: Cleaner([Outliers("x")]).fit(pd.DataFrame({"x": ["1"]})), r"put Number\('x'\)"),
+        (lambda: Cleaner([Missing("x")]).fit(pd.DataFrame({"x": [None, None]}, dtype=float)), "at least one value"),
+        (
+            lambda: Cleaner([Range("x", 0)]).fit(pd.DataFrame({"x": [1]})).trace(pd.DataFrame({"x": [1]}), "id"),
+            "column that names its rows",
+        ),
+        (lambda: Cleaner([Missing("x", by="g")]).fit(pd.DataFrame({"x": np.ones(10_001), "g": range(10_001)})), "at most 10,000"),
+        (lambda: Cleaner([Date("x", earliest="tomorrow")]).fit_transform(pd.DataFrame({"x": ["2020-01-01"]})), "written as YYYY-MM-DD"),
+        (lambda: near_duplicates(SAMPLE, "town", "id", threshold=0), "lie in"),
+    ],
+)
 def test_bad_rules_are_refused_with_a_hint(make, words):
     with pytest.raises(InputError, match=words):
         make()
@@ -283,9 +358,11 @@ def test_report_and_figure_can_be_looked_at():
 
 
 def test_a_cleaner_needs_no_optional_package():
-    program = ("import sys\nsys.modules['polars'] = sys.modules['pandera'] = sys.modules['pyspark'] = sys.modules['datasketch'] = None\n"
-               "import pandas as pd\nfrom bigdata_ai.data.clean import Cleaner, Missing\n"
-               "print(Cleaner([Missing('x')]).fit_transform(pd.DataFrame({'x': [1.0, None]}))['x'].tolist())")
+    program = (
+        "import sys\nsys.modules['polars'] = sys.modules['pandera'] = sys.modules['pyspark'] = sys.modules['datasketch'] = None\n"
+        "import pandas as pd\nfrom bigdata_ai.data.clean import Cleaner, Missing\n"
+        "print(Cleaner([Missing('x')]).fit_transform(pd.DataFrame({'x': [1.0, None]}))['x'].tolist())"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[1.0, 1.0]", done.stderr
 
@@ -294,3 +371,22 @@ def test_frames_of_arrow_types_are_cleaned_too():
     frame = SAMPLE.astype({"age": "float64"}).convert_dtypes(dtype_backend="pyarrow")
     made = Cleaner(RULES).fit(frame).transform(frame)
     assert rows(to_pandas(made), "id") == rows(Cleaner(RULES).fit(SAMPLE).transform(SAMPLE), "id")
+
+
+@pytest.mark.parametrize("engine", LOCAL)
+def test_every_day_of_the_calendar_and_no_other(engine):
+    "All days from 1890 to 2110 and all combinations of digits around them, against Python's calendar."
+    days = [f"{y:04d}-{m:02d}-{d:02d}" for y in (0, 1, 1600, 1900, 1999, 2000, 2004, 2023, 2100) for m in range(14) for d in range(33)]
+    made = to_pandas(Cleaner([Date("d")]).fit_transform(LOCAL[engine](pd.DataFrame({"d": days}))))["d"]
+
+    def real(text):
+        try:
+            return datetime.date.fromisoformat(text) is not None
+        except ValueError:
+            return False
+
+    assert made.notna().tolist() == [real(day) for day in days]
+    backwards = Cleaner([Date("d", "%d/%m/%Y %H:%M")]).fit_transform(
+        LOCAL[engine](pd.DataFrame({"d": ["29/02/2000 23:59", "29/02/1900 00:00", "01/01/2000 24:00", "31/12/1999 00:00"]}))
+    )
+    assert to_pandas(backwards)["d"].notna().tolist() == [True, False, False, True]

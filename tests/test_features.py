@@ -1,4 +1,5 @@
 """Features: the same numbers on every engine, fitted on training rows only, no row's own target in its encoding."""
+
 import json
 
 import hypothesis.strategies as st
@@ -21,15 +22,33 @@ from bigdata_ai.evaluate import evaluate
 from bigdata_ai.train.loop import fit
 from bigdata_ai.train.spec import mlp
 
-RULES = [Scale("x"), Scale("y", "robust"), Scale("z", "quantile"), OneHot("town", top=2), Ordinal("town"), Pieces("text", size=4),
-         Pieces("words", unit="word", size=3), DateParts("day", ("month", "weekday", "year", "hour")),
-         TargetEncoding("town", target="good", key="id", folds=2, smoothing=2)]
-FRAME = pd.DataFrame({
-    "id": range(8), "x": [1.0, 2, 3, 4, 5, 6, 7, 100], "y": [5, 3, 8, 1, 9, 2, 2, 2], "z": [0.0, 0, 0, 1, 2, 3, 4, 5],
-    "town": ["北京", "rome", "rome", None, "b.c", "北京", "rome", "oslo`"], "text": ["很好看", "好看", None, "差", "太差了", "不好", "", "好"],
-    "words": ["late  flight", "flight", "on time", None, "late", "", "flight late", "time"], "good": [1, 1, 0, 0, 0, 0, 1, 1],
-    "day": pd.to_datetime(["2024-02-29", "2024-12-31 23:59", "1999-01-01", "2000-06-30", "2024-03-01", "2023-07-04", "2024-01-01", "2010-10-10"],
-                          format="mixed")})
+RULES = [
+    Scale("x"),
+    Scale("y", "robust"),
+    Scale("z", "quantile"),
+    OneHot("town", top=2),
+    Ordinal("town"),
+    Pieces("text", size=4),
+    Pieces("words", unit="word", size=3),
+    DateParts("day", ("month", "weekday", "year", "hour")),
+    TargetEncoding("town", target="good", key="id", folds=2, smoothing=2),
+]
+FRAME = pd.DataFrame(
+    {
+        "id": range(8),
+        "x": [1.0, 2, 3, 4, 5, 6, 7, 100],
+        "y": [5, 3, 8, 1, 9, 2, 2, 2],
+        "z": [0.0, 0, 0, 1, 2, 3, 4, 5],
+        "town": ["北京", "rome", "rome", None, "b.c", "北京", "rome", "oslo`"],
+        "text": ["很好看", "好看", None, "差", "太差了", "不好", "", "好"],
+        "words": ["late  flight", "flight", "on time", None, "late", "", "flight late", "time"],
+        "good": [1, 1, 0, 0, 0, 0, 1, 1],
+        "day": pd.to_datetime(
+            ["2024-02-29", "2024-12-31 23:59", "1999-01-01", "2000-06-30", "2024-03-01", "2023-07-04", "2024-01-01", "2010-10-10"],
+            format="mixed",
+        ),
+    }
+)
 
 
 @pytest.mark.parametrize("engine", LOCAL)
@@ -47,8 +66,15 @@ def test_the_same_kind_and_the_same_numbers(engine):
 columns = st.lists(st.floats(-1e4, 1e4).map(lambda x: round(x, 3)), min_size=2, max_size=40)
 
 
-@pytest.mark.parametrize("how, theirs", [("standard", StandardScaler()), ("minmax", MinMaxScaler()), ("robust", RobustScaler()),
-                                         ("quantile", QuantileTransformer(n_quantiles=33))])
+@pytest.mark.parametrize(
+    "how, theirs",
+    [
+        ("standard", StandardScaler()),
+        ("minmax", MinMaxScaler()),
+        ("robust", RobustScaler()),
+        ("quantile", QuantileTransformer(n_quantiles=33)),
+    ],
+)
 @settings(max_examples=25, deadline=None)
 @given(values=columns)
 def test_scaling_is_scikit_learns(how, theirs, values):
@@ -67,7 +93,9 @@ def test_a_row_of_its_own_does_not_know_its_target():
     "Every plate flies once or twice: encoding with its own row predicts a coin flip, out of fold it does not."
     generator, inner, outer = rng(0, "coin"), [], []
     for seed in range(10):
-        frame = pd.DataFrame({"id": np.arange(600) + 10_000 * seed, "plate": [f"N{i % 400}" for i in range(600)], "y": generator.integers(0, 2, 600)})
+        frame = pd.DataFrame(
+            {"id": np.arange(600) + 10_000 * seed, "plate": [f"N{i % 400}" for i in range(600)], "y": generator.integers(0, 2, 600)}
+        )
         rule = TargetEncoding("plate", target="y", smoothing=1)
         outer.append(np.corrcoef(Encoder([rule]).fit_transform(frame)["plate_mean"], frame["y"])[0, 1])
         inner.append(np.corrcoef(Encoder([rule]).fit(frame).transform(frame)["plate_mean"], frame["y"])[0, 1])
@@ -97,16 +125,25 @@ def test_unseen_rare_and_missing_categories():
     assert not any("gap" in name for name in without.names_)
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda: Scale("x", "z"), "scaling must be a known one"), (lambda: OneHot("x", top=0), "top must be"), (lambda: TargetEncoding("x", folds=1), "folds"),
-    (lambda: DateParts("x", ("weekend",)), "did you mean 'weekday'"), (lambda: Pieces("x", unit="token"), "unit"),
-    (lambda: Encoder([Scale("town")]).fit(FRAME), "clean.Number reads text"), (lambda: Encoder([DateParts("town")]).fit(FRAME), "clean.Date reads text"),
-    (lambda: Encoder([TargetEncoding("town", target="word")]).fit(FRAME), "column of numbers in the training rows"),
-    (lambda: Encoder([OneHot("town", least=9)]).fit(FRAME), "at least 9 rows"), (lambda: Encoder([Missing("x")]), "must be made of"),
-    (lambda: Encoder([TargetEncoding("town", "good", "id"), TargetEncoding("words", "good", "x")]).fit(FRAME), "by the same key"),
-    (lambda: Encoder([Scale("x"), Scale("x", "robust")]).fit_transform(FRAME), "\\['x'\\] made twice"),
-    (lambda: Encoder([Scale("x")]).transform(FRAME), "must be fitted first"), (lambda: Prepared(None, 3), "must have transform"),
-])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: Scale("x", "z"), "scaling must be a known one"),
+        (lambda: OneHot("x", top=0), "top must be"),
+        (lambda: TargetEncoding("x", folds=1), "folds"),
+        (lambda: DateParts("x", ("weekend",)), "did you mean 'weekday'"),
+        (lambda: Pieces("x", unit="token"), "unit"),
+        (lambda: Encoder([Scale("town")]).fit(FRAME), "clean.Number reads text"),
+        (lambda: Encoder([DateParts("town")]).fit(FRAME), "clean.Date reads text"),
+        (lambda: Encoder([TargetEncoding("town", target="word")]).fit(FRAME), "column of numbers in the training rows"),
+        (lambda: Encoder([OneHot("town", least=9)]).fit(FRAME), "at least 9 rows"),
+        (lambda: Encoder([Missing("x")]), "must be made of"),
+        (lambda: Encoder([TargetEncoding("town", "good", "id"), TargetEncoding("words", "good", "x")]).fit(FRAME), "by the same key"),
+        (lambda: Encoder([Scale("x"), Scale("x", "robust")]).fit_transform(FRAME), "\\['x'\\] made twice"),
+        (lambda: Encoder([Scale("x")]).transform(FRAME), "must be fitted first"),
+        (lambda: Prepared(None, 3), "must have transform"),
+    ],
+)
 def test_bad_rules_are_refused(make, words):
     with pytest.raises(InputError, match=words):
         make()
@@ -128,8 +165,16 @@ def test_cleaner_encoder_and_a_network_of_either_framework_score_a_sealed_test(b
     "The path of a user: raw rows in, sealed score out, and what the model was trained on is known."
     train, sealed = split(load_table("flchain"), stratify=True)
     cleaner = Cleaner([Text("sex"), Missing("creatinine", flag=True), Missing("mgus")])
-    encoder = Encoder([Scale("age"), Scale("kappa", "quantile"), Scale("lambda", "quantile"), Scale("creatinine", "robust"), OneHot("sex"),
-                       Scale("creatinine_missing", "minmax")])
+    encoder = Encoder(
+        [
+            Scale("age"),
+            Scale("kappa", "quantile"),
+            Scale("lambda", "quantile"),
+            Scale("creatinine", "robust"),
+            OneHot("sex"),
+            Scale("creatinine_missing", "minmax"),
+        ]
+    )
     rows_ = dataset(train, encoder.fit_transform(cleaner.fit_clean(make(train.frame))))
     model = Prepared(fit(mlp(rows_.X.shape[1], 16, 2), rows_, backend, epochs=4), cleaner, encoder)
     scores = evaluate(model, sealed, metrics=("auroc",), resamples=50)

@@ -1,4 +1,5 @@
 """One door: what comes in goes out as the same kind, with the same numbers, whatever the engine."""
+
 import datetime
 import decimal
 import hashlib
@@ -18,15 +19,18 @@ from bigdata_ai.data.frames import columns, count, door, drop_duplicates, hash_c
 from bigdata_ai.data.split import hash_fraction
 
 EVERY = pytest.mark.parametrize("engine", LOCAL)
-EDGES = pd.DataFrame({
-    "id": [1, 2, 3, 4],
-    "x": [1.5, np.nan, -0.0, 1e300],
-    "text": ["大数据", None, "", "naïve 🙂\t"],
-    "flag": [True, False, True, False],
-    "when": pd.to_datetime(["2024-02-29 23:30", None, "1969-12-31 00:00", "2038-01-19 00:00"]).tz_localize("Asia/Shanghai"),
-    "price": pd.array([decimal.Decimal("1.10"), None, decimal.Decimal("-3.00"), decimal.Decimal("7.25")],
-                      dtype=pd.ArrowDtype(pa.decimal128(10, 2))),
-})
+EDGES = pd.DataFrame(
+    {
+        "id": [1, 2, 3, 4],
+        "x": [1.5, np.nan, -0.0, 1e300],
+        "text": ["大数据", None, "", "naïve 🙂\t"],
+        "flag": [True, False, True, False],
+        "when": pd.to_datetime(["2024-02-29 23:30", None, "1969-12-31 00:00", "2038-01-19 00:00"]).tz_localize("Asia/Shanghai"),
+        "price": pd.array(
+            [decimal.Decimal("1.10"), None, decimal.Decimal("-3.00"), decimal.Decimal("7.25")], dtype=pd.ArrowDtype(pa.decimal128(10, 2))
+        ),
+    }
+)
 
 
 def make(engine, frame=EDGES):
@@ -46,9 +50,13 @@ def test_the_same_kind_and_rows_come_out(engine, n):
 @EVERY
 def test_nan_is_a_gap_everywhere(engine):
     frame = make(engine) if engine == "pandas" else LOCAL[engine](EDGES[["id"]])
-    frame = {"polars": lambda: pl.DataFrame({"x": [1.0, float("nan"), None]}), "pandas": lambda: pd.DataFrame({"x": [1.0, np.nan, None]}),
-             "polars-lazy": lambda: pl.LazyFrame({"x": [1.0, float("nan"), None]}), "pyarrow": lambda: pa.table({"x": [1.0, float("nan"), None]}),
-             "duckdb": lambda: LOCAL["duckdb"](pd.DataFrame({"x": [1.0, np.nan, None]}))}[engine]()
+    frame = {
+        "polars": lambda: pl.DataFrame({"x": [1.0, float("nan"), None]}),
+        "pandas": lambda: pd.DataFrame({"x": [1.0, np.nan, None]}),
+        "polars-lazy": lambda: pl.LazyFrame({"x": [1.0, float("nan"), None]}),
+        "pyarrow": lambda: pa.table({"x": [1.0, float("nan"), None]}),
+        "duckdb": lambda: LOCAL["duckdb"](pd.DataFrame({"x": [1.0, np.nan, None]})),
+    }[engine]()
     found = summarise(frame, {"gaps": nw.col("x").is_null().cast(nw.Int64).sum(), "mean": nw.col("x").mean()})
     assert found == {"gaps": 2, "mean": 1.0}
 
@@ -62,6 +70,7 @@ def test_what_is_no_frame_is_refused(thing):
 def test_a_subclass_is_of_its_kind():
     class Mine(pd.DataFrame):
         pass
+
     assert kind(Mine({"a": [1]})) == "pandas"
 
 
@@ -83,13 +92,17 @@ def test_quantiles_are_numpys(engine, values, level):
 
 @EVERY
 @settings(max_examples=15, deadline=None)
-@given(keys=st.lists(st.one_of(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)), max_size=12),
-       salt=st.sampled_from(["", "s", "盐'\""]))
+@given(
+    keys=st.lists(st.one_of(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=8)), max_size=12),
+    salt=st.sampled_from(["", "s", "盐'\""]),
+)
 def test_hashes_are_those_of_python(engine, keys, salt):
     frame = pd.DataFrame({"key": pd.Series(keys, dtype="str"), "n": range(len(keys))})
     made = hash_column(make(engine, frame), "key", salt, "f")
     assert kind(made) == engine
-    assert [row["f"] for row in rows(made, "n", 17)] == [int(hashlib.md5(f"{salt}{key}".encode()).hexdigest()[:8], 16) / 2**32 for key in keys]
+    assert [row["f"] for row in rows(made, "n", 17)] == [
+        int(hashlib.md5(f"{salt}{key}".encode()).hexdigest()[:8], 16) / 2**32 for key in keys
+    ]
 
 
 @EVERY
@@ -110,8 +123,9 @@ def test_a_float_has_no_hash(engine):
 @settings(max_examples=15, deadline=None)
 @given(pairs=st.lists(st.tuples(st.sampled_from(["a", "b", None, "大"]), st.sampled_from([1.0, 2.0, None])), max_size=20))
 def test_the_first_of_equal_rows_stays(engine, pairs):
-    frame = pd.DataFrame({"id": range(len(pairs)), "k": pd.Series([k for k, _ in pairs], dtype="str"),
-                          "x": pd.Series([x for _, x in pairs], dtype=float)})
+    frame = pd.DataFrame(
+        {"id": range(len(pairs)), "k": pd.Series([k for k, _ in pairs], dtype="str"), "x": pd.Series([x for _, x in pairs], dtype=float)}
+    )
     first = {}
     for i, pair in enumerate(pairs):
         first.setdefault(pair, i)
@@ -132,7 +146,9 @@ def test_duckdb_must_be_told_which_row_stays():
 
 @EVERY
 def test_summaries_are_plain_values(engine):
-    found = summarise(make(engine), {"sum": nw.col("id").sum(), "most": nw.col("text").max(), "none": nw.when(nw.col("id") > 9).then(nw.col("x")).max()})
+    found = summarise(
+        make(engine), {"sum": nw.col("id").sum(), "most": nw.col("text").max(), "none": nw.when(nw.col("id") > 9).then(nw.col("x")).max()}
+    )
     assert found == {"sum": 10, "most": "大数据", "none": None} and type(found["sum"]) is int
     when = summarise(make(engine), {"when": nw.col("when").min()})["when"]
     assert isinstance(when, datetime.datetime) and when.timestamp() == pd.Timestamp("1969-12-31", tz="Asia/Shanghai").timestamp()

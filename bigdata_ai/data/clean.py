@@ -48,7 +48,8 @@ class Cleaner(Rules):
         frame, # any kind that does not stream
     ) -> "Report": # one row a rule, in the order of the rules
         "Count what each rule finds and changes in a frame, without changing it."
-        opened, _ = self._ready(frame)
+        self._check_fitted()
+        opened = self._open(frame)
         rows, found = count(frame), [(0, 0)] * len(self.rules)
         left = rows
         for layer in layers(self.rules):
@@ -72,7 +73,8 @@ class Cleaner(Rules):
         id: str, # column that names a row; no rule may change it
     ) -> pd.DataFrame: # columns id, rule, column, before, after (as text); one row a changed value or dropped row
         "List every change with the rule that made it."
-        opened, _ = self._ready(frame)
+        self._check_fitted()
+        opened = self._open(frame)
         require(id in self._types(opened), "The frame must have the column that names its rows.", id)
         parts = []
         for layer in layers(self.rules):
@@ -115,7 +117,7 @@ class CleaningRule(Rule):
         "Name the rule with its settings, as a report does."
         usual = {field.name: {} if field.default is MISSING else field.default for field in fields(self)}
         given = {name: value for name, value in self.__dict__.items() if name != "column" and value != usual[name]}
-        return f"{type(self).__name__}({', '.join(f'{name}={brief(value)}' for name, value in given.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={_say(value)}' for name, value in given.items())})"
 
     def retypes(
         self,
@@ -123,6 +125,9 @@ class CleaningRule(Rule):
     ) -> bool: # True where the new values are of another type than the old ones
         "Say whether the rule changes the column's type."
         return False
+
+
+def _say(value): return f"{value:.4g}" if isinstance(value, float) else brief(value)
 
 
 def _sum(hit): return hit.cast(nw.Int64).sum()
@@ -160,7 +165,7 @@ class Report:
             ax.set_yticks(where, names, fontsize=8)
             ax.grid(axis="y", visible=False)
             ax.margins(x=0.15)
-            ax.legend(loc="lower right")
+            ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
             ax.set(title=f"{title} ({self.rows_in:,} rows in, {self.rows_out:,} out)", xlabel="share of rows (%), number beside")
             return ax
 
@@ -191,7 +196,8 @@ class Text(CleaningRule):
             value = value.str.replace_all(wide, plain, literal=True)
         if self.strip: value = value.str.strip_chars()
         if self.case: value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
-        return {self.column: nw.when(~value.is_in(list(self.gaps))).then(value) if self.gaps else value}
+        if not self.gaps: return {self.column: value}
+        return {self.column: nw.when(value != self.gaps[0] if len(self.gaps) == 1 else ~value.is_in(list(self.gaps))).then(value)}
 
 
 @Cleaner.register
@@ -295,21 +301,10 @@ class Date(CleaningRule):
     latest: str | None = None # greatest possible date, as YYYY-MM-DD
 
     def __post_init__(self):
-        parts = self._parts()
-        require({"Y", "m", "d"} <= set(parts), "A date format must have %Y, %m and %d.", self.format, "'%d.%m.%Y', '%Y-%m-%d %H:%M'.")
-
-    def _parts(self):
-        "Letter -> (start, width) in the text."
-        found, at, i = {}, 0, 0
-        while i < len(self.format):
-            if self.format[i] == "%":
-                letter = self.format[i + 1:i + 2]
-                fits = letter and letter in "YmdHMS" and letter not in found
-                require(fits, "A date format must be of %Y %m %d %H %M %S, each once.", self.format)
-                found[letter] = (at, 4 if letter == "Y" else 2)
-                at, i = at + found[letter][1], i + 2
-            else: at, i = at + 1, i + 1
-        return found
+        letters = re.findall("%(.?)", self.format)
+        fits = set(letters) <= set("YmdHMS") and len(set(letters)) == len(letters)
+        require(fits, "A date format must be of %Y %m %d %H %M %S, each once.", self.format)
+        require({"Y", "m", "d"} <= set(letters), "A date format must have %Y, %m and %d.", self.format, "'%d.%m.%Y', '%Y-%m-%d %H:%M'.")
 
     def retypes(self, types): return types[self.column] == "String"
 
@@ -322,23 +317,21 @@ class Date(CleaningRule):
         return {self.column: nw.when(*inside).then(value) if inside else value}
 
     def _parsed(self, text):
-        parts = self._parts()
-        shaped = nw.when(text.str.contains(_pattern(self.format))).then(text)
-        piece = {letter: shaped.str.slice(start, width).cast(nw.Float64) for letter, (start, width) in parts.items()}
-        year, month, day = piece["Y"], piece["m"], piece["d"]
-        leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
-        days = nw.when(month.is_in([4.0, 6.0, 9.0, 11.0])).then(nw.lit(30)).otherwise(
-            nw.when(month == 2).then(nw.when(leap).then(nw.lit(29)).otherwise(nw.lit(28))).otherwise(nw.lit(31)))
-        fits = (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= days)
-        for letter, most in (("H", 23), ("M", 59), ("S", 59)):
-            if letter in piece: fits = fits & (piece[letter] <= most)
-        return nw.when(fits).then(text).str.to_datetime(format=self.format)
+        return nw.when(text.str.contains(_days_of_a_calendar(self.format))).then(text).str.to_datetime(format=self.format)
 
 
-def _pattern(format):
-    widths = {"Y": 4}
+def _days_of_a_calendar(format):
+    "A pattern of the dates that there are in a format: one look at a text costs less than arithmetic with its parts."
+    year = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+    fourth = "(?:0[48]|[2468][048]|[13579][26])"
+    leap = f"(?:[0-9]{{2}}{fourth}|{fourth}00)"
+    any_time = {"H": "(?:[01][0-9]|2[0-3])", "M": "[0-5][0-9]", "S": "[0-5][0-9]"}
+    kinds = [{"Y": year, "m": "(?:0[13578]|1[02])", "d": "(?:0[1-9]|[12][0-9]|3[01])"},
+             {"Y": year, "m": "(?:0[469]|11)", "d": "(?:0[1-9]|[12][0-9]|30)"},
+             {"Y": year, "m": "02", "d": "(?:0[1-9]|1[0-9]|2[0-8])"}, {"Y": leap, "m": "02", "d": "29"}]
     pieces = re.split(r"%([A-Za-z])", format)
-    return "^" + "".join(f"[0-9]{{{widths.get(piece, 2)}}}" if i % 2 else re.escape(piece) for i, piece in enumerate(pieces)) + "$"
+    patterns = ("".join((one | any_time)[piece] if i % 2 else re.escape(piece) for i, piece in enumerate(pieces)) for one in kinds)
+    return f"^(?:{'|'.join(patterns)})$"
 
 
 def _moment(text):
@@ -448,7 +441,7 @@ class Missing(CleaningRule):
         if self.how == "mode": found = {group: value for group, value, _ in reversed(commonest(opened, [self.by, self.column]))}
         else:
             opened = _duck(opened, [self.by, self.column]) # Arrow's own grouped median is approximate
-            rows = opened.filter(~nw.col(self.by).is_null()).select(nw.col(self.by), number(self.column).alias("__value"))
+            rows = opened.select(nw.col(self.by), number(self.column).alias("__value")).filter(~nw.col(self.by).is_null())
             value = nw.col("__value").median() if self.how == "median" else nw.col("__value").mean()
             grouped = to_arrow(rows.group_by(self.by).agg(value).to_native()).to_pydict()
             found = dict(zip(grouped[self.by], grouped["__value"], strict=True))
@@ -481,7 +474,8 @@ def commonest(
     names: Sequence[str], # columns; rows with a gap in one do not count
 ) -> list[tuple]: # (value, rows) for one column, (value, …, rows) for several; most rows first, ties by value
     "Count the values of columns."
-    counted = _duck(opened, names).filter(*[~nw.col(name).is_null() for name in names]).group_by(*names).agg(rows_of_value=nw.len())
+    known = _duck(opened, names).select(*names).filter(*[~nw.col(name).is_null() for name in names])
+    counted = known.group_by(*names).agg(rows_of_value=nw.len())
     table = to_arrow(counted.to_native()).to_pydict()
     rows = zip(*[table[name] for name in (*names, "rows_of_value")], strict=True)
     return sorted(rows, key=lambda row: (-row[-1], row[:-1]))

@@ -216,14 +216,15 @@ class Rules:
     def _ready(self, frame):
         "The opened frame, and what turns it back; polars works lazily in between, which fuses the layers."
         self._check_fitted()
-        opened = self._open(frame)
+        opened = self._open(frame, training=False)
         if kind(frame) != "polars": return opened, lambda result: result.to_native()
         return opened.lazy(), lambda result: result.collect().to_native()
 
-    def _open(self, frame):
+    def _open(self, frame, training=True):
+        "Open a frame that has the columns of the rules; those that drop rows are for training rows alone."
         if isinstance(frame, SealedTest): frame._refuse()
         opened, found, made = door(frame), columns(frame), set()
-        for rule in self.rules:
+        for rule in self.rules if training else [rule for rule in self.rules if not rule.drops]:
             for name in sorted(rule.reads() - made): choose(name, found, f"column of {type(rule).__name__}")
             made |= rule.writes()
         return opened

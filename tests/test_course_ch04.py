@@ -1,0 +1,77 @@
+"""Answers to the exercises of chapter 04, right and wrong ones."""
+
+import numpy as np
+import pytest
+
+from bigdata_ai.course import ch04
+from bigdata_ai.course.exercise import NO_ANSWER, RIGHT, WRONG, Exercise
+from bigdata_ai.data.clean import Cleaner, Missing, Number, Range, Unit
+
+EXERCISES = {name: value for name, value in vars(ch04).items() if isinstance(value, Exercise)}
+NUMBERS, UNIT, POSSIBLE = Number("height"), Unit("height", suspect=(1, 2.5), factor=100), Range("height", 100, 250)
+
+ANSWERS = {
+    "scores": {
+        "right": [
+            lambda found, true: (len(found & true) / max(len(found), 1), len(found & true) / len(true)),
+            lambda found, true: [len(found & true) / len(found) if found else 1.0, len(true & found) / len(true)],
+        ],
+        "wrong": [
+            (lambda found, true: (len(found & true) / len(true), len(found & true) / max(len(found), 1)), "The precision"),
+            (lambda found, true: (len(found & true) / len(found), 1.0), "The recall"),
+            (lambda found, true: (len(found & true) / len(found), len(found & true) / len(true)), "ZeroDivisionError"),
+            (lambda found, true: len(found & true), "must give back a pair"),
+            (0.5, "must be the function scores"),
+        ],
+    },
+    "fill": {
+        "right": [
+            lambda a, b: (a.fillna(a.median()), b.fillna(a.median())),
+            lambda a, b: tuple(Cleaner([Missing("x")]).fit(a).transform(one) for one in (a, b)),
+        ],
+        "wrong": [
+            (lambda a, b: (a.fillna(a.median()), b.fillna(b.median())), "The test column"),
+            (lambda a, b: (a.dropna(), b.dropna()), "may be lost"),
+            (lambda a, b: (a, b), "No gap may be left"),
+            (lambda a, b: (a.fillna(a.mean()), b.fillna(a.mean())), "The training column"),
+            (lambda a, b: a, "two frames"),
+        ],
+    },
+    "cleaner": {
+        "right": [Cleaner([NUMBERS, UNIT, POSSIBLE]), Cleaner([NUMBERS, Range("height", 1, 250), UNIT, Range("height", 99)])],
+        "wrong": [
+            (Cleaner([NUMBERS, POSSIBLE, UNIT]), "must not be lost"),
+            (Cleaner([NUMBERS, POSSIBLE]), "must not be lost"),
+            (Cleaner([NUMBERS, UNIT]), "must become a gap"),
+            (Cleaner([NUMBERS, UNIT, Missing("height"), POSSIBLE]), "must become a gap"),
+            (Cleaner([NUMBERS, Unit("height", suspect=(1, 2.5), factor=10), Range("height", 1, 250)]), "centimetres"),
+            ([NUMBERS, UNIT, POSSIBLE], "must be a Cleaner"),
+            (Cleaner([UNIT]), "raised"),
+        ],
+    },
+}
+
+
+def test_every_exercise_has_answers():
+    assert set(ANSWERS) == set(EXERCISES)
+
+
+@pytest.mark.parametrize("name, answer", [(name, answer) for name, both in ANSWERS.items() for answer in both["right"]])
+def test_right_answers_are_right(name, answer, capsys):
+    assert EXERCISES[name].check(answer) is RIGHT, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name, answer, told", [(name, *answer) for name, both in ANSWERS.items() for answer in both["wrong"]])
+def test_wrong_answers_are_told_what_is_wrong(name, answer, told, capsys):
+    assert EXERCISES[name].check(answer) is WRONG
+    assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_the_solution_is_right_and_nothing_is_no_answer(name, capsys):
+    assert EXERCISES[name].check() is EXERCISES[name].check(...) is NO_ANSWER
+    capsys.readouterr()
+    EXERCISES[name].solution()
+    scope = {"np": np, "Cleaner": Cleaner, "Number": Number, "Unit": Unit, "Range": Range}
+    exec(capsys.readouterr().out, scope)
+    assert EXERCISES[name].check(scope[name]) is RIGHT
