@@ -39,7 +39,8 @@ def after_all(log, steps):
 ANSWERS = {
     "candidates": {
         "right": [picked(lambda f, month, delay: (f.month == month) & ~(f.high <= delay)),
-                  lambda files, month, delay: [row.path for row in files.itertuples() if row.month == month and (row.high > delay or row.high != row.high)]],
+                  lambda files, month, delay: [row.path for row in files.itertuples()
+                                               if row.month == month and (row.high > delay or row.high != row.high)]],
         "wrong": [(picked(lambda f, month, delay: (f.month == month) & (f.high > delay)), "statistics are missing"),
                   (picked(lambda f, month, delay: (f.month == month) & ~(f.high < delay)), "File d must be skipped"),
                   (picked(lambda f, month, delay: (f.month == month) & ~(f.low <= delay)), "File f must be read"),
@@ -50,18 +51,21 @@ ANSWERS = {
     "live": {
         "right": [replayed(), lambda log, version: list({f: None for k in range(version + 1) for f in log[k]["add"] if all(
             f not in later["remove"] for later in log[k + 1:version + 1])})],
-        "wrong": [(replayed(end=0), "Version 1 must have"), (replayed(lambda files, commit: files | set(commit["add"])), "takes files away"),
+        "wrong": [(replayed(end=0), "Version 1 must have"),
+                  (replayed(lambda files, commit: files | set(commit["add"])), "takes files away"),
                   (replayed(lambda files, commit: set(commit["add"])), "stay in force"),
-                  (lambda log, version: sorted({f for c in log[:version + 1] for f in c["add"]} - {f for c in log[:version + 1] for f in c["remove"]}),
-                   "can be added again"),
+                  (lambda log, version: sorted({f for c in log[:version + 1] for f in c["add"]}
+                                               - {f for c in log[:version + 1] for f in c["remove"]}), "can be added again"),
                   (lambda log, version: log[version].added, "AttributeError")],
     },
     "deliver": {
-        "right": [stored(lambda log: 0 if log.last is None else log.last + 1), stored(lambda log: (-1 if log.last is None else log.last) + 1)],
+        "right": [stored(lambda log: 0 if log.last is None else log.last + 1),
+                  stored(lambda log: (-1 if log.last is None else log.last) + 1)],
         "wrong": [(stored(lambda log: 0), "must hold a b c d e"), (stored(lambda log: log.last or 0), "must hold a b c d e"),
                   (stored(lambda log: (log.last or 0) + 1), "must hold a b c d e"), (after_all, "must hold a b c d e"),
                   (stored(lambda log: 0 if log.last is None else log.last + 1, lambda log, steps: log.last), "number of steps"),
-                  (lambda log, steps: log.rows.extend(row for rows in steps for row in rows) or 4, "must know its last step"), (4, "must be the function deliver")],
+                  (lambda log, steps: log.rows.extend(row for rows in steps for row in rows) or 4, "must know its last step"),
+                  (4, "must be the function deliver")],
     },
 }
 

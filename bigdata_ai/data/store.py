@@ -19,7 +19,8 @@ import tempfile
 import time
 import uuid
 import warnings
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -38,8 +39,10 @@ class LakeError(BigDataError, OSError):
     "The lake could not be read or written: no permission, no space, no connection, or another writer in the way."
 
 
-_CAUSES = {r"No space left|os error 28|Disk quota|os error 122|File too large|os error 27": "the disk is full or a quota is reached; free some space.",
-           r"Permission denied|os error 13|Read-only|os error 30|AccessDenied|Forbidden": "you may not write here; look at the permissions of the root.",
+_CAUSES = {r"No space left|os error 28|Disk quota|os error 122|File too large|os error 27":
+               "the disk is full or a quota is reached; free some space.",
+           r"Permission denied|os error 13|Read-only|os error 30|AccessDenied|Forbidden":
+               "you may not write here; look at the permissions of the root.",
            r"Not a directory|os error 20|code: 20|File exists|os error 17": "a part of the root's path is a file, not a folder.",
            r"Could not create local directory": "this folder can't be made here.",
            r"Connection refused|ConnectError|dns error|timed out": "the server of the root did not answer."}
@@ -60,12 +63,13 @@ def _storage_error(error, root):
 _STORED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64(), pa.float16(): pa.float32(),
            pa.large_string(): pa.string(), pa.string_view(): pa.string(), pa.large_binary(): pa.binary(), pa.binary_view(): pa.binary(),
            pa.date64(): pa.date32()}
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def _stored_type(type):
     if pa.types.is_dictionary(type): return _stored_type(type.value_type)
     if pa.types.is_timestamp(type): return pa.timestamp("us", "UTC" if type.tz else None)
-    if pa.types.is_list(type) or pa.types.is_large_list(type) or pa.types.is_fixed_size_list(type): return pa.list_(_stored_type(type.value_type))
+    if any(is_kind(type) for is_kind in _LISTS): return pa.list_(_stored_type(type.value_type))
     if pa.types.is_struct(type): return pa.struct([field.with_type(_stored_type(field.type)).with_nullable(True) for field in type])
     return _STORED.get(type, type)
 
@@ -76,17 +80,20 @@ def lake_schema(
     "Give the schema under which a lake stores a frame; raises `InputError` for a type that it can't hold."
     refused = [f"{field.name}: {field.type}" for field in schema
                if pa.types.is_time(field.type) or pa.types.is_duration(field.type) or pa.types.is_interval(field.type)]
-    require(not refused, "Each column must have a type that a lake holds.", ", ".join(refused), "store times and durations as numbers or text.")
+    require(not refused, "Each column must have a type that a lake holds.", ", ".join(refused),
+            "store times and durations as numbers or text.")
     require(len(set(schema.names)) == len(schema.names) > 0, "A frame must have columns, no two of one name.", ", ".join(schema.names))
     return pa.schema([pa.field(field.name, _stored_type(field.type)) for field in schema])
 
 # %% ../../nbs/lib/data/70_store.ipynb #9a81574c
+def _number(type): return pa.types.is_integer(type) or pa.types.is_floating(type)
+
+
 def _fits(have, want):
     "Whether values of type `have` may be tried in a column of type `want`; each value is checked when it is cast."
-    number = lambda type: pa.types.is_integer(type) or pa.types.is_floating(type)
-    zoned = lambda type: pa.types.is_timestamp(type) and bool(type.tz)
-    clock = pa.types.is_timestamp(have) and pa.types.is_timestamp(want) and zoned(have) == zoned(want)
-    return have == want or pa.types.is_null(have) or number(have) and number(want) or clock or pa.types.is_decimal(have) and pa.types.is_decimal(want)
+    clocks = pa.types.is_timestamp(have) and pa.types.is_timestamp(want)
+    return (have == want or pa.types.is_null(have) or _number(have) and _number(want) or clocks and bool(have.tz) == bool(want.tz)
+            or pa.types.is_decimal(have) and pa.types.is_decimal(want))
 
 
 def schema_diff(
@@ -95,7 +102,7 @@ def schema_diff(
 ) -> pd.DataFrame: # one row a column that differs: its name, its type in the lake and in the frame, and "missing", "new" or "type"
     "List the columns in which a frame differs from a lake; a type that fits without loss is no difference."
     have, rows = {field.name: _stored_type(field.type) for field in frame}, []
-    for name, want in zip(lake.names, lake.types):
+    for name, want in zip(lake.names, lake.types, strict=True):
         if name not in have: rows.append((name, str(want), "", "missing"))
         elif not _fits(have[name], want): rows.append((name, str(want), str(have[name]), "type"))
     rows += [(name, "", str(type), "new") for name, type in have.items() if name not in lake.names]
@@ -106,17 +113,19 @@ def _target(lake, frame, evolve):
     "The schema after `frame` was appended to a lake of schema `lake`, or `InputError` with the difference."
     diff = schema_diff(lake, frame)
     worst = diff if not evolve else diff[diff["change"] == "type"]
-    told = "; ".join(f"{row.column}: {row.change}, {row.lake or 'nothing'} in the lake, {row.frame or 'nothing'} in the frame" for row in worst.itertuples())
+    told = "; ".join(f"{row.column}: {row.change}, {row.lake or 'nothing'} in the lake, {row.frame or 'nothing'} in the frame"
+                     for row in worst.itertuples())
     require(worst.empty, "The frame must have the lake's columns and types.", told,
-            "cast the columns first." if (diff["change"] == "type").any() else "evolve=True adds new columns and fills missing ones with nulls.")
-    new = [name for name, change in zip(diff["column"], diff["change"]) if change == "new"]
+            "cast the columns first." if (diff["change"] == "type").any() else
+            "evolve=True adds new columns and fills missing ones with nulls.")
+    new = list(diff.loc[diff["change"] == "new", "column"])
     return pa.schema([*lake, *lake_schema(pa.schema([frame.field(name) for name in new]))]) if new else lake
 
 
 def _cast(batch, schema, partitions):
     "A record batch or table in the columns and types of `schema`, without loss."
     columns = [batch.column(field.name) if field.name in batch.schema.names else pa.nulls(len(batch), field.type) for field in schema]
-    for i, (column, field) in enumerate(zip(columns, schema)):
+    for i, (column, field) in enumerate(zip(columns, schema, strict=True)):
         try: columns[i] = _without_nan(column if column.type == field.type else _decoded(column).cast(field.type))
         except pa.ArrowException as error:
             raise InputError(f"Each value of {field.name!r} must fit the lake's {field.type}. Received: {_plain(error)}. "
@@ -150,7 +159,8 @@ def _once(reader):
     left = [reader]
     def start():
         if not left:
-            raise LakeError("Another writer came first, and a reader can be read only once. Received: a RecordBatchReader. Hint: append a fresh one.")
+            raise LakeError("Another writer came first, and a reader can be read only once. Received: a RecordBatchReader. "
+                            "Hint: append a fresh one.")
         return left.pop()
     return start
 
@@ -192,14 +202,16 @@ class _Native:
     def __init__(self, root, options):
         self.local = "://" not in root or root.startswith(("file://", "local://"))
         self.uri = os.path.abspath(root.rpartition("://")[2]) if self.local else root
-        require(not (self.local and re.search(r"[\[\]\\^|\x00-\x1f]", self.uri)), "The path of a lake must be free of [ ] \\ ^ | and control characters.", root)
+        odd = self.local and re.search(r"[\[\]\\^|\x00-\x1f]", self.uri) # delta-rs makes URLs of paths, and fails over these
+        require(not odd, "The path of a lake must be free of [ ] \\ ^ | and control characters.", root)
         self.spark, self.options = f"file://{self.uri}" if self.local else root, options or None
 
     def files(self):
         "The root as a file system of pyarrow, paths relative to it."
         if self.local: return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
         handler = need("deltalake.fs", "data").DeltaStorageHandler(self.uri, self.options)
-        handler.open_output_stream = lambda path, metadata=None: pa.PythonFile(_Bytes(handler._handler.open_output_stream(path, metadata)), mode="w")
+        raw = handler._handler.open_output_stream
+        handler.open_output_stream = lambda path, metadata=None: pa.PythonFile(_Bytes(raw(path, metadata)), mode="w")
         return pafs.PyFileSystem(handler)
 
     def pull(self, data=()): pass
@@ -213,7 +225,8 @@ class _Mirrored:
     def __init__(self, root, options):
         fsspec = need("fsspec", "data")
         try: base, path = fsspec.core.url_to_fs(root, **options)
-        except (ValueError, ImportError) as error: raise InputError(f"The root must be a path or a URL of fsspec. Received: {_plain(error)}.") from None
+        except (ValueError, ImportError) as error:
+            raise InputError(f"The root must be a path or a URL of fsspec. Received: {root}: {_plain(error)}.") from None
         self.remote = need("fsspec.implementations.dirfs", "data").DirFileSystem(path, base)
         self.folder = tempfile.TemporaryDirectory(prefix="lake-")
         self.uri, self.options, self.local, self.spark, self.theirs = self.folder.name, None, False, None, set()
@@ -332,17 +345,9 @@ class Lake:
         limit: int | None = None, # how many versions, the newest first; None for all
     ) -> pd.DataFrame: # one row a version, newest first: time, operation, rows and files added and removed, sha256 of what was added, note
         "Tell what each commit did; the sha256 of a commit is the hash of the names and hashes of its files."
-        sums, rows = self._known(), []
-        for entry in self._open().history(limit):
-            done, added = entry.get("operationMetrics", {}), self._added(entry["version"])
-            done |= dict(zip(("num_added_files", "num_removed_files", "num_deleted_rows"), entry.get("compacted") or entry.get("deleted") or ()))
-            known = {path: sums.get(path) for path in added or ()}
-            pick = lambda *names: next((int(done[name]) for name in names if name in done), 0)
-            rows.append({"version": entry["version"], "time": pd.Timestamp(entry["timestamp"], unit="ms", tz="UTC"), "operation": "COMPACT" if "compacted" in entry else "DELETE" if "deleted" in entry else entry["operation"],
-                         "rows_added": pick("num_added_rows"), "rows_deleted": pick("num_deleted_rows"),
-                         "files_added": pick("num_added_files", "numFilesAdded", "numRestoredFile"),
-                         "files_removed": pick("num_removed_files", "numFilesRemoved", "numRemovedFile"),
-                         "sha256": digest(known) if known and all(known.values()) else None, "note": entry.get("note")})
+        sums = self._known()
+        rows = [_told(entry) | {"sha256": self._content(entry["version"], sums), "note": entry.get("note")}
+                for entry in self._open().history(limit)]
         return pd.DataFrame(rows).set_index("version")
 
     def files(
@@ -354,7 +359,8 @@ class Lake:
         found = pa.table(table.get_add_actions(flatten=True)).to_pandas()
         paths = found["path"].map(unquote) if len(found) else pd.Series([], dtype=str)
         rest = found.drop(columns=["path", "size_bytes", "modification_time", "num_records"], errors="ignore")
-        return pd.DataFrame({"path": paths, "rows": found.get("num_records"), "bytes": found["size_bytes"], "sha256": paths.map(sums.get)}).join(rest)
+        known = {"path": paths, "rows": found.get("num_records"), "bytes": found["size_bytes"], "sha256": paths.map(sums.get)}
+        return pd.DataFrame(known).join(rest)
 
     # Reading
 
@@ -475,7 +481,7 @@ class Lake:
     ) -> list[str]: # paths of the files that were deleted
         "Delete files that no version of the last `hours` needs, and what killed writers left; older versions can't be read afterwards."
         require(hours >= 0, "hours must be 0 or more.", hours)
-        table, files, limit = self._open(), self._store.files(), datetime.now(timezone.utc) - timedelta(hours=hours)
+        table, files, limit = self._open(), self._store.files(), datetime.now(UTC) - timedelta(hours=hours)
         found = files.get_file_info(pafs.FileSelector("", recursive=True))
         if isinstance(self._store, _Mirrored): _stand_ins(Path(self._store.uri), found)
         gone = sorted({os.path.relpath(path, self._store.uri) if os.path.isabs(path) else path for path in
@@ -496,7 +502,8 @@ class Lake:
         "Read every file of a version and compare it with its sha256, or decode it where none is known."
         listed = self.files(version)
         problems = self._problems(list(listed["path"]), afresh=True)
-        return listed.loc[listed["path"].isin(problems), ["path", "rows", "bytes"]].assign(problem=lambda part: part["path"].map(problems)).reset_index(drop=True)
+        damaged = listed.loc[listed["path"].isin(problems), ["path", "rows", "bytes"]].reset_index(drop=True)
+        return damaged.assign(problem=damaged["path"].map(problems))
 
     # Within
 
@@ -530,7 +537,8 @@ class Lake:
         told = "; ".join(f"{path} {problem}" for path, problem in sorted(problems.items()))
         what = f"{len(problems)} of {len(dataset.files)} files damaged: {told}"
         require(on_corrupt == "skip", "The files of a lake must be as they were written.", what,
-                'on_corrupt="skip" reads the others; restore an earlier version, or write these rows again. vacuum deletes files of old versions.',
+                'on_corrupt="skip" reads the others; restore an earlier version, or write these rows again. '
+                'vacuum deletes files of old versions.',
                 ContentError)
         warnings.warn(f"skipped {what}", stacklevel=4)
         return _subset(dataset, lambda path: path not in problems)
@@ -539,7 +547,7 @@ class Lake:
         "Run `action` on the dataset; where reading fails, find out which files it was."
         try: return action(dataset)
         except (pa.ArrowException, OSError, duckdb.InvalidInputException, duckdb.IOException) as error:
-            problems = {path: problem for path in dataset.files if (problem := _undecodable(_subset(dataset, lambda one, path=path: one == path)))}
+            problems = {path: problem for path in dataset.files if (problem := _undecodable(_subset(dataset, path.__eq__)))}
             if not problems: raise _storage_error(error, self.root) from error
             return action(self._without(dataset, problems, on_corrupt))
 
@@ -552,7 +560,8 @@ class Lake:
                 if path in sums and _sha256(files, path) != sums[path]: found[path] = "has another sha256 than when it was written"
                 elif path not in sums and afresh: _decode(files, path)
             except FileNotFoundError: found[path] = "is missing"
-            except (pa.ArrowException, OSError) as error: found[path] = "is missing" if _absent(files, path) else f"can't be read ({_plain(error)[:80]})"
+            except (pa.ArrowException, OSError) as error:
+                found[path] = "is missing" if _absent(files, path) else f"can't be read ({_plain(error)[:80]})"
             if path in sums and path not in found: self._sound.add(path)
         self._sound -= set(found)
         return found
@@ -579,23 +588,25 @@ class Lake:
         version = self.version
         dataset, table = self._dataset(where, version, "raise"), self._open(version)
         with self._sql_errors(where, dataset):
-            count = lambda path: _connect().from_arrow(_subset(dataset, path.__eq__)).filter(where).count("*").fetchall()[0][0]
-            hits = {path: n for path in dataset.files if (n := count(path))}
-            rest = _connect().from_arrow(_subset(dataset, hits.__contains__)).filter(f"not coalesce(({where}\n), false)").to_arrow_reader(_BATCH)
-            new = self._placed(table, pa.RecordBatchReader.from_batches(dataset.schema, (_cast(batch, dataset.schema, ()) for batch in rest))) if hits else []
+            hits = {path: n for path in dataset.files if (n := _count(_subset(dataset, path.__eq__), where))}
+            rest = _connect().from_arrow(_subset(dataset, hits.__contains__)).filter(f"not coalesce(({where}\n), false)")
+            batches = (_cast(batch, dataset.schema, ()) for batch in rest.to_arrow_reader(_BATCH))
+            new = self._placed(table, pa.RecordBatchReader.from_batches(dataset.schema, batches)) if hits else []
         gone = sum(hits.values())
         return table, list(hits), new, gone, {"deleted": [len(new), len(hits), gone]}
 
     def _placed(self, table, rows, target=100 * 2**20):
         "Write rows as Parquet files of the lake that no version names yet: delta-rs makes files and statistics in a scratch table."
-        delta, action, files, by = need("deltalake", "data"), need("deltalake.transaction", "data").AddAction, self._store.files(), table.metadata().partition_columns
+        delta, action = need("deltalake", "data"), need("deltalake.transaction", "data").AddAction
+        files, by = self._store.files(), table.metadata().partition_columns
         with tempfile.TemporaryDirectory(prefix="lake-") as folder:
             delta.write_deltalake(folder, rows, partition_by=by or None, target_file_size=2 * target)
             adds = _entries(Path(folder, "_delta_log", f"{0:020}.json").read_text(encoding="utf-8"), "add")
             for add in adds:
                 with open(Path(folder, unquote(add["path"])), "rb") as source, files.open_output_stream(unquote(add["path"])) as target:
                     shutil.copyfileobj(source, target, 4 * 2**20)
-        return [action(unquote(add["path"]), add["size"], add["partitionValues"], add["modificationTime"], True, add["stats"]) for add in adds]
+        return [action(unquote(add["path"]), add["size"], add["partitionValues"], add["modificationTime"], True, add["stats"])
+                for add in adds]
 
     def _rewrite(self, plan, note):
         "Replace files by others in one commit, unless another writer removed one of them: then plan again."
@@ -603,18 +614,21 @@ class Lake:
             try: table, old, new, result, told = plan()
             except BigDataError: raise
             except Exception as error: raise _storage_error(error, self.root) from error
-            if not old or self._change(lambda: self._replace(old, new, _properties(note, alone=True, **told), "compacted" not in told)): return result
+            replace = partial(self._replace, old, new, _properties(note, alone=True, **told), "compacted" not in told)
+            if not old or self._change(replace): return result
             for action in new: self._store.files().delete_file(action.path)
-        raise LakeError(f"Another writer changed the files under the work {_TRIES} times. Received: {self!r}. Hint: try again when it is done.")
+        raise LakeError(f"Another writer changed the files under the work {_TRIES} times. Received: {self!r}. "
+                        "Hint: try again when it is done.")
 
     def _replace(self, old, new, properties, changes_rows):
         "Commit `new` for `old`; False where one of these is not there any more."
         table, remove, now = self._open(), need("deltalake.transaction", "data").RemoveAction, int(time.time() * 1000)
-        live = {unquote(path): size for path, size in zip(*(pa.table(table.get_add_actions())[name].to_pylist() for name in ("path", "size_bytes")))}
+        live = {unquote(file["path"]): file["size_bytes"] for file in pa.table(table.get_add_actions()).to_pylist()}
         if not live.keys() >= set(old): return False
         for action in new: action.data_change = changes_rows
         gone = [remove(path=path, size=live[path], data_change=changes_rows, deletion_timestamp=now) for path in old]
-        table.create_write_transaction([*new, *gone], "append", table.schema(), table.metadata().partition_columns, commit_properties=properties)
+        by = table.metadata().partition_columns
+        table.create_write_transaction([*new, *gone], "append", table.schema(), by, commit_properties=properties)
         return True
 
     @contextlib.contextmanager
@@ -654,17 +668,19 @@ class Lake:
         self._sums_read = self._sums_read - set(old) | {name}
         self._sound |= set(new)
 
-    def _added(self, version):
-        "Paths of the files that a commit added, or None where its log entry was cleaned away."
+    def _content(self, version, sums):
+        "The hash of what a commit added, or None where a part of it is not known."
         try:
             with self._store.files().open_input_stream(f"_delta_log/{version:020}.json") as file: text = file.read().decode()
         except OSError: return None
-        return [unquote(add["path"]) for add in _entries(text, "add")]
+        known = {path: sums.get(path) for path in (unquote(add["path"]) for add in _entries(text, "add"))}
+        return digest(known) if known and all(known.values()) else None
 
     def _write(self, frame, mode, partition_by, evolve, once, note):
         "One commit of `append` or `overwrite`."
         by = [partition_by] if isinstance(partition_by, str) else partition_by
-        if not isinstance(frame, pa.RecordBatchReader | ds.Dataset) and kind(frame) == "spark": return self._write_spark(frame, mode, by, evolve, once, note)
+        stream = isinstance(frame, pa.RecordBatchReader | ds.Dataset)
+        if not stream and kind(frame) == "spark": return self._write_spark(frame, mode, by, evolve, once, note)
         schema, start = _source(frame)
         delta, caught = need("deltalake", "data"), []
         def act():
@@ -673,11 +689,13 @@ class Lake:
             target, parts = self._plan(table, schema, by, evolve, mode)
             caught.clear()
             rows = pa.RecordBatchReader.from_batches(target, _relay((_cast(batch, target, parts) for batch in start()), caught))
-            merge = None if table is None or target == pa.schema(table.schema().to_arrow()) else "merge" if mode == "append" else "overwrite"
+            same = table is None or target == pa.schema(table.schema().to_arrow())
+            first = {"storage_options": self._store.options, "configuration": _SETTINGS, "mode": "error"}
             try:
-                delta.write_deltalake(table or self._store.uri, rows, partition_by=parts or None, mode=mode if table else "error", schema_mode=merge,
-                                      storage_options=None if table else self._store.options, configuration=None if table else _SETTINGS,
-                                      commit_properties=_properties(note, once, alone=once is not None or mode == "overwrite"))
+                delta.write_deltalake(table or self._store.uri, rows, partition_by=parts or None,
+                                      schema_mode=None if same else "merge" if mode == "append" else "overwrite",
+                                      commit_properties=_properties(note, once, alone=once is not None or mode == "overwrite"),
+                                      **({"mode": mode} if table else first))
             except Exception as error: raise (caught or [error])[0] from None
         self._change(act)
         return self.version
@@ -688,7 +706,8 @@ class Lake:
             target, parts = lake_schema(schema), list(by if by is not None else [] if table is None else table.metadata().partition_columns)
             for name in parts: choose(name, target.names, "column to partition by")
             empty = [field.name for field in target if pa.types.is_null(field.type)]
-            require(not empty, "The first frame of a lake must show the type of each column.", f"only nulls in {', '.join(empty)}", "cast these columns first.")
+            require(not empty, "The first frame of a lake must show the type of each column.", f"only nulls in {', '.join(empty)}",
+                    "cast these columns first.")
             folders = [f"{name}: {target.field(name).type}" for name in parts if not _names_a_folder(target.field(name).type)]
             require(not folders, "A column to partition by must hold texts, whole numbers, booleans or dates.", ", ".join(folders))
             require(len(parts) < len(target.names), "A lake must have a column that is no partition.", ", ".join(parts))
@@ -708,8 +727,8 @@ class Lake:
             paths = [info.path for info in files.get_file_info(pafs.FileSelector(name)) if info.path.endswith(".parquet")]
             reading = ds.ParquetFileFormat(ds.ParquetReadOptions(coerce_int96_timestamp_unit="us"))
             staged = ds.dataset(paths, format=reading, filesystem=files)
-            batches = (pa.RecordBatch.from_arrays([column.cast(want.type) for column, want in zip(batch.columns, schema)], schema=schema)
-                       for batch in staged.to_batches(batch_size=_BATCH))
+            batches = (pa.RecordBatch.from_arrays([column.cast(want.type) for column, want in zip(batch.columns, schema, strict=True)],
+                                                  schema=schema) for batch in staged.to_batches(batch_size=_BATCH))
             return self._write(pa.RecordBatchReader.from_batches(schema, batches), mode, by, evolve, once, note)
         finally:
             if files.get_file_info(name).type == pafs.FileType.Directory: files.delete_dir(name)
@@ -725,7 +744,9 @@ class Lake:
             except BigDataError: raise
             except Exception as error:
                 if not _conflict(error): raise _storage_error(error, self.root) from error
-                if attempt == _TRIES: raise LakeError(f"Another writer came first {_TRIES} times. Received: {_plain(error)}. Hint: try again when it is done.") from error
+                if attempt == _TRIES:
+                    raise LakeError(f"Another writer came first {_TRIES} times. Received: {_plain(error)}. "
+                                    "Hint: try again when it is done.") from error
             time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
         if self.check: self._seal()
         return result
@@ -737,6 +758,18 @@ _SETTINGS = {"delta.logRetentionDuration": "interval 3650 days"} # else history 
 _TRIES = 30 # how often a change is made again because another writer came first
 
 
+def _told(entry):
+    "One commit of delta-rs's history, in the words of ours."
+    done = dict(entry.get("operationMetrics", {}))
+    done |= dict(zip(("num_added_files", "num_removed_files", "num_deleted_rows"), entry.get("compacted") or entry.get("deleted") or (),
+                     strict=False))
+    def pick(*names): return next((int(done[name]) for name in names if name in done), 0)
+    ours = "COMPACT" if "compacted" in entry else "DELETE" if "deleted" in entry else entry["operation"]
+    return {"version": entry["version"], "time": pd.Timestamp(entry["timestamp"], unit="ms", tz="UTC"), "operation": ours,
+            "rows_added": pick("num_added_rows"), "rows_deleted": pick("num_deleted_rows"),
+            "files_added": pick("num_added_files", "numRestoredFile"), "files_removed": pick("num_removed_files", "numRemovedFile")}
+
+
 def _entries(text, name):
     "The actions of one kind in a log entry."
     return [entry[name] for entry in map(json.loads, text.splitlines()) if name in entry]
@@ -744,7 +777,8 @@ def _entries(text, name):
 
 def _bins(files, target):
     "Groups of two or more small files of one partition that make about `target` bytes together."
-    small, key = [file for file in files if file["size_bytes"] < target], lambda file: repr([file[name] for name in file if name.startswith("partition.")])
+    small = [file for file in files if file["size_bytes"] < target]
+    def key(file): return repr([file[name] for name in file if name.startswith("partition.")])
     for _, group in itertools.groupby(sorted(small, key=key), key):
         bin, size = [], 0
         for file in group:
@@ -765,8 +799,8 @@ def _connect():
 
 def _conflict(error):
     "Whether a write failed because another one came first."
-    commit = isinstance(error, need("deltalake.exceptions", "data").CommitFailedError)
-    return commit or isinstance(error, FileExistsError) or re.search(r"already exists at|[Vv]ersion.{0,20}already exists|concurrent", str(error)) is not None
+    if isinstance(error, (need("deltalake.exceptions", "data").CommitFailedError, FileExistsError)): return True
+    return re.search(r"already exists at|[Vv]ersion.{0,20}already exists|concurrent", str(error)) is not None
 
 
 def _properties(note, once=None, alone=False, **more):
@@ -810,7 +844,12 @@ def _for_hadoop(path):
 
 def _subset(dataset, keep):
     "The dataset of those fragments whose path `keep` accepts."
-    return ds.FileSystemDataset([part for part in dataset.get_fragments() if keep(part.path)], dataset.schema, dataset.format, dataset.filesystem)
+    parts = [part for part in dataset.get_fragments() if keep(part.path)]
+    return ds.FileSystemDataset(parts, dataset.schema, dataset.format, dataset.filesystem)
+
+
+def _count(dataset, where):
+    return _connect().from_arrow(dataset).filter(where).count("*").fetchall()[0][0]
 
 
 def _undecodable(dataset):
