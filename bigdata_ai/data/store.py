@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import itertools
 import json
+import math
 import os
 import random
 import re
@@ -485,7 +486,7 @@ class Lake:
         found = files.get_file_info(pafs.FileSelector("", recursive=True))
         if isinstance(self._store, _Mirrored): _stand_ins(Path(self._store.uri), found)
         gone = sorted({os.path.relpath(path, self._store.uri) if os.path.isabs(path) else path for path in
-                       table.vacuum(retention_hours=max(int(hours), 0), dry_run=True, enforce_retention_duration=False, full=True)})
+                       table.vacuum(retention_hours=math.ceil(hours), dry_run=True, enforce_retention_duration=False, full=True)})
         gone = [path for path in gone if not path.startswith("_")]
         gone += [info.path for info in found if info.path.startswith("_staging-") and info.is_file and info.mtime < limit]
         there = {info.path for info in found if info.is_file}
