@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-slow lab export blocks record clean
+.PHONY: help demo test test-slow lab export blocks bench record clean
 
 help: ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -25,7 +25,7 @@ demo: $(READY) ## install, run the volume experiment in PyTorch and TensorFlow, 
 	$(BIN)/bigdata-ai run volume --full
 
 test: $(READY) ## install, then all tests that CI runs
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal --durations 12
 
 test-slow: $(READY) ## the longer tests
 	$(BIN)/python -m pytest -m slow
@@ -39,6 +39,9 @@ export: $(READY) ## write bigdata_ai/*.py from the notebooks and clean them
 
 blocks: $(READY) ## bring the generated blocks of README and notebooks up to date
 	$(BIN)/python -c "from pathlib import Path; from bigdata_ai.experiment.report import update_blocks; [print(\"updated\", p) for g in (\"*.md\", \"nbs/**/*.ipynb\") for p in sorted(Path().glob(g)) if update_blocks(p)]"
+
+bench: $(READY) ## speed of the data half side by side with others, and how it grows (about 10 minutes; --quick: BENCH=--quick)
+	$(BIN)/python -W ignore tests/benchmarks/data.py $(BENCH)
 
 record: $(READY) ## run the full volume experiment and record it in data/evidence/ (needs a clean commit)
 	$(BIN)/bigdata-ai run volume --full
