@@ -612,6 +612,35 @@ def renamed(remote, path, content):
         remote.pipe_file(path, content)
 
 
+CHANGES = {"append": lambda lake: lake.append(pa.table({"i": [9]})), "overwrite": lambda lake: lake.overwrite(pa.table({"i": [9]})),
+           "delete": lambda lake: lake.delete("i = 1"), "compact": lambda lake: lake.compact()}
+MODEL = {"append": lambda rows: [*rows, 9], "overwrite": lambda rows: [9], "delete": lambda rows: [i for i in rows if i != 1],
+         "compact": lambda rows: rows}
+
+
+@pytest.mark.parametrize("ours", CHANGES)
+@pytest.mark.parametrize("theirs", CHANGES)
+def test_a_change_that_another_one_overtakes_is_as_if_made_after_it(root, ours, theirs):
+    "The other writer commits after we have looked at the lake and before we commit."
+    lake, other = Lake(root), Lake(root)
+    for i in range(3):
+        lake.append(pa.table({"i": [i]}))
+    step = "_plan" if ours in ("append", "overwrite") else "_survivors" if ours == "delete" else "_merged"
+    plan, overtaken = getattr(lake, step), []
+    def look(*arguments):
+        seen = plan(*arguments)
+        if not overtaken:
+            overtaken.append(CHANGES[theirs](other))
+        return seen
+    setattr(lake, step, look)
+    CHANGES[ours](lake)
+    assert overtaken and sorted(Lake(root).read()["i"].to_pylist()) == sorted(MODEL[ours](MODEL[theirs]([0, 1, 2])))
+    if root.startswith("memory"):
+        named = {path for version in range(lake.version + 1) for path in lake.files(version)["path"]}
+        there = fsspec.filesystem("memory").glob(f"{root}/*.parquet")
+        assert {path.rpartition("/")[2] for path in there} == named, "what was withdrawn must be deleted"
+
+
 def test_a_second_writer_redoes_its_change_on_what_the_first_left(root):
     first, second = Lake(root), Lake(root)
     first.append(pa.table({"i": [0, 1]}))
