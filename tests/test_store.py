@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 import requests
+from fsspec.implementations.memory import MemoryFile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -742,3 +743,19 @@ def test_two_writers_of_an_object_store_lose_no_rows(s3):
 def test_a_root_whose_server_does_not_answer_is_told(root):
     with pytest.raises(LakeError, match="127.0.0.1|did not answer"):
         Lake(root).append(FRAME)
+
+
+def test_a_connection_gets_one_request_at_a_time(monkeypatch):
+    "As sftp needs: its client hangs when two threads read."
+    lake, busy, read = Lake(f"memory://{uuid.uuid4().hex}/lake"), threading.Lock(), MemoryFile.read
+    for i in range(6):
+        lake.append(pa.table({"i": range(1000 * i, 1000 * (i + 1)), "t": ["x"] * 1000}))
+    def alone(file, *size):
+        assert busy.acquire(blocking=False), "two reads at once"
+        time.sleep(0.002)
+        try:
+            return read(file, *size)
+        finally:
+            busy.release()
+    monkeypatch.setattr(MemoryFile, "read", alone)
+    assert lake.read().num_rows == 6000 and lake.read(["i"], where="i % 2 = 0").num_rows == 3000 and lake.compact()["files_removed"] == 6
