@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 import requests
+from fsspec.implementations.memory import MemoryFile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -612,6 +613,35 @@ def renamed(remote, path, content):
         remote.pipe_file(path, content)
 
 
+CHANGES = {"append": lambda lake: lake.append(pa.table({"i": [9]})), "overwrite": lambda lake: lake.overwrite(pa.table({"i": [9]})),
+           "delete": lambda lake: lake.delete("i = 1"), "compact": lambda lake: lake.compact()}
+MODEL = {"append": lambda rows: [*rows, 9], "overwrite": lambda rows: [9], "delete": lambda rows: [i for i in rows if i != 1],
+         "compact": lambda rows: rows}
+
+
+@pytest.mark.parametrize("ours", CHANGES)
+@pytest.mark.parametrize("theirs", CHANGES)
+def test_a_change_that_another_one_overtakes_is_as_if_made_after_it(root, ours, theirs):
+    "The other writer commits after we have looked at the lake and before we commit."
+    lake, other = Lake(root), Lake(root)
+    for i in range(3):
+        lake.append(pa.table({"i": [i]}))
+    step = "_plan" if ours in ("append", "overwrite") else "_survivors" if ours == "delete" else "_merged"
+    plan, overtaken = getattr(lake, step), []
+    def look(*arguments):
+        seen = plan(*arguments)
+        if not overtaken:
+            overtaken.append(CHANGES[theirs](other))
+        return seen
+    setattr(lake, step, look)
+    CHANGES[ours](lake)
+    assert overtaken and sorted(Lake(root).read()["i"].to_pylist()) == sorted(MODEL[ours](MODEL[theirs]([0, 1, 2])))
+    if root.startswith("memory"):
+        named = {path for version in range(lake.version + 1) for path in lake.files(version)["path"]}
+        there = fsspec.filesystem("memory").glob(f"{root}/*.parquet")
+        assert {path.rpartition("/")[2] for path in there} == named, "what was withdrawn must be deleted"
+
+
 def test_a_second_writer_redoes_its_change_on_what_the_first_left(root):
     first, second = Lake(root), Lake(root)
     first.append(pa.table({"i": [0, 1]}))
@@ -713,3 +743,19 @@ def test_two_writers_of_an_object_store_lose_no_rows(s3):
 def test_a_root_whose_server_does_not_answer_is_told(root):
     with pytest.raises(LakeError, match="127.0.0.1|did not answer"):
         Lake(root).append(FRAME)
+
+
+def test_a_connection_gets_one_request_at_a_time(monkeypatch):
+    "As sftp needs: its client hangs when two threads read."
+    lake, busy, read = Lake(f"memory://{uuid.uuid4().hex}/lake"), threading.Lock(), MemoryFile.read
+    for i in range(6):
+        lake.append(pa.table({"i": range(1000 * i, 1000 * (i + 1)), "t": ["x"] * 1000}))
+    def alone(file, *size):
+        assert busy.acquire(blocking=False), "two reads at once"
+        time.sleep(0.002)
+        try:
+            return read(file, *size)
+        finally:
+            busy.release()
+    monkeypatch.setattr(MemoryFile, "read", alone)
+    assert lake.read().num_rows == 6000 and lake.read(["i"], where="i % 2 = 0").num_rows == 3000 and lake.compact()["files_removed"] == 6

@@ -17,6 +17,7 @@ import random
 import re
 import shutil
 import tempfile
+import threading
 import time
 import uuid
 import warnings
@@ -197,6 +198,29 @@ class _Bytes:
         self.closed = True
 
 
+class _OneByOne:
+    "A file that is read under a lock: pyarrow reads on several threads, over which a connection such as sftp's hangs."
+
+    lock = threading.RLock()
+
+    def __init__(self, files, path):
+        with self.lock: self.file = files.open(path, "rb")
+
+    def read(self, size=-1):
+        with self.lock: return self.file.read(size)
+
+    def seek(self, place, whence=0):
+        with self.lock: return self.file.seek(place, whence)
+
+    def tell(self): return self.file.tell()
+
+    def close(self):
+        with self.lock: self.file.close()
+
+    @property
+    def closed(self): return self.file.closed
+
+
 class _Native:
     "A root that delta-rs reads and writes itself."
 
@@ -232,7 +256,12 @@ class _Mirrored:
         self.folder = tempfile.TemporaryDirectory(prefix="lake-")
         self.uri, self.options, self.local, self.spark, self.theirs = self.folder.name, None, False, None, set()
 
-    def files(self): return pafs.PyFileSystem(pafs.FSSpecHandler(self.remote))
+    def files(self):
+        "The root as a file system of pyarrow; unless it is made for many requests at once, it gets one at a time."
+        handler = pafs.FSSpecHandler(self.remote)
+        if not getattr(self.remote.fs, "async_impl", False):
+            handler.open_input_file = handler.open_input_stream = lambda path: pa.PythonFile(_OneByOne(self.remote, path), mode="r")
+        return pafs.PyFileSystem(handler)
 
     def ours(self):
         return {path.relative_to(self.uri).as_posix() for path in Path(self.uri).rglob("*") if path.is_file()}
