@@ -16,7 +16,8 @@ from bigdata_ai.train.spec import LOSSES, SGD, Adam, Dense, Dropout, ReLU, Spec,
 
 ROOM = Path(bigdata_ai.__file__).parent / "train"
 EXTRAS = {"weights": {"flatten", "unflatten"}, "optimisers": {"SLOTS"}}  # TensorFlow keeps all weights in one vector
-OWN_SIGNATURE = {"optimisers.sgd", "optimisers.adam"}  # PyTorch makes its optimiser, TensorFlow writes out the rule
+# PyTorch makes its optimiser, TensorFlow writes out the rule; each gives its own kind of data set
+OWN_SIGNATURE = {"optimisers.sgd", "optimisers.adam", "batches.dataset"}
 STILL = SGD(1e-300)  # steps too small to move a float64 weight
 
 
