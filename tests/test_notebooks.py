@@ -1,4 +1,5 @@
 """Every notebook runs: library notebooks by nbdev-test, chapters and experiments by papermill at smoke size."""
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,9 @@ SMOKE = {"smoke": True}  # what a chapter is given, where it knows it
 
 @pytest.mark.long
 def test_library_notebooks_pass_their_own_tests():
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # beside another worker, threads that share cores starve each other
     done = subprocess.run([str(Path(sys.executable).with_name("nbdev-test")), "nbs/lib", "--n-workers", "2"],
-                          cwd=ROOT, capture_output=True, text=True)
+                          cwd=ROOT, capture_output=True, text=True, env=one_thread)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
