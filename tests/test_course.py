@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from judging import Judged
 
 import bigdata_ai
 from bigdata_ai.course import ch00, ch12
-from bigdata_ai.course.exercise import NO_ANSWER, RIGHT, WRONG, Exercise, makers, to_numpy
+from bigdata_ai.course.exercise import RIGHT, WRONG, Exercise, makers, to_numpy
 from bigdata_ai.data.catalog import load
 from bigdata_ai.data.split import hold_out, split
 from bigdata_ai.train.loop import fit
@@ -136,69 +137,9 @@ ANSWERS = {
 KEYS = list(ANSWERS)
 
 
-def each(kind):
-    return [pytest.param(key, *answer, id=f"{key[0]}-{key[1]}-{answer[0]}-{i}")
-            for key, answers in ANSWERS.items() for i, answer in enumerate(answers[kind])]
-
-
-def given(framework, make, frameworks):
-    assert framework == "numpy" or framework in frameworks, f"{framework} must be installed for the tests"
-    return make(frameworks.get(framework, np))
-
-
-def test_every_exercise_has_answers_here():
-    assert set(ANSWERS) == set(EXERCISES) and all(3 <= sum(key[0] == chapter for key in KEYS) <= 4 for chapter in ("ch00", "ch12"))
-    for answers in ANSWERS.values():
-        assert len(answers["right"]) >= 2 and len(answers["wrong"]) >= 2
-
-
-@pytest.mark.parametrize("key", KEYS, ids="-".join)
-def test_no_answer_is_neither_right_nor_wrong(key, capsys):
-    exercise = EXERCISES[key]
-    assert exercise.check() == NO_ANSWER == "no answer"
-    for blank in (None, ..., [...], (None, ...), {"torch": ...}):
-        assert exercise.check(blank) is NO_ANSWER
-    assert capsys.readouterr().out.count("No answer yet: ") == 6
-
-
-@pytest.mark.parametrize("key", [key for key in KEYS if key not in {("ch00", "validation"), ("ch00", "twins")}], ids="-".join)
-def test_an_unfinished_function_is_no_answer(key, capsys):
-    for blank in (lambda *args: None, lambda *args: ...):
-        assert EXERCISES[key].check(blank) is NO_ANSWER
-    assert "return" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("key, framework, make", each("right"))
-def test_a_right_answer_is_right(key, framework, make, frameworks, capsys):
-    assert EXERCISES[key].check(given(framework, make, frameworks)) is RIGHT
-    assert capsys.readouterr().out == f"Right: {EXERCISES[key].why}\n"
-
-
-@pytest.mark.parametrize("key, framework, make, told", each("wrong"))
-def test_a_wrong_answer_is_told_what_is_wrong(key, framework, make, told, frameworks, capsys):
-    assert EXERCISES[key].check(given(framework, make, frameworks)) is WRONG
-    printed = capsys.readouterr().out
-    assert printed.startswith("Wrong: ") and told in printed
-    assert "Received: " in printed or "raised" in printed
-
-
-@pytest.mark.parametrize("key", KEYS, ids="-".join)
-def test_hints_come_one_at_a_time(key, capsys):
-    exercise = EXERCISES[key]
-    exercise._given = 0
-    for i, hint in enumerate(exercise.hints, start=1):
-        exercise.hint()
-        assert capsys.readouterr().out == f"Hint {i} of {len(exercise.hints)}: {hint}\n"
-    exercise.hint()
-    assert "last hint" in capsys.readouterr().out and exercise.hints
-
-
-@pytest.mark.parametrize("key", KEYS, ids="-".join)
-def test_the_solution_passes_its_own_check(key, frameworks, capsys):
-    exercise, scope = EXERCISES[key], {"np": np}
-    exercise.solution()
-    exec(capsys.readouterr().out, scope)
-    assert exercise.check(scope[exercise.name]) is RIGHT
+class TestAnswers(Judged):
+    EXERCISES, ANSWERS = EXERCISES, ANSWERS
+    VALUES = (("ch00", "validation"), ("ch00", "twins"))
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])

@@ -1,10 +1,9 @@
 """Answers to the exercises of chapter 04, right and wrong ones."""
 
-import numpy as np
-import pytest
+from judging import Judged
 
 from bigdata_ai.course import ch04
-from bigdata_ai.course.exercise import NO_ANSWER, RIGHT, WRONG, Exercise
+from bigdata_ai.course.exercise import Exercise
 from bigdata_ai.data.clean import Cleaner, Missing, Number, Range, Unit
 
 EXERCISES = {name: value for name, value in vars(ch04).items() if isinstance(value, Exercise)}
@@ -52,26 +51,7 @@ ANSWERS = {
 }
 
 
-def test_every_exercise_has_answers():
-    assert set(ANSWERS) == set(EXERCISES)
-
-
-@pytest.mark.parametrize("name, answer", [(name, answer) for name, both in ANSWERS.items() for answer in both["right"]])
-def test_right_answers_are_right(name, answer, capsys):
-    assert EXERCISES[name].check(answer) is RIGHT, capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name, answer, told", [(name, *answer) for name, both in ANSWERS.items() for answer in both["wrong"]])
-def test_wrong_answers_are_told_what_is_wrong(name, answer, told, capsys):
-    assert EXERCISES[name].check(answer) is WRONG
-    assert told in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-def test_the_solution_is_right_and_nothing_is_no_answer(name, capsys):
-    assert EXERCISES[name].check() is EXERCISES[name].check(...) is NO_ANSWER
-    capsys.readouterr()
-    EXERCISES[name].solution()
-    scope = {"np": np, "Cleaner": Cleaner, "Number": Number, "Unit": Unit, "Range": Range}
-    exec(capsys.readouterr().out, scope)
-    assert EXERCISES[name].check(scope[name]) is RIGHT
+class TestAnswers(Judged):
+    EXERCISES, ANSWERS = EXERCISES, ANSWERS
+    SCOPE = {"Cleaner": Cleaner, "Number": Number, "Unit": Unit, "Range": Range}
+    VALUES = ("cleaner",)

@@ -1,13 +1,10 @@
 """Answers to the exercises of chapter 05, right and wrong, in NumPy and both frameworks."""
-import json
-from pathlib import Path
 
 import numpy as np
-import pytest
+from judging import Judged
 
-import bigdata_ai
 from bigdata_ai.course import ch05
-from bigdata_ai.course.exercise import NO_ANSWER, RIGHT, WRONG, Exercise
+from bigdata_ai.course.exercise import Exercise
 
 EXERCISES = {name: value for name, value in vars(ch05).items() if isinstance(value, Exercise)}
 
@@ -57,62 +54,5 @@ ANSWERS = {
 }
 
 
-def each(kind):
-    return [pytest.param(name, *answer, id=f"{name}-{answer[0]}-{i}")
-            for name, answers in ANSWERS.items() for i, answer in enumerate(answers[kind])]
-
-
-def given(framework, make, frameworks):
-    assert framework == "numpy" or framework in frameworks, f"{framework} must be installed for the tests"
-    return make(frameworks.get(framework, np))
-
-
-def test_every_exercise_has_answers_here():
-    assert set(ANSWERS) == set(EXERCISES) and 2 <= len(ANSWERS) <= 4
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_no_answer_is_neither_right_nor_wrong(name, capsys):
-    for blank in (None, ..., [...], lambda *args: None):
-        assert EXERCISES[name].check(blank) is NO_ANSWER
-    assert capsys.readouterr().out.count("No answer yet: ") == 4
-
-
-@pytest.mark.parametrize("name, framework, make", each("right"))
-def test_a_right_answer_is_right(name, framework, make, frameworks, capsys):
-    assert EXERCISES[name].check(given(framework, make, frameworks)) is RIGHT
-    assert capsys.readouterr().out == f"Right: {EXERCISES[name].why}\n"
-
-
-@pytest.mark.parametrize("name, framework, make, told", each("wrong"))
-def test_a_wrong_answer_is_told_what_is_wrong(name, framework, make, told, frameworks, capsys):
-    assert EXERCISES[name].check(given(framework, make, frameworks)) is WRONG
-    printed = capsys.readouterr().out
-    assert printed.startswith("Wrong: ") and told in printed and "Received: " in printed
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_hints_come_one_at_a_time(name, capsys):
-    exercise = EXERCISES[name]
-    exercise._given = 0
-    for i, hint in enumerate(exercise.hints, start=1):
-        exercise.hint()
-        assert capsys.readouterr().out == f"Hint {i} of {len(exercise.hints)}: {hint}\n"
-    exercise.hint()
-    assert "last hint" in capsys.readouterr().out and exercise.hints
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_the_solution_passes_its_own_check(name, frameworks, capsys):
-    exercise, scope = EXERCISES[name], {"np": np}
-    exercise.solution()
-    exec(capsys.readouterr().out, scope)
-    assert exercise.check(scope[name]) is RIGHT
-
-
-def test_every_exercise_is_in_the_chapter():
-    path = next((Path(bigdata_ai.__file__).parent.parent / "nbs" / "course").glob("05_*.ipynb"))
-    text = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-    for name in EXERCISES:
-        calls = [f"\nch05.{name}.check(", f"# ch05.{name}.hint()", f"# ch05.{name}.solution()"]
-        assert f"ch05.{name}" in text and any(all(call in cell for call in calls) for cell in text), name
+class TestAnswers(Judged):
+    EXERCISES, ANSWERS = EXERCISES, ANSWERS

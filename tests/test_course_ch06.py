@@ -1,9 +1,9 @@
 """The exercises of chapter 06 judge fairly, in whichever framework an answer is written."""
 import numpy as np
-import pytest
+from judging import Judged
 
 from bigdata_ai.course import ch06
-from bigdata_ai.course.exercise import NO_ANSWER, RIGHT, WRONG, Exercise
+from bigdata_ai.course.exercise import RIGHT, Exercise
 from bigdata_ai.data.augment import Mixup, Noise, Rotate, Shift, augment
 from bigdata_ai.data.augment_text import is_negation, words
 from bigdata_ai.data.catalog import load
@@ -79,46 +79,9 @@ ANSWERS = {
 }
 
 
-def each(kind):
-    return [pytest.param(name, *answer, id=f"{name}-{answer[0]}-{i}")
-            for name, answers in ANSWERS.items() for i, answer in enumerate(answers[kind])]
-
-
-def given(framework, make, frameworks):
-    assert framework == "numpy" or framework in frameworks, f"{framework} must be installed for the tests"
-    return make(frameworks.get(framework, np))
-
-
-def test_every_exercise_has_answers_here():
-    assert set(ANSWERS) == set(EXERCISES) and all(len(kinds["right"]) >= 2 and len(kinds["wrong"]) >= 2 for kinds in ANSWERS.values())
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_no_answer_is_neither_right_nor_wrong(name, capsys):
-    for blank in (..., None, [...]):
-        assert EXERCISES[name].check(blank) is NO_ANSWER
-    assert capsys.readouterr().out.count("No answer yet: ") == 3
-
-
-@pytest.mark.parametrize("name, framework, make", each("right"))
-def test_a_right_answer_is_right(name, framework, make, frameworks, capsys):
-    assert EXERCISES[name].check(given(framework, make, frameworks)) is RIGHT
-    assert capsys.readouterr().out == f"Right: {EXERCISES[name].why}\n"
-
-
-@pytest.mark.parametrize("name, framework, make, told", each("wrong"))
-def test_a_wrong_answer_is_told_what_is_wrong(name, framework, make, told, frameworks, capsys):
-    assert EXERCISES[name].check(given(framework, make, frameworks)) is WRONG
-    printed = capsys.readouterr().out
-    assert printed.startswith("Wrong: ") and told in printed and ("Received: " in printed or "raised" in printed)
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_the_solution_passes_its_own_check(name, capsys):
-    scope = {"np": np}
-    EXERCISES[name].solution()
-    exec(capsys.readouterr().out, scope)
-    assert EXERCISES[name].check(scope[EXERCISES[name].name]) is RIGHT
+class TestAnswers(Judged):
+    EXERCISES, ANSWERS = EXERCISES, ANSWERS
+    VALUES = ("pair",)
 
 
 def test_a_solution_works_with_the_tensors_of_each_framework(frameworks, capsys):

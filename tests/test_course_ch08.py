@@ -1,8 +1,8 @@
 """Answers to the exercises of chapter 08, right and wrong ones."""
-import pytest
+from judging import Judged
 
 from bigdata_ai.course import ch08
-from bigdata_ai.course.exercise import NO_ANSWER, RIGHT, WRONG, Exercise
+from bigdata_ai.course.exercise import Exercise
 
 EXERCISES = {name: value for name, value in vars(ch08).items() if isinstance(value, Exercise)}
 
@@ -70,44 +70,5 @@ ANSWERS = {
 }
 
 
-def each(kind):
-    return [pytest.param(name, answer, id=f"{name}-{i}") for name, answers in ANSWERS.items() for i, answer in enumerate(answers[kind])]
-
-
-def test_every_exercise_has_answers_here():
-    assert set(ANSWERS) == set(EXERCISES) and 2 <= len(EXERCISES) <= 4
-    assert all(len(answers["right"]) >= 2 and len(answers["wrong"]) >= 2 for answers in ANSWERS.values())
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-def test_no_answer_is_neither_right_nor_wrong(name, capsys):
-    for answer in (..., None, lambda *arguments: None):
-        assert EXERCISES[name].check(answer) is NO_ANSWER
-    assert capsys.readouterr().out.startswith("No answer yet")
-
-
-@pytest.mark.parametrize("name, answer", each("right"))
-def test_a_right_answer_is_right(name, answer, capsys):
-    assert EXERCISES[name].check(answer) is RIGHT, capsys.readouterr().out
-    assert capsys.readouterr().out == f"Right: {EXERCISES[name].why}\n"
-
-
-@pytest.mark.parametrize("name, answer", each("wrong"))
-def test_a_wrong_answer_is_told_what_is_wrong(name, answer, capsys):
-    answer, told = answer
-    assert EXERCISES[name].check(answer) is WRONG
-    printed = capsys.readouterr().out
-    assert printed.startswith("Wrong: ") and told in printed, printed
-    assert "Received: " in printed or "raised" in printed
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-def test_the_solution_passes_its_own_check_and_hints_end(name, capsys):
-    exercise, scope = EXERCISES[name], {}
-    exercise.solution()
-    exec(capsys.readouterr().out, scope)
-    assert exercise.check(scope[name]) is RIGHT
-    for _ in exercise.hints:
-        exercise.hint()
-    exercise.hint()
-    assert len(exercise.hints) >= 2 and "last hint" in capsys.readouterr().out
+class TestAnswers(Judged):
+    EXERCISES, ANSWERS = EXERCISES, ANSWERS

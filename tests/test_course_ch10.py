@@ -1,9 +1,9 @@
 """The exercises of chapter 10 judge fairly: right answers of several kinds pass, each likely mistake is named."""
 import numpy as np
-import pytest
+from judging import Judged
 
 from bigdata_ai.course import ch10
-from bigdata_ai.course.exercise import NO_ANSWER, RIGHT, WRONG, Exercise
+from bigdata_ai.course.exercise import Exercise
 
 EXERCISES = {name: value for name, value in vars(ch10).items() if isinstance(value, Exercise)}
 
@@ -62,44 +62,5 @@ ANSWERS = {
 }
 
 
-def each(kind):
-    return [pytest.param(name, answer, id=f"{name}-{i}") for name, answers in ANSWERS.items() for i, answer in enumerate(answers[kind])]
-
-
-def test_every_exercise_has_answers_here():
-    assert set(ANSWERS) == set(EXERCISES) and 2 <= len(ANSWERS) <= 4
-
-
-@pytest.mark.parametrize("name, answer", each("right"))
-def test_a_right_answer_is_right(name, answer, capsys):
-    assert EXERCISES[name].check(answer) is RIGHT
-    assert capsys.readouterr().out == f"Right: {EXERCISES[name].why}\n"
-
-
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("name, answer", each("wrong"))
-def test_a_wrong_answer_is_told_what_is_wrong(name, answer, capsys):
-    answer, told = answer
-    assert EXERCISES[name].check(answer) is WRONG
-    printed = capsys.readouterr().out
-    assert printed.startswith("Wrong: ") and told in printed and ("Received: " in printed or "raised" in printed)
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_no_answer_is_neither_right_nor_wrong(name, capsys):
-    for blank in ((), (None,), (...,), (lambda *args: None,), (lambda *args: ...,)):
-        assert EXERCISES[name].check(*blank) is NO_ANSWER
-    assert capsys.readouterr().out.count("No answer yet: ") == 5
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_the_solution_passes_and_hints_come_one_at_a_time(name, capsys):
-    exercise, scope = EXERCISES[name], {"np": np}
-    exercise.solution()
-    exec(capsys.readouterr().out, scope)
-    assert exercise.check(scope[name]) is RIGHT
-    capsys.readouterr()
-    exercise._given = 0
-    for i, hint in enumerate(exercise.hints, start=1):
-        exercise.hint()
-        assert capsys.readouterr().out == f"Hint {i} of {len(exercise.hints)}: {hint}\n"
+class TestAnswers(Judged):
+    EXERCISES, ANSWERS = EXERCISES, ANSWERS
