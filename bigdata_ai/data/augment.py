@@ -19,44 +19,33 @@ from .split import hash_fraction, source_rows
 
 # %% ../../nbs/lib/data/60_augment.ipynb #bde51eac
 @dataclass(frozen=True, eq=False, repr=False)
-class Augmented(Dataset):
-    "Measured rows and rows made of them; `ids` are those of the measured row each was made of, so they repeat."
+class _Made:
+    "What made rows add to a `Dataset` or a `Table`."
     made: np.ndarray = None # shape (n,), str: "" for a measured row, else what made it
     partners: np.ndarray = None # shape (n,), as ids: the second parent of a mixed row; otherwise the first
     soft: np.ndarray | None = None # shape (n, classes), float32: the shares of the classes in each row; None without mixing
 
-    def take(
-        self,
-        rows, # integer positions or a boolean mask
-    ) -> "Augmented": # the same kind, with these rows only
-        "Select rows by position or mask."
+    def take(self, rows):
         soft = None if self.soft is None else self.soft[rows]
         return replace(super().take(rows), made=self.made[rows], partners=self.partners[rows], soft=soft)
 
-    def __repr__(self) -> str:
+    def _counted(self):
         measured = int((self.made == "").sum())
-        return (f"Augmented({self.name!r}: {measured:,} measured and {len(self) - measured:,} made rows × {self.X.shape[1]} features, "
-                f"{self.classes or 'no'} classes)")
+        return f"{measured:,} measured and {len(self) - measured:,} made rows"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Augmented(_Made, Dataset):
+    "Measured rows and rows made of them; `ids` are those of the measured row each was made of, so they repeat."
+    def __repr__(self) -> str:
+        return f"Augmented({self.name!r}: {self._counted()} × {self.X.shape[1]} features, {self.classes or 'no'} classes)"
 
 # %% ../../nbs/lib/data/60_augment.ipynb #7f931129
 @dataclass(frozen=True, eq=False, repr=False)
-class AugmentedTable(Table):
+class AugmentedTable(_Made, Table):
     "Measured rows of a table and rows made of them; ids are those of the measured row each was made of, so they repeat."
-    made: np.ndarray = None # shape (n,), str: "" for a measured row, else what made it
-    partners: np.ndarray = None # shape (n,), as ids: the second parent of a mixed row; otherwise the first
-    soft: np.ndarray | None = None # shape (n, classes), float32: the shares of the classes in each row; None without mixing
-
-    def take(
-        self,
-        rows, # integer positions or a boolean mask
-    ) -> "AugmentedTable": # the same kind, with these rows only
-        "Select rows by position or mask."
-        soft = None if self.soft is None else self.soft[rows]
-        return replace(super().take(rows), made=self.made[rows], partners=self.partners[rows], soft=soft)
-
     def __repr__(self) -> str:
-        measured = int((self.made == "").sum())
-        return f"AugmentedTable({self.name!r}: {measured:,} measured and {len(self) - measured:,} made rows, target {self.target!r})"
+        return f"AugmentedTable({self.name!r}: {self._counted()}, target {self.target!r})"
 
 # %% ../../nbs/lib/data/60_augment.ipynb #0bbfd19c
 class Draws:

@@ -408,12 +408,7 @@ class Missing(CleaningRule):
 
     def writes(self): return {self.column} | ({f"{self.column}_missing"} if self.flag else set())
 
-    def drop(
-        self,
-        opened: nw.DataFrame | nw.LazyFrame, # training rows
-        learnt: Mapping, # nothing
-    ) -> nw.DataFrame | nw.LazyFrame: # the rows without a gap
-        "Remove the rows that have a gap."
+    def drop(self, opened, learnt):
         return opened.filter(~nw.col(self.column).is_null())
 
     def asks(self, types):
@@ -516,12 +511,7 @@ class Duplicates(CleaningRule):
 
     def writes(self): return set()
 
-    def drop(
-        self,
-        opened: nw.DataFrame | nw.LazyFrame, # training rows
-        learnt: Mapping, # nothing
-    ) -> nw.DataFrame | nw.LazyFrame: # the first row of each key
-        "Remove the rows that repeat an earlier one."
+    def drop(self, opened, learnt):
         native = opened.to_native()
         return door(drop_duplicates(native, self.keys or None, order_by=self.column, ignore=() if self.keys else (self.column,)))
 
@@ -542,12 +532,7 @@ class NearDuplicates(CleaningRule):
 
     def writes(self): return set()
 
-    def drop(
-        self,
-        opened: nw.DataFrame | nw.LazyFrame, # training rows
-        learnt: Mapping, # nothing
-    ) -> nw.DataFrame | nw.LazyFrame: # the first row of each group
-        "Remove the rows that nearly repeat an earlier one."
+    def drop(self, opened, learnt):
         groups = near_duplicates(opened.to_native(), self.column, self.id, self.threshold)
         gone = groups.loc[groups.groupby("group")[self.id].transform("min") != groups[self.id], self.id].tolist()
         return opened.filter(~nw.col(self.id).is_in(gone)) if gone else opened

@@ -51,6 +51,14 @@ class Rule:
         "Say what a row becomes."
         raise NotImplementedError
 
+    def drop(
+        self,
+        opened: nw.DataFrame | nw.LazyFrame, # training rows
+        learnt: Mapping, # what `learn` gave
+    ) -> nw.DataFrame | nw.LazyFrame: # the rows that stay
+        "Remove rows, for the rules that do."
+        return opened
+
     def training_values(
         self,
         learnt: Mapping, # what `learn` gave
@@ -249,7 +257,9 @@ class Rules:
             rule = self.rules[i]
             if not rule.drops: made |= rule.training_values(learnt[i], types) if training else rule.values(learnt[i], types)
             elif training: opened = rule.drop(opened, learnt[i])
-        return opened.with_columns(**made) if made else opened
+        if not made: return opened
+        if kind(opened.to_native()) != "polars": return opened.with_columns(**made)
+        return opened.lazy().with_columns(**made).collect() # computes what two expressions share once, which polars' eager frames do not
 
 
 def _ask(opened, expressions, levels):
