@@ -16,7 +16,7 @@ if __name__ == "__main__":
     ratios, goals = {}, {}
     for part in (clean, batches):
         found, bounds, said = part.run(quick)
-        print(said if isinstance(said, str) else "\n".join(map(str, said)))
+        print("\n".join(said) if isinstance(said, list) else said.round(3).to_string(index=False))
         ratios |= {f"{part.__name__}: {name}": round(float(value), 3) for name, value in found.items()}
         goals |= {f"{part.__name__}: {name}": bound for name, bound in bounds.items()}
     print(json.dumps({"ratios": ratios, "goals": goals}))
