@@ -195,9 +195,10 @@ class Text(CleaningRule):
         for wide, plain in zip("０１２３４５６７８９．％－　", "0123456789.%- ", strict=True) if self.halfwidth else ():
             value = value.str.replace_all(wide, plain, literal=True)
         if self.strip: value = value.str.strip_chars()
+        bare = value # case does not make a text empty, and comparing before it spares engines a step
         if self.case: value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
         if not self.gaps: return {self.column: value}
-        return {self.column: nw.when(value != self.gaps[0] if len(self.gaps) == 1 else ~value.is_in(list(self.gaps))).then(value)}
+        return {self.column: nw.when(bare != "" if self.gaps == ("",) else ~value.is_in(list(self.gaps))).then(value)}
 
 
 @Cleaner.register
@@ -212,13 +213,32 @@ class Number(CleaningRule):
 
     def values(self, learnt, types):
         if types[self.column] in NUMERIC: return {self.column: number(self.column)}
-        text = nw.col(self.column).cast(nw.String).str.strip_chars()
+        text, share = self._plain(nw.col(self.column).cast(nw.String))
+        value = nw.when(text.str.contains(_NUMBER)).then(text).cast(nw.Float64)
+        return {self.column: nw.when(share).then(value / 100).otherwise(value) if self.percent else value}
+
+    def in_polars(self, types):
+        if types[self.column] != "String" or self.percent: return {}
+        import polars as pl
+        return {self.column: self._plain(pl.col(self.column))[0].map_batches(_read_polars, return_dtype=pl.Float64, is_elementwise=True)}
+
+    def _plain(self, text):
+        "Text as a computer writes numbers, and where there was a percent sign."
+        text = text.str.strip_chars()
         if self.thousands: text = text.str.replace_all(self.thousands, "", literal=True)
         if self.decimal != ".": text = text.str.replace_all(self.decimal, ".", literal=True)
-        share = text.str.ends_with("%") if self.percent else None
-        if self.percent: text = text.str.replace_all("%", "", literal=True).str.strip_chars()
-        value = nw.when(text.str.contains(r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$")).then(text).cast(nw.Float64)
-        return {self.column: nw.when(share).then(value / 100).otherwise(value) if self.percent else value}
+        if not self.percent: return text, None
+        return text.str.replace_all("%", "", literal=True).str.strip_chars(), text.str.ends_with("%")
+
+
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
+
+
+def _read_polars(text):
+    "Polars' own reader takes what the pattern takes, and exponents of three digits too: those show in what is read."
+    value = text.cast(float, strict=False)
+    odd = ((value.abs() >= 1e90) | (value.abs() <= 1e-90)).fill_null(False)
+    return value.set(odd & ~text.str.contains(_NUMBER), None) if odd.any() else value
 
 # %% ../../nbs/lib/data/40_clean.ipynb #893c2d04
 @Cleaner.register
@@ -513,7 +533,7 @@ class Duplicates(CleaningRule):
 
     def drop(self, opened, learnt):
         native = opened.to_native()
-        return door(drop_duplicates(native, self.keys or None, order_by=self.column, ignore=() if self.keys else (self.column,)))
+        return nw.from_native(drop_duplicates(native, self.keys or None, order_by=self.column, ignore=() if self.keys else (self.column,)))
 
     def values(self, learnt, types): return {}
 
