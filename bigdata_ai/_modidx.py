@@ -1087,6 +1087,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                        'bigdata_ai/data/features.py'),
                                           'bigdata_ai.data.features.TargetEncoding.values': ( 'lib/data/features.html#targetencoding.values',
                                                                                               'bigdata_ai/data/features.py'),
+                                          'bigdata_ai.data.features._beyond_rounding': ( 'lib/data/features.html#_beyond_rounding',
+                                                                                         'bigdata_ai/data/features.py'),
                                           'bigdata_ai.data.features.dataset': ( 'lib/data/features.html#dataset',
                                                                                 'bigdata_ai/data/features.py')},
             'bigdata_ai.data.frames': { 'bigdata_ai.data.frames._daemon': ('lib/data/frames.html#_daemon', 'bigdata_ai/data/frames.py'),

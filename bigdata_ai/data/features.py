@@ -107,7 +107,7 @@ class Scale(FeatureRule):
         require(types[self.column] in NUMERIC, "Scale needs a column of numbers.", f"{self.column}: {types[self.column]}",
                 "clean.Number reads text.")
         value = number(self.column)
-        if self.how == "standard": return {"mean": value.mean(), "std": value.std(ddof=0)}, {}
+        if self.how == "standard": return {"mean": value.mean(), "std": value.std(ddof=0), "values": value.count()}, {}
         if self.how == "minmax": return {"low": value.min(), "high": value.max()}, {}
         return {}, {self.column: (0.25, 0.5, 0.75) if self.how == "robust" else tuple(np.linspace(0, 1, 33).tolist())}
 
@@ -115,7 +115,7 @@ class Scale(FeatureRule):
         known = answers.get("mean", answers.get("low", answers.get(self.column, [None])[0]))
         require(known is not None, f"Scale({self.column!r}) needs at least one value to learn from.", "a column of gaps")
         match self.how:
-            case "standard": centre, spread = answers["mean"], answers["std"]
+            case "standard": centre, spread = answers["mean"], _beyond_rounding(**answers)
             case "minmax": centre, spread = answers["low"], answers["high"] - answers["low"]
             case "robust": centre, spread = answers[self.column][1], answers[self.column][2] - answers[self.column][0]
             case _: return {"knots": answers[self.column]}
@@ -128,6 +128,12 @@ class Scale(FeatureRule):
         pieces = [(value.clip(low, high) - low) * (step / (high - low)) if high > low else (value >= high).cast(nw.Float64) * step
                   for low, high in zip(knots, knots[1:], strict=False)]
         return {self.column: sum(pieces[1:], start=pieces[0])}
+
+
+def _beyond_rounding(mean, std, values):
+    "The deviation, or 0 where rounding alone explains it: Chan, Golub and LeVeque (1983), as scikit-learn draws the line."
+    rounding = values * np.finfo(np.float64).eps
+    return std if std ** 2 > rounding * std ** 2 + (rounding * mean) ** 2 else 0.0
 
 # %% ../../nbs/lib/data/45_features.ipynb #6eae1578
 @Encoder.register

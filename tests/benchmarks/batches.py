@@ -186,7 +186,7 @@ def run(
     quick: bool, # fewer repeats
 ) -> tuple[dict, dict, pd.DataFrame]: # ratios, goals, and the table to print
     "Measure all."
-    rows, repeats, few, some = [], *((3, 2, 10_000) if quick else (9, 5, 50_000))
+    rows, repeats, few, some = [], *((3, 2, 5_000) if quick else (9, 5, 50_000))
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         large, small = write(folder / "large.parquet", 12 * GROUP), write(folder / "small.parquet", 2 * GROUP)

@@ -168,7 +168,8 @@ def run(quick=False):
     rows, pairs = (300_000, 3) if quick else (1_000_000, 7)
     ratios, times = compare(rows, pairs)
     lines = [f"cleaning, {rows:,} rows, 12 columns, median of {pairs}", *(f"  {way:16s} {took:6.2f} s" for way, took in times.items())]
-    sizes, ways = ((rows,), ["ours on polars"]) if quick else ((10**5, 10**6, 10**7), ["ours on polars", "ours on DuckDB", "polars by hand"])
+    ways = ["ours on polars", "ours on DuckDB", "polars by hand"]
+    sizes, ways = ((rows,), ways[:1]) if quick else ((10**5, 10**6, 10**7), ways)
     table_ = pd.DataFrame(grow(sizes, ways))
     return ratios, {name: [">=", round(bound, 3)] for name, bound in GOALS.items()}, [*lines, table_.to_string(index=False)]
 
