@@ -509,6 +509,7 @@ class Options:
     clip_norm: float | None = None # the gradient is scaled down to this Euclidean norm, above 0
     accumulate: int = 1 # parts of a batch whose gradients are added up before a step: less memory, the same step
     precision: str = "full" # "full", or "bfloat16" for layers in 16 bits beside weights in 32
+    fuse: bool | None = None # whether XLA fuses TensorFlow's steps, after seconds of building; `fit` decides None by the run's length
 
     def __post_init__(self):
         require(0 <= check_number(self.label_smoothing, "label_smoothing") < 1, "label_smoothing must lie in [0, 1).", self.label_smoothing)
@@ -519,6 +520,7 @@ class Options:
         require(positive, "clip_norm must be greater than 0.", self.clip_norm)
         check_whole(self.accumulate, "accumulate")
         choose(self.precision, ("full", "bfloat16"), "precision")
+        require(self.fuse in (None, True, False), "fuse must be True, False or None.", self.fuse)
 
 
 PLAIN = Options() # an ordinary step

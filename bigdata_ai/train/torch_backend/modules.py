@@ -55,6 +55,7 @@ class ModuleSession(Session):
         weights = [p for p in self._module.parameters() if p.requires_grad]
         states = [b for b in self._module.buffers() if b.is_floating_point()]
         self._begin(spec, weights, states, optimizer, loss, batch_size, dtype, seed, options)
+        for own, part in zip(weights, self._weights, strict=True): own.data, own.grad = part.detach(), part.grad
 
     def _training_pass(self, x): return self._module.train()(x)
 
