@@ -7,7 +7,7 @@ import pytest
 from bigdata_ai.core import rng
 from bigdata_ai.data.catalog import load
 from bigdata_ai.train.loop import open_session
-from bigdata_ai.train.spec import SGD, Adam, initial_weights, mlp
+from bigdata_ai.train.spec import SGD, Adam, Options, initial_weights, mlp
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -72,6 +72,18 @@ def test_float64_paths_agree_to_1e_12_after_500_steps(optimizer, seed):
 @pytest.mark.parametrize("loss, network", [("bce", mlp(64, 32, 1)), ("mse", mlp(64, 32, 2))], ids=["bce", "mse"])
 def test_float64_paths_agree_with_other_losses(loss, network, optimizer):
     assert gap_after(optimizer, 0, "float64", 200, loss=loss, network=network) <= 1e-12
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.001, momentum=0.9), Adam(0.001, l2=0.01)], ids=["momentum", "adam"])
+def test_float64_paths_agree_where_a_step_is_fused(optimizer):
+    "The batches of 64 go through XLA, the smaller last one of an epoch does not."
+    path, X = batches(500, 0), rows("cross_entropy")
+    task = NETWORK, initial_weights(NETWORK, 0), optimizer, "cross_entropy", BATCH, "float64", 0, Options(fuse=True)
+    sessions = [open_session(backend, *task) for backend in ("torch", "tensorflow")]
+    for session in sessions:
+        for epoch in np.split(np.concatenate(path), range(len(X[0]), 500 * BATCH, len(X[0]))):
+            session.run(session.place(*X), epoch)
+    assert gap(*(session.weights() for session in sessions)) <= 1e-12
 
 
 def test_the_path_is_a_long_one():

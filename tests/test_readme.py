@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines() if line.strip()]
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 ELSEWHERE = {"make test": "is what runs this test", "pip install -c constraints.txt '.[all]'": "test_wheel.py installs"}
 
 
@@ -58,11 +59,18 @@ def test_the_ten_lines_of_python_work(framework, tmp_path):
 
 
 def test_the_table_example_works(tmp_path):
-    code = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)[1]
+    code = next(block for block in BLOCKS if "Cleaner(" in block)
     (tmp_path / "table.py").write_text(code)
     environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "table.py"], cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "4 rows in, 4 out" in done.stdout and "town=rome" in done.stdout, done.stderr
+
+
+def test_other_learners_fit_too(tmp_path):
+    (tmp_path / "learners.py").write_text(BLOCKS[0] + next(block for block in BLOCKS if "cnn(" in block))
+    environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "learners.py"], cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and done.stdout.count("accuracy") == 3, done.stderr
 
 
 def test_the_targets_that_readme_names_exist():
