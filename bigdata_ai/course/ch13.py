@@ -19,8 +19,8 @@ def _check_dropout(answer):
     got = np.asarray(answer(x, u, rate))
     expect(got.shape == x.shape, f"dropout must give as many values as it gets, {x.shape}.", f"shape {got.shape}")
     dropped, want = got == 0, u < rate
-    expect(not np.array_equal(dropped, ~want), "A value must be dropped with probability `rate`.", f"{dropped.mean():.0%} zeros for a rate of 0.2",
-           "rate is the share that goes, not the share that stays.")
+    expect(not np.array_equal(dropped, ~want), "A value must be dropped with probability `rate`.",
+           f"{dropped.mean():.0%} zeros for a rate of 0.2", "rate is the share that goes, not the share that stays.")
     expect(np.array_equal(dropped, want), "Exactly the values with u < rate must be 0.", f"{dropped.mean():.1%} zeros")
     expect(not np.allclose(got[~want], x[~want]), "What is left must be scaled up.", "values as they were",
            "else the mean of a layer is smaller in training than in use.")
@@ -30,9 +30,9 @@ def _check_dropout(answer):
 
 dropout = Exercise(
     "dropout",
-    """Write `dropout(x, u, rate)` for training: `x` holds the values of a layer, shape (n, d), float64; `u` uniform random numbers of the same
-    shape, in [0, 1). Values with `u < rate` become 0; the rest is scaled so that the *expected* value stays `x`. Use NumPy, PyTorch or
-    TensorFlow.""",
+    """Write `dropout(x, u, rate)` for training: `x` holds the values of a layer, shape (n, d), float64; `u` uniform random numbers of
+    the same shape, in [0, 1). Values with `u < rate` become 0; the rest is scaled so that the *expected* value stays `x`. Use NumPy,
+    PyTorch or TensorFlow.""",
     _check_dropout,
     "a share of 1 - rate stays, each 1 / (1 - rate) times as large, so the mean is kept and nothing need change in use.",
     """
@@ -58,11 +58,11 @@ def _check_he(answer):
              (2 / 300)**0.5: "this is Glorot's, a compromise between both directions, made without a ReLU."}
     hint = next((text for value, text in hints.items() if np.isclose(factor, value)), "the standard deviation shall be √(2 / inputs).")
     expect_close(got * 10, z, "For 200 inputs, ten times a weight", 1e-6, hint)
-    x = rng(1, "he").standard_normal((400, 200))
+    x = rng(1, "he").standard_normal((400, 50))
     start = (x**2).mean()
-    for layer in range(20): x = np.maximum(x @ np.asarray(answer(rng(layer, "layers").standard_normal((200, 200)))), 0)
+    for layer in range(20): x = np.maximum(x @ np.asarray(answer(rng(layer, "layers").standard_normal((50, 50)))), 0)
     ratio = (x**2).mean() / start
-    expect(0.1 < ratio < 10, "After 20 layers the mean square must be about what it was.", f"{ratio:.1g} times as much",
+    expect(0.1 < ratio < 10, "After 20 layers of 50 units the mean square must be about what it was.", f"{ratio:.1g} times as much",
            "the scale must depend on the number of inputs.")
 
 
@@ -84,10 +84,11 @@ he = Exercise(
 def _check_best(answer):
     expect_function(answer, "expected_best")
     scores = np.array([0.5, 0.9, 0.6, 0.7])
-    for k, want in ((1, 0.675), (2, 0.76875), (1000, 0.9)):
+    for k, want in ((1, 0.675), (2, 0.75625), (1000, 0.9)):
         got = answer(scores, k)
         expect(np.shape(got) == (), "expected_best must give one number.", f"shape {np.shape(got)}")
-        hint = {1: "one draw has the mean of all.", 2: "with replacement: both draws may be the same one.", 1000: "the best of very many draws is the best there is."}[k]
+        hint = {1: "one draw has the mean of all.", 2: "with replacement: both draws may be the same one.",
+                1000: "the best of very many draws is the best there is."}[k]
         expect_close(got, want, f"For scores of 0.5, 0.9, 0.6, 0.7 and k = {k} the expectation", 1e-6, hint)
     many = rng(0, "scores").normal(size=50)
     drawn = np.sort(many) @ np.diff((np.arange(51) / 50)**7)
@@ -96,8 +97,8 @@ def _check_best(answer):
 
 expected_best = Exercise(
     "expected_best",
-    """Write `expected_best(scores, k)`: the expected value of the best of `k` scores that are drawn at random, with replacement, from `scores`
-    (shape (N,), float64), exactly and without drawing. Use NumPy, PyTorch or TensorFlow.""",
+    """Write `expected_best(scores, k)`: the expected value of the best of `k` scores that are drawn at random, with replacement, from
+    `scores` (shape (N,), float64), exactly and without drawing. Use NumPy, PyTorch or TensorFlow.""",
     _check_best,
     "the best of k is the i-th smallest or less with probability (i/N)^k; differences of these are the weights of a mean.",
     """
