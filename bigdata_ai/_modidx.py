@@ -2360,6 +2360,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                                   'bigdata_ai/train/torch_backend/steps.py'),
                                                       'bigdata_ai.train.torch_backend.steps.Session._joined': ( 'lib/train/torch_backend/steps.html#session._joined',
                                                                                                                 'bigdata_ai/train/torch_backend/steps.py'),
+                                                      'bigdata_ai.train.torch_backend.steps.Session._parts': ( 'lib/train/torch_backend/steps.html#session._parts',
+                                                                                                               'bigdata_ai/train/torch_backend/steps.py'),
                                                       'bigdata_ai.train.torch_backend.steps.Session._pass': ( 'lib/train/torch_backend/steps.html#session._pass',
                                                                                                               'bigdata_ai/train/torch_backend/steps.py'),
                                                       'bigdata_ai.train.torch_backend.steps.Session._step': ( 'lib/train/torch_backend/steps.html#session._step',

@@ -2,6 +2,10 @@
 import importlib
 import os
 
+# One thread of OpenMP in this process and all that it starts: two workers share two cores, and threads that wait for each other turn
+# in circles meanwhile. The library sets OMP_NUM_THREADS itself; this bound holds whatever it sets. Read when the frameworks load.
+os.environ["OMP_THREAD_LIMIT"] = "1"
+
 import pytest
 
 from bigdata_ai.data.catalog import load

@@ -208,10 +208,11 @@ def test_a_stale_number_is_found_and_renewed(tmp_path):
     assert note.read_text(encoding="utf-8") == f"Before\n<!-- generated: volume -->\n{block('volume')}<!-- /generated -->\nAfter"
 
 
-# Sabotage: the claims of the recorded run, at a size that still supports every one of them
+# Sabotage: the claims of the recorded run, at a size that still supports every one of them. The last size is far from the others, so
+# that a law has much to foresee: even 100 steps and five seeds support the claims by twice what they ask.
 
-ENOUGH = {"dataset": "mnist_5k", "sizes": [50, 100, 200, 400, 800, 3200], "seeds": list(range(6)), "steps": 500,
-          "learning_rate": 0.004, "hidden": [100]}
+ENOUGH = {"dataset": "mnist_5k", "sizes": [15, 30, 60, 120, 240, 1200], "seeds": list(range(5)), "steps": 100,
+          "learning_rate": 0.006, "hidden": [100]}
 
 
 @pytest.mark.long

@@ -188,7 +188,8 @@ def widget(
     "Put the annotator into JupyterLab: the item, a button for each label, skip, undo, keys and progress."
     w = need("ipywidgets", "data")
     bar, view, message = w.IntProgress(max=annotator.progress[1]), w.Output(), w.HTML()
-    keys = w.Text(placeholder="1-9, s, u", layout=w.Layout(width="7em"), continuous_update=True)
+    kind = "label" if all(len(label) == 1 for label in annotator.labels) else f"1-{min(len(annotator.labels), 9)}"
+    keys = w.Text(placeholder=f"{kind}, s, u", layout=w.Layout(width="7em"), continuous_update=True)
     buttons = {label: w.Button(description=label if i > 9 or len(label) == 1 else f"{i}: {label}", tooltip=label)
                for i, label in enumerate(annotator.labels, start=1)}
     skip, undo = w.Button(description="skip (s)"), w.Button(description="undo (u)", icon="undo")

@@ -11,7 +11,7 @@ import tensorflow as tf
 from ..spec import SGD, Adam, AdamW, RMSprop
 
 # %% ../../../nbs/lib/train/tensorflow_backend/40_optimisers.ipynb #165b84b1
-def sgd(w, g, slots, step, h): # vectors w, g; one slot; step 1, 2, …; h: name -> scalar
+def sgd(w, g, slots, step, h): # arrays w, g; one slot; step 1, 2, …; h: name -> scalar
     "Do one step of stochastic gradient descent with momentum, L1 and L2."
     g = _penalised(w, g, h)
     if "momentum" not in h: return w - h["learning_rate"] * g, slots
@@ -20,17 +20,17 @@ def sgd(w, g, slots, step, h): # vectors w, g; one slot; step 1, 2, …; h: name
     return w - h["learning_rate"] * along, (velocity,)
 
 
-def adam(w, g, slots, step, h): # vectors w, g; two slots; step 1, 2, …; h: name -> scalar
+def adam(w, g, slots, step, h): # arrays w, g; two slots; step 1, 2, …; h: name -> scalar
     "Do one step of Adam (Kingma and Ba 2015, algorithm 1) with coupled L1 and L2."
     return _adam(w, _penalised(w, g, h), slots, step, h)
 
 
-def adam_w(w, g, slots, step, h): # vectors w, g; two slots; step 1, 2, …; h: name -> scalar
+def adam_w(w, g, slots, step, h): # arrays w, g; two slots; step 1, 2, …; h: name -> scalar
     "Do one step of Adam with decoupled weight decay."
     return _adam(w * (1 - h["learning_rate"] * h.get("weight_decay", 0)), g, slots, step, h)
 
 
-def rms_prop(w, g, slots, step, h): # vectors w, g; one slot; step 1, 2, …; h: name -> scalar
+def rms_prop(w, g, slots, step, h): # arrays w, g; one slot; step 1, 2, …; h: name -> scalar
     "Do one step of RMSprop with coupled L1 and L2."
     g = _penalised(w, g, h)
     decay = h.get("decay", 0.0)
@@ -39,7 +39,7 @@ def rms_prop(w, g, slots, step, h): # vectors w, g; one slot; step 1, 2, …; h:
 
 
 OPTIMISER = {SGD: sgd, Adam: adam, AdamW: adam_w, RMSprop: rms_prop} # optimiser type -> function
-SLOTS = {SGD: 1, Adam: 2, AdamW: 2, RMSprop: 1} # optimiser type -> vectors of state
+SLOTS = {SGD: 1, Adam: 2, AdamW: 2, RMSprop: 1} # optimiser type -> arrays of state a weight
 
 
 def _penalised(w, g, h):

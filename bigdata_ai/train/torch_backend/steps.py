@@ -9,7 +9,7 @@ __all__ = ['ROWS', 'Session']
 import numpy as np
 import torch
 
-from ..spec import Dropout, Options, Spec, initial_states
+from ..spec import PLAIN, Dropout, Options, Spec, initial_states
 from .layers import Flow, forward
 from .losses import LOSS, mass
 from .optimisers import OPTIMISER, SLOTS
@@ -31,19 +31,28 @@ class Session:
         batch_size: int, # rows a step, 1 or more
         dtype: str = "float32", # "float32" or "float64"
         seed: int = 0, # of the dropout masks
-        options: Options = Options(), # what else a step does
+        options: Options = PLAIN, # what else a step does
         exchange=None, # function (vector) -> sum of the vectors of all workers; None for one worker
     ):
         "Build the network and its optimiser."
-        self._begin(spec, [to_native(w, dtype).requires_grad_() for w in weights], [to_native(s, dtype) for s in initial_states(spec)],
-                    optimizer, loss, batch_size, dtype, seed, options, exchange)
+        states = [to_native(s, dtype) for s in initial_states(spec)]
+        self._begin(spec, [to_native(w, dtype) for w in weights], states, optimizer, loss, batch_size, dtype, seed, options, exchange)
 
     def _begin(self, spec, weights, states, optimizer, loss, batch_size, dtype, seed, options, exchange=None):
         self.spec, self.batch_size, self.dtype, self.options = spec, batch_size, dtype, options
         self._loss, self._exchange, self._seed, self._done = LOSS[loss], exchange, seed, 0
-        self._weights, self._states, self._draws, self._generator = weights, states, spec.has(Dropout), torch.Generator()
-        self._optimizer, self._slots = OPTIMISER[type(optimizer)](self._weights, optimizer), SLOTS[type(optimizer)]
+        self._states, self._draws, self._generator = states, spec.has(Dropout), torch.Generator()
+        self._flat = torch.nn.Parameter(torch.cat([w.detach().reshape(-1) for w in weights]))
+        self._flat.grad = torch.zeros_like(self._flat)
+        self._shapes = [w.shape for w in weights]
+        self._weights = [part.requires_grad_() for part in self._parts(self._flat.detach())]
+        for w, gradient in zip(self._weights, self._parts(self._flat.grad), strict=True): w.grad = gradient
+        self._optimizer, self._slots = OPTIMISER[type(optimizer)]([self._flat], optimizer), SLOTS[type(optimizer)]
         self._l1 = getattr(optimizer, "l1", 0)
+
+    def _parts(self, flat):
+        "Views of one vector in the shapes of the weights."
+        return [part.view(shape) for part, shape in zip(flat.split([shape.numel() for shape in self._shapes]), self._shapes, strict=True)]
 
     def place(
         self,
@@ -69,11 +78,11 @@ class Session:
         if rate is not None: self._optimizer.param_groups[0]["lr"] = float(rate)
         if self._draws: self._generator.manual_seed(self._seed * 1_000_003 + self._done) # a resumed run draws the same masks
         self._done += 1
-        self._optimizer.zero_grad()
+        self._flat.grad.zero_()
         loss = self._gradient(x, y) if self.options.accumulate == 1 else self._accumulated(x, y)
         if self._exchange is not None: loss = self._joined(loss, y)
-        if self.options.clip_norm is not None: torch.nn.utils.clip_grad_norm_(self._weights, self.options.clip_norm)
-        if self._l1: torch._foreach_add_([w.grad for w in self._weights], torch._foreach_sign([w.detach() for w in self._weights]), alpha=self._l1)
+        if self.options.clip_norm is not None: torch.nn.utils.clip_grad_norm_(self._flat, self.options.clip_norm)
+        if self._l1: self._flat.grad.add_(self._flat.detach().sign(), alpha=self._l1)
         self._optimizer.step()
         return loss
 
@@ -98,11 +107,9 @@ class Session:
     def _joined(self, loss, y):
         "Loss and gradient of the batch of which each worker has a part."
         own = float(mass(y, self.options.class_weights))
-        flat = torch.cat([w.grad.reshape(-1) for w in self._weights] + [loss.reshape(1), torch.ones(1, dtype=loss.dtype)]) * own
-        flat = self._exchange(flat)
-        flat = flat[:-1] / flat[-1]
-        for w, part in zip(self._weights, flat[:-1].split([w.numel() for w in self._weights]), strict=True): w.grad.copy_(part.view_as(w))
-        return flat[-1]
+        flat = self._exchange(torch.cat([self._flat.grad, loss.reshape(1), torch.ones(1, dtype=loss.dtype)]) * own)
+        self._flat.grad.copy_(flat[:-2] / flat[-1])
+        return flat[-2] / flat[-1]
 
     def _draw(self, shape, dtype): return torch.rand(shape, dtype=dtype, generator=self._generator)
 
@@ -137,9 +144,9 @@ class Session:
 
     def slots(self) -> list[list[np.ndarray]]: # one list a slot, each of one array a weight
         "Copy the optimiser's state; zeros before the first step."
-        state = self._optimizer.state
-        return [[to_numpy(state[w][name]) if state.get(w, {}).get(name) is not None else np.zeros(w.shape, self.dtype) for w in self._weights]
-                for name in self._slots]
+        state = self._optimizer.state.get(self._flat, {})
+        def kept(name): return torch.zeros_like(self._flat) if state.get(name) is None else state[name]
+        return [[to_numpy(part) for part in self._parts(kept(name).detach())] for name in self._slots]
 
     @property
     def done(self) -> int: return self._done # steps so far
@@ -156,7 +163,6 @@ class Session:
         for own, given in zip((*self._weights, *self._states), (*weights, *states), strict=True): own.copy_(to_native(given, self.dtype))
         self._done = done
         if slots is None or not done: return
-        for i, w in enumerate(self._weights):
-            kept = {name: to_native(slots[k][i], self.dtype) for k, name in enumerate(self._slots)}
-            step = {"step": torch.tensor(float(done))} if "momentum_buffer" not in kept else {}
-            self._optimizer.state[w] = kept | step
+        vectors = [torch.cat([to_native(part, self.dtype).reshape(-1) for part in slot]) for slot in slots]
+        step = {"step": torch.tensor(float(done))} if "momentum_buffer" not in self._slots else {}
+        self._optimizer.state[self._flat] = dict(zip(self._slots, vectors, strict=True)) | step
