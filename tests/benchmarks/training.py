@@ -433,13 +433,15 @@ def serve(name, pipe, threads):
     try:
         if library: import_module(library)
         set_threads(framework, threads)
+    except Exception as error: return pipe.send(f"{type(error).__name__}: {error}")
+    try:
         pipe.send("ready")
         while (asked := pipe.recv()) is not None:
             case, epochs = asked
             X, y = data(case)
             function(case, X, y, Tick(pipe, case, X, y, epochs))
             pipe.send("done")
-    except EOFError: pass # the benchmark has ended early
+    except (EOFError, ConnectionError): pass # the benchmark has ended early
     except Exception: pipe.send({"error": traceback.format_exc()})
 
 
@@ -493,7 +495,10 @@ def run(quick=False, threads=2, only="", against="", timed=None):
         workers[-1].start()
         pipes |= {name: ends[0] for name, ends in own.items()}
     pipes = {name: pipes[name] for name in names}
-    for name, pipe in pipes.items(): heard(pipe, name)
+    said = {name: heard(pipe, name) for name, pipe in pipes.items()}
+    for name in pipes.keys() - {name for name, word in said.items() if word == "ready"}:
+        print(f"not measured, since it does not start here: {name} ({said[name]})")
+        del pipes[name]
     ratios, goals, rows = {}, {}, []
     for title, case in cases.items():
         case = started(case)
@@ -501,8 +506,8 @@ def run(quick=False, threads=2, only="", against="", timed=None):
         losses, bound = same(title, last), took.get("limit")
         for name, (seconds, cpu) in took.items():
             *_, backend, goal = CONTENDERS[name]
-            row = {"network": title, "contender": name, "rows/s": round(case.rows / np.median(seconds)), "ours over it": np.nan, "by CPU time": np.nan,
-                   "share of limit": np.nan if bound is None else float(np.median(bound[0] / seconds)), "loss": losses.get(name, np.nan)}
+            row = {"network": title, "contender": name, "rows/s": round(case.rows / np.median(seconds)), "ours over it": np.nan,
+                   "by CPU time": np.nan, "share of limit": np.nan if bound is None else float(np.median(bound[0] / seconds)), "loss": losses.get(name, np.nan)}
             if backend:
                 mine, key = took[f"ours, {backend}"], f"training/{title}: {name}"
                 row["ours over it"], row["by CPU time"] = float(np.median(seconds / mine[0])), float(np.median(cpu / mine[1]))
