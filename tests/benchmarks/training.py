@@ -266,7 +266,7 @@ def fastai(case, X, y, tick):
     few = DataLoader(TensorDataset(X[:2], y[:2]), bs=2, num_workers=0) # it must have rows to validate by
     learner = Learner(DataLoaders(train, few, device=torch.device("cpu")), net, loss, cbs=[Tick()],
                       opt_func=partial(OptimWrapper, opt=torch.optim.Adam, fused=True))
-    with learner.no_bar(), learner.no_logging(): learner.fit(tick.epochs, RATE, wd=0)
+    with learner.no_logging(): learner.fit(tick.epochs, RATE, wd=0)
 
 
 def keras_fit(case, X, y, tick):
@@ -507,7 +507,8 @@ def run(quick=False, threads=2, only="", against="", timed=None):
         for name, (seconds, cpu) in took.items():
             *_, backend, goal = CONTENDERS[name]
             row = {"network": title, "contender": name, "rows/s": round(case.rows / np.median(seconds)), "ours over it": np.nan,
-                   "by CPU time": np.nan, "share of limit": np.nan if bound is None else float(np.median(bound[0] / seconds)), "loss": losses.get(name, np.nan)}
+                   "by CPU time": np.nan, "share of limit": np.nan if bound is None else float(np.median(bound[0] / seconds)),
+                   "loss": losses.get(name, np.nan)}
             if backend:
                 mine, key = took[f"ours, {backend}"], f"training/{title}: {name}"
                 row["ours over it"], row["by CPU time"] = float(np.median(seconds / mine[0])), float(np.median(cpu / mine[1]))
