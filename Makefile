@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-slow lab export blocks bench record clean
+.PHONY: help demo test test-slow lab export blocks bench bench-training record clean
 
 help: ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -42,6 +42,11 @@ blocks: $(READY) ## bring the generated blocks of README and notebooks up to dat
 
 bench: $(READY) ## speed of the data half side by side with others, and how it grows (about 10 minutes; --quick: BENCH=--quick)
 	$(BIN)/python -W ignore tests/benchmarks/data.py $(BENCH)
+
+bench-training: $(READY) ## speed of training side by side with hand-written loops and libraries (installs those; BENCH=--quick)
+	$(BIN)/python -m pip install --progress-bar off --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision # comes with fastai, breaks Lightning beside this torch, and is needed by neither
+	$(BIN)/python -W ignore tests/benchmarks/training.py $(BENCH)
 
 record: $(READY) ## run the full volume experiment and record it in data/evidence/ (needs a clean commit)
 	$(BIN)/bigdata-ai run volume --full
