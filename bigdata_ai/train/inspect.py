@@ -21,7 +21,7 @@ from ..data.batches import Batches
 from ..data.catalog import Dataset
 from ..data.split import training_rows
 from .loop import BACKENDS, Model, Native, _first_weights, _framework, _InMemory, _native_backend, _Run, _Streamed, open_session
-from .spec import Adam, Options, Parallel, Spec, check_options, initial_states, initial_weights, resolve_loss
+from .spec import OPTIMISERS, Adam, Options, Parallel, Spec, check_options, initial_states, initial_weights, resolve_loss
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #e4be6a48
 def debug_batch(
@@ -38,7 +38,8 @@ def debug_batch(
     X = _batch(X)
     if isinstance(network, Model):
         loss, options = loss or network.loss, network.session.options
-        if not isinstance(network.spec, Spec): return _module_table(network.backend, network.spec.module, X, y, loss, options, training)
+        own = getattr(network.spec, "module", None)
+        if own is not None: return _module_table(network.backend, own, X, y, loss, options, training)
         state = network.weights, network.states
         return _spec_table(network.backend, network.spec, *state, X, y, loss, network.session.dtype, options, training)
     if isinstance(network, Spec):
@@ -52,8 +53,8 @@ def debug_batch(
 
 def _batch(X):
     X = np.asarray(X)
-    require(X.dtype.kind in "fiub" and X.ndim == 2 and len(X) > 0, "X must be numeric, of two dimensions (rows, features), with one row or more.", X,
-            "X[:64] is a batch.")
+    fits = X.dtype.kind in "fiub" and X.ndim == 2 and len(X) > 0
+    require(fits, "X must be numeric, of two dimensions (rows, features), with one row or more.", X, "X[:64] is a batch.")
     return X
 
 
@@ -62,9 +63,10 @@ def _spec_table(backend, spec, weights, states, X, y, loss, dtype, options, trai
     layers = spec.layers if broken is None else spec.layers[:broken[0]]
     targets = None if y is None or broken else _targets(y, X, loss)
     rows, fault, value, gradients = _framework(backend, "inspect").walk_spec(layers, weights, states, X, targets, dtype, options, training)
-    if broken: fault, names = broken[1], [*names[:len(rows)], f"{_before(spec.layers, broken[0])}.{type(spec.layers[broken[0]]).__name__.lower()}"]
+    if broken: fault, names = broken[1], [*names[:len(rows)], _named(spec.layers, broken[0])]
     grouped = {tuple(name.rsplit(".", 1)): g for name, g in zip(spec.names(), gradients, strict=False)}
-    table = _table(X, [(name, *row) for name, row in zip(names, rows, strict=False)], (names[len(rows)], fault) if fault else None, value, grouped, y)
+    named = [(name, *row) for name, row in zip(names, rows, strict=False)]
+    table = _table(X, named, (names[len(rows)], fault) if fault else None, value, grouped, y)
     if X.shape[1] != spec.inputs: table.loc[0, "note"] = f"{spec.inputs} columns are expected"
     return table
 
@@ -84,7 +86,7 @@ def _called(layers, numbers):
         yield f"{number}.{type(layer).__name__.lower()}"
 
 
-def _before(layers, k): return len(list(_called(layers[:k], itertools.count())))
+def _named(layers, k): return f"{len(list(_called(layers[:k], itertools.count())))}.{type(layers[k]).__name__.lower()}"
 
 
 def _first_break(layers, shape):
@@ -98,16 +100,17 @@ def _first_break(layers, shape):
 def _targets(y, X, loss):
     "What checks the targets once the shape of the outputs is known."
     def of(shape):
-        require(len(shape) == 2 and shape[0] == len(X), "The network must give one vector of raw outputs a row, shape (n, k).", f"shape {shape}",
-                "leave out y to see the layers.")
+        fits = len(shape) == 2 and shape[0] == len(X)
+        require(fits, "The network must give one vector of raw outputs a row, shape (n, k).", f"shape {shape}", "leave out y to see the layers.")
         name = resolve_loss(Native(None, X.shape[1], shape[1], 0), loss)
-        return (check_targets(y, len(X), shape[1]) if name == "mse" else check_classes(y, len(X), max(shape[1], 2))), name
+        if name == "mse": return check_targets(y, len(X), shape[1]), name
+        return check_classes(y, len(X), max(shape[1], 2)), name
     return of
 
 
 def _table(X, rows, fault, value, gradients, y):
     lines = [_line("X", X.dtype.name, X)] + [_line(*row) for row in rows]
-    if value is not None: lines.append(_line("loss", "float64", np.array([value])) | {"output": "1"})
+    if value is not None: lines.append(_line("loss", rows[-1][1], np.array([value])))
     bad = next((line for line in lines if line["not_finite"]), None)
     if bad is not None: bad["note"] = "the first NaN or inf is here"
     if fault: lines.append({"layer": fault[0], "output": "none", "note": f"does not fit: {_short(fault[1])}"})
@@ -155,22 +158,23 @@ def learning_rate_finder(
     seed: int = 0, # of weights, row order and dropout
     loss: str | None = None, # a name in train.spec.LOSSES; None picks by the network's outputs
     dtype: str = "float32", # "float32" or "float64"
-    options: Options = Options(), # label smoothing, class weights, clipping, accumulation, precision
+    options: Options | None = None, # label smoothing, class weights, clipping, accumulation, precision; None means Options()
     weights=None, # initial weights; None draws them from `seed`
     smoothing: float = 0.9, # share of the past in the running mean of the loss, in [0, 1)
 ) -> pd.DataFrame: # one row a step: rate, loss (of the batch before the step), smoothed
     "Train for some steps while the learning rate rises by the same factor each time."
     require(isinstance(spec, Spec), "spec must be a Spec: a network of your own would be changed.", spec, "mlp(784, 128, 10)")
-    require(0 < check_number(low, "low") < check_number(high, "high"), "The rates must be above 0, and low below high.", f"low={low}, high={high}")
+    require(0 < check_number(low, "low") < check_number(high, "high"), "Rates must be above 0, and low below high.", f"{low}, {high}")
     require(0 <= check_number(smoothing, "smoothing") < 1, "smoothing must lie in [0, 1).", smoothing)
-    streamed, optimizer, loss = isinstance(train, Batches), Adam() if optimizer is None else optimizer, resolve_loss(spec, loss)
-    run = _Run(optimizer, loss, 1, train.batch_size if streamed else check_whole(batch_size, "batch_size"), check_whole(seed, "seed", 0),
-               choose(dtype, ("float32", "float64"), "dtype"), options, None)
-    check_options(options, spec, loss, run.batch_size, dtype)
-    source = _Streamed(spec, run, train) if streamed else _InMemory(spec, run, training_rows(train))
-    session = open_session(backend, spec, _first_weights(spec, weights, seed), optimizer, loss, run.batch_size, dtype, seed, options)
-    source.place(session)
-    return _smoothed(np.geomspace(low, high, check_whole(steps, "steps", 20)), source, smoothing)
+    rates = np.geomspace(low, high, check_whole(steps, "steps", 20))
+    optimizer, options, loss = Adam() if optimizer is None else optimizer, options or Options(), resolve_loss(spec, loss)
+    require(type(optimizer) in OPTIMISERS.values(), f"optimizer must be one of {', '.join(OPTIMISERS)}.", optimizer, "Adam()")
+    size = train.batch_size if isinstance(train, Batches) else check_whole(batch_size, "batch_size")
+    run = _Run(optimizer, loss, 1, size, check_whole(seed, "seed", 0), choose(dtype, ("float32", "float64"), "dtype"), options, None)
+    check_options(options, spec, loss, size, dtype)
+    source = _Streamed(spec, run, train) if isinstance(train, Batches) else _InMemory(spec, run, training_rows(train))
+    source.place(open_session(backend, spec, _first_weights(spec, weights, seed), optimizer, loss, size, dtype, seed, options))
+    return _smoothed(rates, source, smoothing)
 
 
 def _smoothed(rates, source, smoothing):
@@ -189,36 +193,39 @@ def _swept(rates, source):
     "Rate and loss of one step after the other, over as many epochs as it takes."
     passes = -(-len(rates) // source.steps)
     padded = np.pad(rates, (0, passes * source.steps - len(rates)), "edge")
-    losses = (float(loss[0]) for epoch in range(1, passes + 1)
-              for loss, _ in source.losses(epoch, padded[(epoch - 1) * source.steps:epoch * source.steps], 1))
+    parts = enumerate(np.split(padded, passes), 1)
+    losses = (float(loss[0]) for epoch, part in parts for loss, _ in source.losses(epoch, part, 1))
     return zip(rates, losses, strict=False)
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #9d966d35
 def suggest_rate(
     sweep: pd.DataFrame, # from `learning_rate_finder`
+    smoothing: float = 0.9, # that it was made with
 ) -> float: # a learning rate
-    "Suggest the learning rate at which the smoothed loss falls steepest."
-    require({"rate", "smoothed"} <= set(sweep) and len(sweep) >= 10, "A sweep must have the columns rate and smoothed, and 10 steps before the loss explodes.",
-            f"{len(sweep)} steps", "lower `low`.")
+    "Suggest the learning rate at which the loss falls steepest."
+    known = {"rate", "smoothed"} <= set(sweep) and len(sweep) >= 10
+    require(known, "A sweep must have rate and smoothed, and 10 steps before the loss explodes.", f"{len(sweep)} steps", "lower `low`.")
     smoothed, rate = sweep["smoothed"].to_numpy(), sweep["rate"].to_numpy()
     first = len(sweep) // 10
     end = first + int(smoothed[first:].argmin()) + 1
-    require(end - first >= 3, "The loss must fall somewhere in the sweep.", f"it is lowest at the rate {rate[end - 1]:.3g}", "raise `high`, or lower `low`.")
+    lowest = f"it is lowest at the rate {rate[end - 1]:.3g}"
+    require(end - first >= 3, "The loss must fall somewhere in the sweep.", lowest, "raise `high`, or lower `low`.")
     slope = np.gradient(smoothed, np.log(rate))[first:end]
-    return float(rate[first + int(slope.argmin())])
+    return float(rate[max(first + int(slope.argmin()) - round(smoothing / (1 - smoothing)), 0)])
 
 
 def draw_rates(
     sweep: pd.DataFrame, # from `learning_rate_finder`
     title: str = "Loss while the learning rate rises", # above the axes
     ax: Axes | None = None, # None makes a new figure
+    smoothing: float = 0.9, # that the sweep was made with
 ) -> Axes: # points of the batches, a line of the running mean, and the suggestion
     "Draw a sweep of the learning rate."
     with viz.style():
-        ax, rate = viz._axes(ax), suggest_rate(sweep)
+        ax, rate = viz._axes(ax), suggest_rate(sweep, smoothing)
         ax.plot(sweep["rate"], sweep["loss"], ".", color=viz.PALETTE[0], alpha=0.4, label="batch")
         ax.plot(sweep["rate"], sweep["smoothed"], color=viz.PALETTE[0], label="running mean")
-        ax.axvline(rate, color=viz.PALETTE[1], ls="--", label=f"steepest fall: {rate:.2g}")
+        ax.axvline(rate, color=viz.PALETTE[1], ls="--", label=f"suggested: {rate:.2g}")
         ax.set_xscale("log")
         ax.set_ylim(0, 1.15 * sweep["smoothed"].iloc[:max(10, len(sweep) // 4)].max())
         ax.legend()

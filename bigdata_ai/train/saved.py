@@ -40,9 +40,10 @@ def _copy(name, model, moved):
 
 
 def _check_portable(model):
-    require(isinstance(model, Model), "model must be one that fit trained.", model, "an estimator of scikit-learn is kept with skops or joblib.")
-    require(isinstance(model.spec, Spec), "The network must be a spec: a framework's own network lives in that framework alone.",
-            f"a model of {type(getattr(model.spec, 'module', model.spec)).__name__}", "keep it with torch.save or keras's save.")
+    require(isinstance(model, Model), "model must be one that fit trained.", model, "skops keeps scikit-learn's estimators.")
+    own = type(getattr(model.spec, "module", model.spec)).__name__
+    require(isinstance(model.spec, Spec), "The network must be a spec: a framework's own network lives in that framework alone.", own,
+            "keep it with torch.save or keras's save.")
 
 
 def _rebuilt(backend, spec, weights, states, loss, dtype, options, done):
@@ -100,8 +101,9 @@ def load_model(
     arrays, text = read_arrays(path)
     found = text.get("format", "no format")
     require(found == FORMAT, f"{path} must be of the format {FORMAT!r}.", found, "only save_model writes it.", ContentError)
-    require(_hash(arrays, {k: v for k, v in text.items() if k != "sha256"}) == text.get("sha256"), f"{path} must have the hash that it holds.", "another one",
-            "it was damaged or changed; take another copy.", ContentError)
+    expected = text.pop("sha256", None)
+    whole = _hash(arrays, text) == expected
+    require(whole, f"{path} must have the hash that it holds.", "another one", "it was damaged or changed; take another copy.", ContentError)
     return _model_of(path, arrays, text, backend)
 
 

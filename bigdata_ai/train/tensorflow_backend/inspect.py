@@ -71,7 +71,7 @@ def walk_module(
     targets: Callable | None, # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
     options: Options, # of a step, as far as they change a loss
     training: bool, # whether dropout draws and BatchNorm looks at the batch
-) -> tuple: # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer's name, weight's name) -> gradient or None
+) -> tuple: # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer, weight) -> gradient or None
     "Walk a batch through a network of the user's own."
     rows, inside, owners = [], [], {}
     kept = [(v, v.numpy()) for v in module.non_trainable_variables]
@@ -85,7 +85,8 @@ def walk_module(
         for variable, before in kept: variable.assign(before)
     learned = module.trainable_variables
     found = tape.gradient(value, [v.value for v in learned])
-    return rows, None, float(value), {(owners.get(id(v), _label(module)), v.name): _array(g) for v, g in zip(learned, found, strict=True)}
+    names = [(owners.get(id(v), _label(module)), v.name) for v in learned]
+    return rows, None, float(value), {name: _array(g) for name, g in zip(names, found, strict=True)}
 
 
 def _label(layer): return f"{layer.name} {type(layer).__name__}"
@@ -106,8 +107,8 @@ def _watched(inside, rows, owners):
         inside.append((_label(layer), len(rows)))
         made = plain(layer, *args, **kwargs)
         label, before = inside.pop()
-        first = next((x for x in keras.tree.flatten(made) if tf.is_tensor(x) and hasattr(x, "numpy")), None) # none while a layer is being built
-        if first is None: return made
+        first = next((x for x in keras.tree.flatten(made) if tf.is_tensor(x) and hasattr(x, "numpy")), None)
+        if first is None: return made # while layers are being built
         if len(rows) == before: rows.append((label, *_seen(first)))
         for v in layer.trainable_variables: owners.setdefault(id(v), label) # the innermost layer is left first
         return made

@@ -66,7 +66,7 @@ def walk_module(
     targets: Callable | None, # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
     options: Options, # of a step, as far as they change a loss
     training: bool, # whether dropout draws and BatchNorm looks at the batch
-) -> tuple: # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer's name, weight's name) -> gradient or None
+) -> tuple: # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer, weight) -> gradient or None
     "Walk a batch through a network of the user's own."
     module, rows, inside = copy.deepcopy(module).train(training), [], []
     labels = {one: f"{name} {type(one).__name__}".strip() for name, one in module.named_modules()}
@@ -79,8 +79,8 @@ def walk_module(
     if targets is None: return rows, None, None, {}
     names = [name for name, p in module.named_parameters() if p.requires_grad]
     loss, found = _gradients(outputs, targets, [p for p in module.parameters() if p.requires_grad], options)
-    parts = dict(module.named_modules())
-    return rows, None, loss, {(labels[parts[name.rpartition(".")[0]]], name.rpartition(".")[2]): g for name, g in zip(names, found, strict=True)}
+    owners = {name: labels[module.get_submodule(name.rpartition(".")[0])] for name in names}
+    return rows, None, loss, {(owners[name], name.rpartition(".")[2]): g for name, g in zip(names, found, strict=True)}
 
 
 def _left(inside, rows, made):
