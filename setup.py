@@ -15,7 +15,7 @@ def lines(text):
 
 
 extras_require = {name: lines(extras[name]) for name in extras}
-extras_require["all"] = sorted({need for needs in extras_require.values() for need in needs})
+extras_require["all"] = sorted({need for name, needs in extras_require.items() if name != "bench" for need in needs})
 
 setup(
     version=facts["version"],

@@ -1,6 +1,7 @@
 """The contract of a back-end, checked on each of them alike: what `fit` may rely on."""
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,37 @@ from bigdata_ai.core import DivergedError, rng
 from bigdata_ai.data.catalog import from_arrays
 from bigdata_ai.train import loop
 from bigdata_ai.train.loop import BACKENDS, early_stopping, fit, open_session
-from bigdata_ai.train.spec import LOSSES, SGD, Adam, Dense, Dropout, ReLU, Spec, initial_weights, mlp
+from bigdata_ai.train.networks import cnn, recurrent
+from bigdata_ai.train.spec import (
+    GRU,
+    LAYERS,
+    LOSSES,
+    OPTIMISERS,
+    SGD,
+    Adam,
+    AdamW,
+    Attention,
+    BatchNorm,
+    Columns,
+    Dense,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    MeanPool,
+    Parallel,
+    Positions,
+    RMSprop,
+    Spec,
+    Tanh,
+    initial_weights,
+    mlp,
+    residual,
+)
 
 ROOM = Path(bigdata_ai.__file__).parent / "train"
-EXTRAS = {"weights": {"flatten", "unflatten"}, "optimisers": {"SLOTS"}}  # TensorFlow keeps all weights in one vector
+EXTRAS = {"weights": {"flatten", "unflatten"}}  # TensorFlow keeps all weights in one vector
 # PyTorch makes its optimiser, TensorFlow writes out the rule; each gives its own kind of data set
-OWN_SIGNATURE = {"optimisers.sgd", "optimisers.adam", "batches.dataset"}
+OWN_SIGNATURE = {f"optimisers.{name}" for name in ("sgd", "adam", "adam_w", "rms_prop")} | {"batches.dataset", "modules.measure"}
 STILL = SGD(1e-300)  # steps too small to move a float64 weight
 
 
@@ -77,15 +103,15 @@ def test_public_signatures_are_equal(module):
 
 def test_session_offers_what_fit_uses():
     methods = {name.partition(".")[2] for name in signatures(PACKAGES["torch"]["steps"])}
-    assert methods == {"__init__", "place", "run", "outputs", "mean_loss", "weights"}
+    assert methods == {"__init__", "place", "run", "outputs", "mean_loss", "weights", "states", "slots", "done", "restore"}
 
 
 def test_tables_cover_the_spec(backend):
     def table(module, name):
         return getattr(importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.{module}"), name)
-    assert set(table("layers", "FORWARD")) == {Dense, ReLU, Dropout}
+    assert set(table("layers", "FORWARD")) == set(LAYERS.values()) - {Parallel}  # branches are walked, not computed
     assert set(table("losses", "LOSS")) == set(LOSSES)
-    assert set(table("optimisers", "OPTIMISER")) == {SGD, Adam}
+    assert set(table("optimisers", "OPTIMISER")) == set(table("optimisers", "SLOTS")) == set(OPTIMISERS.values())
 
 
 # Shapes and dtypes
@@ -210,12 +236,27 @@ NETWORKS = {
     "dense": mlp(3, 2),
     "relu": mlp(3, 4, 2),
     "dropout": mlp(3, 4, 4, 2, dropout=0.4),
+    "tanh": Spec((Dense(3, 4), Tanh(), Dense(4, 2))),
+    "convolution": cnn((4, 4, 1), 2, (2,)),
+    "batch norm": Spec((Dense(3, 4, bias=False), BatchNorm(4), Tanh(), Dense(4, 2))),
+    "lstm": recurrent(5, 3, 2, 2, 3, "lstm"),
+    "gru, all states": Spec((Embedding(5, 2), GRU(2, 3, sequences=True), MeanPool(), Dense(3, 2)), 3),
+    "attention": Spec((Embedding(5, 4), Positions(3, 4), residual(LayerNorm(4), Attention(4, 2)), MeanPool(), Dense(4, 2)), 3),
+    "columns and branches": Spec((Parallel(((Columns((0, 2)), Dense(2, 3)), (Columns((1,)), Dense(1, 3))), "dot"), Dense(1, 2)), 3),
 }
+
+
+def rows_for(spec, n):
+    "Rows that the network can take: whole numbers where it looks them up."
+    X, sizes = rng(4, "X").normal(size=(n, spec.inputs)), spec.vocabularies()
+    for column, size in sizes.items():
+        X[:, column] = rng(4, "column", column).integers(0, size, n)
+    return X
 
 
 def gradient_gap(backend, spec, loss, y):
     "The gradient from one step w - g, less the central differences of the loss of that batch; relative to the largest."
-    X, weights = rng(4, "X").normal(size=(len(y), spec.inputs)), initial_weights(spec, 2)
+    X, weights = rows_for(spec, len(y)), initial_weights(spec, 2)
 
     def run(weights):
         session = start(backend, spec, SGD(1.0), loss, len(y), seed=9, weights=weights)
@@ -240,7 +281,8 @@ def test_gradient_of_each_layer_is_the_slope_of_the_loss(backend, layers):
 
 def test_networks_above_hold_every_layer(backend):
     layers = importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.layers")
-    assert {type(layer) for spec in NETWORKS.values() for layer in spec.layers} == set(layers.FORWARD)
+    said = {name for spec in NETWORKS.values() for name in re.findall(r"\b([A-Z]\w+)\(", repr(spec))}
+    assert said - {"Spec", "Parallel"} == {kind.__name__ for kind in layers.FORWARD}
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -257,6 +299,38 @@ def numpy_sgd(optimizer, w, steps):
     for _ in range(steps):
         velocity = optimizer.momentum * velocity + 2 * (w - 3) + optimizer.l2 * w
         w = w - optimizer.learning_rate * velocity
+        path.append(w)
+    return path
+
+
+def numpy_nesterov(optimizer, w, steps):
+    velocity, path = 0.0, []
+    for _ in range(steps):
+        g = 2 * (w - 3) + optimizer.l2 * w + optimizer.l1 * np.sign(w)
+        velocity = optimizer.momentum * velocity + g
+        w = w - optimizer.learning_rate * (g + optimizer.momentum * velocity)
+        path.append(w)
+    return path
+
+
+def numpy_rms_prop(optimizer, w, steps):
+    v, path = 0.0, []
+    for _ in range(steps):
+        g = 2 * (w - 3) + optimizer.l2 * w + optimizer.l1 * np.sign(w)
+        v = optimizer.decay * v + (1 - optimizer.decay) * g**2
+        w = w - optimizer.learning_rate * g / (np.sqrt(v) + optimizer.epsilon)
+        path.append(w)
+    return path
+
+
+def numpy_adam_w(optimizer, w, steps):
+    plain, path = Adam(optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon), []
+    m = v = 0.0
+    for t in range(1, steps + 1):
+        g = 2 * (w - 3)
+        m, v = plain.beta_1 * m + (1 - plain.beta_1) * g, plain.beta_2 * v + (1 - plain.beta_2) * g**2
+        w = w * (1 - plain.learning_rate * optimizer.weight_decay)
+        w = w - plain.learning_rate * m / (1 - plain.beta_1**t) / (np.sqrt(v / (1 - plain.beta_2**t)) + plain.epsilon)
         path.append(w)
     return path
 
@@ -280,7 +354,11 @@ def numpy_adam(optimizer, w, steps):
     (SGD(0.05, momentum=0.5, l2=0.1), numpy_sgd),
     (Adam(0.1), numpy_adam),
     (Adam(0.1, beta_1=0.8, beta_2=0.9, epsilon=0.01, l2=0.1), numpy_adam),
-], ids=["sgd", "momentum", "momentum-l2", "adam", "adam-l2"])
+    (SGD(0.05, momentum=0.9, nesterov=True, l1=0.3, l2=0.1), numpy_nesterov),
+    (AdamW(0.1, weight_decay=0.5), numpy_adam_w),
+    (RMSprop(0.1), numpy_rms_prop),
+    (RMSprop(0.1, decay=0.9, epsilon=0.01, l1=0.3, l2=0.1), numpy_rms_prop),
+], ids=["sgd", "momentum", "momentum-l2", "adam", "adam-l2", "nesterov-l1-l2", "adam-w", "rms-prop", "rms-prop-l1-l2"])
 def test_optimisers_follow_their_formulas(backend, optimizer, formula):
     "On (bias - 3)², whose gradient is 2 (bias - 3): rows of zeros leave the bias alone to learn."
     session = start(backend, mlp(1, 1), optimizer, "mse", 1, weights=[np.zeros((1, 1)), np.array([0.5])])
@@ -432,8 +510,8 @@ def watched_runs(monkeypatch, backend, **options):
         session = real(*args)
         run = session.run
 
-        def recorded(rows, order):
-            losses = run(rows, order)
+        def recorded(rows, order, rates=None):
+            losses = run(rows, order, rates)
             seen.append((np.array(order), losses))
             return losses
 

@@ -234,7 +234,7 @@ def test_unknown_average():
     (lambda: specs.check_weights(mlp(2, 1), [np.zeros(2)]), "must have the spec's shapes"),
     (lambda: specs.check_weights(mlp(1, 1), [np.full((1, 1), np.nan), np.zeros(1)]), "must be finite"),
     (lambda: specs.initial_weights(mlp(1, 1), -1), "seed must be a whole number"),
-    (lambda: fit(mlp(1, 2), data(), optimizer="adam"), "optimizer must be SGD(…) or Adam(…)."),
+    (lambda: fit(mlp(1, 2), data(), optimizer="adam"), "optimizer must be one of SGD, Adam, AdamW, RMSprop."),
     (lambda: fit(mlp(1, 2), data(), epochs=0), "epochs must be a whole number, 1 or more."),
     (lambda: fit(mlp(1, 2), data(), batch_size=2.5), "batch_size must be a whole number, 1 or more."),
     (lambda: fit(mlp(1, 2), data(), seed=-1), "seed must be a whole number"),

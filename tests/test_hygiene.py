@@ -19,7 +19,7 @@ import bigdata_ai
 
 PACKAGE = Path(bigdata_ai.__file__).parent
 ROOT = PACKAGE.parent
-NOTEBOOKS = {folder: sorted(path for path in (ROOT / "nbs" / folder).rglob("*.ipynb") if "checkpoint" not in str(path))
+NOTEBOOKS = {folder: sorted(path for path in (ROOT / "nbs" / folder).rglob("*.ipynb") if ".ipynb_checkpoints" not in str(path))
              for folder in ("lib", "course", "experiments")}
 EXPORTS = {"export", "exporti", "exports"}
 ROOMS = ("core", "viz", "data", "evaluate", "train", "deploy", "stream", "experiment", "value", "course", "cli")

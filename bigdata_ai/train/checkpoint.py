@@ -71,6 +71,7 @@ class Checkpoint:
         files = self.files()
         for path in reversed(files):
             if hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem[-16:]: return read_arrays(path)
-            warnings.warn(f"The checkpoint {path.name} does not have the hash of its name: it is damaged, and an earlier one is used.", stacklevel=2)
-        require(not files, f"{self.folder} must hold a checkpoint that is whole.", f"{len(files)} damaged", "remove the folder to begin anew.", ContentError)
+            warnings.warn(f"The checkpoint {path.name} is damaged: it lacks the hash of its name. An earlier one is used.", stacklevel=2)
+        require(not files, f"{self.folder} must hold a checkpoint that is whole.", f"{len(files)} damaged",
+                "remove the folder to begin anew.", ContentError)
         return None

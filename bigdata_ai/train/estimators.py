@@ -62,14 +62,15 @@ def fit_estimator(
     seed: int = 0, # handed to `random_state`, where the estimator has one that is not set
 ) -> EstimatorModel: # predicts, and says what it was trained on
     "Train an estimator of machine learning."
-    known = is_classifier(estimator) or is_regressor(estimator)
+    known = hasattr(estimator, "__sklearn_tags__") and (is_classifier(estimator) or is_regressor(estimator))
     require(known, "What is trained must be a network, or a classifier or regressor with scikit-learn's interface.", estimator,
             "mlp(784, 128, 10), or HistGradientBoostingClassifier().")
     require(not is_classifier(estimator) or hasattr(estimator, "predict_proba"), "A classifier must give probabilities.", estimator,
             "CalibratedClassifierCV wraps one that does not.")
     X = check_features(train.X)
     y = check_classes(train.y, len(X), train.classes) if is_classifier(estimator) else check_targets(train.y, len(X)).ravel()
-    require(not is_classifier(estimator) or y.min() < y.max(), "Training labels must have at least two classes.", f"{len(y)} rows, all of class {y[0]}")
+    varied = not is_classifier(estimator) or y.min() < y.max()
+    require(varied, "Training labels must have at least two classes.", f"{len(y)} rows, all of class {y[0]}")
     own = clone(estimator)
     if own.get_params().get("random_state", 0) is None: own.set_params(random_state=seed)
     start = time.perf_counter()

@@ -39,9 +39,20 @@ from ..data.batches import Batches
 from ..data.catalog import Dataset
 from ..data.split import training_rows
 from .checkpoint import Checkpoint
-from .estimators import EstimatorModel, fit_estimator
+from .estimators import fit_estimator
 from .schedules import Schedule
-from .spec import OPTIMISERS, Adam, BatchNorm, Options, Spec, check_options, check_weights, initial_weights, resolve_loss
+from bigdata_ai.train.spec import (
+    OPTIMISERS,
+    PLAIN,
+    Adam,
+    BatchNorm,
+    Options,
+    Spec,
+    check_options,
+    check_weights,
+    initial_weights,
+    resolve_loss,
+)
 
 # %% ../../nbs/lib/train/20_loop.ipynb #ef020510
 BACKENDS = {"torch": "torch_backend", "tensorflow": "tensorflow_backend"} # name -> package; the name is also the extra's
@@ -61,11 +72,12 @@ def open_session(
     batch_size: int, # rows a step
     dtype: str, # "float32" or "float64"
     seed: int, # of the dropout masks
-    options: Options = Options(), # what else a step does
+    options: Options = PLAIN, # what else a step does
     exchange=None, # function (vector) -> sum of the vectors of all workers
 ): # Session of train.torch_backend.steps or train.tensorflow_backend.steps
     "Load a framework and start a training session in it."
-    if not isinstance(spec, Spec): return _framework(backend, "modules").ModuleSession(spec, optimizer, loss, batch_size, dtype, seed, options)
+    own = not isinstance(spec, Spec)
+    if own: return _framework(backend, "modules").ModuleSession(spec, optimizer, loss, batch_size, dtype, seed, options)
     return _framework(backend, "steps").Session(spec, weights, optimizer, loss, batch_size, dtype, seed, options, exchange)
 
 
@@ -180,7 +192,7 @@ class _Run:
 
 
 def fit(
-    spec, # a Spec; or an estimator with scikit-learn's interface; or a torch.nn.Module or Keras model that takes (n, d) and gives raw outputs (n, k)
+    spec, # a Spec; an estimator with scikit-learn's interface; or a torch.nn.Module or Keras model that maps (n, d) to logits (n, k)
     train: Dataset | Batches, # rows to learn from; a SealedTest is refused
     backend: str = "torch", # "torch" or "tensorflow"; an estimator or a model of the user's own brings its own
     optimizer=None, # SGD(…), Adam(…), AdamW(…) or RMSprop(…); None means Adam()
@@ -194,14 +206,15 @@ def fit(
     dtype: str = "float32", # "float32" or "float64"
     show_progress: bool = False, # a bar over the epochs
     schedule: Schedule | None = None, # of the learning rate over the steps of the run; None keeps it
-    options: Options = Options(), # label smoothing, class weights, clipping, accumulation, precision
+    options: Options = PLAIN, # label smoothing, class weights, clipping, accumulation, precision
     keep_best: str | None = None, # history column that should fall; the model ends with the weights of its best epoch
     checkpoint: Checkpoint | None = None, # where the run is kept, and resumed from
 ) -> Model: # predicts, and holds its history
     "Train a network; raises `InputError` for bad input, `SealedTestError` for test rows, `DivergedError` for a loss that is not finite."
     if not isinstance(spec, Spec) and _native_backend(spec) is None: return fit_estimator(spec, training_rows(train), seed)
     optimizer = Adam() if optimizer is None else optimizer
-    require(type(optimizer) in OPTIMISERS.values(), f"optimizer must be one of {', '.join(OPTIMISERS)}.", optimizer, "Adam(learning_rate=0.001)")
+    known = type(optimizer) in OPTIMISERS.values()
+    require(known, f"optimizer must be one of {', '.join(OPTIMISERS)}.", optimizer, "Adam(learning_rate=0.001)")
     require(isinstance(schedule, Schedule | None), "schedule must be one of train.schedules.", schedule, "Cosine()")
     epochs, batch_size, seed = check_whole(epochs, "epochs"), check_whole(batch_size, "batch_size"), check_whole(seed, "seed", 0)
     choose(dtype, ("float32", "float64"), "dtype")
@@ -241,8 +254,8 @@ def _training_arrays(spec, loss, data, learned):
 
 def _check_last_batch(spec, rows, batch_size):
     last = rows % batch_size or batch_size
-    require(last > 1 or not spec.has(BatchNorm), "Each batch must have two rows or more: BatchNorm compares them.", f"{rows} rows in batches of {batch_size}",
-            f"batch_size={batch_size - 1 if batch_size > 2 else 2}")
+    require(last > 1 or not spec.has(BatchNorm), "Each batch must have two rows or more: BatchNorm compares them.",
+            f"{rows} rows in batches of {batch_size}", f"batch_size={batch_size - 1 if batch_size > 2 else 2}")
 
 # %% ../../nbs/lib/train/20_loop.ipynb #93a2180c
 class _InMemory:
@@ -279,7 +292,8 @@ class _Streamed:
     def __init__(self, spec, run, batches):
         self.spec, self.run, self.batches = spec, run, batches
         require(batches.y is not None, "Batches to learn from must have a target.", batches, "Batches(path, y='label')")
-        require(len(batches.X) == spec.inputs, f"Batches must have the {spec.inputs} features of the network.", f"{len(batches.X)}: {brief(batches.X)}")
+        fits = len(batches.X) == spec.inputs
+        require(fits, f"Batches must have the {spec.inputs} features of the network.", f"{len(batches.X)}: {brief(batches.X)}")
         require(len(batches) > 0, "Batches must have rows.", batches)
         self.steps, self.first, self.rows = len(batches), 0, None
 
@@ -301,7 +315,9 @@ class _Streamed:
             X, y = self._checked(batch)
             found.append(self.session.run(self.session.place(X, y), np.arange(len(y)), None if rates is None else rates[i:i + 1]))
             counts.append(len(y))
-            if len(found) == (chunk or 64): yield np.concatenate(found), np.array(counts); found, counts = [], []
+            if len(found) < (chunk or 64): continue
+            yield np.concatenate(found), np.array(counts)
+            found, counts = [], []
         if found: yield np.concatenate(found), np.array(counts)
 
     def _checked(self, batch):
@@ -315,14 +331,16 @@ def _epochs(model, source, run, watched, callbacks, keep_best, checkpoint, show_
     "Train epoch by epoch, from the last checkpoint if there is one."
     keeper = _Keeper(model, source, run, checkpoint, keep_best)
     for row in model.history: # callbacks count again what they had seen
-        if any([callback(row, model) for callback in callbacks]): keeper.finish(); return
+        if any([callback(row, model) for callback in callbacks]): return keeper.finish()
     bar = progress(None, f"fit {model.backend}", run.epochs, "epoch") if show_progress else None
     if bar is not None: bar.update(len(model.history))
     whole = run.rates(run.epochs * source.steps)
     for epoch in range(len(model.history) + 1, run.epochs + 1):
         rates = None if whole is None else whole[(epoch - 1) * source.steps:epoch * source.steps]
         row = _epoch(model, source, watched, epoch, rates, keeper)
-        if bar is not None: bar.update(); bar.set_postfix_str(f"loss {row['loss']:.4g}")
+        if bar is not None:
+            bar.set_postfix_str(f"loss {row['loss']:.4g}", refresh=False)
+            bar.update()
         if any([callback(row, model) for callback in callbacks]): break
     if bar is not None: bar.close()
     keeper.finish()
@@ -333,7 +351,8 @@ def _epoch(model, source, watched, epoch, rates, keeper):
     start, before = time.perf_counter(), len(keeper.losses)
     for losses, counts in source.losses(epoch, rates, keeper.chunk):
         bad, done = ~np.isfinite(losses), len(keeper.losses)
-        require(not bad.any(), "The training loss must stay finite.", f"{losses[bad.argmax()]} in epoch {epoch}, batch {done + bad.argmax() + 1}",
+        require(not bad.any(), "The training loss must stay finite.",
+                f"{losses[bad.argmax()]} in epoch {epoch}, batch {done + bad.argmax() + 1}",
                 "lower learning_rate, or scale the features to about [-1, 1].", DivergedError)
         keeper.chunk_done(epoch, losses, counts)
     losses, counts = np.array(keeper.losses), np.array(keeper.counts)
@@ -382,7 +401,7 @@ class _Keeper:
 
     def _save(self):
         session = self.model.session
-        groups = {"weight": session.weights(), "state": session.states()} | {f"slot{k}": slot for k, slot in enumerate(session.slots())}
+        groups = {"weight": session.weights(), "state": session.states()} | {f"slot{k}": one for k, one in enumerate(session.slots())}
         if self.best_arrays is not None: groups |= {"best_weight": self.best_arrays[0], "best_state": self.best_arrays[1]}
         arrays = {f"{name}/{i:04d}": array for name, group in groups.items() for i, array in enumerate(group)}
         arrays |= {"losses": np.array(self.losses, dtype=float), "counts": np.array(self.counts, dtype=np.int64)}
@@ -391,8 +410,8 @@ class _Keeper:
         self.checkpoint.save(session.done, arrays, text)
 
     def _resume(self, arrays, text):
-        require(text["run"] == self.run, "The checkpoint must be of the same run: network, rows and settings.", f"another one in {self.checkpoint.folder}",
-                "choose another folder, or remove this one to begin anew.")
+        require(text["run"] == self.run, "The checkpoint must be of the same run: network, rows and settings.",
+                f"another one in {self.checkpoint.folder}", "choose another folder, or remove this one to begin anew.")
         def group(name): return [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}/")]
         slots = [group(f"slot{k}") for k in range(sum(key.startswith("slot") and key.endswith("/0000") for key in arrays))]
         self.model.session.restore(group("weight"), group("state"), slots, int(text["done"]))

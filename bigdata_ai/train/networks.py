@@ -77,7 +77,7 @@ def transformer(
     blocks: int = 2, # of attention and dense layers
     dropout: float = 0.0, # rate after attention and dense layers, in [0, 1)
 ) -> Spec: # of rows of token numbers
-    "Describe a small Transformer encoder with normalisation before each part (Vaswani et al. 2017; Xiong et al. 2020), averaged over the places."
+    "Describe a small Transformer encoder, normalised before each part (Vaswani et al. 2017; Xiong et al. 2020), averaged over places."
     drop = [Dropout(dropout)] if dropout else []
     layers = [Embedding(vocabulary, features), Positions(length, features)]
     for _ in range(check_whole(blocks, "blocks")):

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...core import InputError, require
-from ..spec import Options, hyper_parameters
+from ..spec import PLAIN, Options, hyper_parameters
 from .losses import LOSS
 from .optimisers import OPTIMISER, SLOTS
 from .steps import Session
@@ -49,7 +49,7 @@ class ModuleSession(Session):
         batch_size: int, # rows a step, 1 or more
         dtype: str = "float32", # "float32" or "float64"
         seed: int = 0, # of Keras's global generator
-        options: Options = Options(), # what else a step does
+        options: Options = PLAIN, # what else a step does
     ):
         "Take a model and trace its steps."
         require(options.precision == "full" and options.accumulate == 1, "Mixed precision and accumulation need a spec.", "a Keras model")

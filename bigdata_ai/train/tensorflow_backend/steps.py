@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import tensorflow as tf
 
-from ..spec import Dropout, Options, Spec, hyper_parameters, initial_states
+from ..spec import PLAIN, Dropout, Options, Spec, hyper_parameters, initial_states
 from .layers import Flow, forward
 from .losses import LOSS, mass
 from .optimisers import OPTIMISER, SLOTS
@@ -106,7 +106,7 @@ class Session:
         batch_size: int, # rows a step, 1 or more
         dtype: str = "float32", # "float32" or "float64"
         seed: int = 0, # of the dropout masks
-        options: Options = Options(), # what else a step does
+        options: Options = PLAIN, # what else a step does
         exchange=None, # function (vector) -> sum of the vectors of all workers; None for one worker
     ):
         "Build the network and its optimiser."
@@ -136,7 +136,8 @@ class Session:
         "Do one optimiser step a batch."
         rates = np.full(-(-len(order) // self.batch_size), self._rate) if rates is None else rates
         self._flat, self._states, self._slots, self._done, losses = self._run(
-            self._flat, self._states, self._slots, self._done, *rows, order, self.batch_size, to_native(rates, self.dtype), self._numbers, self._seed)
+            self._flat, self._states, self._slots, self._done, *rows, order, self.batch_size, to_native(rates, self.dtype),
+            self._numbers, self._seed)
         return losses.numpy().astype(np.float64)
 
     def outputs(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ...core import InputError, require
-from ..spec import Options
+from ..spec import PLAIN, Options
 from .steps import Session
 from .weights import to_native
 
@@ -46,7 +46,7 @@ class ModuleSession(Session):
         batch_size: int, # rows a step, 1 or more
         dtype: str = "float32", # "float32" or "float64"
         seed: int = 0, # of PyTorch's global generator
-        options: Options = Options(), # what else a step does
+        options: Options = PLAIN, # what else a step does
     ):
         "Take a module and build its optimiser."
         require(options.precision == "full", "Mixed precision needs a spec.", "a module")

@@ -9,7 +9,7 @@ __all__ = ['ROWS', 'Session']
 import numpy as np
 import torch
 
-from ..spec import Dropout, Options, Spec, initial_states
+from ..spec import PLAIN, Dropout, Options, Spec, initial_states
 from .layers import Flow, forward
 from .losses import LOSS, mass
 from .optimisers import OPTIMISER, SLOTS
@@ -31,7 +31,7 @@ class Session:
         batch_size: int, # rows a step, 1 or more
         dtype: str = "float32", # "float32" or "float64"
         seed: int = 0, # of the dropout masks
-        options: Options = Options(), # what else a step does
+        options: Options = PLAIN, # what else a step does
         exchange=None, # function (vector) -> sum of the vectors of all workers; None for one worker
     ):
         "Build the network and its optimiser."
@@ -73,7 +73,7 @@ class Session:
         loss = self._gradient(x, y) if self.options.accumulate == 1 else self._accumulated(x, y)
         if self._exchange is not None: loss = self._joined(loss, y)
         if self.options.clip_norm is not None: torch.nn.utils.clip_grad_norm_(self._weights, self.options.clip_norm)
-        if self._l1: torch._foreach_add_([w.grad for w in self._weights], torch._foreach_sign([w.detach() for w in self._weights]), alpha=self._l1)
+        for w in self._weights if self._l1 else (): w.grad.add_(w.detach().sign(), alpha=self._l1)
         self._optimizer.step()
         return loss
 
@@ -138,8 +138,8 @@ class Session:
     def slots(self) -> list[list[np.ndarray]]: # one list a slot, each of one array a weight
         "Copy the optimiser's state; zeros before the first step."
         state = self._optimizer.state
-        return [[to_numpy(state[w][name]) if state.get(w, {}).get(name) is not None else np.zeros(w.shape, self.dtype) for w in self._weights]
-                for name in self._slots]
+        def array(w, kept): return np.zeros(w.shape, self.dtype) if kept is None else to_numpy(kept)
+        return [[array(w, state.get(w, {}).get(name)) for w in self._weights] for name in self._slots]
 
     @property
     def done(self) -> int: return self._done # steps so far
