@@ -101,7 +101,7 @@ def _targets(y, X, loss):
     "What checks the targets once the shape of the outputs is known."
     def of(shape):
         fits = len(shape) == 2 and shape[0] == len(X)
-        require(fits, "The network must give one vector of raw outputs a row, shape (n, k).", f"shape {shape}", "leave out y to see the layers.")
+        require(fits, "The network must give one vector a row, shape (n, k).", f"shape {shape}", "leave out y to see the layers.")
         name = resolve_loss(Native(None, X.shape[1], shape[1], 0), loss)
         if name == "mse": return check_targets(y, len(X), shape[1]), name
         return check_classes(y, len(X), max(shape[1], 2)), name

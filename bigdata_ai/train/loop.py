@@ -152,7 +152,7 @@ def _fitting_features(X, spec):
         values = X[:, column]
         bad = ~((values >= 0) & (values < size) & (values == np.floor(values)))
         require(not bad.any(), f"Column {column} must hold whole numbers from 0 to {size - 1}: the network looks them up.",
-                f"{values[bad][0]:g} in row {bad.argmax()}", "0 may stand for what is not known.")
+                f"{values[bad.argmax()]:g} in row {bad.argmax()}", "0 may stand for what is not known.")
     return X
 
 # %% ../../nbs/lib/train/20_loop.ipynb #ecc18e54

@@ -103,7 +103,7 @@ def load_model(
     require(found == FORMAT, f"{path} must be of the format {FORMAT!r}.", found, "only save_model writes it.", ContentError)
     expected = text.pop("sha256", None)
     whole = _hash(arrays, text) == expected
-    require(whole, f"{path} must have the hash that it holds.", "another one", "it was damaged or changed; take another copy.", ContentError)
+    require(whole, f"{path} must have the hash that it holds.", "another one", "it was damaged or changed.", ContentError)
     return _model_of(path, arrays, text, backend)
 
 
