@@ -94,7 +94,8 @@ def test_what_was_trained_on_stays_known(model, tmp_path):
     for other in (to_backend(model, OTHER[model.backend]), load_model(path)):
         assert (other.train_ids == model.train_ids).all() and (other.train_digests == model.train_digests).all()
         assert other.trained_on == "rows" and other.history == model.history and other.pace == model.pace
-        assert other.start_loss == model.start_loss and other.rows == 24 and repr(other) == repr(model).replace(model.backend, other.backend)
+        assert other.start_loss == model.start_loss and other.rows == 24
+        assert repr(other) == repr(model).replace(model.backend, other.backend)
         with pytest.warns(UserWarning, match="24 of 24 evaluated rows were trained on"):
             assert evaluate(other, renamed, resamples=20).overlap == 24
         assert evaluate(other, from_arrays(new.X, new.y, np.arange(100, 124), name="rows"), resamples=20).overlap == 0
@@ -115,7 +116,7 @@ def test_too_many_rows_are_not_kept(frameworks, monkeypatch, tmp_path):
 
 
 def test_options_go_along(backend, tmp_path):
-    options = Options(label_smoothing=0.1, class_weights=(1.0, 2.0, 3.0), precision="bfloat16")
+    options = Options(0.1, (1.0, 2.0, 3.0), precision="bfloat16")
     model = trained(mlp(6, 8, 3), backend, options=options)
     again, X = load_model(save_model(model, tmp_path / "m")), rows_for(model.spec).X
     assert again.session.options == options and (again.outputs(X) == model.outputs(X)).all()

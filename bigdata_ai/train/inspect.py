@@ -6,8 +6,11 @@
 __all__ = ['debug_batch', 'learning_rate_finder', 'suggest_rate', 'draw_rates', 'tensorboard_log']
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #7d068f6e
+import importlib
 import itertools
 import math
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -236,13 +239,24 @@ def tensorboard_log(
     folder: Path | str, # of this run; its parent is what `--logdir` names, to compare runs
 ) -> Callable[[dict, Model], None]: # a callback for `fit`
     "Make a callback that writes the numbers of each epoch for TensorBoard."
-    summary, writers = need("tensorboard.summary", "train"), []
+    records = need("tensorboard.summary.writer.record_writer", "train")
+    events, summaries = (importlib.import_module(f"tensorboard.compat.proto.{name}_pb2") for name in ("event", "summary"))
+    folder, opened = Path(folder), []
+
+    def write(**content): opened[0].write(events.Event(wall_time=time.time(), **content).SerializeToString())
+
+    def begin(step):
+        folder.mkdir(parents=True, exist_ok=True)
+        opened.append(records.RecordWriter((folder / f"events.out.tfevents.{time.time():017.6f}.{os.getpid()}").open("wb")))
+        write(file_version="brain.Event:2")
+        write(session_log=events.SessionLog(status=events.SessionLog.START), step=step)
 
     def callback(row, model):
-        if not writers: writers.append(summary.Writer(str(folder)))
-        pace = {f"pace/{name}": value for name, value in model.pace[row["epoch"] - 1].items()}
-        for name, value in (row | pace).items():
-            if name != "epoch": writers[0].add_scalar(name, value, row["epoch"])
-        writers[0].flush()
+        step = row["epoch"]
+        if not opened: begin(step)
+        numbers = row | {f"pace/{name}": value for name, value in model.pace[step - 1].items()}
+        values = [summaries.Summary.Value(tag=name, simple_value=value) for name, value in numbers.items() if name != "epoch"]
+        write(summary=summaries.Summary(value=values), step=step)
+        opened[0].flush()
 
     return callback

@@ -57,7 +57,7 @@ def _gradients(outputs, targets, weights, options):
     y, loss = targets(tuple(outputs.shape))
     value = LOSS[loss](outputs, to_native(y), options.label_smoothing, options.class_weights)
     found = torch.autograd.grad(value, weights, allow_unused=True)
-    return float(value), [None if g is None else _seen(g)[1] for g in found]
+    return float(value.detach()), [None if g is None else _seen(g)[1] for g in found]
 
 # %% ../../../nbs/lib/train/torch_backend/80_inspect.ipynb #4bbcba95
 def walk_module(
