@@ -1927,6 +1927,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'bigdata_ai.train.loop._native_backend': ( 'lib/train/loop.html#_native_backend',
                                                                                   'bigdata_ai/train/loop.py'),
                                        'bigdata_ai.train.loop._peak_mib': ('lib/train/loop.html#_peak_mib', 'bigdata_ai/train/loop.py'),
+                                       'bigdata_ai.train.loop._start': ('lib/train/loop.html#_start', 'bigdata_ai/train/loop.py'),
                                        'bigdata_ai.train.loop._training_arrays': ( 'lib/train/loop.html#_training_arrays',
                                                                                    'bigdata_ai/train/loop.py'),
                                        'bigdata_ai.train.loop.backends': ('lib/train/loop.html#backends', 'bigdata_ai/train/loop.py'),

@@ -89,7 +89,8 @@ def test_both_frameworks_tell_the_same(frameworks, batch, spec, training):
 def test_layers_of_branches_are_seen(backend):
     table = debug_batch(matrix_factorisation(5, 4, 3), [[0, 1], [4, 3]], [1.0, 2.0], backend, loss="mse")
     assert list(table["layer"]) == ["X", "2.columns", "3.embedding", "4.flatten", "5.columns", "6.embedding", "7.flatten", "1.parallel",
-                                    "8.columns", "9.embedding", "10.flatten", "11.columns", "12.embedding", "13.flatten", "0.parallel", "loss"]
+                                    "8.columns", "9.embedding", "10.flatten", "11.columns", "12.embedding", "13.flatten", "0.parallel",
+                                    "loss"]
     assert table["gradient"][2].keys() == {"weight"} and table["output"][2] == "2 × 1 × 3"
 
 
@@ -158,7 +159,8 @@ def test_an_own_network_is_walked(frameworks, backend, batch):
 def test_an_own_network_whose_middle_does_not_fit(frameworks, backend, batch):
     network = own_network(frameworks, backend, middle=9)
     table = debug_batch(network, *batch)
-    assert list(table["output"]) == ["20 × 64", "20 × 8", "20 × 8", "none"] and kinds(table)[-1] == {"torch": "Linear", "tensorflow": "Dense"}[backend]
+    assert list(table["output"]) == ["20 × 64", "20 × 8", "20 × 8", "none"]
+    assert kinds(table)[-1] == {"torch": "Linear", "tensorflow": "Dense"}[backend]
     assert table["note"].iloc[-1].startswith("does not fit: ")
     if backend == "torch":
         assert table["layer"].iloc[-1] == "2 Linear" and "20x8 and 9x6" in table["note"].iloc[-1]
@@ -246,7 +248,8 @@ def test_a_functional_keras_model_is_walked(frameworks, batch):
     left, right = keras.layers.Dense(5, name="left")(given), keras.layers.Dense(5, name="right")(given)
     network = keras.Model(given, keras.layers.Dense(10, name="head")(keras.layers.Concatenate(name="both")([left, right])))
     table = debug_batch(network, *batch).set_index("layer")
-    assert {"left Dense", "right Dense", "both Concatenate", "head Dense"} <= set(table.index) and table["output"]["both Concatenate"] == "20 × 10"
+    assert {"left Dense", "right Dense", "both Concatenate", "head Dense"} <= set(table.index)
+    assert table["output"]["both Concatenate"] == "20 × 10"
     assert table["gradient"]["left Dense"].keys() == {"kernel", "bias"}
     broken = debug_batch(network, batch[0][:, :60])
     assert "does not fit" in broken["note"].iloc[-1] and kinds(broken)[-1] == "Functional"
