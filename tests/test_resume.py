@@ -93,7 +93,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_used(backend, few, s
     last = Checkpoint(stopped).files()[-1]
     assert damage(last.read_bytes()) != last.read_bytes()
     last.write_bytes(damage(last.read_bytes()))
-    with pytest.warns(UserWarning, match=f"The checkpoint {last.name} does not have the hash of its name"):
+    with pytest.warns(UserWarning, match=f"The checkpoint {last.name} is damaged"):
         resumed = run(few, backend, stopped)
     assert same(resumed, run(few, backend, None, checkpoint=None))
 
@@ -121,8 +121,8 @@ def test_a_checkpoint_of_another_run_is_refused(backend, few, stopped):
     X = few.X.copy()
     X[0, 0] += 1
     other_rows = type(few)(few.name, X, few.y, few.ids, few.classes)
-    changed = [dict(seed=3), dict(epochs=6), dict(batch_size=25), dict(optimizer=Adam(0.02)), dict(optimizer=SGD(0.01)), dict(dtype="float64"),
-               dict(spec=mlp(64, 8, 10)), dict(train=other_rows), dict(options=Options(label_smoothing=0.1)), dict(validation=few),
+    changed = [dict(seed=3), dict(epochs=6), dict(batch_size=25), dict(optimizer=Adam(0.02)), dict(optimizer=SGD(0.01)),
+               dict(dtype="float64"), dict(spec=mlp(64, 8, 10)), dict(train=other_rows), dict(options=Options(label_smoothing=0.1)), dict(validation=few),
                dict(weights=initial_weights(mlp(64, 8, 10), 9)), dict(keep_best="loss")]
     for more in changed:
         with pytest.raises(InputError, match="The checkpoint must be of the same run"):

@@ -388,8 +388,8 @@ class _Keeper:
         require(isinstance(checkpoint, Checkpoint | None), "checkpoint must be a Checkpoint.", checkpoint, "Checkpoint('runs/mine')")
         self.chunk = None if checkpoint is None else checkpoint.every
         if checkpoint is None: return
-        given = model.backend, getattr(model.spec, "layers", None), run, source.content(), keep_best, _start(model), watched and digest_arrays(*watched[1:])
-        self.run = hashlib.sha256(repr(given).encode()).hexdigest()
+        given = model.backend, getattr(model.spec, "layers", None), run, source.content(), keep_best, _start(model)
+        self.run = hashlib.sha256(repr((*given, watched and digest_arrays(*watched[1:]))).encode()).hexdigest()
         kept = checkpoint.latest()
         if kept is not None: self._resume(*kept)
 
