@@ -1,8 +1,9 @@
 """A training run that is killed again and again: python resume_program.py BACKEND KIND FOLDER KILLS SEED
 
-One process loads the framework and forks a child for each try. A child ends itself by SIGKILL at a random line of the kit's own code, and every third
-is killed by its parent at a random moment instead; after so many kills one more child runs to the end. KIND is "memory" or "batches". FOLDER holds
-the rows; what comes out is FOLDER/killed.npz and killed.json, and whole.* for a run that nothing disturbed.
+One process loads the framework and forks a child for each try. A child ends itself by SIGKILL at a random line of the kit's own
+code, and every third is killed by its parent at a random moment instead; after so many kills one more child runs to the end. KIND
+is "memory" or "batches". FOLDER holds the rows; what comes out is FOLDER/killed.npz and killed.json, and whole.* for a run that
+nothing disturbed.
 """
 import importlib
 import json

@@ -45,7 +45,7 @@ def test_a_killed_run_ends_in_the_same_weights(rows, framework, kind, kills, see
     assert len(killed) == kills and len({kill["kept"] for kill in killed}) > 1  # it was killed on its way and not before it
     assert whole == resumed
     one, two = arrays(rows / "whole.npz"), arrays(rows / "killed.npz")
-    assert one.keys() == two.keys() and all(one[name].tobytes() == two[name].tobytes() for name in one) and len(one) == 7
+    assert one.keys() == two.keys() and all(one[name].tobytes() == two[name].tobytes() for name in one) and len(one) == 8
     best = min(whole, key=lambda row: row["validation_loss"])["epoch"]
     assert best == len(whole) - 2 or len(whole) == 14  # stopped early, by the patience of 2
 
@@ -122,7 +122,8 @@ def test_a_checkpoint_of_another_run_is_refused(backend, few, stopped):
     X[0, 0] += 1
     other_rows = type(few)(few.name, X, few.y, few.ids, few.classes)
     changed = [dict(seed=3), dict(epochs=6), dict(batch_size=25), dict(optimizer=Adam(0.02)), dict(optimizer=SGD(0.01)),
-               dict(dtype="float64"), dict(spec=mlp(64, 8, 10)), dict(train=other_rows), dict(options=Options(label_smoothing=0.1)), dict(validation=few),
+               dict(dtype="float64"), dict(spec=mlp(64, 8, 10)),
+               dict(train=other_rows), dict(options=Options(label_smoothing=0.1)), dict(validation=few),
                dict(weights=initial_weights(mlp(64, 8, 10), 9)), dict(keep_best="loss")]
     for more in changed:
         with pytest.raises(InputError, match="The checkpoint must be of the same run"):
