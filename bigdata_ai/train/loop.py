@@ -28,6 +28,7 @@ from bigdata_ai.core import (
     check_targets,
     check_whole,
     choose,
+    digest_arrays,
     installed,
     need,
     progress,
@@ -152,7 +153,7 @@ def _fitting_features(X, spec):
         values = X[:, column]
         bad = ~((values >= 0) & (values < size) & (values == np.floor(values)))
         require(not bad.any(), f"Column {column} must hold whole numbers from 0 to {size - 1}: the network looks them up.",
-                f"{values[bad][0]:g} in row {bad.argmax()}", "0 may stand for what is not known.")
+                f"{values[bad.argmax()]:g} in row {bad.argmax()}", "0 may stand for what is not known.")
     return X
 
 # %% ../../nbs/lib/train/20_loop.ipynb #ecc18e54
@@ -333,7 +334,7 @@ class _Streamed:
 # %% ../../nbs/lib/train/20_loop.ipynb #b6177598
 def _epochs(model, source, run, watched, callbacks, keep_best, checkpoint, show_progress):
     "Train epoch by epoch, from the last checkpoint if there is one."
-    keeper = _Keeper(model, source, run, checkpoint, keep_best)
+    keeper = _Keeper(model, source, run, watched, checkpoint, keep_best)
     for row in model.history: # callbacks count again what they had seen
         if any([callback(row, model) for callback in callbacks]): return keeper.finish()
     bar = progress(None, f"fit {model.backend}", run.epochs, "epoch") if show_progress else None
@@ -376,16 +377,23 @@ def _epoch(model, source, watched, epoch, rates, keeper):
 def _peak_mib(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2 ** 20 if sys.platform == "darwin" else 2 ** 10)
 
 
+def _start(model):
+    "The initial weights, as far as they must be the same in a resumed run: a module of the user's own may be made anew with others."
+    weights = model.session.weights()
+    return digest_arrays(*weights) if isinstance(model.spec, Spec) else [w.shape for w in weights]
+
+
 class _Keeper:
     "Keeps the best weights of a run, and its state on disk."
 
-    def __init__(self, model, source, run, checkpoint, keep_best):
+    def __init__(self, model, source, run, watched, checkpoint, keep_best):
         self.model, self.source, self.checkpoint, self.keep_best = model, source, checkpoint, keep_best
         self.losses, self.counts, self.best, self.best_arrays = [], [], np.inf, None # losses of the epoch that is under way
         require(isinstance(checkpoint, Checkpoint | None), "checkpoint must be a Checkpoint.", checkpoint, "Checkpoint('runs/mine')")
         self.chunk = None if checkpoint is None else checkpoint.every
         if checkpoint is None: return
-        self.run = hashlib.sha256(repr((model.backend, getattr(model.spec, "layers", None), run, source.content())).encode()).hexdigest()
+        given = model.backend, getattr(model.spec, "layers", None), run, source.content(), keep_best, _start(model)
+        self.run = hashlib.sha256(repr((*given, watched and digest_arrays(*watched[1:]))).encode()).hexdigest()
         kept = checkpoint.latest()
         if kept is not None: self._resume(*kept)
 

@@ -402,7 +402,7 @@ class Spec:
         try:
             state = json.loads(text)
             return cls(tuple(_layer_of(layer) for layer in state["layers"]), state["inputs"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ContentError(f"The text must be a saved network. Received: {text[:60]!r} ({error}).") from error
 
 

@@ -179,11 +179,11 @@ def walk(
     weights, # iterator over tensors, from which each layer takes its own
     x, # tensor (n, …)
     flow: Flow, # what the pass carries along
-    seen=None, # function (layer, tensor that comes out), called after each layer
+    seen=None, # function (layer, tensor that comes out), called after each layer, those of branches first
 ): # tensor (n, …)
     "Run a batch through some layers."
     for layer in layers:
-        if isinstance(layer, Parallel): x = joined(layer, [walk(branch, weights, x, flow) for branch in layer.branches])
+        if isinstance(layer, Parallel): x = joined(layer, [walk(branch, weights, x, flow, seen) for branch in layer.branches])
         else:
             compute = _in_half if flow.half and isinstance(layer, HALF) else FORWARD[type(layer)]
             x = compute(layer, [next(weights) for _ in layer.variables()], x, flow)
