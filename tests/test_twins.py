@@ -191,7 +191,7 @@ def torch_says(module, shapes, weights):
     import torch
     module = module.double().eval()
     with torch.no_grad():
-        for name, value in zip(shapes, weights, strict=True): module.get_parameter(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
+        for name, value in zip(shapes, weights, strict=True): module.get_parameter(name).copy_(torch.from_numpy(value.copy()))
         return module(torch.from_numpy(X))
 
 
