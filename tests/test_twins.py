@@ -59,8 +59,9 @@ def states_gap(one, other):
 
 
 def apart(one, other, chosen):
-    "The largest gap of weights, raw outputs and running statistics."
-    return max(*gaps(one, other, chosen.rows.X).values(), states_gap(one, other))
+    "The largest gap of weights, raw outputs and running statistics; that of outputs scaled by its bound's ratio to the others' bound."
+    found = gaps(one, other, chosen.rows.X)
+    return max(found["max_weight_gap"], found["max_logit_gap"] * chosen.bound / chosen.logit_bound, states_gap(one, other))
 
 
 def parted(chosen, optimizer, steps, other=None, **more):
@@ -78,6 +79,7 @@ def parted(chosen, optimizer, steps, other=None, **more):
 def test_every_network_has_its_task():
     assert tuple(all_tasks()) == NETWORKS
     assert all(task(name).bound <= (1e-12 if name in DENSE else 1e-9) for name in NETWORKS)
+    assert all(task(name).logit_bound <= (1e-12 if name in DENSE else 1e-7 if name == "transformer" else 1e-10) for name in NETWORKS)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -102,6 +104,18 @@ def test_each_schedule_walks_the_same_path(name, schedule):
     with_it, without = (walk("torch", task(name), Adam(), 60, schedule=one) for one in (schedule, None))
     assert gaps(with_it, without, task(name).rows.X)["max_weight_gap"] > 1e-3
     assert apart(with_it, walk("tensorflow", task(name), Adam(), 60, schedule=schedule), task(name)) <= task(name).bound
+
+
+def test_the_widest_gap_of_the_twins_is_what_rounding_makes_of_one_framework():
+    "On the published path that parts most, one unit in the last place of one matrix parts PyTorch from itself as far as TensorFlow is."
+    chosen, optimizer = task("transformer"), parity.OPTIMISERS["Nesterov"]
+    weights = initial_weights(chosen.spec, 1)
+    weights[8] = np.nextafter(weights[8], np.inf)
+    plain = walk("torch", chosen, optimizer, 500, 1)
+    itself, twin = (apart(plain, other, chosen) for other in (walk("torch", chosen, optimizer, 500, 1, weights=weights),
+                                                             walk("tensorflow", chosen, optimizer, 500, 1)))
+    print(f"from itself {itself:.1e}, from its twin {twin:.1e}")
+    assert twin <= max(30 * itself, 1e-13)
 
 
 @pytest.mark.slow
@@ -476,7 +490,8 @@ def test_the_published_table_is_whole_and_keeps_its_bounds():
     assert sorted(pd.MultiIndex.from_frame(table[["network", "optimizer", "dtype", "seed"]])) == sorted(whole)
     exact = table[table["dtype"] == "float64"]
     assert (exact["steps"] == 500).all() and (exact["bound"] == exact["network"].map(lambda name: task(name).bound)).all()
-    assert (exact["max_weight_gap"] <= exact["bound"]).all() and (exact["max_logit_gap"] <= exact["bound"]).all()
+    assert (exact["max_weight_gap"] <= exact["bound"]).all()
+    assert (exact["max_logit_gap"] <= exact["network"].map(lambda name: task(name).logit_bound)).all()
     assert table.loc[table["dtype"] == "float32", "bound"].isna().all() and (table.loc[table["dtype"] == "float32", "steps"] == 200).all()
 
 
