@@ -1829,6 +1829,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                         'bigdata_ai/train/distributed.py'),
                                               'bigdata_ai.train.distributed._job_arrays': ( 'lib/train/distributed.html#_job_arrays',
                                                                                             'bigdata_ai/train/distributed.py'),
+                                              'bigdata_ai.train.distributed._last': ( 'lib/train/distributed.html#_last',
+                                                                                      'bigdata_ai/train/distributed.py'),
                                               'bigdata_ai.train.distributed._model': ( 'lib/train/distributed.html#_model',
                                                                                        'bigdata_ai/train/distributed.py'),
                                               'bigdata_ai.train.distributed._read_job': ( 'lib/train/distributed.html#_read_job',

@@ -87,21 +87,22 @@ def _write_job(folder, spec, run, arrays, settings):
     np.savez(folder / "job.npz", settings=json.dumps(plain), **arrays) # read by nobody before the workers start
 
 
+def settings_of(
+    folder: Path | str, # where `fit_distributed` wrote the job
+) -> SimpleNamespace: # workers, timeout and threads, which a worker must know before it meets the others, and the rest
+    "Read the settings of a job."
+    with np.load(Path(folder, "job.npz"), allow_pickle=False) as file: return SimpleNamespace(**json.loads(str(file["settings"])))
+
+
 def _read_job(folder):
-    with np.load(Path(folder, "job.npz"), allow_pickle=False) as file: arrays = {name: file[name] for name in file.files}
-    job = SimpleNamespace(**json.loads(str(arrays.pop("settings"))), arrays=arrays)
+    with np.load(Path(folder, "job.npz"), allow_pickle=False) as file: arrays = dict(file)
+    job = settings_of(folder)
+    job.arrays = arrays
     kind = OPTIMISERS[job.optimizer.pop("kind")]
     schedule = _Given(tuple(arrays["factors"])) if "factors" in arrays else None
     job.run = _Run(kind(**job.optimizer), job.loss, job.epochs, job.batch_size, job.seed, job.dtype, Options(**job.options), schedule)
     job.weights = [arrays[name] for name in sorted(arrays) if name.startswith("weight/")]
     return job
-
-
-def settings_of(
-    folder: Path | str, # where `fit_distributed` wrote the job
-) -> SimpleNamespace: # workers, timeout, threads, among others
-    "Read what the workers of a job must know before they meet."
-    return _read_job(folder)
 
 
 def train_part(
@@ -274,10 +275,10 @@ UNFIT = ((BatchNorm, "it compares all rows of a batch, of which a worker has a p
 
 def _job_arrays(spec, run, train, workers, validation):
     X, y = _training_arrays(spec, run.loss, train, "Training labels")
-    last = len(y) % run.batch_size or min(run.batch_size, len(y))
+    last = _last(len(y), run.batch_size)
     require(last >= workers, "Every batch must have a row for each worker, the last one too.",
             f"a batch of {last} rows for {workers} workers ({len(y)} rows in batches of {run.batch_size})",
-            f"batch_size={_fitting_size(len(y), run.batch_size, workers)}.")
+            _fitting_size(len(y), run.batch_size, workers))
     check_options(run.options, spec, run.loss, last // workers, run.dtype)
     arrays = {"X": X, "y": y}
     steps = run.epochs * -(-len(y) // run.batch_size)
@@ -287,10 +288,13 @@ def _job_arrays(spec, run, train, workers, validation):
     return arrays | {"validation_X": X, "validation_y": y}
 
 
+def _last(rows, batch_size): return rows % batch_size or batch_size # rows of the last batch
+
+
 def _fitting_size(rows, asked, workers):
-    "The nearest size of a batch that leaves no too small one at the end."
-    sizes = [size for size in range(workers, rows + 1) if (rows % size or size) >= workers]
-    return min(sizes, key=lambda size: abs(size - asked), default=f"{workers} with more rows")
+    near = (size for away in range(rows) for size in (asked - away, asked + away) if size >= workers)
+    found = next((size for size in near if _last(rows, size) >= workers), None)
+    return "take fewer workers." if found is None else f"batch_size={found}."
 
 
 @contextlib.contextmanager

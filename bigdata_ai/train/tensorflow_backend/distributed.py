@@ -66,7 +66,7 @@ def launch(
 
 def _start(folder, addresses, rank):
     member = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}})
-    environment = os.environ | {"TF_CONFIG": member, "TF_CPP_MIN_LOG_LEVEL": "1", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"TF_CONFIG": member, "TF_CPP_MIN_LOG_LEVEL": "1"}
     with Path(folder, f"worker-{rank + 1}.log").open("ab") as log:
         command = [sys.executable, "-c", PROGRAM, str(folder)]
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)

@@ -61,19 +61,19 @@ def launch(
     with _session(spark, workers) as running, contextlib.redirect_stdout(io.StringIO()) as said:
         local = running.sparkContext.master.startswith("local")
         distributor = need("pyspark.ml.torch.distributor", "spark").TorchDistributor(num_processes=workers, local_mode=local, use_gpu=False)
+        distributor.logger.setLevel("WARNING")
         failed = ""
         try: distributor.run(work, str(folder))
         except Exception as error: failed = str(error) # what it was stands in the workers' files
     text = said.getvalue() + failed
+    if not local: return {}, text # there each machine counts its workers from 0
     return {int(rank): int(code) for code, rank in reversed(re.findall(r"failed \(exitcode: (-?\d+)\) local_rank: (\d+) ", text))}, text
 
 
 @contextlib.contextmanager
 def _session(spark, workers):
-    running = spark or need("pyspark.sql", "spark").SparkSession.getActiveSession()
-    if running is not None:
-        yield running
-        return
-    started = spark_session(f"local[{workers}]", "512m")
-    try: yield started
-    finally: started.stop()
+    before = need("pyspark", "spark").SparkContext._active_spark_context # a session that runs in another thread counts too
+    running = spark or spark_session(f"local[{workers}]", "512m")
+    try: yield running
+    finally:
+        if spark is None and before is None: running.stop()
