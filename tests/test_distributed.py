@@ -119,7 +119,7 @@ def test_workers_that_never_came_up_are_told_by_what_started_them(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stays_the_error_it_is(tmp_path):
-    caught = verdict(tmp_path, [("raised", "DivergedError", "The training loss must stay finite."), ("raised", "DivergedError", "The same.")])
+    caught = verdict(tmp_path, [("raised", "DivergedError", "The loss must stay finite."), ("raised", "DivergedError", "The same.")])
     assert caught.type is DivergedError
 
 

@@ -144,7 +144,7 @@ def worker(
     folder: Path | str, # where `fit_distributed` wrote the job
     rank: int, # of this worker, from 0
     lost: tuple[type[Exception], ...], # what an exchange raises when another worker is gone
-) -> Iterator[None]:
+) -> Iterator[None]: # for the time of the work
     "Keep a worker's log and its fate while it works."
     log = os.open(Path(folder, f"worker-{rank + 1}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2): os.dup2(log, stream) # what the libraries below Python write is kept too
