@@ -154,7 +154,7 @@ def worker(
     except BaseException as error: # even an interrupt shall be told
         traceback.print_exc()
         note(folder, rank, "lost" if isinstance(error, lost) else "raised", type(error).__name__, str(error))
-        raise
+        os._exit(1) # leaving in order would wait for the others
     note(folder, rank, "done")
 
 
