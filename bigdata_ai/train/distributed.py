@@ -148,7 +148,7 @@ def worker(
     "Keep a worker's log and its fate while it works."
     log = os.open(Path(folder, f"worker-{rank + 1}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2): os.dup2(log, stream) # what the libraries below Python write is kept too
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_beat, args=(Path(folder, f"worker-{rank + 1}.beat"), os.getppid()), daemon=True).start()
     note(folder, rank, "started")
     try: yield
     except BaseException as error: # even an interrupt shall be told
@@ -171,8 +171,11 @@ def note(
     write_whole(Path(folder, f"worker-{rank + 1}.json"), json.dumps(fate))
 
 
-def _end_with_parent(parent):
-    while os.getppid() == parent: time.sleep(0.5)
+def _beat(file, parent):
+    "Touch a file for as long as this process runs; end with the one that started it."
+    while os.getppid() == parent:
+        file.touch()
+        time.sleep(0.5)
     os._exit(1) # the main thread may wait inside an exchange, where no exception reaches it
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #92ce1e44

@@ -52,7 +52,7 @@ def launch(
     workers: int, # of them, 2 or more
     timeout: float, # seconds that workers wait for each other
     spark=None, # not used: the processes are started from here
-) -> tuple[dict[int, int], str]: # exit code of each worker that was seen to fail, by rank; and what those who started them said
+) -> tuple[dict[int, int | None], str]: # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
     "Run the workers of a job to their end."
     addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
     processes = []
@@ -72,6 +72,12 @@ def _start(folder, addresses, rank):
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
+def _still(folder, workers, timeout):
+    "Workers that stand still; TensorFlow's exchange would wait for them without end."
+    files = {rank: Path(folder, f"worker-{rank + 1}.beat") for rank in range(workers)}
+    return [rank for rank, file in files.items() if file.exists() and time.time() - file.stat().st_mtime > timeout]
+
+
 def _free_ports(count):
     with contextlib.ExitStack() as stack: # all are held at once, so that they differ
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -86,5 +92,6 @@ def _watch(processes, folder, timeout):
         time.sleep(0.05)
         failed |= {rank: process.returncode for rank, process in enumerate(processes) if process.poll() and rank not in failed}
         apart = {"not started", "started"} & {fate["state"] for fate in fates(folder, len(processes))}
+        failed |= {rank: None for rank in _still(folder, len(processes), timeout) if processes[rank].poll() is None and rank not in failed}
         if grace is None and (failed or (apart and time.monotonic() - begun > timeout)): grace = time.monotonic() + 2
     return failed | {rank: process.returncode for rank, process in enumerate(processes) if process.poll() and rank not in failed}

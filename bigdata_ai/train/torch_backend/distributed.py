@@ -56,7 +56,7 @@ def launch(
     workers: int, # of them, 2 or more
     timeout: float, # seconds that workers wait for each other
     spark=None, # a Spark session; None takes the running one, or starts a local one and stops it afterwards
-) -> tuple[dict[int, int], str]: # exit code of each worker that was seen to fail, by rank; and what those who started them said
+) -> tuple[dict[int, int | None], str]: # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
     "Run the workers of a job to their end."
     with _session(spark, workers) as running, contextlib.redirect_stdout(io.StringIO()) as said:
         local = running.sparkContext.master.startswith("local")
