@@ -1,7 +1,10 @@
 """Training by two worker processes: the result of one, and an error that names the worker when one is gone."""
+import importlib
 import os
 import signal
+import subprocess
 import threading
+import time
 
 import numpy as np
 import psutil
@@ -81,6 +84,22 @@ def test_a_killed_worker_ends_the_call_and_is_named(backend, digits, spark, tmp_
     assert f"worker 2 (process {process}) was ended by signal 9. Its last log lines:\n" in str(caught.value)
     assert f"process {process}: joined" in str(caught.value)
     assert helpers() <= before and not any(psutil.pid_exists(fate["process"]) for fate in fates(tmp_path, 2))
+
+
+def test_a_worker_of_tensorflow_that_stands_still_is_seen(frameworks, tmp_path):
+    "Two processes that never end: one touches its file as a worker does, the other one's is an hour old."
+    room = importlib.import_module("bigdata_ai.train.tensorflow_backend.distributed")
+    processes = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
+    try:
+        for rank, age in enumerate((0, 3600)):
+            note(tmp_path, rank, "joined")
+            (tmp_path / f"worker-{rank + 1}.beat").touch()
+            os.utime(tmp_path / f"worker-{rank + 1}.beat", (time.time() - age,) * 2)
+        assert room._watch(processes, tmp_path, 60) == {1: None}
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 # What became of the workers, from what they left
