@@ -116,7 +116,7 @@ def test_too_many_rows_are_not_kept(frameworks, monkeypatch, tmp_path):
 
 
 def test_options_go_along(backend, tmp_path):
-    options = Options(0.1, (1.0, 2.0, 3.0), precision="bfloat16")
+    options = Options(0.1, (1.0, 2.0, 3.0), precision="bfloat16", fuse=False)
     model = trained(mlp(6, 8, 3), backend, options=options)
     again, X = load_model(save_model(model, tmp_path / "m")), rows_for(model.spec).X
     assert again.session.options == options and (again.outputs(X) == model.outputs(X)).all()

@@ -30,6 +30,7 @@ from .loop import BACKENDS, Model, _epochs, _InMemory, _Run, _training_arrays, o
 from .schedules import Schedule
 from bigdata_ai.train.spec import (
     OPTIMISERS,
+    PLAIN,
     Adam,
     BatchNorm,
     Dropout,
@@ -235,7 +236,7 @@ def fit_distributed(
     weights=None, # initial weights; None draws them from `seed`
     dtype: str = "float32", # "float32" or "float64"
     schedule: Schedule | None = None, # of the learning rate over the steps of the run; None keeps it
-    options: Options = Options(), # label smoothing, class weights, clipping, accumulation, precision
+    options: Options = PLAIN, # label smoothing, class weights, clipping, accumulation, precision
     spark=None, # a Spark session for PyTorch's workers; None starts a local one, and stops it afterwards
     timeout: float = 120.0, # seconds that workers wait for each other, at the start and in each step
     threads: int = 1, # of each worker, 1 or more
