@@ -3,8 +3,9 @@ import importlib
 import os
 
 # One thread of OpenMP in this process and all that it starts: two workers share two cores, and threads that wait for each other turn
-# in circles meanwhile. The library sets OMP_NUM_THREADS itself; this bound holds whatever it sets. Read when the frameworks load.
-os.environ["OMP_THREAD_LIMIT"] = "1"
+# in circles meanwhile. Never OMP_THREAD_LIMIT below the threads that PyTorch counts on: its convolutions then give wrong numbers or NaN.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 import pytest
 
