@@ -49,3 +49,17 @@ def digits():
 def digits_split(digits):
     "Rows to learn from and an unopened sealed test."
     return split(digits)
+
+
+@pytest.fixture
+def tensorflow_rule(monkeypatch):
+    "Put another rule in the TensorFlow back-end for one test."
+    from bigdata_ai.train.tensorflow_backend import optimisers, steps
+
+    def put(kind, rule):
+        monkeypatch.setitem(optimisers.OPTIMISER, kind, rule)
+        steps._compiled.cache_clear()  # what is already compiled holds the old rule
+
+    yield put
+    monkeypatch.undo()
+    steps._compiled.cache_clear()

@@ -196,20 +196,6 @@ def test_adam_of_keras_is_another_rule(options):
     assert found > 1e-6
 
 
-@pytest.fixture
-def tensorflow_rule(monkeypatch):
-    "Put another rule in the TensorFlow back-end for one test."
-    from bigdata_ai.train.tensorflow_backend import optimisers, steps
-
-    def put(kind, rule):
-        monkeypatch.setitem(optimisers.OPTIMISER, kind, rule)
-        steps._compiled.cache_clear()  # what is already compiled holds the old rule
-
-    yield put
-    monkeypatch.undo()
-    steps._compiled.cache_clear()
-
-
 def test_decoupled_weight_decay_is_seen(tensorflow_rule):
     from bigdata_ai.train.tensorflow_backend.optimisers import adam
 

@@ -320,20 +320,6 @@ def test_batch_norm_in_training_is_that_of_pytorch_and_keras(backend):
 # Sabotage: the defaults of the other framework must break parity
 
 
-@pytest.fixture
-def tensorflow_rule(monkeypatch):
-    "Put another rule in the TensorFlow back-end for one test."
-    from bigdata_ai.train.tensorflow_backend import optimisers, steps
-
-    def put(kind, rule):
-        monkeypatch.setitem(optimisers.OPTIMISER, kind, rule)
-        steps._compiled.cache_clear()  # what is already compiled holds the old rule
-
-    yield put
-    monkeypatch.undo()
-    steps._compiled.cache_clear()
-
-
 def keras_adam(w, g, slots, step, h):
     "Adam as Keras writes it: epsilon is added before the second moment is corrected."
     first, second = h["beta_1"] * slots[0] + (1 - h["beta_1"]) * g, h["beta_2"] * slots[1] + (1 - h["beta_2"]) * g * g
