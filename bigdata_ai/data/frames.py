@@ -279,8 +279,9 @@ def drop_duplicates(
 
 
 def _first_in_duckdb(frame, keys, order_by):
-    "The row with the least value of `order_by` in each group; a window function takes half as long again."
-    quoted = {name: _quote(name, '"') for name in frame.columns}
-    fields, groups = ", ".join(f"r.{name} as {name}" for name in quoted.values()), ", ".join(quoted[name] for name in keys)
-    first = f"select arg_min(rows_of_frame, {quoted[order_by]}) as r from rows_of_frame group by {groups}"
-    return frame.query("rows_of_frame", f"select {fields} from ({first})")
+    "The row with the least value of `order_by` in each group; a window function takes twice as long."
+    quoted, groups = {name: _quote(name, '"') for name in frame.columns}, ", ".join(_quote(name, '"') for name in keys)
+    rest = ", ".join(f"{_quote(name)}: {field}" for name, field in quoted.items() if name not in keys)
+    first = f", arg_min({{{rest}}}, {quoted[order_by]}) as rest_of_row" if rest else ""
+    fields = ", ".join(field if name in keys else f"rest_of_row.{field} as {field}" for name, field in quoted.items())
+    return frame.query("rows_of_frame", f"select {fields} from (select {groups}{first} from rows_of_frame group by {groups})")
