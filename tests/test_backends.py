@@ -1,7 +1,10 @@
 """The contract of a back-end, checked on each of them alike: what `fit` may rely on."""
 import ast
 import importlib
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -531,3 +534,13 @@ def test_both_frameworks_see_the_same_batches(monkeypatch, frameworks, digits):
         assert (order == other_order).all() and sorted(order) == list(range(len(digits)))
         assert len(losses) == 29 and np.allclose(losses, other_losses, rtol=1e-12, atol=0)
     assert (runs[0][0][0] != runs[0][1][0]).any()
+
+
+def test_torch_keeps_to_the_thread_limit_of_openmp():
+    """With more threads than that, PyTorch's convolutions come out wrong."""
+    child = ("import torch, bigdata_ai.train.torch_backend.steps; torch.manual_seed(0); net = torch.nn.Conv2d(16, 32, 3, padding=1); "
+             "x = torch.randn(64, 16, 14, 14); exact = net.double()(x.double()); "
+             "print(float((net.float()(x) - exact).abs().max().detach()))")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", child], env=os.environ | {"OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "2"},
+                          capture_output=True, text=True, check=True)
+    assert 0 < float(done.stdout) < 1e-4, done.stdout

@@ -30,6 +30,7 @@ from .optimisers import OPTIMISER, SLOTS
 from .weights import flatten, to_native, to_numpy, unflatten
 
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #cce76dab
+_MOST_STEPS = 256 # steps that XLA runs in one call
 _PLAIN_GRAPH = (Conv2D, MaxPool2D, LSTM, GRU, Attention) # layers whose networks XLA does not compile
 
 
@@ -77,33 +78,71 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
         return *update(weights, found, slots, count, h), states, value
 
     def by_xla(function): return tf.function(function, jit_compile=True, autograph=False)
-    full = by_xla(step) if whole_step else partial(step, update=by_xla(update)) if fuse else step
+    full = partial(step, update=by_xla(update)) if fuse else step
+
+    def one(rows, step, weights, states, slots, count, X, y, rate, h, seed):
+        return step(weights, states, slots, count, tf.gather(X, rows), tf.gather(y, rows), h | {"learning_rate": rate}, seed)
+
+    @by_xla
+    def many(weights, states, slots, done, X, y, order, rates, steps, h, seed):
+        "The first `steps` steps of a stretch; one program for all lengths, so that a resumed run takes the same path."
+        def body(i, weights, states, slots, losses):
+            rows = tf.slice(order, [i * batch_size], [batch_size])
+            count = done + tf.cast(i, tf.int64) + 1
+            weights, slots, states, value = one(rows, step, weights, states, slots, count, X, y, rates[i], h, seed)
+            return i + 1, weights, states, slots, losses.write(i, value)
+
+        losses = tf.TensorArray(dtype, _MOST_STEPS, element_shape=[])
+        state = (tf.constant(0), weights, states, slots, losses)
+        _, weights, states, slots, losses = tf.while_loop(lambda i, *_: i < steps, body, state, parallel_iterations=1)
+        return weights, states, slots, losses.stack()
+
+    def stretches(weights, states, slots, done, X, y, order, rates, h, seed):
+        "All whole batches, up to `_MOST_STEPS` a call."
+        steps, most = tf.size(order, tf.int64) // batch_size, _MOST_STEPS
+        parts = (steps + most - 1) // most
+        order = tf.concat([order[:steps * batch_size], tf.zeros([(parts * most - steps) * batch_size], tf.int64)], 0)
+        rates = tf.concat([rates[:steps], tf.zeros([parts * most - steps], dtype)], 0)
+
+        def body(i, weights, states, slots, losses):
+            rows, its = (tf.ensure_shape(a[i * k:(i + 1) * k], [k]) for a, k in ((order, most * batch_size), (rates, most)))
+            count = tf.cast(tf.minimum(steps - i * most, most), tf.int32)
+            weights, states, slots, values = many(weights, states, slots, done + i * most, X, y, rows, its, count, h, seed)
+            return i + 1, weights, states, slots, losses.write(tf.cast(i, tf.int32), values)
+
+        losses = tf.TensorArray(dtype, tf.cast(parts, tf.int32), element_shape=[most])
+        state = (tf.constant(0, tf.int64), weights, states, slots, losses)
+        _, weights, states, slots, losses = tf.while_loop(lambda i, *_: i < parts, body, state, parallel_iterations=1)
+        return weights, states, slots, tf.reshape(losses.stack(), [-1])[:steps]
+
+    def batches(weights, states, slots, done, X, y, order, rates, h, seed):
+        "All whole batches, one call a step."
+        steps = tf.size(order, tf.int64) // batch_size
+
+        def body(i, weights, states, slots, losses):
+            rows = tf.ensure_shape(order[i * batch_size:(i + 1) * batch_size], [batch_size])
+            weights, slots, states, value = one(rows, full, weights, states, slots, done + i + 1, X, y, rates[i], h, seed)
+            return i + 1, weights, states, slots, losses.write(tf.cast(i, tf.int32), value)
+
+        losses = tf.TensorArray(dtype, tf.cast(steps, tf.int32))
+        state = (tf.constant(0, tf.int64), weights, states, slots, losses)
+        _, weights, states, slots, losses = tf.while_loop(lambda i, *_: i < steps, body, state, parallel_iterations=1)
+        return weights, states, slots, losses.stack()
 
     @tf.function(input_signature=[weights_like, states_like, [[w] * count_slots for w in weights_like], whole, features, targets,
                                   tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], dtype), {name: scalar for name in used}, whole],
                  autograph=False)
     def run(weights, states, slots, done, X, y, order, rates, h, seed):
-        n = tf.size(order, tf.int64)
-        whole_batches, left = n // batch_size, n % batch_size
-
-        def one(i, rows, step, weights, states, slots):
-            return step(weights, states, slots, done + i + 1, tf.gather(X, rows), tf.gather(y, rows), h | {"learning_rate": rates[i]}, seed)
-
-        def body(i, weights, states, slots, losses):
-            rows = tf.ensure_shape(order[i * batch_size:(i + 1) * batch_size], [batch_size])
-            weights, slots, states, value = one(i, rows, full, weights, states, slots)
-            return i + 1, weights, states, slots, losses.write(tf.cast(i, tf.int32), value)
-
-        losses = tf.TensorArray(dtype, tf.cast(whole_batches, tf.int32))
-        state = (tf.constant(0, tf.int64), weights, states, slots, losses)
-        _, weights, states, slots, losses = tf.while_loop(lambda i, *_: i < whole_batches, body, state, parallel_iterations=1)
+        left = tf.size(order, tf.int64) % batch_size
+        weights, states, slots, losses = (stretches if whole_step else batches)(weights, states, slots, done, X, y, order, rates, h, seed)
+        done += tf.size(losses, tf.int64)
 
         def last():
-            made, own, kept, value = one(whole_batches, order[whole_batches * batch_size:], step, weights, states, slots)
+            made, own, kept, value = one(order[-left:], step, weights, states, slots, done + 1, X, y, rates[-1], h, seed)
             return made, kept, own, value[None]
 
         weights, states, slots, value = tf.cond(left > 0, last, lambda: (weights, states, slots, tf.zeros([0], dtype)))
-        return weights, states, slots, done + whole_batches + tf.minimum(left, 1), tf.concat([losses.stack(), value], 0)
+        return weights, states, slots, done + tf.minimum(left, 1), tf.concat([losses, value], 0)
 
     @tf.function(input_signature=[weights_like, states_like, features], autograph=False)
     def outputs(weights, states, X): return forward(spec, weights, X, Flow(None, states, False, half))
@@ -111,7 +150,7 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
     @tf.function(input_signature=[weights_like, states_like, features, targets], autograph=False)
     def mean_loss(weights, states, X, y): return loss_of(outputs(weights, states, X), y, options.label_smoothing, options.class_weights)
 
-    return run, outputs, mean_loss
+    return run, outputs, mean_loss, whole_step
 
 
 def _drawer(seed, count):
@@ -130,8 +169,15 @@ def _joined(found, value, own, exchange, shapes):
 ROWS = 4096 # rows a pass outside training, so that memory does not grow with the data
 
 
+def _padded(n):
+    "At least n and at most an eighth more: XLA compiles once a shape, and so there are eight of them between n and 2 n."
+    unit = max(1, 1 << max(n - 1, 1).bit_length() - 4)
+    return -(-n // unit) * unit
+
+
 class Session:
     "One network in training in TensorFlow."
+    _pads = False # whether placed rows are padded
 
     def __init__(
         self,
@@ -149,7 +195,7 @@ class Session:
         self.spec, self.batch_size, self.dtype, self.options, self._seed = spec, batch_size, dtype, options, seed
         numbers = {name: value for name, value in hyper_parameters(optimizer).items() if value and name != "learning_rate"}
         key = spec, loss, type(optimizer), tuple(numbers), dtype, options, batch_size, exchange
-        self._run, self._outputs, self._mean_loss = _compiled(*key)
+        self._run, self._outputs, self._mean_loss, self._pads = _compiled(*key)
         self._weights, self._states = ([to_native(a, dtype) for a in arrays] for arrays in (weights, initial_states(spec)))
         self._slots = [[tf.zeros_like(w)] * SLOTS[type(optimizer)] for w in self._weights]
         self._numbers, self._rate = {name: tf.constant(value, dtype) for name, value in numbers.items()}, optimizer.learning_rate
@@ -161,7 +207,9 @@ class Session:
         y: np.ndarray, # shape (n,) or (n, k)
     ): # what `run` and `mean_loss` take
         "Hand rows to the framework, once for many runs."
-        return to_native(X, self.dtype), to_native(y)
+        n, X, y = len(y), to_native(X, self.dtype), to_native(y)
+        if self._pads: X, y = (tf.pad(a, [[0, _padded(n) - n]] + [[0, 0]] * (len(a.shape) - 1)) for a in (X, y))
+        return X, y, n
 
     def run(
         self,
@@ -172,7 +220,7 @@ class Session:
         "Do one optimiser step a batch."
         rates = np.full(-(-len(order) // self.batch_size), self._rate) if rates is None else rates
         self._weights, self._states, self._slots, self._done, losses = self._run(
-            self._weights, self._states, self._slots, self._done, *rows, order, to_native(rates, self.dtype), self._numbers, self._seed)
+            self._weights, self._states, self._slots, self._done, *rows[:2], order, to_native(rates, self.dtype), self._numbers, self._seed)
         return losses.numpy().astype(np.float64)
 
     def outputs(
@@ -188,9 +236,9 @@ class Session:
         rows, # from `place`
     ) -> float: # mean over all rows, without dropout
         "Compute the loss at the present weights."
-        X, y = rows
-        parts = [(float(self._mean_loss(self._weights, self._states, X[i:i + ROWS], y[i:i + ROWS])),
-                  float(mass(y[i:i + ROWS], self.options.class_weights))) for i in range(0, len(X), ROWS)]
+        X, y, n = rows
+        parts = [(float(self._mean_loss(self._weights, self._states, X[i:min(i + ROWS, n)], y[i:min(i + ROWS, n)])),
+                  float(mass(y[i:min(i + ROWS, n)], self.options.class_weights))) for i in range(0, n, ROWS)]
         return parts[0][0] if len(parts) == 1 else sum(loss * m for loss, m in parts) / sum(m for _, m in parts)
 
     def weights(self) -> list[np.ndarray]: # copies, in the order of `spec.shapes`

@@ -6,6 +6,8 @@
 __all__ = ['ROWS', 'Session']
 
 # %% ../../../nbs/lib/train/torch_backend/50_steps.ipynb #fdd21862
+import os
+
 import numpy as np
 import torch
 
@@ -16,6 +18,9 @@ from .optimisers import OPTIMISER, SLOTS
 from .weights import to_native, to_numpy
 
 # %% ../../../nbs/lib/train/torch_backend/50_steps.ipynb #25703c52
+_LIMIT = int(os.environ.get("OMP_THREAD_LIMIT") or 0) # with more threads than OpenMP may start, PyTorch's convolutions are wrong
+if 0 < _LIMIT < torch.get_num_threads(): torch.set_num_threads(_LIMIT)
+
 ROWS = 4096 # rows a pass outside training, so that memory does not grow with the data
 
 
@@ -42,12 +47,12 @@ class Session:
         self.spec, self.batch_size, self.dtype, self.options = spec, batch_size, dtype, options
         self._loss, self._exchange, self._seed, self._done = LOSS[loss], exchange, seed, 0
         self._states, self._draws, self._generator = states, spec.has(Dropout), torch.Generator()
-        self._flat = torch.nn.Parameter(torch.cat([w.detach().reshape(-1) for w in weights]))
-        self._flat.grad = torch.zeros_like(self._flat)
-        self._shapes = [w.shape for w in weights]
-        self._weights = [part.requires_grad_() for part in self._parts(self._flat.detach())]
-        for w, gradient in zip(self._weights, self._parts(self._flat.grad), strict=True): w.grad = gradient
-        self._optimizer, self._slots = OPTIMISER[type(optimizer)]([self._flat], optimizer), SLOTS[type(optimizer)]
+        self._flat, self._shapes = torch.cat([w.detach().reshape(-1) for w in weights]), [w.shape for w in weights]
+        self._found = torch.zeros_like(self._flat) # the gradient
+        self._weights = [part.requires_grad_() for part in self._parts(self._flat)]
+        for w, gradient in zip(self._weights, self._parts(self._found), strict=True): w.grad = gradient
+        self._optimizer, self._update, self._steps = optimizer, OPTIMISER[type(optimizer)], torch.zeros(())
+        self._slots = [torch.zeros_like(self._flat) for _ in range(SLOTS[type(optimizer)])]
         self._l1 = getattr(optimizer, "l1", 0)
 
     def _parts(self, flat):
@@ -71,19 +76,21 @@ class Session:
         "Do one optimiser step a batch."
         X, y = rows
         order = torch.from_numpy(np.ascontiguousarray(order))
-        batches = zip(X[order].split(self.batch_size), y[order].split(self.batch_size), strict=True)
-        return torch.stack([self._step(x, y, None if rates is None else rates[i]) for i, (x, y) in enumerate(batches)]).double().numpy()
+        batches = order.split(self.batch_size)
+        rates = [self._optimizer.learning_rate] * len(batches) if rates is None else rates.tolist()
+        losses = [self._step(X.index_select(0, rows), y.index_select(0, rows), rate) for rows, rate in zip(batches, rates, strict=True)]
+        return torch.stack(losses).double().numpy()
 
     def _step(self, x, y, rate):
-        if rate is not None: self._optimizer.param_groups[0]["lr"] = float(rate)
         if self._draws: self._generator.manual_seed(self._seed * 1_000_003 + self._done) # a resumed run draws the same masks
         self._done += 1
-        self._flat.grad.zero_()
+        self._found.zero_()
         loss = self._gradient(x, y) if self.options.accumulate == 1 else self._accumulated(x, y)
         if self._exchange is not None: loss = self._joined(loss, y)
-        if self.options.clip_norm is not None: torch.nn.utils.clip_grad_norm_(self._flat, self.options.clip_norm)
-        if self._l1: self._flat.grad.add_(self._flat.detach().sign(), alpha=self._l1)
-        self._optimizer.step()
+        if self.options.clip_norm is not None: self._found.mul_((self.options.clip_norm / (self._found.norm() + 1e-6)).clamp(max=1.0))
+        if self._l1: self._found.add_(self._flat.sign(), alpha=self._l1)
+        self._steps += 1
+        self._update(self._flat, self._found, self._slots, self._steps, rate, self._optimizer)
         return loss
 
     def _gradient(self, x, y, share=1.0):
@@ -107,8 +114,8 @@ class Session:
     def _joined(self, loss, y):
         "Loss and gradient of the batch of which each worker has a part."
         own = float(mass(y, self.options.class_weights))
-        flat = self._exchange(torch.cat([self._flat.grad, loss.reshape(1), torch.ones(1, dtype=loss.dtype)]) * own)
-        self._flat.grad.copy_(flat[:-2] / flat[-1])
+        flat = self._exchange(torch.cat([self._found, loss.reshape(1), torch.ones(1, dtype=loss.dtype)]) * own)
+        self._found.copy_(flat[:-2] / flat[-1])
         return flat[-2] / flat[-1]
 
     def _draw(self, shape, dtype): return torch.rand(shape, dtype=dtype, generator=self._generator)
@@ -144,9 +151,7 @@ class Session:
 
     def slots(self) -> list[list[np.ndarray]]: # one list a slot, each of one array a weight
         "Copy the optimiser's state; zeros before the first step."
-        state = self._optimizer.state.get(self._flat, {})
-        def kept(name): return torch.zeros_like(self._flat) if state.get(name) is None else state[name]
-        return [[to_numpy(part) for part in self._parts(kept(name).detach())] for name in self._slots]
+        return [[to_numpy(part) for part in self._parts(slot)] for slot in self._slots]
 
     @property
     def done(self) -> int: return self._done # steps so far
@@ -162,7 +167,6 @@ class Session:
         "Take over the state of another session."
         for own, given in zip((*self._weights, *self._states), (*weights, *states), strict=True): own.copy_(to_native(given, self.dtype))
         self._done = done
-        if slots is None or not done: return
-        vectors = [torch.cat([to_native(part, self.dtype).reshape(-1) for part in slot]) for slot in slots]
-        step = {"step": torch.tensor(float(done))} if "momentum_buffer" not in self._slots else {}
-        self._optimizer.state[self._flat] = dict(zip(self._slots, vectors, strict=True)) | step
+        self._steps.fill_(done)
+        for own, parts in zip(self._slots, slots or (), strict=slots is not None):
+            own.copy_(torch.cat([to_native(part, self.dtype).reshape(-1) for part in parts]))
