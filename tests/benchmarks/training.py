@@ -13,7 +13,8 @@ Otherwise the benchmark fails, since speeds at different work mean nothing.
 
 PyTorch: "loop" slices rows permuted once an epoch, has the fused optimiser and no gradients to zero; "bare loop" gathers each
 batch, holds all weights in one vector and calls the fused kernel itself, the strongest form we know. TensorFlow: "loop" is one
-compiled function over the epoch, through XLA where that was faster. Libraries run as their manuals show, with the fused optimiser where it is PyTorch's.
+compiled function over the epoch, through XLA where that was faster.
+Libraries run as their manuals show, with the fused optimiser where it is PyTorch's.
 "limit" does only the matrix products of forward and backward pass, in PyTorch; matrix factorisation has none.
 """
 import argparse
