@@ -118,7 +118,7 @@ def data_show(
     catalog.load(name)
     typer.echo(f"{'content':12} as recorded (sha256 checked)")
 
-# %% ../nbs/lib/90_cli.ipynb #38d9089b
+# %% ../nbs/lib/90_cli.ipynb #59c63290
 evidence_app = typer.Typer(no_args_is_help=True, help="Ask, export and compare the evidence of runs.")
 app.add_typer(evidence_app, name="evidence")
 _PLACES = typer.Argument(help="Evidence files or folders; left out, the recorded evidence and all runs.")
@@ -131,7 +131,7 @@ def _warned():
         warnings.simplefilter("always", UserWarning)
         try: yield
         finally:
-            for text in dict.fromkeys(str(one.message) for one in said if one.category is UserWarning): typer.echo(f"Warning: {text}", err=True)
+            for text in dict.fromkeys(str(one.message) for one in said): typer.echo(f"Warning: {text}", err=True)
 
 
 def _cell(value):
@@ -149,8 +149,8 @@ def _print_fitting(table, most=50):
         if kept and used > width: break
         kept.append(name)
     _print(shown[kept])
-    more = [f"{len(table) - most} more rows"] * (len(table) > most) + [f"more columns: {', '.join(table.columns[len(kept):])}"] * (len(kept) < len(table.columns))
-    for text in more: typer.echo(f"… {text}")
+    if len(table) > most: typer.echo(f"… {len(table) - most} more rows")
+    if len(kept) < len(table.columns): typer.echo(f"… more columns: {', '.join(table.columns[len(kept):])}")
 
 
 @evidence_app.command("query")
@@ -182,7 +182,8 @@ def evidence_export(
 def evidence_diff(
     before: Annotated[Path, typer.Argument(help="An evidence file or folder, such as data/evidence/volume.jsonl.")],
     after: Annotated[Path, typer.Argument(help="An evidence file or folder to compare with it, such as _runs/NAME.")],
-    by: Annotated[list[str] | None, typer.Option("--by", help="One more column that tells results apart, such as data.name; repeatable.")] = None,
+    by: Annotated[list[str] | None, typer.Option(
+        "--by", help="One more column that tells results apart, such as data.name; repeatable.")] = None,
 ):
     """Compare two sets of evidence result by result: counts, then the results that are not the same."""
     from bigdata_ai.experiment import query as queries

@@ -40,13 +40,13 @@ def _shown(path):
     return str(path)
 
 
-def _lines(path):
-    "The whole lines of a file."
+def _lines(path, name):
+    "The whole lines of a file that messages call `name`."
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         *whole, torn = file.read().split(b"\n")
     if torn:
-        where = f"{_shown(path)}, line {len(whole) + 1}"
+        where = f"{name}, line {len(whole) + 1}"
         recorded = (data_path() / "evidence").resolve() in path.resolve().parents
         require(not recorded, "Recorded evidence must end in a whole line.", where, "restore the file from its commit.")
         warnings.warn(f"{where}: the torn last line is left out, its writer was killed or is at work.", stacklevel=2)
@@ -56,20 +56,20 @@ def _lines(path):
 def _no_number(word): raise ValueError(word)
 
 
-def _row(line, where):
-    "One line as a row."
+def _row(line, name, number):
+    "One line of a file as a row."
     try: row = json.loads(line, parse_constant=_no_number)
     except ValueError: row = None
-    whole = isinstance(row, dict) and all(isinstance(row.get(part, {}), dict) for part in ("setting", "metrics"))
-    require(whole, "A line of evidence must be a JSON object, and so its setting and metrics.",
-            f"{where}: {brief(line.decode(errors='replace'))}", "take the line out or restore the file.")
+    if not isinstance(row, dict) or not all(isinstance(row.get(part, {}), dict) for part in ("setting", "metrics")):
+        require(False, "A line of evidence must be a JSON object, and so its setting and metrics.",
+                f"{name}, line {number}: {brief(line.decode(errors='replace'))}", "take the line out or restore the file.")
     return row
 
 
 def _found(paths):
     "All rows with their file and line."
-    found = [(_shown(path), number, _row(line, f"{_shown(path)}, line {number}"))
-             for path in _files(paths) for number, line in enumerate(_lines(path), 1)]
+    found = [(name, number, _row(line, name, number)) for path in _files(paths)
+             for name in [_shown(path)] for number, line in enumerate(_lines(path, name), 1)]
     require(len(found) > 0, "There must be evidence to read.", ", ".join(map(str, paths)) or "none", "run the experiment first.")
     return found
 
@@ -137,7 +137,7 @@ def _ask(engine, sql, form):
         statements = engine.extract_statements(sql)
         reads = len(statements) == 1 and statements[0].type in _READING
         require(reads, "A query must be one statement that reads.", brief(sql), "SELECT … FROM evidence")
-        return getattr(engine.execute(statements[0]), form)()
+        return getattr(engine.sql(sql), form)()
     except duckdb.Error as error: problem = error
     raise InputError(_explained(engine, str(problem).partition("\n")[0]))
 
