@@ -199,6 +199,7 @@ def test_two_writers_one_killed_in_the_middle_of_a_line_show_no_half_line_and_lo
     "SELECT * FROM read_csv('{0}/secret.csv')", "SELECT * FROM read_text('{0}/secret.csv')", "SELECT * FROM '{0}/secret.csv'",
     "SELECT * FROM glob('{0}/*')", "SELECT * FROM read_json('{0}/secret.csv')", "SET enable_external_access = true", "SET threads = 1",
     "RESET lock_configuration", "INSTALL httpfs", "LOAD httpfs", "PRAGMA database_list", "SELECT 1; COPY evidence TO '{0}/stolen.csv'",
+    "SELECT 1; SELECT 2", "SELECT 1; CREATE TABLE stolen (a INT)",
     "WITH w AS (INSERT INTO evidence VALUES (1) RETURNING 1) FROM w", "EXPLAIN ANALYZE COPY evidence TO '{0}/stolen.csv'",
     "FROM query('COPY evidence TO ''{0}/stolen.csv''')", "CALL pragma_version()", "", "SELECT (", "SELECT * FROM secret",
 ])
@@ -218,7 +219,10 @@ def test_the_connection_itself_is_locked(tmp_path, file):
                     f"FROM read_blob('{file}')"):
             with pytest.raises(Exception, match="disabled|locked|not an table|not a table"):
                 engine.execute(sql)
-        assert engine.execute("SELECT count(*) FROM evidence").fetchall() == [(3,)]
+        frame = pd.DataFrame({"a": [1]})
+        with pytest.raises(Exception, match="frame does not exist"):
+            engine.execute("FROM frame")
+        assert len(frame) == 1 and engine.execute("SELECT count(*) FROM evidence").fetchall() == [(3,)]
     assert not (tmp_path / "stolen.csv").exists()
 
 
@@ -254,20 +258,26 @@ def test_csv_and_parquet_hold_the_same_as_the_query(tmp_path, file):
         assert whole.equals(engine.sql("FROM evidence").to_arrow_table())
     types = {**dict(zip(whole.schema.names, whole.schema.types, strict=True)), "data.rows": "string"}
     convert = csv.ConvertOptions(column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False)
-    text = csv.read_csv(export(tmp_path / "all.csv", file), parse_options=csv.ParseOptions(newlines_in_values=True), convert_options=convert)
+    lines = csv.ParseOptions(newlines_in_values=True)
+    text = csv.read_csv(export(tmp_path / "all.csv", file), parse_options=lines, convert_options=convert)
     lists = [None if value is None else json.dumps(value) for value in whole["data.rows"].to_pylist()]
     assert text["data.rows"].to_pylist() == lists
     assert text.drop_columns("data.rows").to_pylist() == whole.drop_columns("data.rows").to_pylist()
     assert [one for one in os.listdir(tmp_path) if one.startswith(".")] == []
 
 
-def test_an_export_of_a_query_and_what_fails_leaves_the_old_file(tmp_path, file):
+def test_an_export_of_a_query_and_what_fails_leaves_the_old_file(tmp_path, file, monkeypatch):
     path = export(tmp_path / "some.csv", file, sql="SELECT n, max(error) AS e FROM evidence GROUP BY n ORDER BY n")
     assert path.read_text() == '"n","e"\n50,0.25\n100,0.125\n'
     for sql in ("SELECT nothing FROM evidence", "SELECT CAST(framework AS INT) FROM evidence", "DROP VIEW evidence"):
         with pytest.raises(InputError):
             export(path, file, sql=sql)
     assert path.read_text().startswith('"n","e"') and os.listdir(tmp_path / "runs" / "a") == ["evidence.jsonl"]
+    def full(*_): raise OSError("the disk is full")
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+        patch.setattr("bigdata_ai.core.os.replace", full)
+        export(path, file)
+    assert path.read_text().startswith('"n","e"') and sorted(os.listdir(tmp_path)) == ["runs", "some.csv"]
     with pytest.raises(InputError, match=r"Known: \.csv, \.parquet"):
         export(tmp_path / "some.xls", file)
 

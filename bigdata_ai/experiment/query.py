@@ -98,14 +98,9 @@ def _column(values):
 def _table(found):
     "Rows with their file and line as an Arrow table."
     flat = [_flat(row) for _, _, row in found]
-    columns = {"file": pa.array([file for file, _, _ in found]), "line": pa.array([line for _, line, _ in found])}
-    taken = {"file", "line"}
-    for name in dict.fromkeys(name for row in flat for name in row):
-        free = name
-        while free.lower() in taken: free += "_1"
-        taken.add(free.lower())
-        columns[free] = _column([row.get(name) for row in flat])
-    return pa.table(columns)
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    places = [pa.array([file for file, _, _ in found]), pa.array([line for _, line, _ in found])]
+    return pa.Table.from_arrays(places + [_column([row.get(name) for row in flat]) for name in names], ["file", "line", *names])
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #18da9715
 def view(
@@ -115,8 +110,8 @@ def view(
     found = _found(paths)
     engine = duckdb.connect(":memory:")
     engine.register("evidence", _table(found))
-    for rule in ("enable_external_access = false", "python_enable_replacements = false", "lock_configuration = true"):
-        engine.execute(f"SET {rule}")
+    engine.execute("SET enable_external_access = false") # shuts out Python's variables as well
+    engine.execute("SET lock_configuration = true")
     return engine
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #569e3d8b
