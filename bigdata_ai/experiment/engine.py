@@ -23,6 +23,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from queue import Empty
 
@@ -30,7 +31,6 @@ from IPython.core.inputtransformer2 import TransformerManager
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
-from papermill.engines import NBClientEngine
 from traitlets import default
 
 from ..core import RunError, require
@@ -279,19 +279,29 @@ class WarmKernelManager(AsyncKernelManager):
         return await super()._async_pre_start_kernel(**kwargs)
 
 
-class WarmEngine(NBClientEngine):
+class WarmEngine:
     "papermill's engine with warm kernels: `papermill --engine bigdata-ai`."
 
     @classmethod
-    def execute_managed_notebook(
+    def execute_notebook(
         cls,
-        nb_man, # papermill's hold on the notebook
-        kernel_name: str, # as in `jupyter kernelspec list`
-        kernel_env: dict[str, str] | None = None, # variables of the kernel, over those of this process
-        watch: Watch | None = None, # its limits, and where its peak memory is put
-        **kwargs, # as for papermill's own engine
-    ) -> None: # outputs are in the notebook
+        *given, # as papermill gives it to any engine
+        **options, # with kernel_env, variables of the kernel over those of this process, and watch, a `Watch`
+    ): # the executed notebook
         "Execute a notebook in a kernel that has done its imports."
-        modules = tuple(imported(cell.source for cell in nb_man.nb.cells if cell.cell_type == "code"))
-        manager = type("WarmKernelManager", (WarmKernelManager,), {"modules": modules, "extra_env": kernel_env or {}, "watch": watch})
-        super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=manager, **kwargs)
+        return _papermill_engine().execute_notebook(*given, **options)
+
+
+@cache
+def _papermill_engine():
+    "Made when it is used: papermill loads this module while it is imported itself."
+    from papermill.engines import NBClientEngine
+
+    class Warm(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, kernel_env=None, watch=None, **options):
+            modules = tuple(imported(cell.source for cell in nb_man.nb.cells if cell.cell_type == "code"))
+            manager = type("WarmKernelManager", (WarmKernelManager,), {"modules": modules, "extra_env": kernel_env or {}, "watch": watch})
+            super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=manager, **options)
+
+    return Warm
