@@ -25,7 +25,7 @@ from ..core import data_path, experiments_path, require, write_whole
 from ..data.catalog import show
 from .claims import judge, load_claims, mean_interval, power_laws
 from .evidence import read, rows
-from .run import _file, describe
+from .run import file_of, describe
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #0dcec6dd
 def verdicts(
@@ -34,7 +34,7 @@ def verdicts(
     "Judge the claims of the experiment that made this evidence."
     table = read(evidence)
     require(table["experiment"].nunique() == 1, "Evidence to judge must be of one experiment.", ", ".join(table["experiment"].unique()))
-    return judge(load_claims(_file(table["experiment"].iloc[0], ".toml")), table)
+    return judge(load_claims(file_of(table["experiment"].iloc[0], ".toml")), table)
 
 
 def text_table(
@@ -87,7 +87,7 @@ def report(
     table, facts = read(folder), json.loads((folder / "run.json").read_text(encoding="utf-8"))
     template = (experiments_path() / "report.html.jinja").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(
-        about=describe(facts["experiment"]), facts=facts, claims=load_claims(_file(facts["experiment"], ".toml")), judged=_lines(folder),
+        about=describe(facts["experiment"]), facts=facts, claims=load_claims(file_of(facts["experiment"], ".toml")), judged=_lines(folder),
         image=_png(figure(folder)), curve=curve_table(folder), laws=power_laws(table).to_dict("records"),
         data=[show(name) for name in table["data.name"].unique()], notebooks=[_page(path) for path in sorted(folder.glob("*.ipynb"))],
         versions=_versions(folder), run=folder.name, results=len(table), memory=int(table["peak_mib"].max()),
