@@ -139,7 +139,6 @@ def data_show(
 # %% ../nbs/lib/90_cli.ipynb #758ef401
 evidence_app = typer.Typer(no_args_is_help=True, help="Ask, export and compare the evidence of runs.")
 app.add_typer(evidence_app, name="evidence")
-_PLACES = typer.Argument(help="Evidence files or folders; left out, the recorded evidence and all runs.")
 
 
 @contextmanager
@@ -174,7 +173,8 @@ def _print_fitting(table, most=50):
 @evidence_app.command("query")
 def evidence_query(
     sql: Annotated[str, typer.Argument(help="One statement that reads the view evidence; names with a dot in double quotes.")],
-    places: Annotated[list[Path] | None, _PLACES] = None,
+    places: Annotated[list[Path] | None, typer.Argument(
+        help="Evidence files or folders; left out, the recorded evidence and all runs.")] = None,
 ):
     """Ask all evidence in SQL and print the answer; nothing can be written.
 
@@ -188,7 +188,8 @@ def evidence_query(
 @evidence_app.command("export")
 def evidence_export(
     file: Annotated[Path, typer.Argument(help="What to write: NAME.csv or NAME.parquet.")],
-    places: Annotated[list[Path] | None, _PLACES] = None,
+    places: Annotated[list[Path] | None, typer.Argument(
+        help="Evidence files or folders; left out, the recorded evidence and all runs.")] = None,
     sql: Annotated[str | None, typer.Option("--sql", help="What to export; left out, all rows and columns.")] = None,
 ):
     """Write all evidence, or the answer of a query, as CSV or Parquet."""
