@@ -50,4 +50,4 @@ class Contender:
         "Give the chances of every class."
         chances = np.zeros((len(X), self.classes))
         chances[:, self.model.classes_] = self.model.predict_proba(X)
-        return chances
+        return chances / chances.sum(axis=1, keepdims=True) # a model may give 32 bits

@@ -25,7 +25,7 @@ from ..core import data_path, experiments_path, require, write_whole
 from ..data.catalog import show
 from .claims import judge, load_claims, power_laws
 from .evidence import read, rows
-from .figures import draw_label_quality, setting_table
+from .figures import draw_label_quality, draw_timeliness, setting_table
 from .run import _file, describe
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #0dcec6dd
@@ -58,7 +58,8 @@ def _learning_curve(table):
     return drawn
 
 
-FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {"learning_curve": _learning_curve, "label_quality": draw_label_quality}
+FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
+    "learning_curve": _learning_curve, "label_quality": draw_label_quality, "timeliness": draw_timeliness}
 
 
 def figure(
