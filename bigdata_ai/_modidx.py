@@ -1752,6 +1752,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                           'bigdata_ai/experiment/figures.py'),
                                                'bigdata_ai.experiment.figures._title': ( 'lib/experiment/figures.html#_title',
                                                                                          'bigdata_ai/experiment/figures.py'),
+                                               'bigdata_ai.experiment.figures.draw_diversity': ( 'lib/experiment/figures.html#draw_diversity',
+                                                                                                 'bigdata_ai/experiment/figures.py'),
                                                'bigdata_ai.experiment.figures.draw_label_quality': ( 'lib/experiment/figures.html#draw_label_quality',
                                                                                                      'bigdata_ai/experiment/figures.py'),
                                                'bigdata_ai.experiment.figures.draw_timeliness': ( 'lib/experiment/figures.html#draw_timeliness',

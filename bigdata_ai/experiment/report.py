@@ -25,7 +25,7 @@ from ..core import data_path, experiments_path, require, write_whole
 from ..data.catalog import show
 from .claims import judge, load_claims, power_laws
 from .evidence import read, rows
-from .figures import draw_label_quality, draw_timeliness, setting_table
+from .figures import draw_diversity, draw_label_quality, draw_timeliness, setting_table
 from .run import _file, describe
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #0dcec6dd
@@ -59,7 +59,8 @@ def _learning_curve(table):
 
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
-    "learning_curve": _learning_curve, "label_quality": draw_label_quality, "timeliness": draw_timeliness}
+    "learning_curve": _learning_curve, "label_quality": draw_label_quality, "timeliness": draw_timeliness,
+    "diversity": draw_diversity}
 
 
 def figure(
@@ -95,7 +96,8 @@ def report(
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(
         about=describe(facts["experiment"]), facts=facts, claims=load_claims(_file(facts["experiment"], ".toml")), judged=_lines(folder),
         image=_png(figure(folder)), curve=curve_table(folder), laws=_laws(facts["experiment"], table).to_dict("records"),
-        data=[show(name) for name in table["data.name"].unique()], notebooks=[_page(path) for path in sorted(folder.glob("*.ipynb"))],
+        data=[show(part) for name in table["data.name"].unique() for part in name.split(" + ")],
+        notebooks=[_page(path) for path in sorted(folder.glob("*.ipynb"))],
         versions=_versions(folder), run=folder.name, results=len(table), memory=int(table["peak_mib"].max()),
         seconds=table.groupby("framework")["wall_s"].sum().round(1).to_dict())
     return write_whole(folder / "report.html", page)
