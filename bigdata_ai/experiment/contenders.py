@@ -37,8 +37,8 @@ class Contender:
         seed: int = 0, # of the model, where it draws
     ):
         "Fit the model."
-        training_rows(train)
-        self.model, self.classes = CONTENDERS[choose(kind, CONTENDERS, "model")](seed).fit(train.X, train.y), train.classes
+        make = CONTENDERS[choose(kind, CONTENDERS, "model")]
+        self.model, self.classes = make(seed).fit(training_rows(train).X, train.y), train.classes
         self.trained_on, self.train_ids, self.train_digests = train.name, train.ids, row_digests(train.X)
         self.start_loss = float(np.log(train.classes))
         self.history = [{"loss": float(log_loss(train.y, self.predict_proba(train.X), labels=np.arange(train.classes)))}]
