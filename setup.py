@@ -29,7 +29,7 @@ setup(
     python_requires=">=" + facts["min_python"],
     install_requires=lines(facts["requirements"]),
     extras_require=extras_require,
-    entry_points={"console_scripts": lines(facts["console_scripts"])},
+    entry_points={"console_scripts": lines(facts["console_scripts"]), "papermill.engine": lines(facts["papermill_engines"])},
     packages=[*find_packages(include=["bigdata_ai", "bigdata_ai.*"]), "bigdata_ai._data", "bigdata_ai._experiments"],
     package_dir={"bigdata_ai._data": "data", "bigdata_ai._experiments": "nbs/experiments"},
     package_data={"bigdata_ai._data": ["*.toml", "*.md", "evidence/*.jsonl", "evidence/*.csv", "reference/*"],
