@@ -11,7 +11,7 @@ from bigdata_ai.experiment.claims import STATISTICS, Claim, claims_hash, effecti
 from bigdata_ai.experiment.contenders import CONTENDERS, Contender
 from bigdata_ai.experiment.evidence import read
 from bigdata_ai.experiment.report import block, curve_table, figure, recorded, report, text_table, verdicts
-from bigdata_ai.experiment.run import _file, describe, run
+from bigdata_ai.experiment.run import describe, file_of, run
 
 MORE = ("label_quality", "timeliness", "diversity")
 SOUND = {"checks.overlap": 0, "checks.start_loss": 1.0, "checks.end_loss": 0.1, "checks.predicted_classes": 2, "checks.majority": 0.5,
@@ -144,11 +144,11 @@ def test_a_family_widens_the_interval_as_bonferroni_does():
 
 def test_all_claims_of_the_new_experiments_are_one_family_and_volume_is_as_it_was():
     for name in MORE:
-        declared = load_claims(_file(name, ".toml"))
+        declared = load_claims(file_of(name, ".toml"))
         assert {claim.family for claim in declared} == {len(declared)} and len(declared) >= 4
         assert all(claim.published and claim.control and claim.where for claim in declared)
         assert {claim.axes for claim in declared} == {tuple(describe(name)["axes"])}
-    declared = load_claims(_file("volume", ".toml"))
+    declared = load_claims(file_of("volume", ".toml"))
     assert claims_hash(declared) == read(recorded("volume"))["claims"].iloc[0] and {claim.family for claim in declared} == {1}
 
 

@@ -26,7 +26,7 @@ from ..data.catalog import show
 from .claims import judge, load_claims, power_laws
 from .evidence import read, rows
 from .figures import draw_diversity, draw_label_quality, draw_timeliness, setting_table
-from .run import _file, describe
+from .run import describe, file_of
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #0dcec6dd
 def verdicts(
@@ -35,7 +35,7 @@ def verdicts(
     "Judge the claims of the experiment that made this evidence."
     table = read(evidence)
     require(table["experiment"].nunique() == 1, "Evidence to judge must be of one experiment.", ", ".join(table["experiment"].unique()))
-    return judge(load_claims(_file(table["experiment"].iloc[0], ".toml")), table)
+    return judge(load_claims(file_of(table["experiment"].iloc[0], ".toml")), table)
 
 
 def text_table(
@@ -94,7 +94,7 @@ def report(
     table, facts = read(folder), json.loads((folder / "run.json").read_text(encoding="utf-8"))
     template = (experiments_path() / "report.html.jinja").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(
-        about=describe(facts["experiment"]), facts=facts, claims=load_claims(_file(facts["experiment"], ".toml")), judged=_lines(folder),
+        about=describe(facts["experiment"]), facts=facts, claims=load_claims(file_of(facts["experiment"], ".toml")), judged=_lines(folder),
         image=_png(figure(folder)), curve=curve_table(folder), laws=_laws(facts["experiment"], table).to_dict("records"),
         data=[show(part) for name in table["data.name"].unique() for part in name.split(" + ")],
         notebooks=[_page(path) for path in sorted(folder.glob("*.ipynb"))],

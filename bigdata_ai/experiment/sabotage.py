@@ -18,7 +18,7 @@ from ..core import choose, rng
 from ..data import split as splitting
 from .claims import judge, load_claims
 from .evidence import read
-from .run import _file, run
+from .run import file_of, run
 from ..train import loop
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #a2b7698f
@@ -81,7 +81,7 @@ def sabotage(
 ) -> pd.DataFrame: # mutant, claim, framework, untouched, verdict, reason, killed (None where the untouched run is not supported)
     "Run an experiment untouched and with each mutant, and judge them all alike."
     for mutant in mutants: choose(mutant, MUTANTS, "mutant")
-    claims = load_claims(_file(name, ".toml"))
+    claims = load_claims(file_of(name, ".toml"))
     def verdicts(startup):
         folder = run(name, given, frameworks, startup=startup, quiet=quiet)
         return judge(claims, read(folder)).set_index(["claim", "framework"])
