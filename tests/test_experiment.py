@@ -1,5 +1,6 @@
 """The path a user walks: parameters, runs, resuming, faults, verdicts, report; and the mutants that must be killed."""
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -64,7 +65,8 @@ def test_an_unknown_experiment_is_refused():
 def test_the_full_values_fit_the_parameters_and_suffice_for_a_verdict(name):
     full, declared = describe(name)["full"], claims.load_claims(ROOT / "nbs/experiments" / f"{name}.toml")
     assert check_parameters(name, full) and "framework" in parameters(name)
-    assert all(len(full["seeds"]) >= max(5, claim.min_seeds) and len(full["sizes"]) >= claim.min_sizes for claim in declared)
+    first = full[describe(name).get("grid", ["sizes"])[0]] # the values of the claims' first axis
+    assert all(len(full["seeds"]) >= max(5, claim.min_seeds) and len(first) >= max(3, claim.min_sizes) for claim in declared)
 
 
 # Runs
@@ -178,7 +180,8 @@ def test_latest_run_needs_a_run():
 @pytest.mark.parametrize("name", experiments())
 def test_recorded_evidence_is_full_and_from_a_commit(name):
     table, full = read(recorded(name)), describe(name)["full"]
-    assert (table.groupby("framework").size() == len(full["seeds"]) * len(full["sizes"])).all()
+    grid = describe(name).get("grid", ["sizes", "seeds"])
+    assert (table.groupby("framework").size() == math.prod(len(full[axis]) for axis in grid)).all()
     assert set(table["framework"]) == set(BACKENDS) and table["commit"].str.fullmatch("[0-9a-f]{40}").all()
     assert set(verdicts(recorded(name))["verdict"]) <= {"supported", "refuted", "undecided"}
 

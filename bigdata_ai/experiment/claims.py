@@ -4,6 +4,7 @@
 
 # %% auto #0
 __all__ = ['STATISTICS', 'MOVED', 'VERDICTS', 'mean_interval', 'fit_power_law', 'power_laws', 'error_drop', 'power_law_gain',
+           'effective_rows', 'effective_rows_gain', 'noise_harm', 'clean_half_gain', 'strategy_gain', 'source_gain',
            'Claim', 'load_claims', 'claims_hash', 'preconditions', 'judge']
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #7b095091
@@ -87,11 +88,102 @@ def power_law_gain(
     no_change = (curves.loc[:, seen].iloc[:, -1] - truth).abs()
     return no_change - (predicted - truth).abs(), no_change
 
+# %% ../../nbs/lib/experiment/20_claims.ipynb #c5e10002
+def effective_rows(
+    runs: pd.DataFrame, # rows of one framework and one model with seed, n, noise, error and parameters.classes
+) -> pd.DataFrame: # one row a seed and noise rate above 0: seed, noise, share, law, right
+    "Find which share of the rows, if their labels were all right, gives the error of all rows with noise; compare it with two rules."
+    errors, floor, k = _cells(runs, "noise", "n"), _floor(runs), float(runs["parameters.classes"].iloc[0])
+    found = []
+    for seed, line in errors.iterrows():
+        clean = np.log(np.maximum(np.minimum.accumulate(line[0.0]), floor))
+        for noise in [noise for noise in line.index.levels[0] if noise > 0]:
+            noisy = np.log(max(line[noise].iloc[-1], floor))
+            same = np.exp(np.interp(-noisy, -clean.to_numpy(), np.log(clean.index.to_numpy(float)))) # ends at the smallest size
+            found.append({"seed": seed, "noise": noise, "share": same / clean.index[-1], "law": max(0, 1 - noise * k / (k - 1)) ** 2,
+                          "right": 1 - noise})
+    return pd.DataFrame(found)
 
+
+def effective_rows_gain(
+    runs: pd.DataFrame, # rows of one framework and one model with seed, n, noise, error and parameters.classes
+) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    "Compute how much nearer the law comes to the effective share of rows than the share of right labels; control: the miss of that share."
+    found = effective_rows(runs)
+    control = (found["share"] - found["right"]).abs().groupby(found["seed"]).mean()
+    return control - (found["share"] - found["law"]).abs().groupby(found["seed"]).mean(), control
+
+
+def noise_harm(
+    runs: pd.DataFrame, # rows of one framework and one model with seed, n, noise, error
+    shrinks: bool = False, # how much less that is than at the smallest size, instead
+) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    "Compute how far the highest noise rate lifts the error at the largest size above the lowest rate's; control: no change, which is 0."
+    errors = _cells(runs, "noise", "n")
+    rates, sizes = errors.columns.levels
+    harm = errors[rates[-1]] - errors[rates[0]]
+    value = harm[sizes[0]] - harm[sizes[-1]] if shrinks else harm[sizes[-1]]
+    return value, 0 * value
+
+
+def clean_half_gain(
+    runs: pd.DataFrame, # rows of one framework and one model with seed, n, noise, error
+    noise: float = 0.2, # rate in the whole; the half has none
+) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    "Compute how far the error of half the rows with right labels lies below that of all rows with noise; control: the error of all."
+    errors = _cells(runs, "noise", "n")
+    n = errors.columns.levels[1].to_numpy(float)
+    require(n[-1] / 2 in n and noise in errors.columns.levels[0], f"A run must have half the largest size, and the noise rate {noise:g}.",
+            f"sizes {n.tolist()}, rates {errors.columns.levels[0].tolist()}")
+    return errors[noise, n[-1]] - errors[0.0, n[-1] / 2], errors[noise, n[-1]]
+
+
+def strategy_gain(
+    runs: pd.DataFrame, # rows of one framework and one model with seed, period, strategy, error
+    of: str, # a strategy
+    over: str, # the strategy it is compared with
+    per_period: bool = False, # how much the gain grows from a period to the next, instead of its mean
+) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    "Compute how far the error of one way of keeping a model up to date lies below another's, on average; control: the other's error."
+    errors = _cells(runs, "strategy", "period")
+    gain = errors[over] - errors[of]
+    if not per_period: return gain.mean(axis=1), errors[over].mean(axis=1)
+    slopes = pd.Series(np.polyfit(gain.columns.to_numpy(float), gain.to_numpy().T, 1)[0], index=gain.index)
+    return slopes, 0 * slopes
+
+
+def source_gain(
+    runs: pd.DataFrame, # rows of one framework and one model with seed, sources, scope ("in" or "out"), error
+    what: str, # "left out" (the cost), "more" or "target"
+) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    "Compare errors on the target source: with a source's own test rows, or with mixtures of more sources; the most include the target."
+    errors = _cells(runs, "scope", "sources")
+    out, number = errors["out"], errors.columns.levels[1]
+    if what == "left out": return out[number[0]] - errors["in"][number[0]], errors["in"][number[0]]
+    less, more = {"more": (0, -2), "target": (-2, -1)}[what]
+    return out[number[less]] - out[number[more]], out[number[less]]
+
+
+def _cells(runs, *names):
+    "Errors as a table, one row a seed and one column a setting; seeds that lack one are left out."
+    return runs.pivot_table(index="seed", columns=list(names), values="error", aggfunc="first").dropna().sort_index(axis=1)
+
+# %% ../../nbs/lib/experiment/20_claims.ipynb #c5e10006
 STATISTICS: dict[str, Callable] = {
     "error_drop": error_drop,
     "power_law_gain_2x": partial(power_law_gain, factor=2),
     "power_law_gain_4x": partial(power_law_gain, factor=4),
+    "noise_harm": noise_harm,
+    "noise_harm_shrinks": partial(noise_harm, shrinks=True),
+    "clean_half_gain": clean_half_gain,
+    "effective_rows_gain": effective_rows_gain,
+    "refresh_gain": partial(strategy_gain, of="sliding", over="static"),
+    "refresh_gain_by_age": partial(strategy_gain, of="sliding", over="static", per_period=True),
+    "growing_gain": partial(strategy_gain, of="growing", over="sliding"),
+    "fresh_label_gain": partial(strategy_gain, of="sliding", over="delayed"),
+    "left_out_cost": partial(source_gain, what="left out"),
+    "more_sources_gain": partial(source_gain, what="more"),
+    "target_source_gain": partial(source_gain, what="target"),
 }
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #516dfede
@@ -109,30 +201,43 @@ class Claim:
     min_seeds: int = 5 # fewer leave it undecided
     min_sizes: int = 2 # fewer distinct n leave it undecided
     frameworks: tuple[str, ...] = ("torch", "tensorflow") # all of them must support it
+    axes: tuple[str, ...] = ("n",) # what varies beside seed and framework; min_sizes counts the values of the first
+    where: tuple[tuple[str, object], ...] = () # (column, value): only such rows are judged
+    family: int = 1 # claims judged together: the interval is widened to hold for all of them at once (Bonferroni)
 
     def __post_init__(self):
         choose(self.statistic, STATISTICS, "statistic")
         require((self.above is None) != (self.below is None), "A claim must have exactly one of above and below.", self.id)
         require(0 < self.level < 1, "level must lie between 0 and 1.", self.level)
+        require(len(self.axes) > 0 and self.family >= 1, "A claim must have an axis, and family must be 1 or more.", self.id)
 
 
 def load_claims(
     path: Path | str, # an experiment's .toml file
 ) -> list[Claim]: # in file order
-    "Read the claims declared beside an experiment."
+    "Read the claims declared beside an experiment; its axes hold for all of them, and `together = true` makes them one family."
     known = [field.name for field in fields(Claim)]
-    claims = []
-    for entry in tomllib.loads(Path(path).read_text(encoding="utf-8")).get("claims", []):
+    declared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    entries = declared.get("claims", [])
+    shared = {"axes": declared.get("axes", ["n"]), "family": len(entries) if declared.get("together") else 1}
+    for entry in entries:
         for key in entry: choose(key, known, "claim field")
-        claims.append(Claim(**{**entry, **({"frameworks": tuple(entry["frameworks"])} if "frameworks" in entry else {})}))
-    return claims
+    return [Claim(**{key: _frozen(value) for key, value in {**shared, **entry}.items()}) for entry in entries]
+
+
+def _frozen(value):
+    "Lists and tables as tuples."
+    return tuple(value.items()) if isinstance(value, dict) else tuple(value) if isinstance(value, list) else value
+
+
+_LATER = {"axes": ("n",), "where": (), "family": 1} # fields younger than recorded evidence, which count only where they are used
 
 
 def claims_hash(
     claims: list[Claim], # of one experiment
 ) -> str: # 64 hexadecimal digits
     "Hash the whole text and every threshold of an experiment's claims."
-    return digest([asdict(claim) for claim in claims])
+    return digest([{key: value for key, value in asdict(claim).items() if key not in _LATER or value != _LATER[key]} for claim in claims])
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #ca34eb43
 MOVED = 0.99 # the final training loss must be below this share of the one at the initial weights
@@ -141,6 +246,7 @@ MOVED = 0.99 # the final training loss must be below this share of the one at th
 def preconditions(
     runs: pd.DataFrame, # rows of one framework
     registered: str, # hash of the claims as they are now
+    axes: tuple[str, ...] = ("n",), # what varies beside the seed
 ) -> list[str]: # what does not hold; empty where all is well
     "List why the evidence is not fit to judge a claim."
     def column(name): return runs[name] if name in runs else pd.Series(np.nan, index=runs.index)
@@ -149,17 +255,18 @@ def preconditions(
         "training did not lower the loss": ~(column("checks.end_loss") < MOVED * column("checks.start_loss")),
         "only one class was predicted": ~(column("checks.predicted_classes") >= 2),
         "the claims are not those registered before the run": ~(column("claims") == registered),
-        "the same result stands twice": runs.duplicated(["seed", "n"], keep=False),
+        "the same result stands twice": runs.duplicated(["seed", *axes], keep=False),
         "a result is not an error rate": ~column("error").between(0, 1),
     }
     failed = [f"{reason} ({bad.sum()} of {len(runs)} rows)" for reason, bad in checks.items() if bad.any()]
-    return failed if _learned(runs, column) else [*failed, "at the largest size it is no better than always guessing the commonest class"]
+    if _learned(runs, column, axes): return failed
+    return [*failed, "at the largest size it is no better than always guessing the commonest class"]
 
 
-def _learned(runs, column):
-    "Whether the error at the largest size lies below the majority control's; fewer than five runs are compared without an interval."
-    last = runs["n"] == runs["n"].max()
-    margin = (1 - column("checks.majority") - column("error"))[last]
+def _learned(runs, column, axes):
+    "Whether the error, at the largest size where sizes vary, lies below the majority control's; under five seeds, without an interval."
+    last = runs["n"] == runs["n"].max() if "n" in axes else runs["seed"].notna()
+    margin = (1 - column("checks.majority") - column("error"))[last].groupby(runs["seed"][last]).mean()
     return bool(margin.mean() > 0 and (len(margin) < 5 or mean_interval(margin, 0.99)[1] > 0))
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #9379362c
@@ -181,16 +288,17 @@ def judge(
 def _judge_one(claim, framework, runs, registered):
     line = {"claim": claim.id, "framework": framework, "statistic": np.nan, "low": np.nan, "high": np.nan, "bound": _bound(claim),
             "control": np.nan, "seeds": 0}
+    for column, value in claim.where: runs = runs[runs[column] == value] if column in runs else runs.iloc[:0]
     if runs.empty: return {**line, "verdict": "undecided", "reason": "not run"}
-    reasons = preconditions(runs, registered)
-    enough = runs["n"].nunique() >= max(3, claim.min_sizes)
-    if enough:
+    reasons = preconditions(runs, registered, claim.axes)
+    sizes, least = runs[claim.axes[0]].nunique(), max(3, claim.min_sizes)
+    if sizes >= least:
         values, control = STATISTICS[claim.statistic](runs)
-        line["statistic"], line["low"], line["high"] = mean_interval(values, claim.level)
+        line["statistic"], line["low"], line["high"] = mean_interval(values, 1 - (1 - claim.level) / claim.family)
         line |= {"control": float(control.mean()), "seeds": len(values)}
     if reasons: return {**line, "verdict": "invalid", "reason": "; ".join(reasons)}
-    if not enough or line["seeds"] < claim.min_seeds:
-        have = f"{line['seeds']} of {claim.min_seeds} seeds" if enough else f"{runs['n'].nunique()} of {max(3, claim.min_sizes)} sizes"
+    if sizes < least or line["seeds"] < claim.min_seeds:
+        have = f"{sizes} of {least} sizes" if sizes < least else f"{line['seeds']} of {claim.min_seeds} seeds"
         return {**line, "verdict": "undecided", "reason": f"too little evidence: {have}"}
     return {**line, "verdict": _side(claim, line["low"], line["high"]), "reason": ""}
 

@@ -23,9 +23,10 @@ from matplotlib.figure import Figure
 from .. import viz
 from ..core import data_path, experiments_path, require, write_whole
 from ..data.catalog import show
-from .claims import judge, load_claims, mean_interval, power_laws
+from .claims import judge, load_claims, power_laws
 from .evidence import read, rows
-from .run import file_of, describe
+from .figures import draw_diversity, draw_label_quality, draw_timeliness, setting_table
+from .run import describe, file_of
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #0dcec6dd
 def verdicts(
@@ -57,7 +58,9 @@ def _learning_curve(table):
     return drawn
 
 
-FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {"learning_curve": _learning_curve}
+FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
+    "learning_curve": _learning_curve, "label_quality": draw_label_quality, "timeliness": draw_timeliness,
+    "diversity": draw_diversity}
 
 
 def figure(
@@ -70,13 +73,17 @@ def figure(
 # %% ../../nbs/lib/experiment/50_report.ipynb #3902d5fa
 def curve_table(
     evidence: Path | str, # a run's folder, or an evidence file
-) -> pd.DataFrame: # one row a size; columns: each framework's mean error with its 95 % interval, and the majority control
-    "Tabulate error by size and framework."
+) -> pd.DataFrame: # one row a setting; columns: the experiment's axes, each framework's mean error, the majority control
+    "Tabulate error by setting, such as the size, and framework."
     table = read(evidence)
-    def cell(error): return "{:.3f} [{:.3f}, {:.3f}]".format(*mean_interval(error))
-    cells = {name: runs.groupby("n")["error"].apply(cell) for name, runs in table.groupby("framework")}
-    majority = (1 - table.groupby("n")["checks.majority"].mean()).map("{:.3f}".format)
-    return pd.DataFrame(cells).assign(majority=majority).rename_axis("rows").reset_index()
+    axes = _axes(table["experiment"].iloc[0])
+    return setting_table(table, axes).rename(columns={"n": "rows"})
+
+
+def _axes(name): return describe(name).get("axes", ["n"])
+
+
+def _laws(name, table): return power_laws(table) if _axes(name) == ["n"] else pd.DataFrame()
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #ba47d8f1
 def report(
@@ -88,8 +95,9 @@ def report(
     template = (experiments_path() / "report.html.jinja").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(
         about=describe(facts["experiment"]), facts=facts, claims=load_claims(file_of(facts["experiment"], ".toml")), judged=_lines(folder),
-        image=_png(figure(folder)), curve=curve_table(folder), laws=power_laws(table).to_dict("records"),
-        data=[show(name) for name in table["data.name"].unique()], notebooks=[_page(path) for path in sorted(folder.glob("*.ipynb"))],
+        image=_png(figure(folder)), curve=curve_table(folder), laws=_laws(facts["experiment"], table).to_dict("records"),
+        data=[show(part) for name in table["data.name"].unique() for part in name.split(" + ")],
+        notebooks=[_page(path) for path in sorted(folder.glob("*.ipynb"))],
         versions=_versions(folder), run=folder.name, results=len(table), memory=int(table["peak_mib"].max()),
         seconds=table.groupby("framework")["wall_s"].sum().round(1).to_dict())
     return write_whole(folder / "report.html", page)
@@ -154,12 +162,17 @@ def block(
     judged = text_table(verdicts(recorded(name)))
     lines = ["| " + " | ".join(judged.columns) + " |", "|" + "---|" * len(judged.columns)]
     lines += ["| " + " | ".join(map(str, line)) + " |" for line in judged.itertuples(index=False)]
+    facts = _volume_facts(table) if _axes(name) == ["n"] else f"Data: {table['data.name'].iloc[0]}."
+    facts += f" {table['seed'].nunique()} seeds a framework, {len(table)} results, made by commit {table['commit'].iloc[0][:10]}."
+    return "\n".join([*lines, "", facts, ""])
+
+
+def _volume_facts(table):
+    "The errors at the ends of the learning curves, and the exponents."
     laws = "; ".join(f"{law.framework} b = {law.b:.3f} [{law.b_low:.3f}, {law.b_high:.3f}]" for law in power_laws(table).itertuples())
     error = table.groupby("n")["error"].mean()
-    facts = (f"Mean test error {error.iloc[0]:.3f} at {error.index[0]:,} rows and {error.iloc[-1]:.3f} at {error.index[-1]:,} on "
-             f"{table['data.name'].iloc[0]}; power law exponent {laws}. {table['seed'].nunique()} seeds a framework, "
-             f"{len(table)} results, made by commit {table['commit'].iloc[0][:10]}.")
-    return "\n".join([*lines, "", facts, ""])
+    return (f"Mean test error {error.iloc[0]:.3f} at {error.index[0]:,} rows and {error.iloc[-1]:.3f} at {error.index[-1]:,} on "
+            f"{table['data.name'].iloc[0]}; power law exponent {laws}.")
 
 
 def update_blocks(
