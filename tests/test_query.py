@@ -286,9 +286,14 @@ def test_an_export_of_a_query_and_what_fails_leaves_the_old_file(tmp_path, file,
 
 
 def test_a_set_is_the_same_as_itself():
-    table = diff(RECORDED / "volume.jsonl", RECORDED)
+    table = diff(RECORDED / "volume.jsonl", RECORDED / "volume.jsonl")
     assert summary(table).to_dict() == {"added": 0, "removed": 0, "changed": 0, "same": len(table)} and len(table) == 140
     assert (table["error.difference"] == 0).all() and (table["error.before"] == table["error.after"]).all()
+
+
+def test_all_recorded_evidence_can_be_asked_and_compared():
+    table = query("SELECT experiment, count(*) AS rows FROM evidence GROUP BY ALL", RECORDED)
+    assert table["rows"].sum() == len(diff(RECORDED, RECORDED)) and set(table["experiment"]) >= {"volume"}
 
 
 def test_added_removed_changed_and_same_are_told_apart(tmp_path):
@@ -362,7 +367,7 @@ def command(monkeypatch, capsys):
 def test_query_prints_a_table_that_fits(command, file):
     sql = "SELECT n, avg(error) AS e FROM evidence GROUP BY n ORDER BY n"
     assert command("query", sql, file) == (0, "n    e\n50   0.25\n100  0.125\n", "")
-    status, text, _ = command("query", "SELECT repeat('x', 99) AS wide, * FROM evidence", RECORDED, columns=80)
+    status, text, _ = command("query", "SELECT repeat('x', 99) AS wide, * FROM evidence", RECORDED / "volume.jsonl", columns=80)
     *table, rows, columns = text.splitlines()
     assert status == 0 and len(table) == 51 and max(map(len, table)) <= 80
     assert rows == "… 90 more rows" and columns.startswith("… more columns: ")
