@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-slow lab export blocks bench bench-training record divergence clean
+.PHONY: help demo test test-slow lab export blocks bench bench-sweep bench-training record divergence clean
 
 help: ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -42,6 +42,9 @@ blocks: $(READY) ## bring the generated blocks of README and notebooks up to dat
 
 bench: $(READY) ## speed of the data half side by side with others, and how it grows (about 10 minutes; --quick: BENCH=--quick)
 	$(BIN)/python -W ignore tests/benchmarks/data.py $(BENCH)
+
+bench-sweep: $(READY) ## speed of a sweep side by side with a plain papermill loop (about 10 minutes; BENCH=--quick)
+	$(BIN)/python -W ignore tests/benchmarks/sweep.py $(BENCH)
 
 bench-training: $(READY) ## speed of training side by side with hand-written loops and libraries (installs those; BENCH=--quick)
 	$(BIN)/python -m pip install --progress-bar off --quiet -c constraints.txt -e '.[bench]'
