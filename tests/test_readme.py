@@ -31,6 +31,7 @@ def test_a_command_of_the_readme_runs(command, tmp_path_factory):
     folder.mkdir(exist_ok=True)
     if command == "bigdata-ai report" and not (folder / "_runs").exists():
         here("bigdata-ai run volume -p 'sizes=[40, 80, 160]' -p 'seeds=[0]' -p steps=10", folder)
+    if "grid.yaml" in command: here(f"sh -c {shlex.quote(next(line for line in COMMANDS if line.startswith('printf')))}", folder)
     done = here(command, folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
