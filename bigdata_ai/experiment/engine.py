@@ -279,17 +279,16 @@ class WarmKernelManager(AsyncKernelManager):
         return await super()._async_pre_start_kernel(**kwargs)
 
 
-class WarmEngine:
-    "papermill's engine with warm kernels: `papermill --engine bigdata-ai`."
+class _Later(type):
+    "A class whose attributes are those of another one, which is made when first asked."
 
-    @classmethod
-    def execute_notebook(
-        cls,
-        *given, # as papermill gives it to any engine
-        **options, # with kernel_env, variables of the kernel over those of this process, and watch, a `Watch`
-    ): # the executed notebook
-        "Execute a notebook in a kernel that has done its imports."
-        return _papermill_engine().execute_notebook(*given, **options)
+    def __getattr__(cls, name): return getattr(_papermill_engine(), name)
+
+
+class WarmEngine(metaclass=_Later):
+    """papermill's engine with warm kernels: `papermill --engine bigdata-ai`.
+
+    Options over papermill's own: `kernel_env`, variables of the kernel over those of this process, and `watch`, a `Watch`."""
 
 
 @cache
