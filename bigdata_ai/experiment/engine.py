@@ -66,6 +66,9 @@ KEPT = 2 # zygotes at once
 _OWN = ("JPY_", "BIGDATA_AI_", "PAPERMILL_") # variables that only the kernel reads
 
 
+_SERVE = "from bigdata_ai.experiment.zygote import main; main()"
+
+
 class Zygote:
     "A process that forks kernels; `experiment.zygote` is the other side."
 
@@ -77,7 +80,7 @@ class Zygote:
         "Start it; it imports while this process goes on."
         self.lock, self.ready = threading.Lock(), False
         self.control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-Xfrozen_modules=off", "-m", "bigdata_ai.experiment.zygote", str(other.fileno()), *modules]
+        command = [sys.executable, "-Xfrozen_modules=off", "-c", _SERVE, str(other.fileno()), *modules]
         self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, pass_fds=[other.fileno()], start_new_session=True)
         other.close()
 

@@ -6,6 +6,7 @@
 __all__ = ['serve', 'main']
 
 # %% ../../nbs/lib/experiment/22_zygote.ipynb #94bdb42a
+import ctypes
 import gc
 import importlib
 import json
@@ -17,6 +18,9 @@ import sys
 # %% ../../nbs/lib/experiment/22_zygote.ipynb #7429ec11
 _KERNEL = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.zmqshell",
            "psutil") # what a kernel imports when it starts, but for matplotlib_inline, which looks for the kernel when imported
+
+
+_DEATH_SIGNAL = 1 # PR_SET_PDEATHSIG of prctl(2)
 
 
 def serve(
@@ -48,6 +52,8 @@ def _become_kernel(control, request, bound):
     status = 1
     try:
         os.setpgid(0, 0)
+        # die with the zygote at once: ipykernel looks once a second, and a killed sweep may be going on again by then
+        if sys.platform == "linux": ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
         control.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.environ.clear()
@@ -74,10 +80,7 @@ def _become_kernel(control, request, bound):
         os._exit(status) # without what the zygote would do at its end
 
 
-def main() -> None: # in a process of its own: python -m bigdata_ai.experiment.zygote DESCRIPTOR MODULE…
+def main() -> None: # in a process of its own, whose arguments are DESCRIPTOR MODULE…
     "Serve on an inherited socket."
     descriptor, *modules = sys.argv[1:]
     serve(socket.socket(fileno=int(descriptor)), modules)
-
-
-if __name__ == "__main__" and "ipykernel" not in sys.modules: main()

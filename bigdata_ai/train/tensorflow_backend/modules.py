@@ -93,7 +93,7 @@ class ModuleSession(Session):
 
     def run(self, rows, order, rates=None):
         rates = np.full(-(-len(order) // self.batch_size), self._rate) if rates is None else rates
-        return self._steps(*rows, tf.constant(order, tf.int64), to_native(rates, self.dtype)).numpy().astype(np.float64)
+        return self._steps(*rows[:2], tf.constant(order, tf.int64), to_native(rates, self.dtype)).numpy().astype(np.float64)
 
     def outputs(self, X): return to_numpy(self._outputs_of(to_native(X, self.dtype)))
 
