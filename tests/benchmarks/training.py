@@ -484,7 +484,7 @@ def run(quick=False, threads=2, only="", against="", timed=None):
     "Ratios and goals; prints a table for each network."
     import pandas as pd
     os.environ |= {"OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
-    timed = timed or (2 if quick else 5)
+    timed = timed or 5 # 600 steps or more, so that ours compiles them, as in runs that take long enough to matter
     cases = {name: case for name, case in CASES.items() if only in name}
     if quick: cases = {"mlp, batch 64": Case("mlp", 64, 6400, "bce", True)}
     context, pipes, workers = multiprocessing.get_context("spawn"), {}, []
