@@ -86,6 +86,27 @@ def test_a_killed_worker_ends_the_call_and_is_named(backend, digits, spark, tmp_
     assert helpers() <= before and not any(psutil.pid_exists(fate["process"]) for fate in fates(tmp_path, 2))
 
 
+def test_a_killed_worker_is_named_though_the_other_one_ended_before_anybody_looked(digits, spark, tmp_path):
+    "torchrun stands still from the kill until the other worker has missed it, so that it sees both at once."
+    def wait():
+        clock, agent = threading.Event(), None
+        for _ in range(900):
+            states = [fate["state"] for fate in fates(tmp_path, 2)]
+            if states == ["joined", "joined"] and agent is None:
+                killed = psutil.Process(fates(tmp_path, 2)[1]["process"])
+                agent = killed.parent()
+                agent.suspend()
+                killed.kill()
+            if states[0] == "lost": break
+            clock.wait(0.1)
+        if agent: agent.resume()
+    thread = threading.Thread(target=wait)
+    thread.start()
+    with pytest.raises(RunError, match="worker 2 .* was ended by signal 9"):
+        fit_distributed(mlp(64, 10), digits, "torch", epochs=100_000, spark=spark, folder=tmp_path)
+    thread.join()
+
+
 def test_a_worker_of_tensorflow_that_stands_still_is_seen(frameworks, tmp_path):
     "Two processes that never end: one touches its file as a worker does, the other one's is an hour old."
     room = importlib.import_module("bigdata_ai.train.tensorflow_backend.distributed")

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import re
+import signal
 from datetime import timedelta
 from pathlib import Path
 
@@ -67,7 +68,10 @@ def launch(
         except Exception as error: failed = str(error) # what it was stands in the workers' files
     text = said.getvalue() + failed
     if not local: return {}, text # there each machine counts its workers from 0
-    return {int(rank): int(code) for code, rank in reversed(re.findall(r"failed \(exitcode: (-?\d+)\) local_rank: (\d+) ", text))}, text
+    table = {int(rank): int(code) for rank, code in re.findall(r"\(local_rank: (\d+)\)\s+exitcode\s*: (-?\d+) ", text)}
+    first = {int(rank): int(code) for code, rank in re.findall(r"failed \(exitcode: (-?\d+)\) local_rank: (\d+) ", text)[:1]}
+    return {rank: code for rank, code in table.items() if code != -signal.SIGTERM} | first, text # torchrun terminates those that are left
+
 
 
 @contextlib.contextmanager
