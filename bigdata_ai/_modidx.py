@@ -2061,6 +2061,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                      'bigdata_ai/experiment/sweep.py'),
                                              'bigdata_ai.experiment.sweep._result': ( 'lib/experiment/sweep.html#_result',
                                                                                       'bigdata_ai/experiment/sweep.py'),
+                                             'bigdata_ai.experiment.sweep._run_locked': ( 'lib/experiment/sweep.html#_run_locked',
+                                                                                          'bigdata_ai/experiment/sweep.py'),
                                              'bigdata_ai.experiment.sweep.expand': ( 'lib/experiment/sweep.html#expand',
                                                                                      'bigdata_ai/experiment/sweep.py'),
                                              'bigdata_ai.experiment.sweep.load_grid': ( 'lib/experiment/sweep.html#load_grid',

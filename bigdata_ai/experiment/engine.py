@@ -306,7 +306,9 @@ def _papermill_engine():
     class Warm(NBClientEngine):
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, kernel_env=None, watch=None, **options):
-            modules = tuple(imported(cell.source for cell in nb_man.nb.cells if cell.cell_type == "code"))
+            modules = imported(cell.source for cell in nb_man.nb.cells if cell.cell_type == "code")
+            only = (kernel_env or {}).get("BIGDATA_AI_FRAMEWORK") # spares the imports of the other framework
+            modules = tuple(name for name in modules if not only or "_backend." not in name or f".{only}_backend." in name)
             manager = type("WarmKernelManager", (WarmKernelManager,), {"modules": modules, "extra_env": kernel_env or {}, "watch": watch})
             super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=manager, **options)
 

@@ -187,8 +187,8 @@ def _frameworks(parameter, wanted):
 def _open_folder(name, given, frameworks, run_id):
     "Make the run's folder, or check that an existing one is the same run."
     claims = load_claims(file_of(name, ".toml"))
-    facts = {"experiment": name, "parameters": given, "code": code_hash(file_of(name, ".ipynb")), "claims": claims_hash(claims)}
-    folder = runs_path() / (run_id or f"{datetime.now():%Y%m%d-%H%M%S}-{name}-{digest([facts, time.time_ns()])[:4]}")
+    facts = {"experiment": str(name), "parameters": given, "code": code_hash(file_of(name, ".ipynb")), "claims": claims_hash(claims)}
+    folder = runs_path() / (run_id or f"{datetime.now():%Y%m%d-%H%M%S}-{Path(name).stem}-{digest([facts, time.time_ns()])[:4]}")
     if (folder / "run.json").exists():
         before = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         differs = [key for key in facts if before.get(key) != facts[key]]
@@ -206,8 +206,8 @@ def _job(name, folder, given, framework, threads, startup):
     job, threads = folder / f"{framework}.json", str(threads)
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     env = {"BIGDATA_AI_RUN": str(folder), "BIGDATA_AI_CODE": facts["code"], "BIGDATA_AI_CLAIMS": facts["claims"],
-           "BIGDATA_AI_LOG": str(job.with_suffix(".log")), "OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads,
-           "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+           "BIGDATA_AI_LOG": str(job.with_suffix(".log")), "BIGDATA_AI_FRAMEWORK": framework,
+           "OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     write_whole(job, json.dumps({
         "source": str(file_of(name, ".ipynb")), "target": str(folder / f"{framework}.ipynb"), "env": env,
         "parameters": {**given, "framework": framework}, "timeout_s": describe(name).get("timeout_s"), "startup": list(startup)}))
@@ -223,7 +223,11 @@ def _follow(name, running, jobs, quiet):
         waiting = wait(waiting, timeout=0.25).not_done
         if bar is not None: _move(bar, [_counts(job.with_suffix(".progress")) for job in jobs])
     if bar is not None: bar.close()
-    for done in running: done.result() # such as a full disk
+    try:
+        for done in running: done.result()
+    except OSError as problem: full = str(problem)
+    else: return
+    require(False, "A run must be able to write down its results.", full, "make room, then run again with the same id.", RunError)
 
 
 def _move(bar, counts):

@@ -23,7 +23,7 @@ import papermill
 import yaml
 from papermill.engines import papermill_engines
 
-from ..core import brief, check_whole, data_path, digest, package_path, progress, require, runs_path, write_whole
+from ..core import RunError, brief, check_whole, data_path, digest, package_path, progress, require, runs_path, write_whole
 from .claims import claims_hash, load_claims
 from .engine import WarmEngine
 from .evidence import code_hash, versions
@@ -57,7 +57,13 @@ def run_one(
     retry: bool = False, # whether a run that failed before is tried again
 ) -> dict: # its result: state "done" or "failed", error, traceback, seconds, peak_mib
     "Execute one run of a sweep, unless it has a result."
-    folder = Path(job["folder"])
+    try: return _run_locked(job, Path(job["folder"]), retry)
+    except OSError as problem: full = str(problem)
+    require(False, "A sweep must be able to write down its runs.", full,
+            "make room, then sweep again: runs with a result are not done twice, the others go on after their last row.", RunError)
+
+
+def _run_locked(job, folder, retry):
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX) # another sweep may be at it
