@@ -68,6 +68,7 @@ KNOWN = {"code": HONEST[0]["code"], "claims": HONEST[0]["claims"]}
     ("same_seeds", [*HONEST, *changed(FIRST, seed=10)], {}, "11 seeds gave only 10"),
     ("same_seeds", [{**row, "metrics": {"error": 0.1}} for row in HONEST], {}, ""), # equal errors alone may be chance
     ("lost_classes", changed(HONEST, checks=NINE), {}, "9 of 10"),
+    ("lost_classes", changed(HONEST[:28], checks=NINE), {}, ""), # four seeds
     ("lost_classes", [{**row, "checks": {**NINE, "majority": 0.6}} for row in HONEST], {}, ""), # others may be rare
     ("lost_classes", changed(HONEST, checks=NINE, data={"name": "not in the ledger"}), {}, ""),
 ], ids=lambda value: value if isinstance(value, str) else "")
