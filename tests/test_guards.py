@@ -67,6 +67,8 @@ KNOWN = {"code": HONEST[0]["code"], "claims": HONEST[0]["claims"]}
     ("same_seeds", [{**row, "seed": seed} for row in FIRST for seed in range(5)], {}, "5 seeds gave only 1"),
     ("same_seeds", [*HONEST, *changed(FIRST, seed=10)], {}, "11 seeds gave only 10"),
     ("same_seeds", [{**row, "metrics": {"error": 0.1}} for row in HONEST], {}, ""), # equal errors alone may be chance
+    ("wrong_metric", changed(HONEST, checks={**NINE, "correct": 0.9}, metrics={"error": 0.9}), {}, "(70 of 70 rows)"),
+    ("wrong_metric", changed(HONEST, checks={**NINE, "correct": 0.9}, metrics={"error": 1 - 0.9}), {}, ""),
     ("lost_classes", changed(HONEST, checks=NINE), {}, "9 of 10"),
     ("lost_classes", changed(HONEST[:28], checks=NINE), {}, ""), # four seeds
     ("lost_classes", [{**row, "checks": {**NINE, "majority": 0.6}} for row in HONEST], {}, ""), # others may be rare
