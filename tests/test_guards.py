@@ -251,6 +251,13 @@ def test_outcomes_are_appended_and_read_again(tmp_path, monkeypatch):
         record_outcome("volume", TABLE, path=path)
 
 
+def test_the_report_tells_the_recorded_kill_rate():
+    for name in PLAIN:
+        table = outcomes(name)
+        assert len(table) >= 9 and kill_rate(table)[0] == kill_rate(table)[1] >= 9, name
+        assert all(one["killed"] == one["of"] >= 9 and not one["survivors"] for one in report._sabotaged(name))
+
+
 def test_the_outcome_fits_a_screen():
     assert max(map(len, outcome_table(TABLE, 100).to_string(index=False).splitlines())) <= 100
     assert "1 of 2 mutants killed (50 %), 1 not applicable" in summary(TABLE)

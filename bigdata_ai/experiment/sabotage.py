@@ -187,7 +187,7 @@ def outcomes(
     "Read the last recorded outcome of each experiment and size."
     path = Path(path or data_path() / "evidence" / "sabotage.csv")
     if not path.exists(): return pd.DataFrame(columns=["time", "commit", "experiment", "size", "seconds", "mutant", "framework", "killed"])
-    table = pd.read_csv(path, keep_default_na=False, na_values={"lost": "", "seconds": ""})
+    table = pd.read_csv(path, keep_default_na=False, na_values={"lost": "", "seconds": ""}, dtype={"killed": str})
     table["killed"] = table["killed"].map({"True": True, "False": False, "": None}).astype(object)
     table = table[table["time"] == table.groupby(["experiment", "size"])["time"].transform("max")]
     return table[table["experiment"] == name] if name else table
