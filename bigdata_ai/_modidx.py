@@ -8,6 +8,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'bigdata_ai.cli._show': ('lib/cli.html#_show', 'bigdata_ai/cli.py'),
                                 'bigdata_ai.cli._value': ('lib/cli.html#_value', 'bigdata_ai/cli.py'),
                                 'bigdata_ai.cli._warned': ('lib/cli.html#_warned', 'bigdata_ai/cli.py'),
+                                'bigdata_ai.cli.advise_command': ('lib/cli.html#advise_command', 'bigdata_ai/cli.py'),
                                 'bigdata_ai.cli.data_list': ('lib/cli.html#data_list', 'bigdata_ai/cli.py'),
                                 'bigdata_ai.cli.data_show': ('lib/cli.html#data_show', 'bigdata_ai/cli.py'),
                                 'bigdata_ai.cli.doctor_command': ('lib/cli.html#doctor_command', 'bigdata_ai/cli.py'),

@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.linear_model import LogisticRegression
+from typer.testing import CliRunner
 
+from bigdata_ai.cli import app
 from bigdata_ai.core import InputError
 from bigdata_ai.value.advisor import advise
 from bigdata_ai.value.exchange import bench, damaged, rates, wrong_labels
@@ -172,3 +174,21 @@ print(json.dumps({"best": advice.best, "mib": resource.getrusage(resource.RUSAGE
 def test_a_million_rows_fit_in_4_gib():
     found = json.loads(subprocess.run([sys.executable, "-W", "ignore", "-c", MEMORY], capture_output=True, text=True, check=True).stdout)
     assert found["mib"] < 4096 and found["best"] in ("row", "label")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_the_command(cells, tmp_path, suffix):
+    file, page = tmp_path / f"cells.{suffix}", tmp_path / "advice.html"
+    cells.to_csv(file, index=False) if suffix == "csv" else cells.to_parquet(file)
+    command = ["advise", str(file), "--target", "y", "--budget", "100", "--cost", "row=1", "--cost", "label=2", "--minutes", "0.02"]
+    found = CliRunner().invoke(app, [*command, "--report", str(page)])
+    assert found.exit_code == 0, found.output
+    assert "best with probability" in found.output and page.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(("more", "words"), [(["--cost", "row"], "NAME=PRICE"), (["--cost", "row=-1"], "greater than 0")])
+def test_the_command_tells_bad_prices(cells, tmp_path, more, words):
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    asked = [sys.executable, "-c", "from bigdata_ai.cli import main; main()", "advise", str(tmp_path / "cells.csv"), "--target", "y", "--budget", "9", *more]
+    found = subprocess.run(asked, capture_output=True, text=True)
+    assert found.returncode and words in found.stderr and "Traceback" not in found.stderr

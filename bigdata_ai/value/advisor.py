@@ -192,7 +192,7 @@ def _ranked(asked, ratios, costs, budget, wrong, runs, missing, random):
 
 def _gains(asked, ratios, wrong, runs, missing):
     chance = asked.classes / (asked.classes - 1) if asked.classes else 1.0
-    top = 1 / chance # error of answers drawn at random
+    top = 1 / chance if asked.classes else 2.0 # error of answers drawn at random; of numbers, twice the control's, which noise can exceed
     curve = _logit(np.mean([run["curve"] for run in runs], axis=0), top)
     doublings = np.log2(runs[0]["fractions"])
     weights = np.array([0.3, 0.5, 1, 1, 1.5])
