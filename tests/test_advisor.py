@@ -189,6 +189,6 @@ def test_the_command(cells, tmp_path, suffix):
 @pytest.mark.parametrize(("more", "words"), [(["--cost", "row"], "NAME=PRICE"), (["--cost", "row=-1"], "greater than 0")])
 def test_the_command_tells_bad_prices(cells, tmp_path, more, words):
     cells.to_csv(tmp_path / "cells.csv", index=False)
-    asked = [sys.executable, "-c", "from bigdata_ai.cli import main; main()", "advise", str(tmp_path / "cells.csv"), "--target", "y", "--budget", "9", *more]
-    found = subprocess.run(asked, capture_output=True, text=True)
+    command = [sys.executable, "-c", "from bigdata_ai.cli import main; main()", "advise", str(tmp_path / "cells.csv")]
+    found = subprocess.run([*command, "--target", "y", "--budget", "9", *more], capture_output=True, text=True)
     assert found.returncode and words in found.stderr and "Traceback" not in found.stderr
