@@ -15,6 +15,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from ..core import check_whole, choose, need, progress, require, rng
 from ..data.frames import to_pandas
@@ -61,7 +62,8 @@ def _said(model, classes, X, y, new, seed):
     if isinstance(model, str):
         many = {"max_iter": 40} if classes > 3 else {} # one tree a class and round
         model = (HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor)(random_state=seed, **many)
-    return clone(model).fit(X, y).predict(new)
+    with threadpool_limits(1, "openmp"): # on so few rows a second thread gains little, and beside other work it costs much
+        return clone(model).fit(X, y).predict(new)
 
 
 def _network(backend, classes, X, y, new, seed):
@@ -195,6 +197,10 @@ def wrong_labels(
     seed: int = 0, # of folds and models
 ) -> tuple[float, np.ndarray]: # share of labels that are wrong, in [0, 0.9); bool (n,), where a real-valued label is far from its answer
     "Estimate the share of wrong labels."
+    with threadpool_limits(1, "openmp"): return _wrong_labels(asked, seed)
+
+
+def _wrong_labels(asked, seed):
     if asked.classes:
         folds = (StratifiedKFold if np.bincount(asked.y).min() >= 5 else KFold)(5, shuffle=True, random_state=seed)
         filled = np.where(np.isnan(asked.X), -1e6, asked.X)
