@@ -25,7 +25,8 @@ from ..core import data_path, experiments_path, require, write_whole
 from ..data.catalog import show
 from .claims import judge, load_claims, power_laws
 from .evidence import read, rows
-from .figures import draw_diversity, draw_label_quality, draw_timeliness, setting_table
+from .figures import (draw_diversity, draw_dose_response, draw_label_quality, draw_pipeline, draw_timeliness,
+                                           setting_table)
 from .run import describe, file_of
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #0dcec6dd
@@ -60,7 +61,7 @@ def _learning_curve(table):
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "learning_curve": _learning_curve, "label_quality": draw_label_quality, "timeliness": draw_timeliness,
-    "diversity": draw_diversity}
+    "diversity": draw_diversity, "dose_response": draw_dose_response, "pipeline": draw_pipeline}
 
 
 def figure(
