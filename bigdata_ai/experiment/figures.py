@@ -183,8 +183,7 @@ def draw_pipeline(
             means = np.array([mean_interval(wide[name].dropna()) for name in order])
             bars = [means[:, 0] - means[:, 1], means[:, 2] - means[:, 0]] if np.isfinite(means).all() else None
             ax.errorbar(range(len(order)), means[:, 0], yerr=bars, color=viz.PALETTE[0], marker="o", capsize=3, label="mean, 95 % interval")
-            ax.axhline(100 * (1 - runs["checks.majority"].mean()), color="0.3", ls="--", lw=1, label="always the commonest class")
-            ax.set(title=framework, xlabel="stages")
+            ax.set(title=f"{framework} (majority control {1 - runs['checks.majority'].mean():.1%})", xlabel="stages")
             ax.set_xticks(range(len(order)), order)
         panels[0][2].set_ylabel("test error, % (grey: one seed)")
         panels[0][2].legend(fontsize=7)
