@@ -106,7 +106,7 @@ def _check_possible(answer):
             (["rows", "clean", "train", "serve"], False, "store is missing.")):
         got = answer(list(order), list(arrows))
         expect(np.shape(got) == () and np.asarray(got).dtype == bool, "possible must give True or False.", got)
-        expect(bool(got) is want, f"possible must be {want} for {' → '.join(order)}.", got, hint)
+        expect(bool(got) is want, f"possible must be {want} for {' → '.join(order)}.", bool(got), hint)
     expect(bool(answer(["a", "b", "c"], [("a", "c")])) is True, "Stages with no arrow between them may stand in any order.", False)
 
 

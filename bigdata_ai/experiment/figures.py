@@ -165,7 +165,7 @@ def draw_dose_costs(
             ax.axvline(0, color="0.3", lw=0.8)
             ax.set(title=title, xlabel="points of the test error (mean, 95 % interval)")
             ax.invert_yaxis()
-        axes[1].legend(fontsize=7)
+        axes[0].legend(fontsize=7, loc="lower right")
         drawn.suptitle(f"Costs of faults ({_title(table)})")
     return drawn
 
