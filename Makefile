@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-slow lab export blocks bench bench-sweep bench-training record divergence clean
+.PHONY: help demo test test-slow lab export blocks bench bench-sweep bench-training record sabotage divergence clean
 
 help: ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -54,6 +54,10 @@ bench-training: $(READY) ## speed of training side by side with hand-written loo
 record: $(READY) ## run the full volume experiment and record it in data/evidence/ (needs a clean commit)
 	$(BIN)/bigdata-ai run volume --full
 	$(BIN)/bigdata-ai report --record
+
+sabotage: $(READY) ## damage every experiment in nine ways and see whether it is noticed (about 15 minutes; SABOTAGE=--quick, or --record)
+	@status=0; for name in $(patsubst nbs/experiments/%.toml,%,$(wildcard nbs/experiments/*.toml)); do \
+	  echo "== $$name"; $(BIN)/bigdata-ai sabotage $$name $(SABOTAGE) || status=1; done; exit $$status
 
 divergence: $(READY) ## walk PyTorch and TensorFlow down the same paths and write how far they end apart (about 4 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -c "from bigdata_ai.core import data_path, write_whole; from bigdata_ai.train.parity import divergence, tasks; write_whole(data_path() / 'evidence' / 'divergence.csv', divergence(tasks()).to_csv(index=False, float_format='%.3g'))"

@@ -15,9 +15,11 @@ def bigdata_ai(*words, cwd=None, status=0):
 
 
 @pytest.mark.parametrize("words, promised", [
-    ((), ["run", "report", "data", "doctor"]),
+    ((), ["run", "report", "sabotage", "data", "doctor"]),
     (("run",), ["--parameter", "--full", "--id", "--show-parameters", "volume", "Quick look"]),
-    (("report",), ["--record", "newest"]),
+    (("report",), ["--record", "newest", "--all"]),
+    (("sabotage",), ["--quick", "--record", "nine ways"]),
+    (("evidence",), ["query", "export", "diff", "mlflow"]),
     (("data",), ["list", "show"]),
     (("data", "list"), ["List the data sets"]),
     (("data", "show"), ["ledger"]),
@@ -52,6 +54,8 @@ def test_show_parameters_runs_nothing(tmp_path):
     (("data", "show", "minst"), "Known: digits, mnist_5k"),
     (("report", "nothing"), "The run must be a known one"),
     (("report",), "There must be a run"),
+    (("report", "volume", "--all"), "--all must stand alone"),
+    (("sabotage", "volum", "--quick"), "did you mean 'volume'"),
 ], ids=lambda words: " ".join(words) if isinstance(words, tuple) else "")
 def test_a_mistake_is_a_message_and_no_traceback(words, message, tmp_path):
     text = bigdata_ai(*words, cwd=tmp_path, status=2)
@@ -62,6 +66,7 @@ def test_run_then_report(tmp_path):
     small = ("-p", "sizes=[40, 80, 160]", "-p", "seeds=[0]", "-p", "steps=20")
     first = bigdata_ai("run", "volume", *small, "--id", "first", cwd=tmp_path)
     assert first.count("volume.more_rows") == 3 and "undecided" in first
+    assert "torch: " in first and "of 400 s" in first and "of 2,000 MiB" in first
     page = tmp_path / "_runs" / "first" / "report.html"
     page.unlink()
     again = bigdata_ai("report", "first", cwd=tmp_path)

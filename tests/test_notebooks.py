@@ -1,4 +1,5 @@
 """Every notebook runs: library notebooks by nbdev-test, chapters and experiments by papermill at smoke size."""
+import json
 import os
 import subprocess
 import sys
@@ -7,12 +8,13 @@ from pathlib import Path
 import papermill
 import pytest
 
-from bigdata_ai.experiment.run import execute
+from bigdata_ai.experiment.run import budget, execute, limits
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "nbs/course").glob("*.ipynb"))
 EXPERIMENTS = sorted((ROOT / "nbs/experiments").glob("*.ipynb"))
 SMOKE = {"smoke": True}  # what a chapter is given, where it knows it
+CHAPTER = {"seconds": 80, "mib": 2500}  # what a chapter may need at smoke size; one that takes half as much again is stopped
 
 
 @pytest.mark.long
@@ -25,15 +27,16 @@ def test_library_notebooks_pass_their_own_tests():
 
 @pytest.mark.parametrize("notebook", CHAPTERS + EXPERIMENTS, ids=lambda path: path.stem)
 def test_chapters_and_experiments_run_at_smoke_size(notebook, tmp_path, monkeypatch):
-    import json
     monkeypatch.setenv("BIGDATA_AI_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("BIGDATA_AI_RUN", str(tmp_path / "runs" / "smoke")) if notebook in EXPERIMENTS else None
     known = papermill.inspect_notebook(str(notebook))
     job = tmp_path / "job.json"
-    job.write_text(json.dumps({"source": str(notebook), "target": str(tmp_path / "out.ipynb"), "timeout_s": 120, "startup": [],
+    job.write_text(json.dumps({"source": str(notebook), "target": str(tmp_path / "out.ipynb"), "timeout_s": 120, "startup": [], "env": {},
                                "parameters": {key: value for key, value in SMOKE.items() if key in known}}))
-    execute(job)
-    assert json.loads(job.with_suffix(".result").read_text())["error"] == ""
+    execute(job, limits(budget(notebook, smoke=True) or CHAPTER))
+    ended = json.loads(job.with_suffix(".result").read_text())
+    print(f"{notebook.stem}: {ended['seconds']} s, {ended['peak_mib']} MiB")
+    assert ended["error"] == ""
 
 
 def test_there_is_something_to_run():

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.neighbors import KNeighborsClassifier
 
-from ..core import choose, row_digests
+from ..core import choose, require, row_digests
 from ..data.catalog import Dataset
 from ..data.split import training_rows
 
@@ -38,7 +38,10 @@ class Contender:
     ):
         "Fit the model."
         make = CONTENDERS[choose(kind, CONTENDERS, "model")]
-        self.model, self.classes = make(seed).fit(training_rows(train).X, train.y), train.classes
+        seen = np.unique(training_rows(train).y)
+        require(len(seen) >= 2, "A model must learn from at least two classes.", f"{len(train)} rows, class {', '.join(map(str, seen))}",
+                "did a filter or a join drop a class?")
+        self.model, self.classes = make(seed).fit(train.X, train.y), train.classes
         self.trained_on, self.train_ids, self.train_digests = train.name, train.ids, row_digests(train.X)
         self.start_loss = float(np.log(train.classes))
         self.history = [{"loss": float(log_loss(train.y, self.predict_proba(train.X), labels=np.arange(train.classes)))}]

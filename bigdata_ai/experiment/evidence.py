@@ -185,6 +185,8 @@ class Recorder:
         require(key not in self._keys, "A result must be recorded once.", f"seed {seed}, {setting}", "ask done() first.")
         checks = {"overlap": scores.overlap, "predicted_classes": scores.predicted_classes, "majority": scores.majority,
                   "test_rows": scores.n, "start_loss": model.start_loss, "end_loss": model.history[-1]["loss"]}
+        if getattr(scores, "confusion", None) is not None: # told apart from the metrics, which the caller chooses
+            checks["correct"] = float(scores.confusion.trace() / scores.confusion.sum())
         now = time.perf_counter()
         append(self.path, {**self._facts, "key": key, "seed": seed, "setting": setting, "metrics": metrics, "checks": checks,
                            "commit": self._commit, "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -29,9 +29,13 @@ def serve(
 ) -> None: # when the other side closes
     "Import modules, then fork a kernel for each request: JSON with argv, env and cwd."
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline") # as kernels do, and pyplot reads it when imported
+    loud, quiet = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 2) # libraries of C greet when they are loaded
     for name in [*_KERNEL, *modules]:
         try: importlib.import_module(name)
         except BaseException: pass # noqa: B036: whatever it raises, the kernel that imports it meets the same
+    os.dup2(loud, 2)
+    for handle in (loud, quiet): os.close(handle)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN) # ended kernels leave no zombies
     gc.collect()
     gc.freeze() # so that collections in kernels do not touch, and thereby copy, what all share
@@ -58,6 +62,9 @@ def _become_kernel(control, request, bound):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.environ.clear()
         os.environ.update(request["env"] | {"JPY_PARENT_PID": str(os.getppid())})
+        if "BIGDATA_AI_LOG" in os.environ: # what libraries of C write past Python
+            log = os.open(os.environ["BIGDATA_AI_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            for stream in (1, 2): os.dup2(log, stream)
         argv = [*request["argv"], f"--IPKernelApp.parent_handle={os.getppid()}"] # the variable was read when ipykernel was imported
         os.chdir(request["cwd"])
         sys.argv = ["ipykernel_launcher", *argv]
