@@ -2102,6 +2102,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'bigdata_ai/experiment/served.py'),
                                               'bigdata_ai.experiment.served.Service.predict_proba': ( 'lib/experiment/served.html#service.predict_proba',
                                                                                                       'bigdata_ai/experiment/served.py'),
+                                              'bigdata_ai.experiment.served._end_with_input': ( 'lib/experiment/served.html#_end_with_input',
+                                                                                                'bigdata_ai/experiment/served.py'),
                                               'bigdata_ai.experiment.served._handler': ( 'lib/experiment/served.html#_handler',
                                                                                          'bigdata_ai/experiment/served.py'),
                                               'bigdata_ai.experiment.served.load_pipeline': ( 'lib/experiment/served.html#load_pipeline',

@@ -1,4 +1,9 @@
 """Dose-response and pipeline: statistics on data made by hand, a process that serves, small runs, recorded evidence."""
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -196,6 +201,19 @@ def test_a_process_of_its_own_serves_what_was_trained(backend, rows, tmp_path):
         process = service.process
     assert process.poll() is not None and served.shape == (120, 2)
     assert np.abs(served - model.predict_proba(rows)).max() < 1e-6
+
+
+def test_a_service_ends_when_whoever_started_it_is_killed(tmp_path):
+    code = f"from bigdata_ai.experiment.served import Service; print(Service({str(tmp_path)!r}).process.pid, flush=True); input()"
+    starter = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with starter:
+        service = Path("/proc", starter.stdout.readline().strip())
+        assert service.exists()
+        starter.kill()
+    until = time.monotonic() + 30
+    while service.exists() and "Z" not in (service / "stat").read_text().rpartition(")")[2] and time.monotonic() < until:
+        time.sleep(0.1)
+    assert time.monotonic() < until
 
 
 def test_a_pipeline_comes_back_in_either_framework(rows, tmp_path, frameworks):

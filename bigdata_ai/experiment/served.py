@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -51,11 +52,18 @@ def load_pipeline(
 # %% ../../nbs/lib/experiment/28_served.ipynb #4416bbba
 def serve(
     root: Path | str, # holds one folder a pipeline, as `save_pipeline` writes it
+    attached: bool = False, # end when standard input is closed, as it is when whoever started this process dies
 ) -> None:
     "Answer on a free loopback port, which is printed first, until the process is ended."
+    if attached: threading.Thread(target=_end_with_input, daemon=True).start()
     server = HTTPServer(("127.0.0.1", 0), _handler(Path(root)))
     print(server.server_port, flush=True)
     server.serve_forever()
+
+
+def _end_with_input():
+    sys.stdin.read()
+    os._exit(0)
 
 
 def _handler(root):
@@ -87,9 +95,9 @@ class Service:
     ):
         "Start the process."
         require(Path(root).is_dir(), "The root of a service must be a folder.", root)
-        code = f"from bigdata_ai.experiment.served import serve; serve({str(Path(root).absolute())!r})"
-        self.process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                                        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+        code = f"from bigdata_ai.experiment.served import serve; serve({str(Path(root).absolute())!r}, attached=True)"
+        self.process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        stderr=subprocess.DEVNULL, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
         port = self.process.stdout.readline().strip()
         require(port.isdigit(), "A service must start.", port or "the process ended", error=BigDataError)
         self.address = f"http://127.0.0.1:{port}"
@@ -110,7 +118,7 @@ class Service:
         "End the process."
         self.process.terminate()
         self.process.wait()
-        self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout): pipe.close()
 
     def __enter__(self): return self
 
