@@ -27,7 +27,8 @@ from ..core import data_path, experiments_path, require, runs_path, write_whole
 from ..data.catalog import show
 from .claims import VERDICTS, load_claims, power_laws
 from .evidence import read, rows
-from .figures import draw_diversity, draw_label_quality, draw_timeliness, setting_table
+from .figures import (draw_diversity, draw_dose_response, draw_label_quality, draw_pipeline, draw_timeliness,
+                                           setting_table)
 from .guards import judge_guarded
 from .run import STALL, budget, describe, file_of
 from .sabotage import kill_rate, outcomes
@@ -64,7 +65,7 @@ def _learning_curve(table):
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "learning_curve": _learning_curve, "label_quality": draw_label_quality, "timeliness": draw_timeliness,
-    "diversity": draw_diversity}
+    "diversity": draw_diversity, "dose_response": draw_dose_response, "pipeline": draw_pipeline}
 
 
 def figure(

@@ -1,0 +1,40 @@
+"""Answers to the exercises of chapter 01, right and wrong ones."""
+import numpy as np
+from judging import Judged
+
+from bigdata_ai.course import ch01
+from bigdata_ai.course.exercise import Exercise
+
+EXERCISES = {name: value for name, value in vars(ch01).items() if isinstance(value, Exercise)}
+
+
+def mixture(n, have, wanted):
+    have, wanted = np.asarray(have), np.asarray(wanted)
+    parts = [0 if w == h == 0 else np.inf if h == 0 else (w - h) ** 2 / h for h, w in zip(have, wanted, strict=True)]
+    return n / (1 + sum(parts))
+
+
+ANSWERS = {
+    "worth": {
+        "right": [lambda n, noise, k: n * max(0, 1 - noise * k / (k - 1)) ** 2,
+                  ("torch", lambda torch: lambda n, noise, k: n * torch.clamp(torch.tensor(1 - noise * k / (k - 1)).double(), min=0) ** 2),
+                  ("tensorflow", lambda tf: lambda n, noise, k: n * tf.maximum(tf.constant(1 - noise * k / (k - 1), tf.float64), 0) ** 2)],
+        "wrong": [(lambda n, noise, k: n * (1 - noise), "counts the right labels"),
+                  (lambda n, noise, k: n * (1 - noise * k / (k - 1)), "has a square"),
+                  (lambda n, noise, k: n * (1 - 2 * noise) ** 2, "two classes only"),
+                  (lambda n, noise, k: n * (1 - noise * k / (k - 1)) ** 2, "from chance level on"),
+                  (lambda n, noise, k: [n, noise], "one number"), (0.36, "must be the function worth")],
+    },
+    "mixture": {
+        "right": [mixture, ("torch", lambda torch: lambda n, have, wanted: mixture(n, have, wanted)),
+                  ("tensorflow", lambda tf: lambda n, have, wanted: mixture(n, have, wanted))],
+        "wrong": [(lambda n, have, wanted: n / (1 + ((wanted - have) ** 2 / wanted).sum()), "divide by what you have"),
+                  (lambda n, have, wanted: n / (1 + np.nansum((np.asarray(wanted - have)[have > 0]) ** 2 / have[have > 0])), "infinite"),
+                  (lambda n, have, wanted: n / (1 + ((wanted - have) ** 2 / have).sum()), "0 / 0"),
+                  (lambda n, have, wanted: n * have, "one number"), (lambda n, have, wanted: n, "must be 64")],
+    },
+}
+
+
+class TestAnswers(Judged):
+    EXERCISES, ANSWERS = EXERCISES, ANSWERS
