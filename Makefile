@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-slow lab export blocks bench bench-sweep bench-training record sabotage divergence clean
+.PHONY: help demo test test-slow lab export blocks bench bench-sweep bench-training record sabotage divergence clean bench-value valuation prior
 
 help: ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -46,6 +46,10 @@ bench: $(READY) ## speed of the data half side by side with others, and how it g
 bench-sweep: $(READY) ## speed of a sweep side by side with a plain papermill loop (about 10 minutes; BENCH=--quick)
 	$(BIN)/python -W ignore tests/benchmarks/sweep.py $(BENCH)
 
+bench-value: $(READY) ## learning curves extended, and the advisor against buying (about 40 minutes; BENCH=--quick)
+	$(BIN)/python -W ignore tests/benchmarks/curves.py $(BENCH)
+	$(BIN)/python -W ignore tests/benchmarks/advisor.py $(BENCH)
+
 bench-training: $(READY) ## speed of training side by side with hand-written loops and libraries (installs those; BENCH=--quick)
 	$(BIN)/python -m pip install --progress-bar off --quiet -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision # comes with fastai, breaks Lightning beside this torch, and is needed by neither
@@ -58,6 +62,12 @@ record: $(READY) ## run the full volume experiment and record it in data/evidenc
 sabotage: $(READY) ## damage every experiment in nine ways and see whether it is noticed (about 15 minutes; SABOTAGE=--quick, or --record)
 	@status=0; for name in $(patsubst nbs/experiments/%.toml,%,$(wildcard nbs/experiments/*.toml)); do \
 	  echo "== $$name"; $(BIN)/bigdata-ai sabotage $$name $(SABOTAGE) || status=1; done; exit $$status
+
+valuation: $(READY) ## set rankings of rows side by side over 20 seeds and write data/evidence/valuation.csv (about 5 minutes)
+	$(BIN)/python -W ignore -c "import pandas as pd; from bigdata_ai.core import data_path, write_whole; from bigdata_ai.data.catalog import load; from bigdata_ai.value.valuation import compare; write_whole(data_path() / 'evidence' / 'valuation.csv', pd.concat([compare(load(name), trees=100) for name in ('breast_cancer', 'digits', 'mnist_5k')]).to_csv(index=False, float_format='%.4g'))"
+
+prior: $(READY) ## train the ensemble behind value.curves.extrapolate anew on LCDB 1.1 and write data/curve_prior.npz (about 15 minutes)
+	$(BIN)/python -W ignore -c "import numpy as np; from bigdata_ai.core import data_path; from bigdata_ai.value.prior import train; np.savez(data_path() / 'curve_prior.npz', **train(show_progress=True)[0])"
 
 divergence: $(READY) ## walk PyTorch and TensorFlow down the same paths and write how far they end apart (about 4 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -c "from bigdata_ai.core import data_path, write_whole; from bigdata_ai.train.parity import divergence, tasks; write_whole(data_path() / 'evidence' / 'divergence.csv', divergence(tasks()).to_csv(index=False, float_format='%.3g'))"

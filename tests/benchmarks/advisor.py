@@ -147,8 +147,9 @@ def played(world, seeds, repeats):
     halves = [bought.iloc[::2].mean(), bought.iloc[1::2].mean()] # the oracle's own noise: chosen by one half, paid by the other
     floor = np.mean([b.max() - b[a.idxmax()] for a, b in (halves, halves[::-1])])
     best = true.max()
-    return {"table": world.name, "damage": world.damage, "rows": len(world.held), "wrong": f"{world.noise:.1f}/{advice.wrong:.2f}",
-            "best": true.idxmax(), "advised": advice.best, "decided": advice.decided, "oracle": best, "regret": best - true[advice.best],
+    return {"table": world.name, "kind": "seen" if world.name in SEEN else "held out", "damage": world.damage,
+            "rows": len(world.held), "wrong": f"{world.noise:.1f}/{advice.wrong:.2f}", "best": true.idxmax(),
+            "advised": advice.best, "decided": advice.decided, "oracle": best, "regret": best - true[advice.best],
             "always row": best - true["row"], "random": best - true.mean(), "floor": floor,
             **{f"true {spend}": true.get(spend) for spend in SPENDS},
             **{f"said {row.spend}": row.gain for row in advice.ranking.itertuples()}}
