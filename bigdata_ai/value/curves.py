@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy.special import ndtri
 
 from ..core import check_number, choose, data_path, require
@@ -326,5 +327,8 @@ def forecast_figure(
     ax.fill_between(n, low, high, alpha=0.25, color=ax.lines[-1].get_color(), label=f"{level:.0%} interval")
     ax.axhline(curve[0][here][-1], color="0.5", ls=":", label="no change (control)")
     ax.set(xscale="log", xlabel="rows learned from", ylabel="error", title=title, ylim=(0, None))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.legend()
     return ax
