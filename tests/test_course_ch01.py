@@ -15,16 +15,6 @@ def mixture(n, have, wanted):
 
 
 ANSWERS = {
-    "worth": {
-        "right": [lambda n, noise, k: n * max(0, 1 - noise * k / (k - 1)) ** 2,
-                  ("torch", lambda torch: lambda n, noise, k: n * torch.clamp(torch.tensor(1 - noise * k / (k - 1)).double(), min=0) ** 2),
-                  ("tensorflow", lambda tf: lambda n, noise, k: n * tf.maximum(tf.constant(1 - noise * k / (k - 1), tf.float64), 0) ** 2)],
-        "wrong": [(lambda n, noise, k: n * (1 - noise), "counts the right labels"),
-                  (lambda n, noise, k: n * (1 - noise * k / (k - 1)), "has a square"),
-                  (lambda n, noise, k: n * (1 - 2 * noise) ** 2, "two classes only"),
-                  (lambda n, noise, k: n * (1 - noise * k / (k - 1)) ** 2, "from chance level on"),
-                  (lambda n, noise, k: [n, noise], "one number"), (0.36, "must be the function worth")],
-    },
     "mixture": {
         "right": [mixture, ("torch", lambda torch: lambda n, have, wanted: mixture(n, have, wanted)),
                   ("tensorflow", lambda tf: lambda n, have, wanted: mixture(n, have, wanted))],

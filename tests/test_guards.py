@@ -148,7 +148,7 @@ def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], capture_output=True).returncode:
-        pytest.skip("a small disk can't be mounted here")
+        pytest.skip("mounting a disk takes CAP_SYS_ADMIN, which a container may lack; the next test needs none")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
@@ -166,6 +166,23 @@ def test_a_full_disk_stops_a_sweep_with_a_clear_word_and_leaves_whole_lines(tmp_
     shutil.copytree(small_disk, roomy)
     table = sweep(made, {"seeds": [[seed] for seed in range(6)]}, folder=roomy, retry=True, quiet=True)
     assert (table["state"] == "done").all() and sum(len(rows(path)) for path in roomy.rglob("*.jsonl")) == 18 and len(done) < 6
+
+
+def test_a_sweep_that_cannot_write_a_result_stops_and_goes_on_later(tmp_path, monkeypatch):
+    "The same where no disk can be mounted: the third run's result finds no room."
+    made, write, folder = notebook(tmp_path / "made.ipynb", "seeds = [0]", RECORDS), sweep.__globals__["write_whole"], tmp_path / "sweep"
+    grid = {"seeds": [[seed] for seed in range(4)]}
+    def full(path, content):
+        if str(path).endswith("result.json") and len(list(folder.rglob("result.json"))) == 2: raise OSError(28, "No space left on device")
+        return write(path, content)
+    with monkeypatch.context() as small:
+        small.setitem(sweep.__globals__, "write_whole", full)
+        with pytest.raises(RunError, match="able to write down its runs.*No space left on device.*make room"):
+            sweep(made, grid, folder=folder, quiet=True)
+    assert len(list(folder.rglob("result.json"))) == 2
+    assert all(json.loads(line) for path in folder.rglob("*.jsonl") for line in path.read_bytes().splitlines())
+    assert (sweep(made, grid, folder=folder, quiet=True)["state"] == "done").all()
+    assert sum(len(rows(path)) for path in folder.rglob("*.jsonl")) == 12
 
 
 def test_a_disk_that_is_full_for_a_run_is_told(tmp_path, monkeypatch):

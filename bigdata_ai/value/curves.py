@@ -182,7 +182,7 @@ def describe(
              *(line[1] for line in lines), *(line[2] for line in lines), *residuals.to_numpy().T]
     return np.stack([*plain, *(value - level for value in levels)], axis=1), level
 
-
+# %% ../../nbs/lib/value/10_curves.ipynb #6f01e1a7
 @cache
 def _prior():
     with np.load(data_path() / "curve_prior.npz") as file: return {name: file[name].astype(np.float64) for name in file.files}

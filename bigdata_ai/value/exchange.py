@@ -6,7 +6,6 @@
 __all__ = ['LEAST', 'MODELS', 'TAIL', 'KINDS', 'FRACTIONS', 'Bench', 'bench', 'brief_values', 'wrong_labels', 'damaged', 'rates']
 
 # %% ../../nbs/lib/value/20_exchange.ipynb #d357e70b
-import importlib
 import warnings
 from dataclasses import dataclass
 
@@ -18,7 +17,10 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
 from ..core import check_whole, choose, need, progress, require, rng
+from ..data.catalog import from_arrays
 from ..data.frames import to_pandas
+from ..train.loop import fit
+from ..train.spec import Adam, mlp
 
 # %% ../../nbs/lib/value/20_exchange.ipynb #3dc088ec
 LEAST = 50 # rows
@@ -68,17 +70,14 @@ def _said(model, classes, X, y, new, seed):
 
 def _network(backend, classes, X, y, new, seed):
     "64 hidden units on standardised numbers; a gap counts as the mean."
-    fit = importlib.import_module("bigdata_ai.train.loop").fit
-    spec = importlib.import_module("bigdata_ai.train.spec")
-    dataset = importlib.import_module("bigdata_ai.data.catalog").from_arrays
     middle, scale = np.nanmean(X, axis=0), np.nanstd(X, axis=0) + 1e-9
     scaled, asked = ((np.clip(np.nan_to_num((part - middle) / scale), -5, 5)).astype(np.float32) for part in (X, new))
     present, codes = np.unique(y, return_inverse=True) if classes else (None, None)
     level, spread = (0.0, 1.0) if classes else (y.mean(), y.std() + 1e-9)
     outputs = len(present) if classes else 1
-    known = dataset(scaled, codes if classes else ((y - level) / spread).astype(np.float32), classes=outputs if classes else 0)
+    known = from_arrays(scaled, codes if classes else ((y - level) / spread).astype(np.float32), classes=outputs if classes else 0)
     epochs = max(10, min(60, 40_000 // len(X)))
-    found = fit(spec.mlp(X.shape[1], 64, outputs if outputs > 2 else 1), known, backend, optimizer=spec.Adam(0.003),
+    found = fit(mlp(X.shape[1], 64, outputs if outputs > 2 else 1), known, backend, optimizer=Adam(0.003),
                 loss=None if classes else "mse", epochs=epochs, batch_size=min(64, len(X)), seed=seed)
     if not classes: return np.asarray(found.predict(asked)).ravel() * spread + level
     return present[np.asarray(found.predict_proba(asked)).argmax(axis=1)]
