@@ -14,6 +14,11 @@ def mixture(n, have, wanted):
     return n / (1 + sum(parts))
 
 
+def history(ages, half_life):
+    weights = 2.0 ** (-ages / half_life)
+    return float(sum(weights)) ** 2 / float(sum(weights * weights))
+
+
 ANSWERS = {
     "mixture": {
         "right": [mixture, ("torch", lambda torch: lambda n, have, wanted: mixture(n, have, wanted)),
@@ -22,6 +27,13 @@ ANSWERS = {
                   (lambda n, have, wanted: n / (1 + np.nansum((np.asarray(wanted - have)[have > 0]) ** 2 / have[have > 0])), "infinite"),
                   (lambda n, have, wanted: n / (1 + ((wanted - have) ** 2 / have).sum()), "0 / 0"),
                   (lambda n, have, wanted: n * have, "one number"), (lambda n, have, wanted: n, "must be 64")],
+    },
+    "history": {
+        "right": [history, ("torch", lambda torch: lambda ages, half_life: history(torch.tensor(ages), half_life)),
+                  ("tensorflow", lambda tf: lambda ages, half_life: history(tf.constant(ages), half_life))],
+        "wrong": [(lambda ages, half_life: (2.0 ** (-ages / half_life)).sum(), "halved every half-life"),
+                  (lambda ages, half_life: np.exp(-ages / half_life).sum() ** 2 / np.exp(-2 * ages / half_life).sum(), "must be 1.8"),
+                  (lambda ages, half_life: 2.0 ** (-ages / half_life), "one number"), (lambda ages, half_life: len(ages), "must be 1.8")],
     },
 }
 
