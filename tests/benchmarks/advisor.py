@@ -21,8 +21,8 @@ from bigdata_ai.data.catalog import load, load_table
 from bigdata_ai.value.advisor import SPENDS, advise
 from bigdata_ai.value.exchange import bench
 
-SEEN = ("breast_cancer", "credit", "flights", "weather", "digits")
-HELD = ("flchain", "chicago", "carriers", "segments", "mnist_5k", "phishing", "boston", "diabetes")
+SEEN = ("breast_cancer", "credit", "flights", "weather", "digits", "chicago")
+HELD = ("flchain", "carriers", "segments", "mnist_5k", "phishing", "boston", "diabetes")
 DAMAGES = ("rows", "labels", "sources", "old")
 MOST = 1000 # rows held
 
