@@ -145,7 +145,8 @@ class _Rehearsal:
         labels = damaged(self.asked, self.asked.y[train], ADDED, self.random)
         noisy = self.error(train, test, labels) if "label" in self.ratios else curve[-1]
         near = train[~self.far[train]]
-        cleaned = self.error(near, test) if self.wrong >= TOLD and 20 <= len(near) < len(train) else None
+        looks = "label" in self.ratios and self.wrong >= TOLD and 20 <= len(near) < len(train)
+        cleaned = self.error(near, test) if looks else None
         return {"fractions": fractions, "curve": curve, "noisy": noisy, "n": len(train), "cleaned": cleaned, "near": len(near) / len(train)}
 
     def bought(self, base, test, extra, ratio):
