@@ -53,7 +53,7 @@ RULES = [
     Duplicates("id"),
 ]
 
-towns = st.sampled_from(["北京", " peking", "Ｒome 1", "rome", "", "n/a", None, "Paris🙂"])
+towns = st.sampled_from(["北京", "\u3000peking\xa0", "Ｒome 1", "rome", "", "n/a", None, "Paris🙂"])
 prices = st.sampled_from(["1,200", "９８.5", " 7 ", "free", "-3", "", None, "1e2", "nan", "Infinity", "1_0", "0x1f", "٣"])
 born = st.sampled_from(["2000-02-29", "1900-02-29", "1985-07-01", "1850-01-01", "85-07-01", "2001-13-01", None, " 1999-12-31 "])
 one_row = st.tuples(towns, prices, st.one_of(st.none(), st.integers(-5, 200)), st.one_of(st.none(), st.floats(0.1, 250)), born)
@@ -71,7 +71,7 @@ SAMPLE = people(
     [
         ("北京", "1,200", 30, 170.0, "2000-02-29"),
         (" peking", "９８.5", None, 1.8, None),
-        ("rome", "free", 150, None, "1850-01-01"),
+        ("\u3000rome\xa0", "free", 150, None, "1850-01-01"),
         ("rome", "7", 40, 165.0, "1985-07-01"),
         (None, None, 50, 180.0, "x"),
         ("rome", "7", 40, 165.0, "1985-07-01"),
@@ -390,3 +390,39 @@ def test_every_day_of_the_calendar_and_no_other(engine):
         LOCAL[engine](pd.DataFrame({"d": ["29/02/2000 23:59", "29/02/1900 00:00", "01/01/2000 24:00", "31/12/1999 00:00"]}))
     )
     assert to_pandas(backwards)["d"].notna().tolist() == [True, False, False, True]
+
+
+BLANKS = ["\u3000", "\u00a0", "\u2003", "\u1680", "\x85", "\t", "\x0b", " "]  # white space of Unicode; U+001C to U+001F are not
+TEXTS = ["a", "é", "中 文", "x'y", "{x}", "\x1cc", "\u3000", "", "Ａ１２", "N/A", None]
+NUMBERS = ["1", "1e5", "1e005", "1e100", "1e-400", "1e400", "nan", "inf", "-inf", "0", "-0", "1,000", "1_0", "+5", ".5", "5.", "12.5.1", None]
+DAYS = ["2013-02-28", "2013-02-30", "2013-2-28", "2013- 2-28", "+013-01-01", "0000-01-01", "2012-02-29", "9999-12-31", None]
+
+
+@pytest.mark.parametrize("engine", [engine for engine in LOCAL if engine != "pandas"])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [Text("text"), Number("number"), Date("day")],
+        [Text("text", case="upper", halfwidth=True, gaps=("", "N/A")), Number("number", thousands=""), Date("day", earliest="2000-01-01")],
+        [Text("text", strip=False, gaps=()), Text("number", case="lower", gaps=("nan", "{x}", "it's")), Date("day", latest="2012-02-29")],
+    ],
+    ids=["plain", "wide", "bare"],
+)
+def test_blanks_numbers_and_dates_at_their_edges_are_those_of_pandas(rules, engine):
+    "Engines read text by their own readers, each lenient in its own way; all must give what the patterns say."
+    draw = rng(0, "edges")
+    ends = np.array(["", "", *BLANKS])
+    made = {}
+    for name, values in (("text", TEXTS), ("number", NUMBERS), ("day", DAYS)):
+        picked = [values[i] for i in draw.integers(0, len(values), 1500)]
+        around = ends[draw.integers(0, len(ends), (2, 1500))]
+        made[name] = [None if value is None else f"{a}{value}{b}" for value, a, b in zip(picked, *around, strict=True)]
+    sample = pd.DataFrame({"id": range(1500)} | made)
+    assert rows(Cleaner(rules).fit_transform(LOCAL[engine](sample)), "id") == rows(Cleaner(rules).fit_transform(sample), "id")
+
+
+def test_the_full_width_blank_is_stripped():
+    "It stands at the start of Chinese paragraphs."
+    for make in LOCAL.values():
+        made = Cleaner([Text("t")]).fit_transform(make(pd.DataFrame({"t": ["\u3000\u3000大数据\u3000", "\u3000"]})))
+        assert [row["t"] for row in rows(made)] == ["大数据", None]

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from .. import viz
 from ..core import brief, check_number, check_whole, choose, need, require
 from .frames import count, door, drop_duplicates, kind, summarise, to_arrow, to_pandas
-from .rules import NUMERIC, Rule, Rules, layers, number
+from .rules import BLANKS, NUMERIC, Rule, Rules, layers, number
 
 # %% ../../nbs/lib/data/40_clean.ipynb #a5497f55
 class Cleaner(Rules):
@@ -190,15 +190,45 @@ class Text(CleaningRule):
 
     def __post_init__(self): choose(str(self.case), ("None", "lower", "upper"), "case")
 
-    def values(self, learnt, types):
-        value = nw.col(self.column)
-        for wide, plain in zip("０１２３４５６７８９．％－　", "0123456789.%- ", strict=True) if self.halfwidth else ():
+    def values(self, learnt, types): return {self.column: self._plain(nw)}
+
+    def in_polars(self, types):
+        import polars
+        return {self.column: self._plain(polars)}
+
+    def _plain(self, frames):
+        "The value in narwhals' words, or in polars', which are the same."
+        value = frames.col(self.column)
+        for wide, plain in zip(_WIDE, _NARROW, strict=True) if self.halfwidth else ():
             value = value.str.replace_all(wide, plain, literal=True)
-        if self.strip: value = value.str.strip_chars()
+        if self.strip: value = _stripped(value, frames)
         bare = value # case does not make a text empty, and comparing before it spares engines a step
         if self.case: value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
-        if not self.gaps: return {self.column: value}
-        return {self.column: nw.when(bare != "" if self.gaps == ("",) else ~value.is_in(list(self.gaps))).then(value)}
+        if not self.gaps: return value
+        return frames.when(bare != "" if self.gaps == ("",) else ~value.is_in(list(self.gaps))).then(value)
+
+    def in_duckdb(self, types):
+        if types[self.column] != "String": return {}
+        first = f"translate({{x}}, '{_WIDE}', '{_NARROW}')" if self.halfwidth else "{x}"
+        if self.strip: first = _STRIP_SQL.format(x=first) if self.halfwidth else _STRIPPED_SQL
+        then = {"upper": "upper({x})", "lower": "lower({x})", None: "{x}"}[self.case]
+        if self.gaps: then = f"case when {then} not in ({', '.join(map(_sql_text, self.gaps))}) then {then} end"
+        return {self.column: (first, then)}
+
+
+_WIDE, _NARROW = "０１２３４５６７８９．％－　", "0123456789.%- "
+_STRIP_SQL = f"regexp_replace({{x}}, '^[{BLANKS}]+|[{BLANKS}]+$', '', 'g')"
+_STRIPPED_SQL = ("case when strlen({x}) = length({x}) and {x} >= '!' and {x}[-1] >= '!' then {x} " # the common case, at half the cost
+                 f"else {_STRIP_SQL} end")
+
+
+def _sql_text(text): # as it stands in a template
+    return "'" + text.replace("'", "''").replace("{", "{{").replace("}", "}}") + "'"
+
+
+def _stripped(text, frames=nw):
+    "Without the blanks at both ends, which polars knows by itself."
+    return text.str.strip_chars(BLANKS if frames is nw else None)
 
 
 @Cleaner.register
@@ -220,25 +250,36 @@ class Number(CleaningRule):
     def in_polars(self, types):
         if types[self.column] != "String" or self.percent: return {}
         import polars as pl
-        return {self.column: self._plain(pl.col(self.column))[0].map_batches(_read_polars, return_dtype=pl.Float64, is_elementwise=True)}
+        text = self._plain(pl.col(self.column), pl)[0]
+        return {self.column: text.map_batches(_read_numbers, return_dtype=pl.Float64, is_elementwise=True)}
 
-    def _plain(self, text):
+    def in_duckdb(self, types):
+        if types[self.column] != "String" or self.percent: return {}
+        first = _STRIPPED_SQL
+        for mark, plain in ((self.thousands, ""), (self.decimal if self.decimal != "." else "", ".")):
+            if mark: first = f"replace({first}, {_sql_text(mark)}, '{plain}')"
+        return {self.column: (first, f"cast(case when regexp_matches({{x}}, {_sql_text(_NUMBER)}) then {{x}} end as double)")}
+
+    def _plain(self, text, frames=nw):
         "Text as a computer writes numbers, and where there was a percent sign."
-        text = text.str.strip_chars()
+        text = _stripped(text, frames)
         if self.thousands: text = text.str.replace_all(self.thousands, "", literal=True)
         if self.decimal != ".": text = text.str.replace_all(self.decimal, ".", literal=True)
         if not self.percent: return text, None
-        return text.str.replace_all("%", "", literal=True).str.strip_chars(), text.str.ends_with("%")
+        return _stripped(text.str.replace_all("%", "", literal=True), frames), text.str.ends_with("%")
 
 
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?0*[0-9]{1,2})?$"
 
 
-def _read_polars(text):
-    "Polars' own reader takes what the pattern takes, and exponents of three digits too: those show in what is read."
+def _read_numbers(text):
+    "Polars' own reader takes what the pattern takes, and longer exponents and words too: those show in what is read."
     value = text.cast(float, strict=False)
-    odd = ((value.abs() >= 1e90) | (value.abs() <= 1e-90)).fill_null(False)
-    return value.set(odd & ~text.str.contains(_NUMBER), None) if odd.any() else value
+    size = value.abs()
+    least, most = size.min(), size.max()
+    if least is None or (least > 1e-90 and most < 1e90 and not value.is_nan().any()): return value
+    odd = ((size >= 1e90) | (size <= 1e-90)).fill_null(False).arg_true() # NaN is the greatest
+    return value.scatter(odd.filter(~text.gather(odd).str.contains(_NUMBER)), None)
 
 # %% ../../nbs/lib/data/40_clean.ipynb #893c2d04
 @Cleaner.register
@@ -330,7 +371,7 @@ class Date(CleaningRule):
 
     def values(self, learnt, types):
         value = nw.col(self.column)
-        if types[self.column] == "String": value = self._parsed(value.str.strip_chars())
+        if types[self.column] == "String": value = self._parsed(_stripped(value))
         dated = types[self.column] in ("String", "Date", "Datetime")
         require(dated, "A column of dates must be text or dates.", f"{self.column}: {types[self.column]}")
         inside = [value >= _moment(self.earliest)] * bool(self.earliest) + [value <= _moment(self.latest)] * bool(self.latest)
@@ -338,6 +379,31 @@ class Date(CleaningRule):
 
     def _parsed(self, text):
         return nw.when(text.str.contains(_days_of_a_calendar(self.format))).then(text).str.to_datetime(format=self.format)
+
+    def in_polars(self, types):
+        if types[self.column] != "String" or self.earliest or self.latest: return {}
+        import polars as pl
+        text = _stripped(pl.col(self.column), pl)
+        return {self.column: text.map_batches(lambda text: _read_dates(text, self.format), return_dtype=pl.Datetime("us"), is_elementwise=True)}
+
+    def in_duckdb(self, types):
+        if types[self.column] != "String" or self.earliest or self.latest: return {}
+        pattern, form = map(_sql_text, (_days_of_a_calendar(self.format), self.format))
+        then = f"strptime(case when regexp_matches({{x}}, {pattern}) then {{x}} end, {form})"
+        return {self.column: (_STRIPPED_SQL, then)}
+
+
+def _read_dates(text, format):
+    "Polars' own reader takes what the pattern takes, and blanks, signs, a year 0 and a second 60, too. Repeated days are looked at once."
+    value = text.str.to_datetime(format, strict=False)
+    repeats = text.head(10_000).n_unique() <= 1_000
+    seen = text.unique() if repeats else text
+    wrong = ~seen.str.contains(_days_of_a_calendar(format)).fill_null(False)
+    if repeats:
+        odd = seen.filter(wrong)
+        if odd.str.to_datetime(format, strict=False).is_null().all(): return value
+        wrong = text.is_in(odd.implode())
+    return value.set(wrong, None)
 
 
 def _days_of_a_calendar(format):
