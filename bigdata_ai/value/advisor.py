@@ -73,7 +73,7 @@ def advise(
     model: str | BaseEstimator = "boosted", # "boosted", "torch", "tensorflow" or a scikit-learn estimator
     minutes: float = 2.0, # time to spend; two rehearsals are always made
     repeats: int = 8, # rehearsals, 2 or more
-    missing: float | None = None, # share of the target from sources that the table lacks; None: 1/(sources + 1), a quarter or more
+    missing: float | None = None, # share of the target from sources that the table lacks; None: 1/(sources + 1), as if one were lacking
     most: int = 3000, # rows to learn from in a rehearsal
     show_progress: bool = False, # a bar over the rehearsals
 ) -> Advice: # raises InputError for a table, budget or price that can't be used
@@ -218,7 +218,7 @@ def _gains(asked, ratios, wrong, runs, missing):
         found = [run["source"] for run in runs if run.get("source") is not None]
         if found:
             away, home = _carried(np.array(found)[:, 0]), _carried(np.array(found)[:, 1])
-            share = max(1 / (len(np.unique(asked.source)) + 1), 0.25) if missing is None else missing
+            share = 1 / (len(np.unique(asked.source)) + 1) if missing is None else missing
             gains["source"] = share * away[1] + (1 - share) * home[1]
             gains["row"] = share * away[0] + (1 - share) * row
         else: gains["source"] = row # one source: nothing to learn from about others

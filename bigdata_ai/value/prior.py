@@ -127,6 +127,7 @@ def train(
     folds: int = 5, # parts of the data sets; each is predicted by networks that have not seen it
     width: int = 128, # units of the two hidden layers
     seed: int = 0, # another seed draws other questions, folds and weights
+    final: bool = True, # whether an ensemble is trained on all data sets, too; without it the arrays are {}
     show_progress: bool = False, # a bar over the networks
 ) -> tuple[dict[str, np.ndarray], pd.DataFrame]: # arrays for `extrapolate`; curve, dataset, fold, factor, truth, point, low, high
     "Train the ensemble on all data sets; data sets held out, fold by fold, tell how wide its intervals have to be and how good it is."
@@ -146,8 +147,9 @@ def train(
     for k in range(folds): # a fold's own curves have no say in how wide its intervals are
         widths, here = _widths(table[table["fold"] != k]), (table["fold"] == k).to_numpy()
         fitted.loc[here, ["low", "high"]] = _widened(table[here], widths)
-    final = _networks(features, level, truth, networks, width, epochs, seed, bar)
-    return {name: value.astype(np.float32) for name, value in (final | _widths(table)).items()}, fitted
+    if not final: return {}, fitted
+    arrays = _networks(features, level, truth, networks, width, epochs, seed, bar) | _widths(table)
+    return {name: value.astype(np.float32) for name, value in arrays.items()}, fitted
 
 
 def _widths(table):

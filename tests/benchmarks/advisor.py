@@ -2,8 +2,9 @@
 
 A world is a real table of which a part is held: few rows, wrong labels, sources missing, or old periods only. What the budget can
 buy is bought, many times over with other rows, and the error on rows kept aside says what it was worth. Regret is the gain of the best
-purchase less that of the advised one. The advisor's few rules of thumb (how far to believe that labels are wrong, a quarter for what is
-missing) were set while looking at the tables in SEEN; those in HELD were run when they stood. Time grows with worlds × purchases × seeds.
+purchase less that of the advised one. The advisor's few rules of thumb (how far to believe that labels are wrong, one source more than
+the table has) were set while looking at the tables in SEEN; those in HELD were run when they stood. Time grows with worlds × purchases
+× seeds.
 """
 import argparse
 import json
@@ -21,8 +22,9 @@ from bigdata_ai.data.catalog import load, load_table
 from bigdata_ai.value.advisor import SPENDS, advise
 from bigdata_ai.value.exchange import bench
 
-SEEN = ("breast_cancer", "credit", "flights", "weather", "digits", "chicago")
-HELD = ("flchain", "carriers", "segments", "mnist_5k", "phishing", "boston", "diabetes")
+SEEN = ("breast_cancer", "credit", "flights", "weather", "digits", "chicago", "segments")
+HELD = ("flchain", "carriers", "mnist_5k", "phishing", "boston", "diabetes", "bananas", "wine", "autompg", "flares", "trump",
+        "chicks")
 DAMAGES = ("rows", "labels", "sources", "old")
 MOST = 1000 # rows held
 
@@ -64,10 +66,26 @@ def table_of(name):
     if name == "diabetes":
         from sklearn.datasets import load_diabetes
         return load_diabetes(as_frame=True).frame, "target", None, None
+    if name == "wine":
+        from sklearn.datasets import load_wine
+        return load_wine(as_frame=True).frame, "target", None, None
+    if name == "autompg":
+        from mlxtend.data import autompg_data
+        X, y = autompg_data()
+        columns = ["cylinders", "displacement", "horsepower", "weight", "acceleration", "year", "origin"]
+        return pd.DataFrame(X[:, :7], columns=columns).assign(y=y), "y", "year", "origin"
+    return streams(name)
+
+
+def streams(name):
+    "Tables that come with river."
     from river import datasets
-    rows = [{**x, "y": y} for x, y in {"phishing": datasets.Phishing, "segments": datasets.ImageSegments}[name]()]
-    frame = pd.DataFrame(rows)
-    if name == "phishing": return frame.assign(y=frame["y"].astype(int)), "y", None, None
+    made = {"phishing": datasets.Phishing, "segments": datasets.ImageSegments, "bananas": datasets.Bananas, "flares": datasets.SolarFlare,
+            "trump": datasets.TrumpApproval, "chicks": datasets.ChickWeights}[name]()
+    frame = pd.DataFrame([{**x, "y": y["c-class-flares"] > 0 if name == "flares" else y} for x, y in made])
+    if name in ("phishing", "bananas", "flares"): return frame.assign(y=frame["y"].astype(int)), "y", None, None
+    if name == "trump": return frame, "y", "ordinal_date", None
+    if name == "chicks": return frame.drop(columns="chick"), "y", None, "diet"
     numbers = frame.drop(columns="y")
     return frame.assign(source=groups((numbers - numbers.mean()) / (numbers.std() + 1e-9), 5)), "y", None, "source"
 

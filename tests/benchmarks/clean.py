@@ -1,11 +1,11 @@
-"""How fast cleaning is, side by side with the same steps written by hand in polars and in pandas, and how it grows with rows.
+"""How fast cleaning is, side by side with the same steps written by hand in polars, pandas and DuckDB, and how it grows with rows.
 
 python tests/benchmarks/clean.py [--quick]. The last line is JSON: {"ratios": {name: value}, "goals": {name: [">=", bound]}}.
 A ratio is theirs over ours, so that 1 is as fast and 2 is twice as fast; each is the median over pairs taken in turn.
 The table is drawn with replacement from the flights of 2013, with dirt added: 12 columns of text, numbers, numbers as text
 and dates as text. Steps: strip and upper-case two texts, read numbers and dates from text, two ranges, two outlier fences, fill five
 gaps (median, mean, commonest, median by group), drop repeats. By hand means: as its users write it, lazily in polars, vectorised in
-pandas; both with their own lenient casts, which ours can't use since other engines lack them.
+pandas, as one statement in DuckDB; all with their own lenient casts, which ours can't use since other engines lack them.
 """
 import argparse
 import json
@@ -68,6 +68,27 @@ def by_hand_polars(frame):
     return filled.unique(KEYS, keep="first", maintain_order=True).collect()
 
 
+def by_hand_duckdb(frame):
+    rest = ", ".join(f"{name} := {name}" for name in ("distance", "air_time", "id", "price", "dep_delay_missing"))
+    return frame.query("rows", f"""
+        with tidy as materialized (select * replace (nullif(upper(trim(carrier)), '') as carrier, nullif(upper(trim(origin)), '') as origin,
+                try_cast(replace(trim(price), ',', '') as double) as price, try_strptime(trim(day), '%Y-%m-%d') as day,
+                case when distance between 0 and 6000 then distance end as distance,
+                case when dep_time between 0 and 2400 then dep_time end as dep_time) from rows),
+            q as (select quantile_cont(dep_delay, [0.01, 0.99]) as d, quantile_cont(arr_delay, [0.25, 0.75]) as a, median(air_time) as air,
+                avg(price) as price, mode(tailnum order by tailnum) as tail from tidy),
+            groups as (select dest, median(air_time) as usual from tidy group by dest),
+            clipped as (select tidy.* replace (case when dep_delay is not null then least(greatest(dep_delay, d[1]), d[2]) end as dep_delay,
+                case when arr_delay is not null then least(greatest(arr_delay, a[1] - 1.5 * (a[2] - a[1])), a[2] + 1.5 * (a[2] - a[1])) end
+                as arr_delay, coalesce(tidy.price, q.price) as price, coalesce(tailnum, tail) as tailnum,
+                coalesce(air_time, usual, air) as air_time) from tidy cross join q left join groups using (dest)),
+            medians as (select median(dep_delay) as dep, median(arr_delay) as arr from clipped),
+            filled as (select * replace (coalesce(dep_delay, dep) as dep_delay, coalesce(arr_delay, arr) as arr_delay),
+                cast(dep_delay is null as bigint) as dep_delay_missing from clipped cross join medians)
+        select * exclude (other), unnest(other) from (
+            select {", ".join(KEYS)}, arg_min(struct_pack({rest}), id) as other from filled group by {", ".join(KEYS)})""").to_arrow_table()
+
+
 def by_hand_pandas(frame):
     df = frame.copy()
     for x in ("carrier", "origin"):
@@ -88,16 +109,16 @@ def by_hand_pandas(frame):
 
 
 WAYS = {"ours on polars": ours, "ours on DuckDB": ours_duckdb, "ours on pandas": ours, "polars by hand": by_hand_polars,
-        "pandas by hand": by_hand_pandas}
+        "pandas by hand": by_hand_pandas, "DuckDB by hand": by_hand_duckdb}
 
 
 def kinds(frame):
     "The same rows for each way; DuckDB holds them in a table of its own."
     polars, engine = pl.from_pandas(frame), duckdb.connect()
     engine.register("arrow", polars.to_arrow())
-    engine.execute("create table rows as select * from arrow")
+    engine.execute("create table rows as select * from arrow; set enable_progress_bar = false")
     return {"ours on polars": polars, "ours on DuckDB": engine.table("rows"), "ours on pandas": frame, "polars by hand": polars,
-            "pandas by hand": frame}
+            "pandas by hand": frame, "DuckDB by hand": engine.table("rows")}
 
 
 def seconds(way, frame):
@@ -130,7 +151,7 @@ def compare(rows, pairs, timed):
         for way in timed:
             times[way].append(seconds(way, frames[way])[0])
     ratio = {f"{theirs} / {mine}": float(np.median(np.array(times[theirs]) / np.array(times[mine])))
-             for theirs in ("polars by hand", "pandas by hand") for mine in times if mine.startswith("ours")}
+             for theirs in ("polars by hand", "pandas by hand", "DuckDB by hand") for mine in times if mine.startswith("ours")}
     return ratio, {way: float(np.median(found)) for way, found in times.items()}
 
 
