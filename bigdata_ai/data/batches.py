@@ -34,7 +34,9 @@ class Batch:
 
     def __len__(self) -> int: return len(self.X)
 
-    def __iter__(self): return iter([part for part in (self.X, self.y, self.ids) if part is not None])
+    def __iter__(self): # a loop over the parts would take longer than cutting a batch does
+        if self.ids is None: return iter((self.X,) if self.y is None else (self.X, self.y))
+        return iter((self.X, self.ids) if self.y is None else (self.X, self.y, self.ids))
 
 # %% ../../nbs/lib/data/75_batches.ipynb #5be11a58
 _ENDINGS = (".parquet", ".parq", ".pq")
