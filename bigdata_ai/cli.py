@@ -118,6 +118,8 @@ def advise_command(
     time: Annotated[str | None, typer.Option(help="Column of dates, or of numbers that grow with time.")] = None,
     source: Annotated[str | None, typer.Option(help="Column that says where a row comes from.")] = None,
     model: Annotated[str, typer.Option(help="boosted, torch or tensorflow.")] = "boosted",
+    newer: Annotated[float, typer.Option(help="Share of what is to be predicted that is later than the table, 0 to 1.")] = 0.5,
+    missing: Annotated[float | None, typer.Option(help="Share of it from sources that the table lacks; left out: one more source.")] = None,
     minutes: Annotated[float, typer.Option(help="Time to spend.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Another seed rehearses with other rows.")] = 0,
     report: Annotated[str | None, typer.Option(help="HTML file to write the advice to.")] = None,
@@ -131,7 +133,8 @@ def advise_command(
         try: prices[name.strip()] = float(price)
         except ValueError: require(False, "--cost must be NAME=PRICE.", text, "--cost row=1")
     with _warned():
-        advice = advise(read_files(file).table, target, budget, prices, time, source, seed, model, minutes, show_progress=True)
+        advice = advise(read_files(file).table, target, budget, prices, time, source, seed, model, minutes, missing=missing, newer=newer,
+                        show_progress=True)
     typer.echo(str(advice))
     if report: typer.echo(f"Report: {advice.report(report)}")
 

@@ -57,6 +57,8 @@ def drifting(n=800, seed=0):
     (lambda t: t, {"budget": 0}, "budget must be greater"),
     (lambda t: t, {"budget": float("nan")}, "budget"),
     (lambda t: t, {"minutes": 0}, "minutes"),
+    (lambda t: t, {"newer": 1.5}, "newer must lie"),
+    (lambda t: t, {"missing": -0.1}, "missing must lie"),
     (lambda t: t, {"model": "oracle"}, "model must be one of"),
     (lambda t: t.assign(y=[f"name {i}" for i in range(len(t))]), {}, "100 classes"),
 ])
@@ -104,6 +106,20 @@ def test_a_source_that_differs_is_bought():
 def test_fresh_rows_are_bought_where_the_rule_drifts():
     advice = advise(drifting(), "y", 400, {"row": 1, "label": 1, "refresh": 1}, time="day", repeats=6)
     assert advice.best == "refresh" and advice.decided
+    asked = {newer: advise(drifting(), "y", 400, {"row": 1, "refresh": 1}, time="day", repeats=3, newer=newer) for newer in (0.0, 1.0)}
+    told = {newer: advice.ranking.set_index("spend")["gain"] for newer, advice in asked.items()}
+    assert told[0.0]["refresh"] == told[0.0]["row"] == told[1.0]["row"] < told[1.0]["refresh"]
+
+
+def test_small_tables_promise_no_cliff():
+    "Boosted trees learn nothing from fewer than 40 rows; a curve read there promised .13, where more rows bring nothing."
+    data = load_diabetes(as_frame=True).frame
+    held, rest, scored = np.split(np.random.default_rng(0).permutation(len(data)), [80, 300])
+    asked = bench(data, "target")
+    more = [np.r_[held, rest[20 * i: 20 * i + 80]] for i in range(6)]
+    came = np.mean([asked.error(held, scored, seed=i) - asked.error(rows, scored, seed=i) for i, rows in enumerate(more)])
+    assert came < 0.05
+    assert 0 < advise(data.iloc[held], "target", 80, {"row": 1}, repeats=4).ranking["gain"][0] < 0.1
 
 
 def test_regression_and_far_targets():

@@ -10,6 +10,7 @@ __all__ = ['Cleaner', 'CleaningRule', 'Report', 'Text', 'Number', 'Range', 'Cate
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from functools import partial
 
 import matplotlib.pyplot as plt
 import narwhals.stable.v2 as nw
@@ -384,7 +385,8 @@ class Date(CleaningRule):
         if types[self.column] != "String" or self.earliest or self.latest: return {}
         import polars as pl
         text = _stripped(pl.col(self.column), pl)
-        return {self.column: text.map_batches(lambda text: _read_dates(text, self.format), return_dtype=pl.Datetime("us"), is_elementwise=True)}
+        read = partial(_read_dates, format=self.format)
+        return {self.column: text.map_batches(read, return_dtype=pl.Datetime("us"), is_elementwise=True)}
 
     def in_duckdb(self, types):
         if types[self.column] != "String" or self.earliest or self.latest: return {}
