@@ -349,6 +349,18 @@ def test_layers_give_what_one_rule_after_the_other_gives(picks):
     assert sorted(i for layer in layers(rules) for i in layer) == list(range(len(rules)))
 
 
+@EVERY
+def test_a_rule_reads_what_another_of_its_layer_changes_as_it_was(engine):
+    "polars' optimiser moves the filling of b before that of c, which reads b, where both stand in one with_columns after another."
+    frame = pd.DataFrame({"id": range(4), "a": [1.0, 2.0, None, 4.0], "b": [10.0, None, 30.0, 40.0], "c": [None, 200.0, 300.0, 400.0]})
+    rules = [Unit("a", suspect=(0.0, 99.0), factor=2.0), Missing("a", "model", features=("c",)), Missing("c", "model", features=("b",)),
+             Missing("b", "constant", 5.0)]
+    made = rows(Cleaner(rules).fit(frame).transform(LOCAL[engine](frame)), "id")
+    step = frame
+    for rule in rules: step = Cleaner([rule]).fit(step).transform(step)
+    assert made == rows(step, "id")
+
+
 def test_report_and_figure_can_be_looked_at():
     report = Cleaner(RULES).fit(SAMPLE).report(SAMPLE)
     assert "8 rows in, 7 out" in repr(report) and "Outliers" in report._repr_html_()

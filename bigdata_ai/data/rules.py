@@ -276,22 +276,23 @@ class Rules:
             if not rule.drops: made |= rule.training_values(learnt[i], types) if training else rule.values(learnt[i], types)
             elif training: opened = rule.drop(opened, learnt[i])
         if not made: return opened
+        whole = {name: nw.col(name) for name in types} | made
         match kind(opened.to_native()):
-            case "duckdb": return _with_own(opened, made, self._own(layer, "in_duckdb", types), _with_sql)
+            case "duckdb": return _with_own(opened, whole, self._own(layer, "in_duckdb", types), _with_sql)
             case "polars" | "polars-lazy" as shape:
-                changed = _with_own(opened.lazy(), made, self._own(layer, "in_polars", types), _with_polars)
+                # not with_columns: polars may move one expression of such a layer into the one before, past others that read its column
+                changed = _with_own(opened.lazy(), whole, self._own(layer, "in_polars", types), _with_polars)
                 return changed.collect() if shape == "polars" else changed # computes once what two expressions share; eager polars does not
             case _: return opened.with_columns(**made)
 
     def _own(self, layer, engine, types): return {name: own for i in layer for name, own in getattr(self.rules[i], engine)(types).items()}
 
 
-def _with_own(opened, made, own, add):
+def _with_own(opened, whole, own, add):
     "Set columns, some of them by an engine's own expressions, which lie beside the frame until all have been computed."
-    if not own: return opened.with_columns(**made)
     beside = {name: f"{name}\x1fown" for name in own}
-    wider = nw.from_native(add(opened.to_native(), own, beside))
-    return wider.with_columns(**made | {name: nw.col(beside[name]) for name in own}).drop(*beside.values())
+    wider = nw.from_native(add(opened.to_native(), own, beside)) if own else opened
+    return wider.select(**whole | {name: nw.col(beside[name]) for name in own})
 
 
 def _with_polars(frame, own, beside): return frame.with_columns(**{beside[name]: own[name] for name in own})
