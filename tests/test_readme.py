@@ -25,6 +25,12 @@ def test_readme_names_the_commands():
     assert {"make demo", *ELSEWHERE} <= set(COMMANDS) and len(COMMANDS) >= 8
 
 
+def test_readme_lists_every_chapter_and_every_experiment():
+    linked = re.findall(r"\]\((nbs/course/[^)]+)\)", TEXT)
+    assert linked == sorted(str(path.relative_to(ROOT)) for path in (ROOT / "nbs/course").glob("*.ipynb"))
+    assert all(f"`{path.stem}`" in TEXT for path in (ROOT / "nbs/experiments").glob("*.toml"))
+
+
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("bigdata-ai")])
 def test_a_command_of_the_readme_runs(command, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp() / "readme"
