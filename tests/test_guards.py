@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from bigdata_ai.cli import app
 from bigdata_ai.core import InputError, RunError, data_path
-from bigdata_ai.experiment import report, sabotage
+from bigdata_ai.data import split as splitting
+from bigdata_ai.data.catalog import load, load_table
+from bigdata_ai.experiment import mutants, report, sabotage
 from bigdata_ai.experiment.claims import load_claims
 from bigdata_ai.experiment.evidence import append, read, rows
 from bigdata_ai.experiment.guards import GUARDS, judge_guarded, key_of
@@ -328,3 +330,12 @@ def test_the_overview_links_the_run_that_was_recorded(tmp_path, runs_folder):
 def test_what_was_used_stands_beside_the_budget():
     used = report.used(data_path() / "evidence" / "volume.jsonl")
     assert set(used) == set(BACKENDS) and all(re.fullmatch(r"[\d,]+ of 400 s, [\d,]+ of 2,000 MiB", text) for text in used.values())
+
+
+@pytest.mark.parametrize("load_any", [load, load_table])
+def test_test_rows_leak_out_of_tables_too(load_any, monkeypatch):
+    "A mutant that fails by itself would count as noticed."
+    monkeypatch.setattr(splitting, "split", splitting.split)  # put back afterwards
+    mutants.leaked_test_rows()
+    train, test = splitting.split(load_any("breast_cancer"))
+    assert set(test.ids) < set(train.ids) and len(train) == 569

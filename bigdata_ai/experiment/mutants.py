@@ -15,10 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from .. import evaluate as evaluating
 from ..core import choose, digest, rng
 from ..data import split as splitting
+from ..data.catalog import Table
 from . import contenders, evidence
 from ..train import loop
 
@@ -35,8 +37,9 @@ def _in_networks(damage):
     "Change each session that trains or asks a network."
     def changed(make):
         def made(*job):
-            _mark()
-            return damage(make(*job))
+            session = damage(make(*job))
+            _mark() # after it: a mutant that fails by itself has done no damage
+            return session
         return made
     _replace(loop, "open_session", changed)
 
@@ -86,6 +89,8 @@ def constant_predictor() -> None:
 def leaked_test_rows() -> None:
     "Put the test rows among the training rows."
     def leak(train, test):
+        if isinstance(train, Table):
+            return dataclasses.replace(train, frame=pd.concat([train.frame, test._sealed.frame], ignore_index=True)), test
         both = {field: np.concatenate([getattr(train, field), getattr(test._sealed, field)]) for field in ("X", "y", "ids")}
         return dataclasses.replace(train, **both), test
     _in_splits(leak)
@@ -99,8 +104,9 @@ def dropped_class() -> None:
 def _in_splits(damage):
     def changed(honest):
         def split(*args, **kwargs):
+            sides = damage(*honest(*args, **kwargs))
             _mark()
-            return damage(*honest(*args, **kwargs))
+            return sides
         return split
     _replace(splitting, "split", changed)
 
