@@ -15,6 +15,7 @@ import importlib
 import importlib.util
 import json
 import os
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -82,10 +83,10 @@ def choose(
 ) -> str: # `name`, when it is one of `options`
     "Return `name` if it exists, else raise `InputError` with the nearest name and all that exist."
     options = list(options)
+    if name in options: return name # before the nearest is looked for, which takes longer than many a step
     near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
     hint = (f"did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(map(str, options))}."
-    require(name in options, f"The {what} must be a known one.", name, hint)
-    return name
+    require(False, f"The {what} must be a known one.", name, hint)
 
 # %% ../nbs/lib/00_core.ipynb #2d06f046
 def check_whole(
@@ -224,6 +225,7 @@ def need(
     extra: str, # the extra of this kit that brings it
 ) -> ModuleType: # the imported module
     "Import `module`, or raise `MissingExtraError` that names the install command."
+    if sys.modules.get(module) is not None: return sys.modules[module] # looking for it on disk takes a millisecond
     top = module.partition(".")[0]
     require(installed(top), f"The package {top!r} must be installed for this.", "it is not",
             f"pip install 'bigdata-ai[{extra}]'", MissingExtraError)
