@@ -270,7 +270,7 @@ class Number(CleaningRule):
         return _stripped(text.str.replace_all("%", "", literal=True), frames), text.str.ends_with("%")
 
 
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?0*[0-9]{1,2})?$"
+_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?$"
 
 
 def _read_numbers(text):
