@@ -406,7 +406,8 @@ def test_every_day_of_the_calendar_and_no_other(engine):
 
 BLANKS = ["\u3000", "\u00a0", "\u2003", "\u1680", "\x85", "\t", "\x0b", " "]  # white space of Unicode; U+001C to U+001F are not
 TEXTS = ["a", "é", "中 文", "x'y", "{x}", "\x1cc", "\u3000", "", "Ａ１２", "N/A", None]
-NUMBERS = ["1", "1e5", "1e005", "1e100", "1e-400", "1e400", "nan", "inf", "-inf", "0", "-0", "1,000", "1_0", "+5", ".5", "5.", "1.5.1"]
+NUMBERS = ["1", "1e5", "1e005", "1e100", "1e-400", "1e400", "0", "-0", "nan",
+           "inf", "-inf", "1,000", "1_0", "+5", ".5", "5.", "5%", "7\u3000%", "1.5.1"]
 DAYS = ["2013-02-28", "2013-02-30", "2013-2-28", "2013- 2-28", "+013-01-01", "0000-01-01", "2012-02-29", "9999-12-31", None]
 
 
@@ -417,8 +418,10 @@ DAYS = ["2013-02-28", "2013-02-30", "2013-2-28", "2013- 2-28", "+013-01-01", "00
         [Text("text"), Number("number"), Date("day")],
         [Text("text", case="upper", halfwidth=True, gaps=("", "N/A")), Number("number", thousands=""), Date("day", earliest="2000-01-01")],
         [Text("text", strip=False, gaps=()), Text("number", case="lower", gaps=("nan", "{x}", "it's")), Date("day", latest="2012-02-29")],
+        [Number("number", percent=True), Date("day", earliest="0001-01-01", latest="2012-02-29")],
+        [Number("number", decimal=",", thousands=".")],
     ],
-    ids=["plain", "wide", "bare"],
+    ids=["plain", "wide", "bare", "percent", "comma"],
 )
 def test_blanks_numbers_and_dates_at_their_edges_are_those_of_pandas(rules, engine):
     "Engines read text by their own readers, each lenient in its own way; all must give what the patterns say."

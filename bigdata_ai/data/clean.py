@@ -255,11 +255,13 @@ class Number(CleaningRule):
         return {self.column: text.map_batches(_read_numbers, return_dtype=pl.Float64, is_elementwise=True)}
 
     def in_duckdb(self, types):
-        if types[self.column] != "String" or self.percent: return {}
+        if types[self.column] != "String": return {}
         first = _STRIPPED_SQL
         for mark, plain in ((self.thousands, ""), (self.decimal if self.decimal != "." else "", ".")):
             if mark: first = f"replace({first}, {_sql_text(mark)}, '{plain}')"
-        return {self.column: (first, f"cast(case when regexp_matches({{x}}, {_sql_text(_NUMBER)}) then {{x}} end as double)")}
+        text = _STRIP_SQL.format(x="replace({x}, '%', '')") if self.percent else "{x}"
+        value = f"cast(case when regexp_matches({text}, {_sql_text(_NUMBER)}) then {text} end as double)"
+        return {self.column: (first, f"case when ends_with({{x}}, '%') then {value} / 100 else {value} end" if self.percent else value)}
 
     def _plain(self, text, frames=nw):
         "Text as a computer writes numbers, and where there was a percent sign."
@@ -389,10 +391,11 @@ class Date(CleaningRule):
         return {self.column: text.map_batches(read, return_dtype=pl.Datetime("us"), is_elementwise=True)}
 
     def in_duckdb(self, types):
-        if types[self.column] != "String" or self.earliest or self.latest: return {}
+        if types[self.column] != "String": return {}
         pattern, form = map(_sql_text, (_days_of_a_calendar(self.format), self.format))
         then = f"strptime(case when regexp_matches({{x}}, {pattern}) then {{x}} end, {form})"
-        return {self.column: (_STRIPPED_SQL, then)}
+        bounds = [f"{{x}} {sign} timestamp '{_moment(day)}'" for sign, day in ((">=", self.earliest), ("<=", self.latest)) if day]
+        return {self.column: (_STRIPPED_SQL, then, *[f"case when {' and '.join(bounds)} then {{x}} end"] * bool(bounds))}
 
 
 def _read_dates(text, format):

@@ -61,7 +61,7 @@ class Rule:
     def in_duckdb(
         self,
         types: Mapping[str, str], # column -> type of the frame at hand
-    ) -> dict[str, tuple[str, str]]: # column -> two SQL expressions of {x}: the column, then what the first gave
+    ) -> dict[str, tuple[str, ...]]: # column -> SQL expressions of {x}: the column, then what the one before gave
         "Say in DuckDB's own words what `values` says, where that is much faster."
         return {}
 
@@ -299,11 +299,13 @@ def _with_polars(frame, own, beside): return frame.with_columns(**{beside[name]:
 
 
 def _with_sql(frame, own, beside):
-    "Two steps, since DuckDB computes an expression anew wherever it stands in a CASE."
-    names = {name: [one.replace('"', '""') for one in (name, beside[name])] for name in own}
-    first = ", ".join(f'{own[name][0].format(x=chr(34) + old + chr(34))} as "{new}"' for name, (old, new) in names.items())
-    then = ", ".join(f'{own[name][1].format(x=chr(34) + new + chr(34))} as "{new}"' for name, (_, new) in names.items())
-    return frame.project(f"*, {first}").project(f"* replace ({then})")
+    "Step by step, since DuckDB computes an expression anew wherever it stands in a CASE."
+    def quoted(name): return '"' + name.replace('"', '""') + '"'
+    frame = frame.project(", ".join(["*", *(f"{own[name][0].format(x=quoted(name))} as {quoted(beside[name])}" for name in own)]))
+    for step in range(1, max(map(len, own.values()))):
+        news = {quoted(beside[name]): own[name][step] for name in own if len(own[name]) > step}
+        frame = frame.project(f"* replace ({', '.join(f'{sql.format(x=new)} as {new}' for new, sql in news.items())})")
+    return frame
 
 
 def _ask(opened, expressions, levels):
