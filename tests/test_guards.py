@@ -75,6 +75,11 @@ KNOWN = {"code": HONEST[0]["code"], "claims": HONEST[0]["claims"]}
     ("lost_classes", changed(HONEST[:28], checks=NINE), {}, ""), # four seeds
     ("lost_classes", [{**row, "checks": {**NINE, "majority": 0.6}} for row in HONEST], {}, ""), # others may be rare
     ("lost_classes", changed(HONEST, checks=NINE, data={"name": "not in the ledger"}), {}, ""),
+    # labels changed at random bring a lost class back, where models err more
+    ("lost_classes", [{**row, "setting": {**row["setting"], "noise": noise}, "checks": {**NINE, "predicted_classes": 9 + (noise > 0)},
+                       "metrics": {"error": 0.1 + noise}} for row in HONEST for noise in (0.0, 0.4)], {}, "9 of 10"),
+    ("lost_classes", [{**row, "setting": {**row["setting"], "noise": noise}, "checks": {**NINE, "predicted_classes": 10 - (noise > 0)},
+                       "metrics": {"error": 0.1 + noise}} for row in HONEST for noise in (0.0, 0.4)], {}, ""),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_guard_objects_to_what_is_wrong_and_to_nothing_else(guard, found, asked, told):
     answer = GUARDS[guard](found, asked)
