@@ -75,6 +75,7 @@ KNOWN = {"code": HONEST[0]["code"], "claims": HONEST[0]["claims"]}
     ("lost_classes", changed(HONEST[:28], checks=NINE), {}, ""), # four seeds
     ("lost_classes", [{**row, "checks": {**NINE, "majority": 0.6}} for row in HONEST], {}, ""), # others may be rare
     ("lost_classes", changed(HONEST, checks=NINE, data={"name": "not in the ledger"}), {}, ""),
+    ("lost_classes", changed(HONEST, checks={**NINE, "test_classes": 10}, data={"name": "not in the ledger"}), {}, "9 of 10"),
     # labels changed at random bring a lost class back, where models err more
     ("lost_classes", [{**row, "setting": {**row["setting"], "noise": noise}, "checks": {**NINE, "predicted_classes": 9 + (noise > 0)},
                        "metrics": {"error": 0.1 + noise}} for row in HONEST for noise in (0.0, 0.4)], {}, "9 of 10"),

@@ -187,6 +187,7 @@ class Recorder:
                   "test_rows": scores.n, "start_loss": model.start_loss, "end_loss": model.history[-1]["loss"]}
         if getattr(scores, "confusion", None) is not None: # told apart from the metrics, which the caller chooses
             checks["correct"] = float(scores.confusion.trace() / scores.confusion.sum())
+            checks["test_classes"] = int((scores.confusion.sum(axis=1) > 0).sum())
         now = time.perf_counter()
         append(self.path, {**self._facts, "key": key, "seed": seed, "setting": setting, "metrics": metrics, "checks": checks,
                            "commit": self._commit, "time": datetime.now(UTC).isoformat(timespec="seconds"),

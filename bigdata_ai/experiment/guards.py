@@ -73,7 +73,8 @@ def lost_classes(
         if row["setting"].get("n", 0) == last: settings.setdefault(json.dumps(row["setting"], sort_keys=True), []).append(row)
     found = min(settings.values(), key=lambda group: sum(row["metrics"].get("error", 0) for row in group) / len(group))
     enough = len({row["seed"] for row in found}) >= 5 # a run that was trained briefly may miss a class once
-    classes, most = _classes(found[0]), max(row["checks"].get("predicted_classes", 0) for row in found)
+    classes = max(row["checks"].get("test_classes", 0) for row in found) or _classes(found[0]) # older rows do not have it
+    most = max(row["checks"].get("predicted_classes", 0) for row in found)
     balanced = max(row["checks"].get("majority", 1) for row in found) < 2 / max(classes, 1)
     return f"at most {most} of {classes} classes were ever predicted" if enough and balanced and most < classes else ""
 
