@@ -2005,6 +2005,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'bigdata_ai/experiment/report.py'),
                                               'bigdata_ai.experiment.report._facts': ( 'lib/experiment/report.html#_facts',
                                                                                        'bigdata_ai/experiment/report.py'),
+                                              'bigdata_ai.experiment.report._kept': ( 'lib/experiment/report.html#_kept',
+                                                                                      'bigdata_ai/experiment/report.py'),
                                               'bigdata_ai.experiment.report._laws': ( 'lib/experiment/report.html#_laws',
                                                                                       'bigdata_ai/experiment/report.py'),
                                               'bigdata_ai.experiment.report._learning_curve': ( 'lib/experiment/report.html#_learning_curve',

@@ -25,6 +25,7 @@ from bigdata_ai.experiment.sweep import sweep
 from bigdata_ai.train.loop import BACKENDS
 
 KERNEL = {"display_name": "python3", "language": "python", "name": "python3"}
+RECORDED = sorted((data_path() / "evidence").glob("*.jsonl"))
 PLAIN = {"volume", "label_quality", "timeliness", "diversity"}
 
 
@@ -41,9 +42,12 @@ def recorded_rows(name="volume", framework="torch"):
 # Guards
 
 
-@pytest.mark.parametrize("name", experiments())
-def test_no_guard_objects_to_recorded_evidence(name):
-    path = data_path() / "evidence" / f"{name}.jsonl"
+def test_every_experiment_is_recorded(): assert set(experiments()) <= {path.stem for path in RECORDED}
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_no_guard_objects_to_recorded_evidence(path):
+    name = path.stem.partition(".")[0]
     assert all(row["key"] == key_of(row) for row in rows(path))
     assert (judge_guarded(load_claims(file_of(name, ".toml")), path)["verdict"] != "invalid").all()
 
@@ -105,6 +109,18 @@ def test_evidence_that_is_unfit_is_not_recorded(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="must be fit to judge.*key is not that"):
         report.record(folder)
     assert not (tmp_path / "data").exists()
+
+
+def test_evidence_on_other_data_stands_beside_that_of_the_full_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "data_path", lambda: tmp_path / "data")
+    for data, kept in (("mnist_5k", "volume.jsonl"), ("digits", "volume.digits.jsonl")):
+        folder = tmp_path / data
+        for row in HONEST:
+            row = {**row, "data": {**row["data"], "name": data}}
+            append(folder / "evidence.jsonl", {**row, "key": key_of(row)})
+        assert report.record(folder) == tmp_path / "data" / "evidence" / kept
+    assert report.recorded("volume", "digits").name == "volume.digits.jsonl"
+    assert len(list((tmp_path / "data" / "evidence").iterdir())) == 2
 
 
 # Budgets and full disks

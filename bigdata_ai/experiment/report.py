@@ -128,7 +128,8 @@ def overview(
 ) -> Path: # the page
     "Write one report on the recorded evidence of all experiments; raises `InputError` where there is none."
     path = Path(path or runs_path() / "report.html").absolute()
-    found = [file for file in sorted((data_path() / "evidence").glob("*.jsonl")) if (experiments_path() / f"{file.stem}.toml").exists()]
+    files = sorted((data_path() / "evidence").glob("*.jsonl"), key=lambda file: file.stem.split(".")) # NAME before NAME.DATA
+    found = [file for file in files if (experiments_path() / f"{file.stem.partition('.')[0]}.toml").exists()]
     require(len(found) > 0, "There must be recorded evidence.", data_path() / "evidence", "bigdata-ai report --record")
     return _write(path, "What is data worth to a learning machine?", [_part(evidence, path.parent) for evidence in found])
 
@@ -146,7 +147,8 @@ def _part(evidence, beside):
     claims, judged = load_claims(file_of(name, ".toml")), verdicts(evidence)
     names = sorted(table["framework"].unique())
     return {
-        "name": name, "about": describe(name), "claims": claims, "frameworks": names, "seeds": table["seed"].nunique(),
+        "name": name, "anchor": name if evidence.is_dir() else evidence.stem.replace(".", "-"), "about": describe(name),
+        "claims": claims, "frameworks": names, "seeds": table["seed"].nunique(),
         "judged": judged.assign(shown=text_table(judged)["statistic [interval]"]).to_dict("records"), "answer": _answer(claims, judged),
         "image": _png(figure(evidence)), "curve": curve_table(evidence), "laws": _laws(name, table).to_dict("records"),
         "notebooks": _notebooks(evidence, name, beside), "run": evidence.name, "results": len(table), "used": used(evidence),
@@ -214,7 +216,7 @@ def _page(notebook):
 # %% ../../nbs/lib/experiment/50_report.ipynb #4d57c34b
 def record(
     folder: Path | str, # a finished run's folder
-) -> Path: # data/evidence/EXPERIMENT.jsonl
+) -> Path: # data/evidence/EXPERIMENT.jsonl, or EXPERIMENT.DATA.jsonl where the data are not those of the full run
     "Copy a run's evidence to the recorded evidence; refuses rows made by uncommitted code."
     folder = Path(folder)
     table = read(folder)
@@ -222,17 +224,23 @@ def record(
     require(not loose, "Recorded evidence must be made by committed code.", ", ".join(loose), "commit, then run again.")
     unfit = verdicts(folder).query("verdict == 'invalid'")["reason"].unique()
     require(not len(unfit), "Recorded evidence must be fit to judge.", "; ".join(unfit), "run again under another id.")
-    return write_whole(data_path() / "evidence" / f"{table['experiment'].iloc[0]}.jsonl", (folder / "evidence.jsonl").read_bytes())
+    name, data = table["experiment"].iloc[0], table["data.name"].iloc[0]
+    usual = describe(name).get("full", {}).get("dataset", data)
+    return write_whole(_kept(name, None if data == usual else data.replace(" + ", "_")), (folder / "evidence.jsonl").read_bytes())
 
 
 def recorded(
     name: str, # an experiment
-) -> Path: # data/evidence/NAME.jsonl
+    data: str | None = None, # another data set than that of the full run, such as "digits"
+) -> Path: # data/evidence/NAME.jsonl or NAME.DATA.jsonl
     "Find the recorded evidence of an experiment; raises `InputError` where there is none."
-    path = data_path() / "evidence" / f"{name}.jsonl"
+    path = _kept(name, data)
     require(path.exists(), f"The experiment {name!r} must have recorded evidence.", "none",
             f"bigdata-ai run {name} --full, then bigdata-ai report --record")
     return path
+
+
+def _kept(name, data): return data_path() / "evidence" / (f"{name}.jsonl" if data is None else f"{name}.{data}.jsonl")
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #3f58fafd
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
