@@ -195,7 +195,7 @@ class Text(CleaningRule):
 
     def in_polars(self, types):
         import polars
-        return {self.column: self._plain(polars)}
+        return {self.column: (lambda column: self._plain(polars),)}
 
     def _plain(self, frames):
         "The value in narwhals' words, or in polars', which are the same."
@@ -251,8 +251,8 @@ class Number(CleaningRule):
     def in_polars(self, types):
         if types[self.column] != "String" or self.percent: return {}
         import polars as pl
-        text = self._plain(pl.col(self.column), pl)[0]
-        return {self.column: text.map_batches(_read_numbers, return_dtype=pl.Float64, is_elementwise=True)}
+        def checked(column, *read): return pl.map_batches(read, _checked_numbers, return_dtype=pl.Float64, is_elementwise=True)
+        return {self.column: (lambda column: self._plain(column, pl)[0], lambda column, text: text.cast(pl.Float64, strict=False), checked)}
 
     def in_duckdb(self, types):
         if types[self.column] != "String": return {}
@@ -275,14 +275,14 @@ class Number(CleaningRule):
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?$"
 
 
-def _read_numbers(text):
+def _checked_numbers(read):
     "Polars' own reader takes what the pattern takes, and longer exponents and words too: those show in what is read."
-    value = text.cast(float, strict=False)
+    text, value = read
     size = value.abs()
     least, most = size.min(), size.max()
     if least is None or (least > 1e-90 and most < 1e90 and not value.is_nan().any()): return value
     odd = ((size >= 1e90) | (size <= 1e-90)).fill_null(False).arg_true() # NaN is the greatest
-    return value.scatter(odd.filter(~text.gather(odd).str.contains(_NUMBER)), None)
+    return value.clone().scatter(odd.filter(~text.gather(odd).str.contains(_NUMBER)), None)
 
 # %% ../../nbs/lib/data/40_clean.ipynb #893c2d04
 @Cleaner.register
@@ -386,9 +386,10 @@ class Date(CleaningRule):
     def in_polars(self, types):
         if types[self.column] != "String" or self.earliest or self.latest: return {}
         import polars as pl
-        text = _stripped(pl.col(self.column), pl)
-        read = partial(_read_dates, format=self.format)
-        return {self.column: text.map_batches(read, return_dtype=pl.Datetime("us"), is_elementwise=True)}
+        check = partial(_checked_dates, format=self.format)
+        def checked(column, *both): return pl.map_batches(both, check, return_dtype=pl.Datetime("us"), is_elementwise=True)
+        def read(column, text): return text.str.to_datetime(self.format, strict=False)
+        return {self.column: (lambda column: _stripped(column, pl), read, checked)}
 
     def in_duckdb(self, types):
         if types[self.column] != "String": return {}
@@ -398,9 +399,9 @@ class Date(CleaningRule):
         return {self.column: (_STRIPPED_SQL, then, *[f"case when {' and '.join(bounds)} then {{x}} end"] * bool(bounds))}
 
 
-def _read_dates(text, format):
+def _checked_dates(read, format):
     "Polars' own reader takes what the pattern takes, and blanks, signs, a year 0 and a second 60, too. Repeated days are looked at once."
-    value = text.str.to_datetime(format, strict=False)
+    text, value = read
     repeats = text.head(10_000).n_unique() <= 1_000
     seen = text.unique() if repeats else text
     wrong = ~seen.str.contains(_days_of_a_calendar(format)).fill_null(False)

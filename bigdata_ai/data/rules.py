@@ -7,7 +7,7 @@ __all__ = ['NUMERIC', 'BLANKS', 'Rule', 'number', 'layers', 'Rules']
 
 # %% ../../nbs/lib/data/35_rules.ipynb #4a830ec8
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class Rule:
     def in_polars(
         self,
         types: Mapping[str, str], # column -> type of the frame at hand
-    ) -> dict: # column -> polars expression
+    ) -> dict[str, tuple[Callable, ...]]: # column -> steps: polars expressions of the column and of what the steps before gave
         "Say in polars' own words what `values` says, where that is much faster."
         return {}
 
@@ -290,22 +290,28 @@ class Rules:
 
 def _with_own(opened, whole, own, add):
     "Set columns, some of them by an engine's own expressions, which lie beside the frame until all have been computed."
-    beside = {name: f"{name}\x1fown" for name in own}
-    wider = nw.from_native(add(opened.to_native(), own, beside)) if own else opened
-    return wider.select(**whole | {name: nw.col(beside[name]) for name in own})
+    wider, beside = add(opened.to_native(), own) if own else (opened.to_native(), {})
+    return nw.from_native(wider).select(**whole | {name: nw.col(beside[name]) for name in own})
 
 
-def _with_polars(frame, own, beside): return frame.with_columns(**{beside[name]: own[name] for name in own})
+def _with_polars(frame, own):
+    "Step by step, since polars shares nothing between what a Python function is given."
+    import polars as pl
+    for step in range(max(map(len, own.values()))):
+        ready = {name: [pl.col(name), *(pl.col(f"{name}\x1f{i}") for i in range(step))] for name in own if len(own[name]) > step}
+        frame = frame.with_columns(**{f"{name}\x1f{step}": own[name][step](*given) for name, given in ready.items()})
+    return frame, {name: f"{name}\x1f{len(steps) - 1}" for name, steps in own.items()}
 
 
-def _with_sql(frame, own, beside):
+def _with_sql(frame, own):
     "Step by step, since DuckDB computes an expression anew wherever it stands in a CASE."
     def quoted(name): return '"' + name.replace('"', '""') + '"'
+    beside = {name: f"{name}\x1fown" for name in own}
     frame = frame.project(", ".join(["*", *(f"{own[name][0].format(x=quoted(name))} as {quoted(beside[name])}" for name in own)]))
     for step in range(1, max(map(len, own.values()))):
         news = {quoted(beside[name]): own[name][step] for name in own if len(own[name]) > step}
         frame = frame.project(f"* replace ({', '.join(f'{sql.format(x=new)} as {new}' for new, sql in news.items())})")
-    return frame
+    return frame, beside
 
 
 def _ask(opened, expressions, levels):
