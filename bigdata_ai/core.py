@@ -15,7 +15,6 @@ import importlib
 import importlib.util
 import json
 import os
-import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -225,7 +224,6 @@ def need(
     extra: str, # the extra of this kit that brings it
 ) -> ModuleType: # the imported module
     "Import `module`, or raise `MissingExtraError` that names the install command."
-    if sys.modules.get(module) is not None: return sys.modules[module] # looking for it on disk takes a millisecond
     top = module.partition(".")[0]
     require(installed(top), f"The package {top!r} must be installed for this.", "it is not",
             f"pip install 'bigdata-ai[{extra}]'", MissingExtraError)
