@@ -157,10 +157,10 @@ class _Rehearsal:
         return {"sizes": sizes, "curve": curve, "noisy": noisy, "n": len(train), "cleaned": cleaned, "near": len(near) / len(train)}
 
     def bought(self, base, test, extra, ratio):
-        "Errors of fewer base rows, of all, and of the fewer with extra ones."
+        "Errors of all base rows, and of fewer ones with extra rows."
         fewer = base[: max(20, int(len(base) / (1 + self.ratios["row"])))]
         wanted = max(1, round(ratio * len(fewer)))
-        return [self.error(fewer, test), self.error(base, test), self.error(np.r_[fewer, extra[:wanted]], test)]
+        return [self.error(base, test), self.error(np.r_[fewer, extra[:wanted]], test)]
 
     def sources(self):
         "Leave one out: its rows are the test and the purchase."
@@ -237,9 +237,9 @@ def _slope(sizes, curve):
 
 
 def _apart(errors, more, top):
-    "How much more other rows bring than plain ones, from errors (rehearsals, 3) of fewer rows, with plain ones and with other ones added."
-    plain, other = _logit(errors[:, 1:], top).T
-    apart, now = other - plain, _logit(errors[:, 1].mean(), top)
+    "How much more other rows bring than plain ones, from errors (rehearsals, 2) with plain ones and with others added to the same."
+    plain, other = _logit(errors, top).T
+    apart, now = other - plain, _logit(errors[:, 0].mean(), top)
     mean, doubt = apart.mean(), apart.std(ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else 0.0
     told = mean * max(0.0, 1 - (doubt / mean) ** 2 if mean else 0.0) # counts by how far it exceeds its standard error
     return _error(now + more, top) - _error(now + more + told, top)

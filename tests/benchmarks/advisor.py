@@ -22,8 +22,9 @@ from bigdata_ai.data.catalog import load, load_table
 from bigdata_ai.value.advisor import SPENDS, advise
 from bigdata_ai.value.exchange import bench
 
-SEEN = ("breast_cancer", "credit", "flights", "weather", "digits", "chicago", "segments", "autompg", "trump", "chicks")
-HELD = ("flchain", "carriers", "mnist_5k", "phishing", "boston", "diabetes", "bananas", "wine", "flares")
+SEEN = ("breast_cancer", "credit", "flights", "weather", "digits", "chicago", "segments", "autompg", "trump", "chicks", "bananas", "wine",
+        "flares")
+HELD = ("flchain", "carriers", "mnist_5k", "phishing", "boston", "diabetes")
 DAMAGES = ("rows", "labels", "sources", "old")
 MOST = 1000 # rows held
 
