@@ -19,7 +19,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 
@@ -61,6 +60,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9") # O
 @contextmanager
 def style():
     "Draw with the kit's look inside a `with` block; outside it nothing changes."
+    import seaborn as sns # not above: it takes as long to load as all else of the kit's data half
     families = ["DejaVu Sans", *filter(None, [cjk_font()])]
     look = {"font.family": families, "axes.unicode_minus": False, "axes.titlesize": 11, "axes.titlelocation": "left",
             "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80, "figure.figsize": (6, 3.6),
@@ -130,6 +130,7 @@ def confusion(
     ax: Axes | None = None, # None makes a new figure
 ) -> Axes: # a heat map
     "Draw a confusion matrix."
+    import seaborn as sns
     matrix = np.asarray(matrix)
     require(matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1], "A confusion matrix must be square.", matrix)
     names = list(range(len(matrix))) if names is None else names
@@ -387,6 +388,7 @@ def correlations(
     ax: Axes | None = None, # None makes a new figure
 ) -> Axes: # a heat map, with numbers where they fit
     "Draw a matrix of correlations."
+    import seaborn as sns
     values = np.asarray(matrix, dtype=float)
     require(values.ndim == 2 and values.shape[0] == values.shape[1], "A matrix of correlations must be square.", values)
     off = np.abs(np.where(np.eye(len(values), dtype=bool), np.nan, values))

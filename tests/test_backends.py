@@ -112,7 +112,7 @@ def test_session_offers_what_fit_uses():
 def test_tables_cover_the_spec(backend):
     def table(module, name):
         return getattr(importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.{module}"), name)
-    assert set(table("layers", "FORWARD")) == set(LAYERS.values()) - {Parallel}  # branches are walked, not computed
+    assert set(table("layers", "FORWARD")) == set(LAYERS.values())
     assert set(table("losses", "LOSS")) == set(LOSSES)
     assert set(table("optimisers", "OPTIMISER")) == set(table("optimisers", "SLOTS")) == set(OPTIMISERS.values())
 
@@ -285,7 +285,7 @@ def test_gradient_of_each_layer_is_the_slope_of_the_loss(backend, layers):
 def test_networks_above_hold_every_layer(backend):
     layers = importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.layers")
     said = {name for spec in NETWORKS.values() for name in re.findall(r"\b([A-Z]\w+)\(", repr(spec))}
-    assert said - {"Spec", "Parallel"} == {kind.__name__ for kind in layers.FORWARD}
+    assert said - {"Spec"} == {kind.__name__ for kind in layers.FORWARD}
 
 
 @pytest.mark.parametrize("loss", LOSSES)

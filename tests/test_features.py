@@ -3,6 +3,7 @@
 import json
 
 import hypothesis.strategies as st
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -123,6 +124,24 @@ def test_unseen_rare_and_missing_categories():
     assert made.rows() == [(1.0, 0.0, 0.0, 2.0), (0.0, 1.0, 0.0, -1.0), (0.0, 0.0, 1.0, -1.0)]
     without = Encoder([OneHot("town")]).fit(FRAME.dropna(subset="town"))
     assert not any("gap" in name for name in without.names_)
+
+
+kept_kinds = st.sampled_from(["str", "object", "int64", "Int64", "float64", "bool", "boolean", "category", "string"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(kept_kinds, st.lists(st.sampled_from([0, 1, 2, None]), min_size=1, max_size=12).filter(lambda drawn: set(drawn) != {None}))
+def test_the_short_way_in_pandas_gives_what_the_rule_says(dtype, drawn):
+    "One-hot columns of each of pandas' types, with gaps where the type has them, and with categories that training did not see."
+    holds = {"int64": lambda i: i or 0, "bool": lambda i: bool(i), "float64": lambda i: i, "Int64": lambda i: i,
+             "boolean": lambda i: None if i is None else bool(i)}.get(dtype, lambda i: None if i is None else "abc"[i])
+    frame = pd.DataFrame({"x": pd.array([holds(i) for i in drawn], dtype=dtype), "y": range(len(drawn))}, index=range(9, 9 + len(drawn)))
+    encoder = Encoder([OneHot("x", top=2)], keep=["y"]).fit(frame.iloc[:6].dropna() if frame.iloc[:6]["x"].notna().any() else frame)
+    rule, learnt = encoder.rules[0], encoder.learnt_[0]
+    said = nw.from_native(frame).select(**rule.values(learnt, {"x": ""})).to_native()
+    made = encoder.transform(frame)
+    assert list(made.index) == list(frame.index) and list(made.columns) == ["y", *encoder.names_]
+    np.testing.assert_array_equal(made[encoder.names_].to_numpy(float), said.to_numpy(float))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from bigdata_ai.core import (
     ContentError,
@@ -238,7 +240,10 @@ def _digest_frame(frame):
 def _bytes_of(column):
     if column.dtype.kind == "M": return column.astype("int64").to_numpy()
     if column.dtype.kind in "fiub": return column.to_numpy()
-    return np.frombuffer("\x1f".join(column.fillna("\x00").astype(str)).encode(), dtype=np.uint8)
+    texts = pa.array(column.fillna("\x00").astype("str"), pa.string())
+    texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), "\x1f") # many times as fast as a join in Python
+    return np.frombuffer(joined[0].as_buffer(), dtype=np.uint8)
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #1373743b
 def load(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import pandas as pd
 
 from ..core import check_number, check_whole, choose, require
 from .catalog import Dataset, Table
@@ -65,7 +66,9 @@ class Encoder(Rules):
         made.keep = tuple(state.get("keep", ()))
         return made
 
-    def _chosen(self, opened): return opened.select(*self.keep, *[number(name).alias(name) for name in self.names_])
+    def _chosen(self, opened):
+        types = self._types(opened)
+        return opened.select(*self.keep, *[name if types[name] == "Float64" else number(name).alias(name) for name in self.names_])
 
     def _folded(self, frame):
         keys = {rule.key for rule in self.rules if hasattr(rule, "key")}
@@ -158,6 +161,14 @@ class OneHot(FeatureRule):
         made = {self.named(one): (value == one).fill_null(False).cast(nw.Float64) for one in kept}
         made[self.named("other")] = (~value.is_in(kept) & ~value.is_null()).fill_null(False).cast(nw.Float64)
         return made | ({self.named("gap"): value.is_null().cast(nw.Float64)} if learnt["gaps"] else {})
+
+    def in_pandas(self, learnt, frame):
+        value, kept = frame[self.column], learnt["categories"]
+        if not isinstance(value.dtype, np.dtype | pd.StringDtype): return {}
+        codes, gaps = pd.Index(kept).get_indexer(pd.Index(value)), value.isna().to_numpy()
+        made = {self.named(one): codes == i for i, one in enumerate(kept)} | {self.named("other"): (codes < 0) & ~gaps}
+        if learnt["gaps"]: made[self.named("gap")] = gaps
+        return {name: hit.astype(np.float64) for name, hit in made.items()}
 
 
 @Encoder.register

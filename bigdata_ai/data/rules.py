@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
 
 from ..core import ContentError, brief, choose, require, write_whole
 from .frames import columns, count, door, kind, quantiles, summarise
@@ -63,6 +65,14 @@ class Rule:
         types: Mapping[str, str], # column -> type of the frame at hand
     ) -> dict[str, tuple[str, ...]]: # column -> SQL expressions of {x}: the column, then what the one before gave
         "Say in DuckDB's own words what `values` says, where that is much faster."
+        return {}
+
+    def in_pandas(
+        self,
+        learnt: Mapping, # what `learn` gave
+        frame: pd.DataFrame, # the frame at hand
+    ) -> dict[str, np.ndarray]: # column -> its new values
+        "Compute on a pandas frame what `values` says, where that is much faster."
         return {}
 
     def drop(
@@ -283,6 +293,8 @@ class Rules:
                 # not with_columns: polars may move one expression of such a layer into the one before, past others that read its column
                 changed = _with_own(opened.lazy(), whole, self._own(layer, "in_polars", types), _with_polars)
                 return changed.collect() if shape == "polars" else changed # computes once what two expressions share; eager polars does not
+            case "pandas": return _with_arrays(opened, made, {name: array for i in layer for name, array in
+                                                             self.rules[i].in_pandas(learnt[i], opened.to_native()).items()})
             case _: return opened.with_columns(**made)
 
     def _own(self, layer, engine, types): return {name: own for i in layer for name, own in getattr(self.rules[i], engine)(types).items()}
@@ -292,6 +304,14 @@ def _with_own(opened, whole, own, add):
     "Set columns, some of them by an engine's own expressions, which lie beside the frame until all have been computed."
     wider, beside = add(opened.to_native(), own) if own else (opened.to_native(), {})
     return nw.from_native(wider).select(**whole | {name: nw.col(beside[name]) for name in own})
+
+
+def _with_arrays(opened, made, own):
+    "Set columns, some of them computed already, all in one go."
+    changed = opened.with_columns(**{name: value for name, value in made.items() if name not in own})
+    if not own: return changed
+    frame = changed.to_native().drop(columns=[name for name in own if name in changed.columns])
+    return nw.from_native(pd.concat([frame, pd.DataFrame(own, index=frame.index)], axis=1))
 
 
 def _with_polars(frame, own):

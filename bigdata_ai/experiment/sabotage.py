@@ -49,14 +49,14 @@ def sabotage(
     frameworks: Sequence[str] | None = None, # None runs those installed, for `quick` the first of them
     mutants: Sequence[str] = NAMES, # names in `NAMES`
     quick: bool = False, # smaller, in one framework
-    jobs: int | None = None, # runs at once, each with one thread; None takes as many as there are cores
+    jobs: int | None = None, # runs at once, each with one thread; None takes one more than there are cores, since runs also wait
 ) -> pd.DataFrame: # one row a mutant and framework: mutant, framework, killed (None: not applicable), by, lost, supported, why
     "Run an experiment untouched and with each mutant, and tell which are noticed, and by what."
     for mutant in mutants: choose(mutant, NAMES, "mutant")
     given = sizes(name, quick) if given is None else given
     frameworks = list(frameworks or (backends()[:1] if quick else backends()))
     todo = [(mutant, framework) for mutant in ("", *(mutant for mutant in mutants if mutant != LOOSENED)) for framework in frameworks]
-    parallel = joblib.Parallel(n_jobs=jobs or len(os.sched_getaffinity(0)), prefer="threads")
+    parallel = joblib.Parallel(n_jobs=jobs or len(os.sched_getaffinity(0)) + 1, prefer="threads")
     folders = dict(zip(todo, parallel(joblib.delayed(_damaged)(name, given, *one) for one in todo), strict=True))
     claims, table = load_claims(file_of(name, ".toml")), []
     for framework in frameworks:

@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone, is_classifier, is_regressor
 
 from ..core import check_classes, check_features, check_targets, require, row_digests
 from ..data.catalog import Dataset
@@ -28,6 +27,7 @@ class EstimatorModel:
         seconds: float, # that fitting took
     ):
         "Wrap a fitted estimator; use `fit` to make one."
+        from sklearn.base import is_classifier # not above: who trains networks alone need not wait for it
         self.estimator, self.classes, self.seconds = estimator, train.classes, seconds
         self.loss = "cross_entropy" if is_classifier(estimator) else "mse"
         self.train_ids, self.train_digests, self.trained_on = train.ids, row_digests(train.X), train.name
@@ -62,6 +62,7 @@ def fit_estimator(
     seed: int = 0, # handed to `random_state`, where the estimator has one that is not set
 ) -> EstimatorModel: # predicts, and says what it was trained on
     "Train an estimator of machine learning."
+    from sklearn.base import clone, is_classifier, is_regressor
     known = hasattr(estimator, "__sklearn_tags__") and (is_classifier(estimator) or is_regressor(estimator))
     require(known, "What is trained must be a network, or a classifier or regressor with scikit-learn's interface.", estimator,
             "mlp(784, 128, 10), or HistGradientBoostingClassifier().")

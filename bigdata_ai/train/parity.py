@@ -19,7 +19,7 @@ from ..data.catalog import Dataset, from_arrays, load, load_table
 from .loop import open_session
 from .networks import cnn, matrix_factorisation, recurrent, transformer, two_tower, wide_and_deep
 from .schedules import Schedule
-from .spec import SGD, Adam, Options, RMSprop, Spec, initial_weights, mlp
+from .spec import SGD, Adam, AdamW, Options, RMSprop, Spec, initial_weights, mlp
 
 # %% ../../nbs/lib/train/60_parity.ipynb #172ab4e3
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ def gaps(
     return {"max_weight_gap": largest(one.weights(), other.weights()), "max_logit_gap": largest([one.outputs(X)], [other.outputs(X)])}
 
 # %% ../../nbs/lib/train/60_parity.ipynb #60d33563
-OPTIMISERS = {"Nesterov": SGD(0.02, 0.9, nesterov=True), "Adam": Adam(), "RMSprop": RMSprop()} # of the published table
+OPTIMISERS = {"Nesterov": SGD(0.02, 0.9, nesterov=True), "Adam": Adam(), "AdamW": AdamW(), "RMSprop": RMSprop()} # of the published table
 
 
 def divergence(

@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from ..spec import Options
-from .layers import Flow, walk
+from ..flow import Flow, walk
+from .layers import compute
 from .losses import LOSS
 from .weights import to_native
 
@@ -37,7 +38,7 @@ def walk_spec(
     flow = Flow(_drawer() if training else None, [to_native(s, dtype) for s in states], training, options.precision == "bfloat16")
     with tf.GradientTape() as tape:
         tape.watch(weights)
-        try: outputs = walk(layers, iter(weights), to_native(X, dtype), flow, lambda layer, x: rows.append(_seen(x)))
+        try: outputs = walk(compute, layers, iter(weights), to_native(X, dtype), flow, lambda layer, x: rows.append(_seen(x)))
         except FAULTS as error: return rows, _text(error), None, []
         if targets is None: return rows, "", None, []
         value = _loss(outputs, targets, options)

@@ -24,7 +24,8 @@ from bigdata_ai.train.spec import (
     hyper_parameters,
     initial_states,
 )
-from .layers import Flow, forward
+from ..flow import Flow
+from .layers import forward
 from .losses import LOSS, mass
 from .optimisers import OPTIMISER, SLOTS
 from .weights import flatten, to_native, to_numpy, unflatten

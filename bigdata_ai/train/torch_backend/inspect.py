@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from ..spec import Options
-from .layers import Flow, walk
+from ..flow import Flow, walk
+from .layers import compute
 from .losses import LOSS
 from .weights import to_native
 
@@ -34,7 +35,7 @@ def walk_spec(
     "Walk a batch through layers."
     weights, rows = [to_native(w, dtype).requires_grad_() for w in weights], []
     flow = Flow(_drawer() if training else None, [to_native(s, dtype) for s in states], training, options.precision == "bfloat16")
-    try: outputs = walk(layers, iter(weights), to_native(X, dtype), flow, lambda layer, x: rows.append(_seen(x)))
+    try: outputs = walk(compute, layers, iter(weights), to_native(X, dtype), flow, lambda layer, x: rows.append(_seen(x)))
     except FAULTS as error: return rows, _text(error), None, []
     if targets is None: return rows, "", None, []
     return rows, "", *_gradients(outputs, targets, weights, options)

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from ..spec import PLAIN, Dropout, Options, Spec, initial_states
-from .layers import Flow, forward
+from ..flow import Flow
+from .layers import forward
 from .losses import LOSS, mass
 from .optimisers import OPTIMISER, SLOTS
 from .weights import to_native, to_numpy
