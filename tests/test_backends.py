@@ -196,6 +196,20 @@ def test_two_chunks_are_one_longer_chunk(backend, optimizer):
     assert all((a == b).all() for a, b in zip(whole.weights(), parts.weights(), strict=True))
 
 
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.01), RMSprop(0.01)], ids=["sgd", "adam", "rmsprop"])
+def test_two_chunks_of_a_convolution_are_one_longer_chunk(backend, optimizer):
+    "In float32; batches of 4 and a last one of 3; weights, optimiser state and running statistics."
+    spec, draw = cnn((8, 8, 1), 3, (2, 3), batch_norm=True), rng(3, "chunks")
+    X, y, order = draw.normal(size=(11, 64)), draw.integers(0, 3, 11), np.concatenate([draw.permutation(11) for _ in range(3)])
+    whole, parts = (open_session(backend, spec, initial_weights(spec), optimizer, "cross_entropy", 4, "float32", 0) for _ in range(2))
+    rows = whole.place(X, y)
+    assert (whole.run(rows, order) == np.r_[parts.run(rows, order[:12]), parts.run(rows, order[12:])]).all()
+    ends = [[*one.weights(), *one.states(), *sum(one.slots(), [])] for one in (whole, parts)]
+    assert all((one == other).all() for one, other in zip(*ends, strict=True))
+    moved = max(np.abs(w - v).max() for w, v in zip(whole.weights(), initial_weights(spec), strict=True))
+    assert moved > 1e-3 and whole.done == parts.done == 9
+
+
 # Losses
 
 

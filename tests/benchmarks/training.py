@@ -32,6 +32,7 @@ from importlib import import_module
 import numpy as np
 
 RATE, CHECKED, SAME = 0.001, 2000, 0.1
+STEPS = 600 # at least that are timed, so that ours compiles them, as in runs that take long enough to matter
 VOCABULARY, LENGTH, USERS, ITEMS = 5000, 40, 2000, 1000
 
 
@@ -484,7 +485,6 @@ def run(quick=False, threads=2, only="", against="", timed=None):
     "Ratios and goals; prints a table for each network."
     import pandas as pd
     os.environ |= {"OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"}
-    timed = timed or 5 # 600 steps or more, so that ours compiles them, as in runs that take long enough to matter
     cases = {name: case for name, case in CASES.items() if only in name}
     if quick: cases = {"mlp, batch 64": Case("mlp", 64, 6400, "bce", True)}
     context, pipes, workers = multiprocessing.get_context("spawn"), {}, []
@@ -503,7 +503,8 @@ def run(quick=False, threads=2, only="", against="", timed=None):
     ratios, goals, rows = {}, {}, []
     for title, case in cases.items():
         case = started(case)
-        took, last = train(case, {name: pipe for name, pipe in pipes.items() if name != "limit" or case.kind != "factors"}, timed + 1)
+        epochs = 1 + (timed or max(5, -(-STEPS * case.batch // case.rows)))
+        took, last = train(case, {name: pipe for name, pipe in pipes.items() if name != "limit" or case.kind != "factors"}, epochs)
         losses, bound = same(title, last), took.get("limit")
         for name, (seconds, cpu) in took.items():
             *_, backend, goal = CONTENDERS[name]

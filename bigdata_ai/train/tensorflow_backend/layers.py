@@ -39,7 +39,7 @@ from ..flow import HALF, Flow, walk
 def dense(layer: Dense, weights, x, flow): # x: (…, inputs) -> (…, outputs)
     "Compute x @ weight + bias."
     product = _times(x, weights[0])
-    return product + weights[1] if layer.bias else product
+    return tf.nn.bias_add(product, weights[1]) if layer.bias else product
 
 
 def _times(x, weight):
@@ -51,7 +51,7 @@ def _times(x, weight):
 def conv_2d(layer: Conv2D, weights, x, flow): # (n, height, width, inputs) -> (n, height', width', outputs)
     "Slide a window over images."
     product = tf.nn.conv2d(x, weights[0], 1, layer.padding.upper())
-    return product + weights[1] if layer.bias else product
+    return tf.nn.bias_add(product, weights[1]) if layer.bias else product # the gradient of a broadcast sum is slower
 
 
 def max_pool_2d(layer: MaxPool2D, weights, x, flow): # (n, height, width, c) -> (n, height // size, width // size, c)

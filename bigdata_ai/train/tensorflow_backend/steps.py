@@ -6,7 +6,7 @@
 __all__ = ['ROWS', 'Session']
 
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #95cc56f3
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
@@ -43,8 +43,8 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
     weights_like, states_like = ([tf.TensorSpec(v.shape, dtype) for v in some] for some in (spec.variables, spec.states))
     features = tf.TensorSpec([None, spec.inputs], dtype)
     targets = tf.TensorSpec([None, spec.outputs], tf.float64) if loss == "mse" else tf.TensorSpec([None], tf.int64)
-    fuse = bool(options.fuse) and exchange is None
-    whole_step = fuse and options.accumulate == 1 and not any(spec.has(kind) for kind in _PLAIN_GRAPH)
+    joint = any(spec.has(kind) for kind in _PLAIN_GRAPH)
+    whole_step = bool(options.fuse) and exchange is None and options.accumulate == 1 and not joint
 
     def gradient(weights, states, x, y, draw):
         flow = Flow(draw, states, True, half)
@@ -78,13 +78,15 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
             found = [g * scale for g in found]
         return *update(weights, found, slots, count, h), states, value
 
-    def by_xla(function): return tf.function(function, jit_compile=True, autograph=False)
-    full = partial(step, update=by_xla(update)) if fuse else step
+    def joint_step(weights, states, slots, count, x, y, h, seed):
+        "A step whose weights are one vector, since many small operations of an update get in the way of the large ones of such networks."
+        def whole(_, found, *rest): return update(weights, [flatten(found)], *rest)
+        return step(unflatten(weights[0], spec.shapes), states, slots, count, x, y, h, seed, whole)
 
     def one(rows, step, weights, states, slots, count, X, y, rate, h, seed):
         return step(weights, states, slots, count, tf.gather(X, rows), tf.gather(y, rows), h | {"learning_rate": rate}, seed)
 
-    @by_xla
+    @tf.function(jit_compile=True, autograph=False)
     def many(weights, states, slots, done, X, y, order, rates, steps, h, seed):
         "The first `steps` steps of a stretch; one program for all lengths, so that a resumed run takes the same path."
         def body(i, weights, states, slots, losses):
@@ -119,15 +121,19 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
     def batches(weights, states, slots, done, X, y, order, rates, h, seed):
         "All whole batches, one call a step."
         steps = tf.size(order, tf.int64) // batch_size
+        if joint: weights, slots = [flatten(weights)], [[flatten(part) for part in zip(*slots, strict=True)]]
 
         def body(i, weights, states, slots, losses):
             rows = tf.ensure_shape(order[i * batch_size:(i + 1) * batch_size], [batch_size])
-            weights, slots, states, value = one(rows, full, weights, states, slots, done + i + 1, X, y, rates[i], h, seed)
+            step_of = joint_step if joint else step
+            weights, slots, states, value = one(rows, step_of, weights, states, slots, done + i + 1, X, y, rates[i], h, seed)
             return i + 1, weights, states, slots, losses.write(tf.cast(i, tf.int32), value)
 
         losses = tf.TensorArray(dtype, tf.cast(steps, tf.int32))
         state = (tf.constant(0, tf.int64), weights, states, slots, losses)
         _, weights, states, slots, losses = tf.while_loop(lambda i, *_: i < steps, body, state, parallel_iterations=1)
+        if joint: weights, *parts = [unflatten(vector, spec.shapes) for vector in (*weights, *slots[0])]
+        if joint: slots = [list(own) for own in zip(*parts, strict=True)]
         return weights, states, slots, losses.stack()
 
     @tf.function(input_signature=[weights_like, states_like, [[w] * count_slots for w in weights_like], whole, features, targets,
