@@ -1,4 +1,5 @@
 """Kernels that start warm behave as papermill's own, and sweeps lose nothing, whatever is killed."""
+import importlib.util
 import json
 import os
 import random
@@ -106,6 +107,8 @@ def test_kernels_share_imports_and_nothing_else(tmp_path):
 def test_only_installed_modules_are_imported_ahead(tmp_path):
     assert engine.imported(["import numpy, zlib", "from bigdata_ai.core import require\nimport my_own", "import pandas as pd"]) \
         == ["numpy", "bigdata_ai.core", "pandas"]
+    assert engine.imported(["from bigdata_ai.data.label import audit"]) == ["bigdata_ai.data.label", "cleanlab.rank"]
+    assert all(importlib.util.find_spec(name) for name in sum(engine._LATE.values(), list(engine._LATE)))
 
 
 ADDS = ("seed = 0", "import os, time\nfrom pathlib import Path\nfrom bigdata_ai.experiment.evidence import append",

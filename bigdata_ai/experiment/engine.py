@@ -40,6 +40,10 @@ from ..train.loop import backends
 PARSING = threading.RLock() # trees of Python 3.11 are not made in two threads at once: "AST constructor recursion depth mismatch"
 
 
+_LATE = {"bigdata_ai.viz": ["seaborn"], "bigdata_ai.experiment.figures": ["seaborn"], "bigdata_ai.data.clean": ["pandera.pandas"],
+         "bigdata_ai.data.label": ["cleanlab.rank"], "bigdata_ai.data.store": ["deltalake"]} # what the kit imports at its first use
+
+
 def imported(
     cells, # code of the cells, as texts
 ) -> list[str]: # names of installed modules, in the order in which they are imported, on which a last digit may hang
@@ -54,7 +58,7 @@ def imported(
             if isinstance(node, ast.ImportFrom) and not node.level: found[node.module] = None
     found = [name for name in found if _installed(name.partition(".")[0])]
     if "bigdata_ai.train.loop" in found: found += [f"bigdata_ai.train.{name}_backend.steps" for name in backends()]
-    return found
+    return found + [late for name in found for late in _LATE.get(name, ()) if _installed(late.partition(".")[0])]
 
 
 def _installed(package):
