@@ -108,6 +108,10 @@ def test_only_installed_modules_are_imported_ahead(tmp_path):
     assert engine.imported(["import numpy, zlib", "from bigdata_ai.core import require\nimport my_own", "import pandas as pd"]) \
         == ["numpy", "bigdata_ai.core", "pandas"]
     assert engine.imported(["from bigdata_ai.data.label import audit"]) == ["bigdata_ai.data.label", "cleanlab.rank"]
+    few = ["import numpy as np\nfrom bigdata_ai.train.loop import fit", "import pandas as pd\nfrom bigdata_ai.train.loop import fit"]
+    assert engine.imported(few[:1]) == engine.imported(few[1:]) and "bigdata_ai.experiment.claims" in engine.imported(few[:1])
+    other = engine.imported(["from bigdata_ai.train.loop import fit\nimport numpy as np"]) # another order
+    assert other[:2] == ["bigdata_ai.train.loop", "numpy"] and "bigdata_ai.experiment.claims" not in other
     assert all(importlib.util.find_spec(name) for name in sum(engine._LATE.values(), list(engine._LATE)))
 
 

@@ -40,6 +40,9 @@ from ..train.loop import backends
 PARSING = threading.RLock() # trees of Python 3.11 are not made in two threads at once: "AST constructor recursion depth mismatch"
 
 
+_USUAL = ("matplotlib.pyplot", "numpy", "pandas", "bigdata_ai", "bigdata_ai.core", "bigdata_ai.data.catalog", "bigdata_ai.data.split",
+          "bigdata_ai.evaluate", *(f"bigdata_ai.experiment.{name}" for name in ("claims", "contenders", "evidence", "figures")),
+          "bigdata_ai.train.loop", "bigdata_ai.train.spec") # who trains with some of these gets all, so that experiments share a process
 _LATE = {"bigdata_ai.viz": ["seaborn"], "bigdata_ai.experiment.figures": ["seaborn"], "bigdata_ai.data.clean": ["pandera.pandas"],
          "bigdata_ai.data.label": ["cleanlab.rank"], "bigdata_ai.data.store": ["deltalake"]} # what the kit imports at its first use
 
@@ -57,6 +60,8 @@ def imported(
             if isinstance(node, ast.Import): found |= dict.fromkeys(alias.name for alias in node.names)
             if isinstance(node, ast.ImportFrom) and not node.level: found[node.module] = None
     found = [name for name in found if _installed(name.partition(".")[0])]
+    usual = iter(_USUAL)
+    if all(name in usual for name in found) and "bigdata_ai.train.loop" in found: found = list(_USUAL)
     if "bigdata_ai.train.loop" in found: found += [f"bigdata_ai.train.{name}_backend.steps" for name in backends()]
     return found + [late for name in found for late in _LATE.get(name, ()) if _installed(late.partition(".")[0])]
 
