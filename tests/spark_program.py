@@ -4,13 +4,17 @@ import json
 import sys
 from pathlib import Path
 
+import joblib
 import psutil
 from engines import rows
+from joblibspark import register_spark
 from test_clean import RULES, SAMPLE
+from test_sweep import ADDS, WHOLE, evidence, notebook
 
 from bigdata_ai.data.clean import Cleaner, Duplicates
 from bigdata_ai.data.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Scale, TargetEncoding
 from bigdata_ai.data.frames import columns, count, drop_duplicates, hash_column, kind, quantiles, spark_cluster, spark_session
+from bigdata_ai.experiment.sweep import sweep
 
 FEATURES = [
     Scale("age", "robust"),
@@ -70,6 +74,7 @@ def main(folder):
         many = session.range(200_001)
         found["approximate"] = {"levels": levels, "values": quantiles(many, {"id": levels})["id"]}
         found["stream"] = stream(session, folder, reference)
+        found["sweep"] = swept(folder)
         session.stop()
     found["after"] = {pid: psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in found["daemons"]}
     return found
@@ -99,6 +104,15 @@ def stream(session, folder, cleaner):
         "distinct": session.table("distinct_rows").count(),
         "distinct expected": len(Cleaner([Duplicates("id")]).fit_clean(SAMPLE)),
     }
+
+
+def swept(folder):
+    "Four runs of a notebook that the cluster does."
+    register_spark()
+    source = notebook(folder / "adds.ipynb", *ADDS)
+    with joblib.parallel_config("spark", n_jobs=2):
+        table = sweep(source, {"seed": [0, 1, 2, 3]}, None, folder / "runs", threads=1, quiet=True)
+    return {"states": table["state"].tolist(), "evidence": evidence(folder / "runs"), "expected": WHOLE}
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ def check_approximate_quantiles_keep_their_bound(found):
         assert abs(value / 200_000 - level) <= 1 / 10_000 + 1 / 200_000
 
 
+def check_the_cluster_runs_a_sweep(found):
+    assert found["sweep"]["states"] == ["done"] * 4 and found["sweep"]["evidence"] == found["sweep"]["expected"]
+
+
 CHECKS = [
     check_master_and_worker_are_processes_of_their_own,
     check_cleaning_gives_spark_frames_and_the_numbers_of_pandas,
@@ -55,6 +59,7 @@ CHECKS = [
     check_the_fitted_cleaner_runs_on_a_stream_unchanged,
     check_duplicates_on_a_stream_are_dropped_by_sparks_own_operator,
     check_approximate_quantiles_keep_their_bound,
+    check_the_cluster_runs_a_sweep,
 ]
 
 

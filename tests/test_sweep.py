@@ -203,6 +203,16 @@ def test_the_command_runs_a_grid_and_tells_of_failures(tmp_path):
     assert said.exit_code == 1 and "2 runs, 1 failed" in said.output and "AssertionError: odd" in said.output
 
 
+def test_a_back_end_that_gives_all_runs_at_the_end_runs_the_same_sweep(tmp_path):
+    "As those of Spark and Ray do; Spark's own is tested in test_spark.py."
+    class AtTheEnd(joblib.parallel.BACKENDS["threading"]): supports_return_generator = False
+    joblib.register_parallel_backend("at the end", AtTheEnd)
+    source = notebook(tmp_path / "adds.ipynb", *ADDS)
+    with joblib.parallel_config("at the end", n_jobs=2): table = sweep(source, {"seed": [0, 1, 2, 3]}, None, tmp_path / "runs", threads=1)
+    assert (table["state"] == "done").all()
+    assert evidence(tmp_path / "runs") == WHOLE
+
+
 def test_a_dask_cluster_runs_the_same_sweep(tmp_path):
     from distributed import Client, LocalCluster
     source = notebook(tmp_path / "adds.ipynb", *ADDS)
