@@ -222,7 +222,7 @@ class Watch:
 class WarmProvisioner(LocalProvisioner):
     "Starts kernels of this Python by forking a zygote."
     modules: tuple[str, ...] = ()
-    extra_env: dict[str, str] = {} # noqa: RUF012: set anew for each
+    extra_env: dict[str, str] = {} # set anew for each
     watch: Watch | None = None
 
     async def launch_kernel(
@@ -282,7 +282,7 @@ class WarmKernelClient(AsyncKernelClient):
 class WarmKernelManager(AsyncKernelManager):
     "A manager of kernels that start warm."
     modules: tuple[str, ...] = ()
-    extra_env: dict[str, str] = {} # noqa: RUF012: as for the provisioner
+    extra_env: dict[str, str] = {} # as for the provisioner
     watch: Watch | None = None
 
     @default("client_factory")

@@ -142,7 +142,7 @@ def sweep(
     if jobs is not None: check_whole(jobs, "jobs", 1)
     cores = len(os.sched_getaffinity(0))
     planned = plan(notebook, grid, folder, max(1, cores // (jobs or cores)) if threads is None else threads)
-    one_by_one = joblib.parallel.get_active_backend(prefer="threads")[0].supports_return_generator # those of Ray and Spark give all at the end
+    one_by_one = joblib.parallel.get_active_backend(prefer="threads")[0].supports_return_generator # Ray's and Spark's give all at the end
     parallel = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered" if one_by_one else "list")
     results, bar = {}, None if quiet else progress(None, f"sweep {Path(planned[0]['source']).stem}", len(planned), "run")
     try:

@@ -33,7 +33,7 @@ def serve(
     os.dup2(quiet, 2) # libraries of C greet when they are loaded
     for name in [*_KERNEL, *modules]:
         try: importlib.import_module(name)
-        except BaseException: pass # noqa: B036: whatever it raises, the kernel that imports it meets the same
+        except BaseException: pass # whatever it raises, the kernel that imports it meets the same
     os.dup2(loud, 2)
     for handle in (loud, quiet): os.close(handle)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN) # ended kernels leave no zombies
