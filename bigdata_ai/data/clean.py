@@ -191,19 +191,21 @@ class Text(CleaningRule):
 
     def __post_init__(self): choose(str(self.case), ("None", "lower", "upper"), "case")
 
-    def values(self, learnt, types): return {self.column: self._plain(nw)}
+    def values(self, learnt, types): return {self.column: self._done(self._bare(nw.col(self.column), nw), nw)}
 
-    def in_polars(self, types):
-        import polars
-        return {self.column: (lambda column: self._plain(polars),)}
+    def in_polars(self, types, whole):
+        import polars as pl
+        return {self.column: (lambda column: self._bare(column, pl), lambda column, bare: self._done(bare, pl))} # so it strips once
 
-    def _plain(self, frames):
-        "The value in narwhals' words, or in polars', which are the same."
-        value = frames.col(self.column)
+    def _bare(self, value, frames):
+        "Without blanks and full width, in narwhals' words, or in polars', which are the same."
         for wide, plain in zip(_WIDE, _NARROW, strict=True) if self.halfwidth else ():
             value = value.str.replace_all(wide, plain, literal=True)
-        if self.strip: value = _stripped(value, frames)
-        bare = value # case does not make a text empty, and comparing before it spares engines a step
+        return _stripped(value, frames) if self.strip else value
+
+    def _done(self, bare, frames):
+        "In one case and with gaps."
+        value = bare # case does not make a text empty, and comparing before it spares engines a step
         if self.case: value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
         if not self.gaps: return value
         return frames.when(bare != "" if self.gaps == ("",) else ~value.is_in(list(self.gaps))).then(value)
@@ -248,10 +250,10 @@ class Number(CleaningRule):
         value = nw.when(text.str.contains(_NUMBER)).then(text).cast(nw.Float64)
         return {self.column: nw.when(share).then(value / 100).otherwise(value) if self.percent else value}
 
-    def in_polars(self, types):
+    def in_polars(self, types, whole):
         if types[self.column] != "String" or self.percent: return {}
         import polars as pl
-        def checked(column, *read): return pl.map_batches(read, _checked_numbers, return_dtype=pl.Float64, is_elementwise=True)
+        def checked(column, *read): return pl.map_batches(read, _checked_numbers, return_dtype=pl.Float64, is_elementwise=not whole)
         return {self.column: (lambda column: self._plain(column, pl)[0], lambda column, text: text.cast(pl.Float64, strict=False), checked)}
 
     def in_duckdb(self, types):
@@ -383,11 +385,11 @@ class Date(CleaningRule):
     def _parsed(self, text):
         return nw.when(text.str.contains(_days_of_a_calendar(self.format))).then(text).str.to_datetime(format=self.format)
 
-    def in_polars(self, types):
+    def in_polars(self, types, whole):
         if types[self.column] != "String" or self.earliest or self.latest: return {}
         import polars as pl
         check = partial(_checked_dates, format=self.format)
-        def checked(column, *both): return pl.map_batches(both, check, return_dtype=pl.Datetime("us"), is_elementwise=True)
+        def checked(column, *both): return pl.map_batches(both, check, return_dtype=pl.Datetime("us"), is_elementwise=not whole)
         def read(column, text): return text.str.to_datetime(self.format, strict=False)
         return {self.column: (lambda column: _stripped(column, pl), read, checked)}
 
@@ -403,7 +405,7 @@ def _checked_dates(read, format):
     "Polars' own reader takes what the pattern takes, and blanks, signs, a year 0 and a second 60, too. Repeated days are looked at once."
     text, value = read
     repeats = text.head(10_000).n_unique() <= 1_000
-    seen = text.unique() if repeats else text
+    seen = text.gather(text.hash().arg_unique()) if repeats else text # twice as fast as text.unique()
     wrong = ~seen.str.contains(_days_of_a_calendar(format)).fill_null(False)
     if repeats:
         odd = seen.filter(wrong)

@@ -56,6 +56,7 @@ class Rule:
     def in_polars(
         self,
         types: Mapping[str, str], # column -> type of the frame at hand
+        whole: bool, # whether all rows are in memory: then Python is better called once than by several threads, part by part
     ) -> dict[str, tuple[Callable, ...]]: # column -> steps: polars expressions of the column and of what the steps before gave
         "Say in polars' own words what `values` says, where that is much faster."
         return {}
@@ -291,13 +292,13 @@ class Rules:
             case "duckdb": return _with_own(opened, whole, self._own(layer, "in_duckdb", types), _with_sql)
             case "polars" | "polars-lazy" as shape:
                 # not with_columns: polars may move one expression of such a layer into the one before, past others that read its column
-                changed = _with_own(opened.lazy(), whole, self._own(layer, "in_polars", types), _with_polars)
+                changed = _with_own(opened.lazy(), whole, self._own(layer, "in_polars", types, shape == "polars"), _with_polars)
                 return changed.collect() if shape == "polars" else changed # computes once what two expressions share; eager polars does not
             case "pandas": return _with_arrays(opened, made, {name: array for i in layer for name, array in
                                                              self.rules[i].in_pandas(learnt[i], opened.to_native()).items()})
             case _: return opened.with_columns(**made)
 
-    def _own(self, layer, engine, types): return {name: own for i in layer for name, own in getattr(self.rules[i], engine)(types).items()}
+    def _own(self, layer, engine, *known): return {name: own for i in layer for name, own in getattr(self.rules[i], engine)(*known).items()}
 
 
 def _with_own(opened, whole, own, add):
