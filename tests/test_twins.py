@@ -123,22 +123,18 @@ def test_the_widest_gap_of_the_twins_is_what_rounding_makes_of_one_framework():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_full_product_walks_the_same_path(name, optimizer):
     for schedule in (None, *SCHEDULES.values()):
-        if (name, optimizer, schedule) in TOO_STEEP: continue # the next test
         assert parted(task(name), optimizer, 500, schedule=schedule) <= task(name).bound, schedule
 
 
-TOO_STEEP = [("mlp", OPTIMISERS["RMSprop, L1, L2"], None)] # one path of 405, where rounding grows beyond the bound
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name, optimizer, schedule", TOO_STEEP)
-def test_beyond_its_bound_a_gap_is_what_rounding_makes_of_one_framework(name, optimizer, schedule):
-    "One unit in the last place of one matrix parts PyTorch from itself by more than the bound, and by more than TensorFlow is away."
-    chosen, weights = task(name), initial_weights(task(name).spec, 0)
+def test_the_one_path_beyond_its_bound_parts_as_far_in_one_framework():
+    """Why the test above fails for one of 405 paths: one unit in the last place of one matrix parts PyTorch from itself by more than the
+    bound, and by more than TensorFlow is away."""
+    chosen, optimizer, weights = task("mlp"), OPTIMISERS["RMSprop, L1, L2"], initial_weights(task("mlp").spec, 0)
     weights[0] = np.nextafter(weights[0], -np.inf)
-    plain = walk("torch", chosen, optimizer, 500, schedule=schedule)
-    itself = apart(plain, walk("torch", chosen, optimizer, 500, schedule=schedule, weights=weights), chosen)
-    twin = apart(plain, walk("tensorflow", chosen, optimizer, 500, schedule=schedule), chosen)
+    plain = walk("torch", chosen, optimizer, 500)
+    itself = apart(plain, walk("torch", chosen, optimizer, 500, weights=weights), chosen)
+    twin = apart(plain, walk("tensorflow", chosen, optimizer, 500), chosen)
     print(f"from itself {itself:.1e}, from its twin {twin:.1e}")
     assert itself > chosen.bound and twin <= itself
 

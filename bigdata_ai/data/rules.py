@@ -72,7 +72,7 @@ class Rule:
         self,
         learnt: Mapping, # what `learn` gave
         frame: pd.DataFrame, # the frame at hand
-    ) -> dict[str, np.ndarray]: # column -> its new values
+    ) -> dict[str, np.ndarray]: # column -> its new values, shape (rows,), of the dtype that `values` gives
         "Compute on a pandas frame what `values` says, where that is much faster."
         return {}
 
