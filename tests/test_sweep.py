@@ -20,7 +20,9 @@ from bigdata_ai.cli import app
 from bigdata_ai.core import InputError
 from bigdata_ai.experiment import engine
 from bigdata_ai.experiment.evidence import rows
+from bigdata_ai.experiment.run import run
 from bigdata_ai.experiment.sweep import expand, load_grid, plan, sweep
+from bigdata_ai.experiment.zygote import Process
 
 KERNEL = {"display_name": "python3", "language": "python", "name": "python3"}
 
@@ -102,6 +104,39 @@ def test_kernels_share_imports_and_nothing_else(tmp_path):
     found = [json.loads(executed(source, tmp_path / f"{i}.ipynb", "bigdata-ai")[1][-1][0]["text"]) for i in range(2)]
     assert [one[0] for one in found] == [1, 1]
     assert all(found[0][i] != found[1][i] for i in (1, 2, 3))
+
+
+def test_a_kernel_has_its_zygote_fork_a_process_that_knows_nothing_of_it(tmp_path):
+    source = notebook(tmp_path / "source.ipynb", "n = 0", "import json, os, numpy as np\nfrom bigdata_ai.experiment.zygote import Process",
+                      "np.kernel_was_here = 1\nos.environ['SAID'] = 'by the kernel'",
+                      "told = 'import os, sys; known = hasattr(sys.modules[\"numpy\"], \"kernel_was_here\")\\n' "
+                      "'print(os.getppid(), known, os.environ[\"SAID\"], os.getcwd(), flush=True); sys.stdin.read()'\n"
+                      "with Process('builtins:exec', told) as other: said = other.stdout.readline().split(maxsplit=2)\n"
+                      "print(json.dumps([said, os.getppid(), os.getcwd(), os.path.exists(f'/proc/{other.pid}')]))",
+                      "from pathlib import Path\nlasting = Process('builtins:exec', 'import sys; sys.stdin.read()')\n"
+                      f"Path({str(tmp_path / 'pid')!r}).write_text(str(lasting.pid))")
+    told, outputs = executed(source, tmp_path / "out.ipynb", "bigdata-ai")
+    (parent, knows, rest), zygote, folder, there = json.loads(outputs[3][0]["text"])
+    assert not told and int(parent) == zygote, "the zygote forked it"
+    assert knows == "False" and rest == f"by the kernel {folder}\n" and not there, "and it has ended"
+    until, lasting = time.monotonic() + 30, Path("/proc", (tmp_path / "pid").read_text())
+    while lasting.exists() and time.monotonic() < until: time.sleep(0.05)
+    assert not lasting.exists(), "it ends with its kernel"
+
+
+def test_a_process_of_a_function_that_fails_says_nothing():
+    with Process("builtins:exec", "raise SystemExit(3)") as process: assert process.stdout.read() == ""
+    with Process("no_such_module:serve") as process: assert process.stdout.readline() == ""
+
+
+def test_a_zygote_that_was_warmed_up_is_the_one_that_is_used(tmp_path):
+    source = notebook(tmp_path / "source.ipynb", "n = 0", "import json, os, psutil", "print(os.getppid())")
+    engine.warm_up(source, {"OMP_NUM_THREADS": "1"})
+    warm = next(reversed(engine._zygotes.values())).process.pid
+    assert executed(source, tmp_path / "out.ipynb", "bigdata-ai", kernel_env={"OMP_NUM_THREADS": "1"})[1][2][0]["text"] == f"{warm}\n"
+    before = list(engine._zygotes.values())
+    run("volume", {"seeds": [0], "sizes": [50]}, ["torch"], quiet=True)
+    assert len([one for one in engine._zygotes.values() if one not in before]) <= 1
 
 
 def test_only_installed_modules_are_imported_ahead(tmp_path):

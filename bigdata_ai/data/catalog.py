@@ -63,8 +63,9 @@ def from_arrays(
 ) -> Dataset: # X as float32 or float64
     "Make a `Dataset` of your own arrays; raises `InputError` for NaN, inf, wrong shapes or repeated ids."
     X = check_features(X)
-    ids = np.arange(len(X)) if ids is None else np.asarray(ids)
-    require(ids.shape == (len(X),) and len(np.unique(ids)) == len(X), "ids must be one for each row, no two equal.", ids)
+    given, ids = ids is not None, np.arange(len(X)) if ids is None else np.asarray(ids)
+    fits = not given or ids.shape == (len(X),) and len(np.unique(ids)) == len(X)
+    require(fits, "ids must be one for each row, no two equal.", ids)
     if classes is not None: check_whole(classes, "classes", 0)
     if classes == 0: return Dataset(name, X, check_targets(y, len(X))[:, 0], ids, 0)
     y = check_classes(y, len(X), classes or np.iinfo(np.int64).max)

@@ -563,10 +563,11 @@ def commonest(
     names: Sequence[str], # columns; rows with a gap in one do not count
 ) -> list[tuple]: # (value, rows) for one column, (value, …, rows) for several; most rows first, ties by value
     "Count the values of columns."
-    known = _duck(opened, names).select(*names).filter(*[~nw.col(name).is_null() for name in names])
-    counted = known.group_by(*names).agg(rows_of_value=nw.len())
-    table = to_arrow(counted.to_native()).to_pydict()
-    rows = zip(*[table[name] for name in (*names, "rows_of_value")], strict=True)
+    known = opened.select(**{f"{i}": nw.col(name) for i, name in enumerate(names)})
+    keys = [f"{i}" for i in range(len(names))]
+    if isinstance(known, nw.DataFrame): counted = to_arrow(known.to_native()).drop_null().group_by(keys).aggregate([([], "count_all")])
+    else: counted = to_arrow(known.drop_nulls(keys).group_by(*keys).agg(count_all=nw.len()).to_native())
+    rows = zip(*[counted[name].to_pylist() for name in (*keys, "count_all")], strict=True)
     return sorted(rows, key=lambda row: (-row[-1], row[:-1]))
 
 

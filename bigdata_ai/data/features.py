@@ -162,6 +162,8 @@ class OneHot(FeatureRule):
         made[self.named("other")] = (~value.is_in(kept) & ~value.is_null()).fill_null(False).cast(nw.Float64)
         return made | ({self.named("gap"): value.is_null().cast(nw.Float64)} if learnt["gaps"] else {})
 
+    def names(self, learnt): return [*map(self.named, [*learnt["categories"], "other", *["gap"] * learnt["gaps"]])]
+
     def in_pandas(self, learnt, frame):
         value, kept = frame[self.column], learnt["categories"]
         if not isinstance(value.dtype, np.dtype | pd.StringDtype): return {}

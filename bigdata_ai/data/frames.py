@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import narwhals.stable.v2 as nw
@@ -137,7 +138,8 @@ def count(
     frame, # any data frame of `KINDS` that does not stream
 ) -> int: # rows
     "Count the rows of a frame."
-    return summarise(frame, {"rows": nw.len()})["rows"]
+    opened = nw.from_native(frame)
+    return len(opened) if isinstance(opened, nw.DataFrame) else summarise(opened, {"rows": nw.len()})["rows"]
 
 # %% ../../nbs/lib/data/05_frames.ipynb #bd80de88
 def hash_column(
@@ -169,9 +171,15 @@ _DUCK_HASH = "(('0x' || left(md5({salt} || {key}::varchar), 8))::bigint / 2**32)
 def _quote(text, mark="'"): return mark + text.replace(mark, mark * 2) + mark
 
 
-def _hashes(values, salt):
+@cache
+def _duckdb(process):
+    "A database of this process, since opening one takes longer than a small question."
     import duckdb
-    with duckdb.connect() as engine:
+    return duckdb.connect()
+
+
+def _hashes(values, salt):
+    with _duckdb(os.getpid()).cursor() as engine:
         engine.register("keys", pa.table({"key": values}))
         return engine.execute(f"select {_DUCK_HASH.format(salt=_quote(salt), key='key')} as f from keys").fetchnumpy()["f"]
 

@@ -72,7 +72,7 @@ class Rule:
         self,
         learnt: Mapping, # what `learn` gave
         frame: pd.DataFrame, # the frame at hand
-    ) -> dict[str, np.ndarray]: # column -> its new values, shape (rows,), of the dtype that `values` gives
+    ) -> dict[str, np.ndarray]: # column -> its new values, shape (rows,), of the dtype that `values` gives; all of them or none
         "Compute on a pandas frame what `values` says, where that is much faster."
         return {}
 
@@ -281,11 +281,13 @@ class Rules:
             learnt[i] = self.rules[i].learn(mine, opened, types)
 
     def _apply_layer(self, opened, layer, learnt, training):
-        types, made = self._types(opened), {}
+        types, made, arrays, in_pandas = self._types(opened), {}, {}, kind(opened.to_native()) == "pandas"
         for i in layer:
-            rule = self.rules[i]
-            if not rule.drops: made |= rule.training_values(learnt[i], types) if training else rule.values(learnt[i], types)
+            rule, short = self.rules[i], self.rules[i].in_pandas(learnt[i], opened.to_native()) if in_pandas else {}
+            if short: arrays |= short
+            elif not rule.drops: made |= rule.training_values(learnt[i], types) if training else rule.values(learnt[i], types)
             elif training: opened = rule.drop(opened, learnt[i])
+        if in_pandas: return _with_arrays(opened, made, arrays)
         if not made: return opened
         whole = {name: nw.col(name) for name in types} | made
         match kind(opened.to_native()):
@@ -294,8 +296,6 @@ class Rules:
                 # not with_columns: polars may move one expression of such a layer into the one before, past others that read its column
                 changed = _with_own(opened.lazy(), whole, self._own(layer, "in_polars", types, shape == "polars"), _with_polars)
                 return changed.collect() if shape == "polars" else changed # computes once what two expressions share; eager polars does not
-            case "pandas": return _with_arrays(opened, made, {name: array for i in layer for name, array in
-                                                             self.rules[i].in_pandas(learnt[i], opened.to_native()).items()})
             case _: return opened.with_columns(**made)
 
     def _own(self, layer, engine, *known): return {name: own for i in layer for name, own in getattr(self.rules[i], engine)(*known).items()}
@@ -309,7 +309,7 @@ def _with_own(opened, whole, own, add):
 
 def _with_arrays(opened, made, own):
     "Set columns, some of them computed already, all in one go."
-    changed = opened.with_columns(**{name: value for name, value in made.items() if name not in own})
+    changed = opened.with_columns(**made) if made else opened
     if not own: return changed
     frame = changed.to_native().drop(columns=[name for name in own if name in changed.columns])
     return nw.from_native(pd.concat([frame, pd.DataFrame(own, index=frame.index)], axis=1))

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core import check_number, check_whole, choose, require, rng
 from .catalog import Dataset, Table
-from .frames import columns, hash_column, kind, to_arrow
+from .frames import columns, hash_column, kind
 from .split import hash_fraction, source_rows
 
 # %% ../../nbs/lib/data/25_sample.ipynb #6280bb82
@@ -29,10 +29,7 @@ def stratified_rows(
     "Take the rows of each class with the lowest hash fractions."
     y, fraction = np.asarray(y), hash_fraction(ids, _check_sample(share, salt, at_least))
     require(y.shape == fraction.shape, "y must have one label for each id.", y)
-    order = np.argsort(fraction, kind="stable")
-    _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
-    quota = np.maximum(share * counts + _EDGE, at_least)
-    return np.sort(order[_ranks(codes[order]) <= quota[codes[order]]])
+    return _lowest(np.unique(y, return_inverse=True)[1], fraction, share, at_least)
 
 
 def stratified_sample(
@@ -46,18 +43,29 @@ def stratified_sample(
     "Take the same stratified sample from a frame of any engine, where it lies."
     for column in (label, key): choose(column, columns(frame), "column")
     require(kind(frame) != "spark-stream", "A stream has no share to take.", "spark-stream", "Reservoir samples what goes by.")
-    if kind(frame) == "pyarrow": return _through_duckdb(frame, label, key, share, salt, at_least)
-    hashed = nw.from_native(hash_column(frame, key, _check_sample(share, salt, at_least), _HASH))
+    _check_sample(share, salt, at_least)
+    if kind(frame) in ("pandas", "polars", "pyarrow"):
+        opened = nw.from_native(frame, eager_only=True)
+        fraction = nw.from_native(hash_column(opened.select(key).to_native(), key, salt, _HASH))[_HASH].to_numpy()
+        codes = opened[label].to_arrow().dictionary_encode()
+        codes = codes.indices.fill_null(len(codes.dictionary)).to_numpy() # gaps are a class, as elsewhere
+        return opened[_lowest(codes, fraction, share, at_least)].to_native()
+    hashed = nw.from_native(hash_column(frame, key, salt, _HASH))
     quota = nw.max_horizontal(nw.len().over(label) * share + _EDGE, nw.lit(float(at_least)))
     ranked = hashed.with_columns(nw.col(_HASH).rank("ordinal").over(label).alias(_RANK), quota.alias(_QUOTA))
     return ranked.filter(nw.col(_RANK) <= nw.col(_QUOTA)).drop([_HASH, _RANK, _QUOTA]).to_native()
 
 
-def _through_duckdb(frame, *arguments):
-    "Arrow itself can't rank within groups."
-    import duckdb
-    with duckdb.connect() as engine:
-        return to_arrow(stratified_sample(engine.from_arrow(frame), *arguments))
+def _lowest(codes, fraction, share, at_least):
+    "Positions of the share of each code with the lowest fractions; of equal ones the first."
+    counts = np.bincount(codes)
+    quota = np.floor(np.minimum(np.maximum(share * counts + _EDGE, at_least), counts)).astype(np.int64)
+    rows = np.flatnonzero(fraction <= 2 * share) # mostly enough, and sorting all takes longer than all else
+    if (np.bincount(codes[rows], minlength=len(counts)) < quota).any(): rows = np.arange(len(codes))
+    order = rows[np.lexsort((fraction[rows], codes[rows]))]
+    there = np.bincount(codes[order], minlength=len(counts))
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(there) - there, there)
+    return np.sort(order[rank < quota[codes[order]]])
 
 
 _HASH, _RANK, _QUOTA = "__hash", "__rank", "__quota"
@@ -68,15 +76,6 @@ def _check_sample(share, salt, at_least):
     require(0 < check_number(share, "The share of a sample") <= 1, "The share of a sample must lie above 0, up to 1.", share)
     check_whole(at_least, "at_least", 0)
     return salt
-
-
-def _ranks(codes):
-    "1, 2, 3 … for the rows of each class, in their order."
-    order = np.argsort(codes, kind="stable")
-    starts = np.r_[0, np.cumsum(np.bincount(codes))[:-1]]
-    rank = np.empty(len(codes), dtype=np.int64)
-    rank[order] = np.arange(len(codes)) - starts[codes[order]] + 1
-    return rank
 
 # %% ../../nbs/lib/data/25_sample.ipynb #d723fadd
 def draw_counts(

@@ -14,6 +14,7 @@ import resource
 import subprocess
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -70,35 +71,38 @@ def code_hash(
     "Hash a notebook's code and that of all modules of the kit it imports."
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"] # nbformat would cost every kernel a second
     own = [cell for cell in cells if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", [])]
-    source = "\n".join("".join(cell["source"]) for cell in own)
-    modules, waiting = {}, _imports(ast.parse(source))
+    text, imports = _parsed("\n".join("".join(cell["source"]) for cell in own))
+    package, modules, waiting = package_path(), {}, _files(imports)
     while waiting:
         path = waiting.pop()
         if path in modules: continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        waiting |= _imports(tree, path.relative_to(package_path()).parts[:-1])
-        modules[path] = _bare(tree)
-    package = package_path()
-    return digest([_bare(ast.parse(source)), sorted((str(path.relative_to(package)), text) for path, text in modules.items())])
+        modules[path], imports = _parsed(path.read_text(encoding="utf-8"), path.relative_to(package).parts[:-1])
+        waiting |= _files(imports)
+    return digest([text, sorted((str(path.relative_to(package)), text) for path, text in modules.items())])
 
 
-def _imports(tree, room=()):
-    "Files of the kit's modules that a tree in the folder `room` imports; both back-ends count as imported by the loop."
-    package, names = package_path(), set()
+@lru_cache(512)
+def _parsed(source, room=()):
+    "The bare tree of a module in the folder `room`, and what of the kit it imports, as paths without their ending."
+    tree, names = ast.parse(source), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import): names |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
             above = ["bigdata_ai", *room[:len(room) + 1 - node.level]] if node.level else []
             module = ".".join([*above, *filter(None, [node.module])])
             names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-    names = {name.removeprefix("bigdata_ai.").replace(".", "/") for name in names if name.startswith("bigdata_ai.")}
-    files = {package / f"{name}.py" for name in names}
-    if "train/loop" in names: files |= set(package.glob("train/*_backend/*.py"))
+    return _bare(tree), frozenset(name.removeprefix("bigdata_ai.").replace(".", "/") for name in names if name.startswith("bigdata_ai."))
+
+
+def _files(names):
+    "Those of the kit's modules that exist; both back-ends count as imported by the loop."
+    files = {package_path() / f"{name}.py" for name in names}
+    if "train/loop" in names: files |= set(package_path().glob("train/*_backend/*.py"))
     return {file for file in files if file.exists()}
 
 
 def _bare(tree):
-    "A syntax tree as text, without docstrings and positions."
+    "A syntax tree as text, without docstrings and positions; the tree is changed."
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]

@@ -18,14 +18,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-import nbformat
-import papermill
-from nbconvert.preprocessors import CoalesceStreamsPreprocessor
-from papermill.engines import papermill_engines
-
 from ..core import RunError, brief, choose, digest, experiments_path, progress, require, runs_path, write_whole
 from .claims import claims_hash, load_claims
-from .engine import PARSING, Watch, WarmEngine
+from .engine import PARSING, Watch, WarmEngine, warm_up
 from .evidence import code_hash, commit, versions
 from ..train.loop import BACKENDS, backends
 
@@ -66,6 +61,7 @@ def parameters(
     name: str | Path, # a name from `experiments()`, or the path of a notebook
 ) -> dict[str, Parameter]: # in the notebook's order
     "List the parameters of an experiment."
+    import papermill # takes two seconds, in which kernels get ready
     found = {}
     for key, facts in papermill.inspect_notebook(str(file_of(name, ".ipynb"))).items():
         text = facts["help"].strip()
@@ -127,7 +123,8 @@ def execute(
     job = Path(job)
     todo = json.loads(job.read_text(encoding="utf-8"))
     lines = [f"--IPKernelApp.exec_lines={line}" for line in todo["startup"]]
-    papermill_engines.register("bigdata-ai", WarmEngine) # also where the package's entry points are not installed
+    import papermill
+    papermill.engines.papermill_engines.register("bigdata-ai", WarmEngine) # also where the package's entry points are not installed
     warm = {} if watch is None else {"engine_name": "bigdata-ai", "kernel_env": todo["env"], "watch": watch}
     start, error = time.perf_counter(), ""
     try:
@@ -144,6 +141,8 @@ def execute(
 
 def _tidy(notebook):
     "Leave of each stream of output what a terminal would show at the end."
+    import nbformat
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
     executed, _ = CoalesceStreamsPreprocessor().preprocess(nbformat.read(notebook, as_version=4), {})
     write_whole(notebook, nbformat.writes(executed))
 
@@ -160,11 +159,14 @@ def run(
     limited: bool = True, # stop a kernel that uses more than `STALL` times the declared budget
 ) -> Path: # the run's folder, below `runs_path()`
     "Run an experiment in each framework; raises `InputError` before anything runs, `RunError` if a notebook fails."
-    with PARSING: # runs may be started by several threads
-        given = check_parameters(name, {**(describe(name)["full"] if full else {}), **(given or {})})
-        frameworks = _frameworks(given.pop("framework", None), frameworks)
-        folder = _open_folder(name, given, frameworks, run_id)
+    given = {**(describe(name)["full"] if full else {}), **(given or {})}
+    frameworks = _frameworks(given.get("framework"), frameworks)
     threads = threads or max(1, len(os.sched_getaffinity(0)) // len(frameworks))
+    for framework in frameworks: warm_up(file_of(name, ".ipynb"), _env(framework, threads))
+    with PARSING: # runs may be started by several threads
+        given = check_parameters(name, given)
+        given.pop("framework", None)
+        folder = _open_folder(name, given, frameworks, run_id)
     allowed = budget(name, smoke=not full and not given) if limited else {}
     jobs = {_job(name, folder, given, framework, threads, startup): limits(allowed) for framework in frameworks}
     with ThreadPoolExecutor(len(jobs)) as pool:
@@ -201,13 +203,18 @@ def _open_folder(name, given, frameworks, run_id):
     return folder
 
 
+def _env(framework, threads):
+    "The variables that a framework's zygote reads."
+    return {"BIGDATA_AI_FRAMEWORK": framework, "OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads),
+            "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
 def _job(name, folder, given, framework, threads, startup):
     "Write the job file of one framework."
-    job, threads = folder / f"{framework}.json", str(threads)
+    job = folder / f"{framework}.json"
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     env = {"BIGDATA_AI_RUN": str(folder), "BIGDATA_AI_CODE": facts["code"], "BIGDATA_AI_CLAIMS": facts["claims"],
-           "BIGDATA_AI_LOG": str(job.with_suffix(".log")), "BIGDATA_AI_FRAMEWORK": framework,
-           "OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+           "BIGDATA_AI_LOG": str(job.with_suffix(".log")), **_env(framework, threads)}
     write_whole(job, json.dumps({
         "source": str(file_of(name, ".ipynb")), "target": str(folder / f"{framework}.ipynb"), "env": env,
         "parameters": {**given, "framework": framework}, "timeout_s": describe(name).get("timeout_s"), "startup": list(startup)}))

@@ -19,7 +19,7 @@ import joblib
 import pandas as pd
 
 from .. import core as errors
-from ..core import RunError, choose, data_path, require, runs_path, write_whole
+from ..core import RunError, choose, data_path, progress, require, runs_path, write_whole
 from .claims import load_claims
 from .evidence import commit
 from .guards import judge_guarded
@@ -50,14 +50,16 @@ def sabotage(
     mutants: Sequence[str] = NAMES, # names in `NAMES`
     quick: bool = False, # smaller, in one framework
     jobs: int | None = None, # runs at once, each with one thread; None takes one more than there are cores, since runs also wait
+    quiet: bool = False, # no progress bar
 ) -> pd.DataFrame: # one row a mutant and framework: mutant, framework, killed (None: not applicable), by, lost, supported, why
     "Run an experiment untouched and with each mutant, and tell which are noticed, and by what."
     for mutant in mutants: choose(mutant, NAMES, "mutant")
     given = sizes(name, quick) if given is None else given
     frameworks = list(frameworks or (backends()[:1] if quick else backends()))
     todo = [(mutant, framework) for mutant in ("", *(mutant for mutant in mutants if mutant != LOOSENED)) for framework in frameworks]
-    parallel = joblib.Parallel(n_jobs=jobs or len(os.sched_getaffinity(0)) + 1, prefer="threads")
-    folders = dict(zip(todo, parallel(joblib.delayed(_damaged)(name, given, *one) for one in todo), strict=True))
+    parallel = joblib.Parallel(n_jobs=jobs or len(os.sched_getaffinity(0)) + 1, prefer="threads", return_as="generator_unordered")
+    running = parallel(joblib.delayed(_damaged)(name, given, *one) for one in todo)
+    folders = dict(running if quiet else progress(running, f"sabotage {Path(name).stem}", len(todo), "run"))
     claims, table = load_claims(file_of(name, ".toml")), []
     for framework in frameworks:
         whole = folders["", framework]
@@ -73,12 +75,12 @@ def sabotage(
 
 
 def _damaged(name, given, mutant, framework):
-    "Run with a mutant in a folder of its own; how it ended stands there."
+    "Run with a mutant in a folder of its own, where it stands how that ended."
     run_id = f"sabotage-{Path(name).stem}-{mutant or 'untouched'}-{framework}-{time.time_ns():x}"
     startup = [f"from bigdata_ai.experiment.mutants import inject; inject({mutant!r})"] if mutant else []
     try: run(name, given, [framework], run_id=run_id, startup=startup, quiet=True, limited=False, threads=1)
     except RunError: pass
-    return runs_path() / run_id
+    return (mutant, framework), runs_path() / run_id
 
 
 def _error(folder, framework): return json.loads((folder / f"{framework}.result").read_text(encoding="utf-8"))["error"]

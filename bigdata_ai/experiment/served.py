@@ -8,7 +8,6 @@ __all__ = ['save_pipeline', 'load_pipeline', 'serve', 'Service']
 # %% ../../nbs/lib/experiment/28_served.ipynb #1a35596f
 import json
 import os
-import subprocess
 import sys
 import threading
 from functools import cache
@@ -23,6 +22,7 @@ import pandas as pd
 from ..core import BigDataError, InputError, choose, require
 from ..data.clean import Cleaner
 from ..data.features import Encoder, Prepared
+from .zygote import Process
 from ..train.saved import load_model, save_model
 
 # %% ../../nbs/lib/experiment/28_served.ipynb #1eba9dfb
@@ -52,10 +52,9 @@ def load_pipeline(
 # %% ../../nbs/lib/experiment/28_served.ipynb #4416bbba
 def serve(
     root: Path | str, # holds one folder a pipeline, as `save_pipeline` writes it
-    attached: bool = False, # end when standard input is closed, as it is when whoever started this process dies
-) -> None:
-    "Answer on a free loopback port, which is printed first, until the process is ended."
-    if attached: threading.Thread(target=_end_with_input, daemon=True).start()
+) -> None: # never: the process ends when its standard input is closed
+    "Answer on a free loopback port, which is printed first."
+    threading.Thread(target=_end_with_input, daemon=True).start()
     server = HTTPServer(("127.0.0.1", 0), _handler(Path(root)))
     print(server.server_port, flush=True)
     server.serve_forever()
@@ -95,9 +94,7 @@ class Service:
     ):
         "Start the process."
         require(Path(root).is_dir(), "The root of a service must be a folder.", root)
-        code = f"from bigdata_ai.experiment.served import serve; serve({str(Path(root).absolute())!r}, attached=True)"
-        self.process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        stderr=subprocess.DEVNULL, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+        self.process = Process("bigdata_ai.experiment.served:serve", str(Path(root).absolute()))
         port = self.process.stdout.readline().strip()
         require(port.isdigit(), "A service must start.", port or "the process ended", error=BigDataError)
         self.address = f"http://127.0.0.1:{port}"
@@ -116,9 +113,7 @@ class Service:
 
     def close(self) -> None:
         "End the process."
-        self.process.terminate()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout): pipe.close()
+        self.process.close()
 
     def __enter__(self): return self
 
