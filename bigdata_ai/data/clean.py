@@ -565,9 +565,11 @@ def commonest(
     "Count the values of columns."
     known = opened.select(**{f"{i}": nw.col(name) for i, name in enumerate(names)})
     keys = [f"{i}" for i in range(len(names))]
-    if isinstance(known, nw.DataFrame): counted = to_arrow(known.to_native()).drop_null().group_by(keys).aggregate([([], "count_all")])
-    else: counted = to_arrow(known.drop_nulls(keys).group_by(*keys).agg(count_all=nw.len()).to_native())
-    rows = zip(*[counted[name].to_pylist() for name in (*keys, "count_all")], strict=True)
+    match kind(native := known.to_native()): # narwhals takes thrice as long on a few rows of pandas
+        case "pandas": counted = native.groupby(keys, sort=False, observed=True).size().reset_index(name="rows")
+        case "pyarrow": counted = native.drop_null().group_by(keys).aggregate([([], "count_all")])
+        case _: counted = known.drop_nulls(keys).group_by(*keys).agg(rows=nw.len()).to_native()
+    rows = zip(*[column.to_pylist() for column in to_arrow(counted).columns], strict=True) # keys first
     return sorted(rows, key=lambda row: (-row[-1], row[:-1]))
 
 
