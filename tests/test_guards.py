@@ -308,7 +308,8 @@ def test_the_outcome_fits_a_screen():
 def test_every_mutant_of_volume_is_killed_and_the_command_says_so():
     done = CliRunner().invoke(app, ["sabotage", "volume", "--quick"])
     assert done.exit_code == 0 and "9 of 9 mutants killed (100 %), 0 not applicable" in done.output, done.output
-    assert max(map(len, done.output.splitlines())) <= 130 and len(done.output.splitlines()) < 24
+    assert max(map(len, done.stdout.splitlines())) <= 130 and len(done.stdout.splitlines()) < 24
+    assert "9/9" in done.stderr, "a bar moves meanwhile"
 
 
 @pytest.mark.slow
