@@ -238,6 +238,14 @@ def test_spark_takes_the_same_stratified_sample():
     assert sorted(to_pandas(taken)["key"]) == sorted(TOWNS["key"].iloc[rows])
 
 
+def test_a_sample_takes_any_labels_and_keeps_the_index():
+    frame = pd.DataFrame({"key": NUMBERS, "town": [("a", 1, None)[i % 3] for i in NUMBERS]}, index=NUMBERS + 7)
+    taken = stratified_sample(frame, "town", "key", 0.1)
+    assert (taken.index == taken["key"] + 7).all()
+    assert taken["town"].value_counts(dropna=False).tolist() == (frame["town"].value_counts(dropna=False) // 10).tolist()
+    assert stratified_sample(frame.head(0), "town", "key", 0.1).empty
+
+
 def test_a_sample_needs_a_share_and_known_columns():
     for bad in (dict(share=0), dict(share=1.01), dict(label="twon"), dict(key="x"), dict(at_least=-1)):
         with pytest.raises(InputError):

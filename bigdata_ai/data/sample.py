@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import pandas as pd
 
 from ..core import check_number, check_whole, choose, require, rng
 from .catalog import Dataset, Table
@@ -47,8 +48,7 @@ def stratified_sample(
     if kind(frame) in ("pandas", "polars", "pyarrow"):
         opened = nw.from_native(frame, eager_only=True)
         fraction = nw.from_native(hash_column(opened.select(key).to_native(), key, salt, _HASH))[_HASH].to_numpy()
-        codes = opened[label].to_arrow().dictionary_encode()
-        codes = codes.indices.fill_null(len(codes.dictionary)).to_numpy() # gaps are a class, as elsewhere
+        codes, _ = pd.factorize(opened[label].to_pandas(), use_na_sentinel=False) # gaps are a class, as elsewhere
         return opened[_lowest(codes, fraction, share, at_least)].to_native()
     hashed = nw.from_native(hash_column(frame, key, salt, _HASH))
     quota = nw.max_horizontal(nw.len().over(label) * share + _EDGE, nw.lit(float(at_least)))
