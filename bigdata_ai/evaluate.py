@@ -7,8 +7,9 @@ __all__ = ['METRICS', 'point_scores', 'resampled_scores', 'Scores', 'evaluate']
 
 # %% ../nbs/lib/30_evaluate.ipynb #9472cc6a
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import pandas as pd
@@ -21,25 +22,27 @@ from .data.split import SealedTest, training_rows
 
 # %% ../nbs/lib/30_evaluate.ipynb #dbaed219
 METRICS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss")
+_THREE = METRICS[1:4] # which scikit-learn computes together
 
 
 def point_scores(
     y: np.ndarray, # shape (n,): true classes 0 … k-1
     proba: np.ndarray, # shape (n, k): predicted probabilities, rows sum to 1
-    curves: bool = True, # whether to compute AUROC, the only costly one
+    metrics: Container[str] = METRICS, # some of them
 ) -> dict[tuple[str, str], float]: # (metric, average) -> value; average is "", "macro", "micro" or "class 0" …
-    "Compute every metric with scikit-learn."
-    k, predicted = proba.shape[1], proba.argmax(axis=1)
-    values = {("accuracy", ""): accuracy_score(y, predicted)}
-    for average in ("macro", "micro", None):
+    "Compute metrics with scikit-learn."
+    k, predicted, values = proba.shape[1], proba.argmax(axis=1), {}
+    if "accuracy" in metrics: values["accuracy", ""] = accuracy_score(y, predicted)
+    some = [metric in metrics for metric in _THREE]
+    for average in ("macro", "micro", None) if any(some) else ():
         three = precision_recall_fscore_support(y, predicted, labels=range(k), average=average, zero_division=0)[:3]
-        for metric, value in zip(("precision", "recall", "f1"), three, strict=True):
+        for metric, value in compress(zip(_THREE, three, strict=True), some):
             values |= {(metric, f"class {c}"): v for c, v in enumerate(value)} if average is None else {(metric, average): value}
-    if curves:
+    if "auroc" in metrics:
         areas = {f"class {c}": roc_auc_score(y == c, proba[:, c]) for c in range(k) if 0 < (y == c).sum() < len(y)}
         values |= {("auroc", "macro"): np.mean(list(areas.values())) if areas else np.nan}
         values |= {("auroc", name): value for name, value in areas.items()}
-    values["log_loss", ""] = log_loss(y, _normalised(proba), labels=range(k))
+    if "log_loss" in metrics: values["log_loss", ""] = log_loss(y, _normalised(proba), labels=range(k))
     return {key: float(value) for key, value in values.items()}
 
 
@@ -52,25 +55,27 @@ def resampled_scores(
     y: np.ndarray, # shape (n,): true classes 0 … k-1
     proba: np.ndarray, # shape (n, k): predicted probabilities
     counts: np.ndarray, # shape (b, n): how often each row was drawn in each of b resamples
-    curves: bool = True, # whether to compute AUROC, the only costly one
+    metrics: Container[str] = METRICS, # some of them
 ) -> dict[tuple[str, str], np.ndarray]: # the keys of `point_scores` -> shape (b,), NaN where a resample leaves it undefined
-    "Compute every metric on every resample."
+    "Compute metrics on every resample."
     n, k = proba.shape
     cells = csr_array((np.ones(n), (np.arange(n), y * k + proba.argmax(axis=1))), shape=(n, k * k))
     matrices = (counts @ cells).reshape(-1, k, k)
     hit, true, guessed = np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(axis=2), matrices.sum(axis=1)
     by_class = {"precision": _ratio(hit, guessed), "recall": _ratio(hit, true), "f1": _ratio(2 * hit, true + guessed)}
     accuracy = hit.sum(axis=1) / counts.sum(axis=1)
-    values = {("accuracy", ""): accuracy}
+    values = {("accuracy", ""): accuracy} if "accuracy" in metrics else {}
     for metric, table in by_class.items():
+        if metric not in metrics: continue
         values |= {(metric, "macro"): table.mean(axis=1), (metric, "micro"): accuracy}
         values |= {(metric, f"class {c}"): table[:, c] for c in range(k)}
-    if curves:
+    if "auroc" in metrics:
         areas = {f"class {c}": _auroc(y == c, proba[:, c], counts) for c in range(k) if 0 < (y == c).sum() < n}
         values |= {("auroc", "macro"): np.mean(list(areas.values()), axis=0) if areas else np.full(len(counts), np.nan)}
         values |= {("auroc", name): value for name, value in areas.items()}
-    losses = -np.log(np.clip(_normalised(proba)[np.arange(n), y], np.finfo(np.float64).eps, 1))
-    values["log_loss", ""] = counts @ losses / counts.sum(axis=1)
+    if "log_loss" in metrics:
+        losses = -np.log(np.clip(_normalised(proba)[np.arange(n), y], np.finfo(np.float64).eps, 1))
+        values["log_loss", ""] = counts @ losses / counts.sum(axis=1)
     return values
 
 
@@ -132,10 +137,9 @@ def evaluate(
     y, proba = check_classes(data.y, len(data), data.classes, "test labels"), _probabilities(model, data)
     require("auroc" not in metrics or y.min() < y.max(), "AUROC needs test rows of at least two classes.", f"only class {y[0]}",
             "leave it out: metrics=('accuracy', 'log_loss').")
-    curves = "auroc" in metrics
-    low, high = _intervals(y, proba, level, resamples, seed, curves)
+    low, high = _intervals(y, proba, level, resamples, seed, metrics)
     rows = [{"metric": key[0], "average": key[1], "value": value, "low": low[key], "high": high[key]}
-            for key, value in point_scores(y, proba, curves).items() if key[0] in metrics and key[1].split(" ")[0] in averages]
+            for key, value in point_scores(y, proba, metrics).items() if key[1].split(" ")[0] in averages]
     predicted = proba.argmax(axis=1)
     scores = Scores(pd.DataFrame(rows), confusion_matrix(y, predicted, labels=range(proba.shape[1])), len(y),
                     float(np.bincount(y).max() / len(y)), len(np.unique(predicted)), _overlap(model, data))
@@ -158,12 +162,12 @@ def _probabilities(model, data):
     return proba
 
 
-def _intervals(y, proba, level, resamples, seed, curves):
+def _intervals(y, proba, level, resamples, seed, metrics):
     "Percentile intervals; resamples are drawn in blocks so that memory stays flat."
     generator, n = rng(seed, "bootstrap"), len(y)
     block = max(1, min(resamples, 2_000_000 // n))
     sizes = [min(block, resamples - done) for done in range(0, resamples, block)]
-    parts = [resampled_scores(y, proba, generator.multinomial(n, np.full(n, 1 / n), size=size), curves) for size in sizes]
+    parts = [resampled_scores(y, proba, generator.multinomial(n, np.full(n, 1 / n), size=size), metrics) for size in sizes]
     draws = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning) # a metric that no resample defines stays NaN
