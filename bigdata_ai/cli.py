@@ -162,7 +162,7 @@ def report_command(
 @app.command("sabotage")
 def sabotage_command(
     name: Annotated[str, typer.Argument(help="The experiment, such as volume.")],
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller, in the first installed framework: about a minute at most.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Smaller, in the first installed framework: half a minute.")] = False,
     parameter: Annotated[list[str] | None, typer.Option(
         "--parameter", "-p", help="KEY=VALUE over the sizes that the experiment declares, repeatable.")] = None,
     record: Annotated[bool, typer.Option(

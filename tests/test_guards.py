@@ -246,6 +246,26 @@ def test_mutants_that_do_not_apply_are_listed_and_not_counted(tmp_path):
     assert "3 of 3 mutants killed (100 %), 6 not applicable" in summary(table)
 
 
+def test_a_run_that_ends_early_tells_what_the_whole_one_tells(runs_folder, monkeypatch):
+    given = {"seeds": [0, 1, 2, 3, 4], "sizes": [50, 100, 200], "steps": 60}
+    few = ["zero_learning_rate", "leaked_test_rows", "swapped_metric", "stale_cache", "duplicated_seeds"]
+    early = sabotage.sabotage("volume", given, ["torch"], few, quiet=True)
+    found = {path.name.split("-")[2]: len(rows(path / "evidence.jsonl")) for path in runs_folder.glob("sabotage-volume-*")}
+    assert found == {"untouched": 15, "duplicated_seeds": 15} | dict.fromkeys(few[:4], 1)
+    monkeypatch.setattr(sabotage, "_asked", lambda *_: [])
+    whole = sabotage.sabotage("volume", given, ["torch"], few, quiet=True)
+    told = ["mutant", "killed", "by", "lost", "supported"]
+    pd.testing.assert_frame_equal(early[told], whole[told])
+    assert all(late.startswith(soon.partition(" (")[0]) for soon, late in zip(early["why"], whole["why"], strict=True))
+
+
+def test_a_run_goes_on_while_a_claim_may_still_stand():
+    "A network that does not learn says nothing of a forest, and a claim about what is not run needs no result."
+    claims, given = load_claims(file_of("diversity", ".toml")), {"models": ["network"]}
+    assert sabotage._asked(claims, "diversity", given) == [{"model": "network"}] * 3
+    assert {"model": "forest"} in sabotage._asked(claims, "diversity", {"models": ["network", "forest"]})
+
+
 def judged(*lines): return pd.DataFrame(lines, columns=["claim", "verdict", "reason"]).set_index("claim")
 
 

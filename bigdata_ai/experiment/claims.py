@@ -6,7 +6,7 @@
 __all__ = ['DOSES', 'STATISTICS', 'MOVED', 'VERDICTS', 'mean_interval', 'fit_power_law', 'power_laws', 'error_drop',
            'power_law_gain', 'effective_rows', 'effective_rows_gain', 'noise_harm', 'clean_half_gain', 'strategy_gain',
            'source_gain', 'dose_cost', 'dose_costs', 'stage_gain', 'majority_gain', 'largest', 'Claim', 'load_claims',
-           'claims_hash', 'preconditions', 'judge']
+           'claims_hash', 'row_checks', 'preconditions', 'judge']
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #7b095091
 import tomllib
@@ -316,30 +316,39 @@ def claims_hash(
 MOVED = 0.99 # the final training loss must be below this share of the one at the initial weights
 
 
+def row_checks(
+    runs: pd.DataFrame, # rows of evidence
+    registered: str, # hash of the claims as they are now
+) -> dict[str, pd.Series]: # reason -> which rows are unfit, bool
+    "Find results that are unfit by themselves, whatever stands beside them."
+    return {
+        "test rows were trained on, or it is not known": ~(_column(runs, "checks.overlap") == 0),
+        "training did not lower the loss": ~(_column(runs, "checks.end_loss") < MOVED * _column(runs, "checks.start_loss")),
+        "only one class was predicted": ~(_column(runs, "checks.predicted_classes") >= 2),
+        "the claims are not those registered before the run": ~(_column(runs, "claims") == registered),
+        "a result is not an error rate": ~_column(runs, "error").between(0, 1),
+    }
+
+
+def _column(runs, name): return runs[name] if name in runs else pd.Series(np.nan, index=runs.index)
+
+
 def preconditions(
     runs: pd.DataFrame, # rows of one framework
     registered: str, # hash of the claims as they are now
     axes: tuple[str, ...] = ("n",), # what varies beside the seed
 ) -> list[str]: # what does not hold; empty where all is well
     "List why the evidence is not fit to judge a claim."
-    def column(name): return runs[name] if name in runs else pd.Series(np.nan, index=runs.index)
-    checks = {
-        "test rows were trained on, or it is not known": ~(column("checks.overlap") == 0),
-        "training did not lower the loss": ~(column("checks.end_loss") < MOVED * column("checks.start_loss")),
-        "only one class was predicted": ~(column("checks.predicted_classes") >= 2),
-        "the claims are not those registered before the run": ~(column("claims") == registered),
-        "the same result stands twice": runs.duplicated(["seed", *axes], keep=False),
-        "a result is not an error rate": ~column("error").between(0, 1),
-    }
+    checks = {**row_checks(runs, registered), "the same result stands twice": runs.duplicated(["seed", *axes], keep=False)}
     failed = [f"{reason} ({bad.sum()} of {len(runs)} rows)" for reason, bad in checks.items() if bad.any()]
-    if _learned(runs, column, axes): return failed
+    if _learned(runs, axes): return failed
     return [*failed, "at the largest size it is no better than always guessing the commonest class"]
 
 
-def _learned(runs, column, axes):
+def _learned(runs, axes):
     "Whether the error, at the largest size where sizes vary, lies below the majority control's; under five seeds, without an interval."
     last = runs["n"] == runs["n"].max() if "n" in axes else runs["seed"].notna()
-    margin = (1 - column("checks.majority") - column("error"))[last].groupby(runs["seed"][last]).mean()
+    margin = (1 - _column(runs, "checks.majority") - _column(runs, "error"))[last].groupby(runs["seed"][last]).mean()
     return bool(margin.mean() > 0 and (len(margin) < 5 or mean_interval(margin, 0.99)[1] > 0))
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #9379362c

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MUTANTS', 'shuffled_labels', 'zero_learning_rate', 'constant_predictor', 'leaked_test_rows', 'dropped_class',
-           'duplicated_seeds', 'swapped_metric', 'stale_cache', 'inject']
+           'duplicated_seeds', 'swapped_metric', 'stale_cache', 'inject', 'BeyondRepair', 'end_when_lost']
 
 # %% ../../nbs/lib/experiment/38_mutants.ipynb #1c0780ea
 import copy
@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 
 from .. import evaluate as evaluating
-from ..core import choose, digest, rng
+from ..core import choose, digest, rng, write_whole
 from ..data import split as splitting
 from ..data.catalog import Table
 from . import contenders, evidence
+from .guards import lasting
 from ..train import loop
 
 # %% ../../nbs/lib/experiment/38_mutants.ipynb #3bec02b4
@@ -160,3 +161,24 @@ def inject(
 ) -> None:
     "Damage the library in this process; only a new process undoes it."
     MUTANTS[choose(mutant, MUTANTS, "mutant")]()
+
+# %% ../../nbs/lib/experiment/38_mutants.ipynb #960165f9
+class BeyondRepair(Exception): "No later result can make the evidence fit to judge a claim."
+
+
+def end_when_lost(
+    claims: list[dict], # of each claim, which results it is about: column -> value
+) -> None:
+    "End this process's run, and leave the reason in the file `lost`, once each claim has a result that is unfit by itself."
+    waiting, asked = list(claims), json.loads((Path(os.environ["BIGDATA_AI_RUN"]) / "run.json").read_text(encoding="utf-8"))
+    def changed(honest):
+        def record(self, *result):
+            honest(self, *result)
+            row = evidence.rows(self.path)[-1]
+            told, known = lasting(row, asked), {**row, **row["setting"]}
+            if told: waiting[:] = [about for about in waiting if any(known.get(name) != value for name, value in about.items())]
+            if waiting: return
+            write_whole(self.folder / "lost", told)
+            raise BeyondRepair(told)
+        return record
+    _replace(evidence.Recorder, "record", changed)

@@ -24,7 +24,7 @@ from .claims import load_claims
 from .evidence import commit
 from .guards import judge_guarded
 from .mutants import MUTANTS
-from .run import describe, file_of, run
+from .run import describe, file_of, parameters, run
 from ..train.loop import backends
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #a2b7698f
@@ -58,9 +58,10 @@ def sabotage(
     frameworks = list(frameworks or (backends()[:1] if quick else backends()))
     todo = [(mutant, framework) for mutant in ("", *(mutant for mutant in mutants if mutant != LOOSENED)) for framework in frameworks]
     parallel = joblib.Parallel(n_jobs=jobs or len(os.sched_getaffinity(0)) + 1, prefer="threads", return_as="generator_unordered")
-    running = parallel(joblib.delayed(_damaged)(name, given, *one) for one in todo)
+    claims = load_claims(file_of(name, ".toml"))
+    running = parallel(joblib.delayed(_damaged)(name, given, *one, _asked(claims, name, given)) for one in todo)
     folders = dict(running if quiet else progress(running, f"sabotage {Path(name).stem}", len(todo), "run"))
-    claims, table = load_claims(file_of(name, ".toml")), []
+    table = []
     for framework in frameworks:
         whole = folders["", framework]
         require(not _error(whole, framework), "The untouched run must succeed.", _error(whole, framework), "", RunError)
@@ -74,10 +75,18 @@ def sabotage(
     return pd.DataFrame(table).sort_values("mutant", key=lambda names: names.map(NAMES.index), kind="stable", ignore_index=True)
 
 
-def _damaged(name, given, mutant, framework):
+def _asked(claims, name, given):
+    "Which results each claim is about that these parameters can give."
+    values = {**{key: known.default for key, known in parameters(name).items()}, **given}.values()
+    flat = {one for value in values for one in (value if isinstance(value, list) else [value]) if not isinstance(one, list)}
+    return [dict(claim.where) for claim in claims if all(value in flat for _, value in claim.where)]
+
+
+def _damaged(name, given, mutant, framework, asked=()):
     "Run with a mutant in a folder of its own, where it stands how that ended."
     run_id = f"sabotage-{Path(name).stem}-{mutant or 'untouched'}-{framework}-{time.time_ns():x}"
-    startup = [f"from bigdata_ai.experiment.mutants import inject; inject({mutant!r})"] if mutant else []
+    startup = [f"from bigdata_ai.experiment.mutants import end_when_lost, inject; inject({mutant!r})"] if mutant else []
+    if mutant and asked: startup.append(f"end_when_lost({asked!r})")
     try: run(name, given, [framework], run_id=run_id, startup=startup, quiet=True, limited=False, threads=1)
     except RunError: pass
     return (mutant, framework), runs_path() / run_id
@@ -105,6 +114,9 @@ def _outcome(claims, before, folder, framework):
     error, done = _error(folder, framework), (folder / "damaged").exists()
     require(done or not error, "A mutant must not stop a run before it does its damage.", error, "", RunError)
     if not done: return {**_NEVER, "supported": _supported(before), "why": "the experiment calls nothing that it replaces"}
+    if (folder / "lost").exists():
+        good = _supported(before)
+        return {"killed": True, "by": "gate", "lost": good, "supported": good, "why": (folder / "lost").read_text(encoding="utf-8")}
     return _noticed(before, None if error else _judged(claims, folder, framework), error)
 
 
