@@ -59,7 +59,8 @@ def sabotage(
     todo = [(mutant, framework) for mutant in ("", *(mutant for mutant in mutants if mutant != LOOSENED)) for framework in frameworks]
     parallel = joblib.Parallel(n_jobs=jobs or len(os.sched_getaffinity(0)) + 1, prefer="threads", return_as="generator_unordered")
     claims = load_claims(file_of(name, ".toml"))
-    running = parallel(joblib.delayed(_damaged)(name, given, *one, _asked(claims, name, given)) for one in todo)
+    asked = _asked(claims, name, given) # before the threads start, since it parses
+    running = parallel(joblib.delayed(_damaged)(name, given, *one, asked) for one in todo)
     folders = dict(running if quiet else progress(running, f"sabotage {Path(name).stem}", len(todo), "run"))
     table = []
     for framework in frameworks:
