@@ -1836,8 +1836,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'bigdata_ai/experiment/engine.py'),
                                               'bigdata_ai.experiment.engine._papermill_engine': ( 'lib/experiment/engine.html#_papermill_engine',
                                                                                                   'bigdata_ai/experiment/engine.py'),
-                                              'bigdata_ai.experiment.engine.ahead': ( 'lib/experiment/engine.html#ahead',
-                                                                                      'bigdata_ai/experiment/engine.py'),
                                               'bigdata_ai.experiment.engine.close_zygotes': ( 'lib/experiment/engine.html#close_zygotes',
                                                                                               'bigdata_ai/experiment/engine.py'),
                                               'bigdata_ai.experiment.engine.imported': ( 'lib/experiment/engine.html#imported',
