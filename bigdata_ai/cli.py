@@ -26,8 +26,12 @@ from . import __version__
 from .core import BigDataError, brief, choose, installed, package_path, require, runs_path
 
 # %% ../nbs/lib/90_cli.ipynb #f74ab24d
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="What is data worth to a learning machine? Experiments in PyTorch and TensorFlow that can fail.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="What is data worth to a learning machine? Experiments in PyTorch and TensorFlow that can fail.",
+)
 data_app = typer.Typer(no_args_is_help=True, help="Look at the data sets that come with the kit.")
 app.add_typer(data_app, name="data")
 
@@ -37,30 +41,60 @@ def _print(table):
     columns = [[str(name), *map(str, table[name])] for name in table]
     widths = [max(map(len, column)) for column in columns]
     for line in zip(*columns, strict=True):
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        typer.echo(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        )
 
 
 def _value(text):
     "A parameter value as Python: a literal where it is one, else the text itself."
-    try: return ast.literal_eval(text)
-    except (ValueError, SyntaxError): return text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _pairs(texts):
     "KEY=VALUE texts as a dict."
-    for text in texts: require("=" in text, "A parameter must be given as KEY=VALUE.", text, "-p steps=300")
-    return {key.strip(): _value(value.strip()) for key, _, value in (text.partition("=") for text in texts)}
+    for text in texts:
+        require("=" in text, "A parameter must be given as KEY=VALUE.", text, "-p steps=300")
+    return {
+        key.strip(): _value(value.strip())
+        for key, _, value in (text.partition("=") for text in texts)
+    }
 
 # %% ../nbs/lib/90_cli.ipynb #995c24e4
 @app.command("run")
 def run_command(
     name: Annotated[str, typer.Argument(help="The experiment, such as volume.")],
-    parameter: Annotated[list[str] | None, typer.Option(
-        "--parameter", "-p", help="KEY=VALUE, repeatable: -p framework=torch -p 'sizes=[50, 100]'.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Start from the values of the recorded run instead of the quick defaults.")] = False,
-    run_id: Annotated[str | None, typer.Option("--id", help="Name of the run; an existing one is continued where it stopped.")] = None,
-    no_budget: Annotated[bool, typer.Option("--no-budget", help="Do not stop a kernel at 1.5 times its declared budget.")] = False,
-    show_parameters: Annotated[bool, typer.Option("--show-parameters", help="List the parameters and run nothing.")] = False,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            "-p",
+            help="KEY=VALUE, repeatable: -p framework=torch -p 'sizes=[50, 100]'.",
+        ),
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Start from the values of the recorded run instead of the quick defaults.",
+        ),
+    ] = False,
+    run_id: Annotated[
+        str | None,
+        typer.Option(
+            "--id", help="Name of the run; an existing one is continued where it stopped."
+        ),
+    ] = None,
+    no_budget: Annotated[
+        bool,
+        typer.Option("--no-budget", help="Do not stop a kernel at 1.5 times its declared budget."),
+    ] = False,
+    show_parameters: Annotated[
+        bool, typer.Option("--show-parameters", help="List the parameters and run nothing.")
+    ] = False,
 ):
     """Run an experiment in every installed framework, print the verdicts and write a report.
 
@@ -70,8 +104,10 @@ def run_command(
     """
     from bigdata_ai.experiment import run as runs
     from bigdata_ai.train.loop import backends
+
     if show_parameters:
-        for known in runs.parameters(name).values(): typer.echo(f"{known.name} = {known.default!r}    {known.help}")
+        for known in runs.parameters(name).values():
+            typer.echo(f"{known.name} = {known.default!r}    {known.help}")
         return
     about = runs.describe(name)
     typer.echo(f"{about['title']}\nframeworks: {', '.join(backends()) or 'none'}")
@@ -81,32 +117,50 @@ def run_command(
 def _show(folder):
     "Print the verdicts of a run and write its report."
     from bigdata_ai.experiment import report as reports
+
     judged = reports.verdicts(folder)
     typer.echo("")
     _print(reports.text_table(judged))
-    for line in judged[judged["reason"] != ""].drop_duplicates(["framework", "reason"]).itertuples():
-        if line.framework != "all": typer.echo(f"{line.verdict} in {line.framework}: {line.reason}")
+    for line in (
+        judged[judged["reason"] != ""].drop_duplicates(["framework", "reason"]).itertuples()
+    ):
+        if line.framework != "all":
+            typer.echo(f"{line.verdict} in {line.framework}: {line.reason}")
     typer.echo("")
-    for name, text in reports.used(folder).items(): typer.echo(f"{name}: {text}")
+    for name, text in reports.used(folder).items():
+        typer.echo(f"{name}: {text}")
     typer.echo(f"report: {reports.report(folder)}")
 
 # %% ../nbs/lib/90_cli.ipynb #5bbe347a
 @app.command("sweep")
 def sweep_command(
-    name: Annotated[str, typer.Argument(help="A name from `bigdata-ai list`, or the path of a notebook with a cell tagged parameters.")],
-    grid: Annotated[str, typer.Option(help="A YAML file that gives each parameter the list of its values.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A name from `bigdata-ai list`, or the path of a notebook with a cell tagged parameters."
+        ),
+    ],
+    grid: Annotated[
+        str, typer.Option(help="A YAML file that gives each parameter the list of its values.")
+    ],
     jobs: Annotated[int, typer.Option(help="Runs at once.")] = 1,
-    folder: Annotated[str | None, typer.Option(help="Where runs are kept; left out, sweep-NAME below _runs.")] = None,
+    folder: Annotated[
+        str | None, typer.Option(help="Where runs are kept; left out, sweep-NAME below _runs.")
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed before.")] = False,
 ):
     """Run a notebook for each point of a grid, in kernels that start warm; what is there already is not run again."""
     from bigdata_ai.experiment.sweep import load_grid, sweep
+
     table = sweep(name, load_grid(grid), jobs, folder, retry)
     shown = table.drop(columns="folder").assign(error=table["error"].str.slice(0, 60))
     _print(shown.map(lambda value: brief(value) if isinstance(value, list) else value))
     failed = table[table["state"] == "failed"]
-    typer.echo(f"\n{len(table)} runs, {len(failed)} failed; kept in {Path(table['folder'].iloc[0]).parent}")
-    if len(failed): raise typer.Exit(1)
+    typer.echo(
+        f"\n{len(table)} runs, {len(failed)} failed; kept in {Path(table['folder'].iloc[0]).parent}"
+    )
+    if len(failed):
+        raise typer.Exit(1)
 
 # %% ../nbs/lib/90_cli.ipynb #cf755eda
 @app.command("advise")
@@ -114,12 +168,29 @@ def advise_command(
     file: Annotated[str, typer.Argument(help="The table: CSV, Parquet, JSON lines or Excel.")],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     budget: Annotated[float, typer.Option(help="Money to spend.")],
-    cost: Annotated[list[str], typer.Option(help="Price of a unit, repeatable: --cost row=1 --cost label=0.2 --cost source=2.")],
-    time: Annotated[str | None, typer.Option(help="Column of dates, or of numbers that grow with time.")] = None,
-    source: Annotated[str | None, typer.Option(help="Column that says where a row comes from.")] = None,
+    cost: Annotated[
+        list[str],
+        typer.Option(
+            help="Price of a unit, repeatable: --cost row=1 --cost label=0.2 --cost source=2."
+        ),
+    ],
+    time: Annotated[
+        str | None, typer.Option(help="Column of dates, or of numbers that grow with time.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Column that says where a row comes from.")
+    ] = None,
     model: Annotated[str, typer.Option(help="boosted, torch or tensorflow.")] = "boosted",
-    newer: Annotated[float, typer.Option(help="Share of what is to be predicted that is later than the table, 0 to 1.")] = 0.5,
-    missing: Annotated[float | None, typer.Option(help="Share of it from sources that the table lacks; left out: one more source.")] = None,
+    newer: Annotated[
+        float,
+        typer.Option(help="Share of what is to be predicted that is later than the table, 0 to 1."),
+    ] = 0.5,
+    missing: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of it from sources that the table lacks; left out: one more source."
+        ),
+    ] = None,
     minutes: Annotated[float, typer.Option(help="Time to spend.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Another seed rehearses with other rows.")] = 0,
     report: Annotated[str | None, typer.Option(help="HTML file to write the advice to.")] = None,
@@ -127,67 +198,124 @@ def advise_command(
     """Say what the next money should buy for a table: more rows, cleaner labels, other sources or fresher rows."""
     from bigdata_ai.data.acquire.files import read_files
     from bigdata_ai.value.advisor import advise
+
     prices = {}
     for text in cost:
         name, _, price = text.partition("=")
-        try: prices[name.strip()] = float(price)
-        except ValueError: require(False, "--cost must be NAME=PRICE.", text, "--cost row=1")
+        try:
+            prices[name.strip()] = float(price)
+        except ValueError:
+            require(False, "--cost must be NAME=PRICE.", text, "--cost row=1")
     with _warned():
-        advice = advise(read_files(file).table, target, budget, prices, time, source, seed, model, minutes, missing=missing, newer=newer,
-                        show_progress=True)
+        advice = advise(
+            read_files(file).table,
+            target,
+            budget,
+            prices,
+            time,
+            source,
+            seed,
+            model,
+            minutes,
+            missing=missing,
+            newer=newer,
+            show_progress=True,
+        )
     typer.echo(str(advice))
-    if report: typer.echo(f"Report: {advice.report(report)}")
+    if report:
+        typer.echo(f"Report: {advice.report(report)}")
 
 # %% ../nbs/lib/90_cli.ipynb #9ea1c834
 @app.command("report")
 def report_command(
-    run_id: Annotated[str | None, typer.Argument(help="Name of a run below _runs; left out, the newest one.")] = None,
-    record: Annotated[bool, typer.Option(
-        "--record", help="Also keep the evidence in data/evidence, for prose to quote (needs a clean commit).")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Write one page on the recorded evidence of all experiments instead.")] = False,
+    run_id: Annotated[
+        str | None, typer.Argument(help="Name of a run below _runs; left out, the newest one.")
+    ] = None,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record",
+            help="Also keep the evidence in data/evidence, for prose to quote (needs a clean commit).",
+        ),
+    ] = False,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Write one page on the recorded evidence of all experiments instead."
+        ),
+    ] = False,
 ):
     """Print the verdicts of a run and write its report again; with --all, report on all that is recorded."""
     from bigdata_ai.experiment import report as reports
     from bigdata_ai.experiment import run as runs
+
     if everything:
-        require(run_id is None and not record, "--all must stand alone: it reads recorded evidence.", run_id or "--record")
+        require(
+            run_id is None and not record,
+            "--all must stand alone: it reads recorded evidence.",
+            run_id or "--record",
+        )
         typer.echo(f"report: {reports.overview()}")
         return
     known = sorted(path.parent.name for path in runs_path().glob("*/run.json"))
     folder = runs.latest_run() if run_id is None else runs_path() / choose(run_id, known, "run")
     _show(folder)
-    if record: typer.echo(f"recorded: {reports.record(folder)}")
+    if record:
+        typer.echo(f"recorded: {reports.record(folder)}")
 
 # %% ../nbs/lib/90_cli.ipynb #107d0e8a
 @app.command("sabotage")
 def sabotage_command(
     name: Annotated[str, typer.Argument(help="The experiment, such as volume.")],
-    quick: Annotated[bool, typer.Option("--quick", help="Smaller, in the first installed framework: half a minute.")] = False,
-    parameter: Annotated[list[str] | None, typer.Option(
-        "--parameter", "-p", help="KEY=VALUE over the sizes that the experiment declares, repeatable.")] = None,
-    record: Annotated[bool, typer.Option(
-        "--record", help="Append the outcome to data/evidence/sabotage.csv (needs a clean commit).")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Smaller, in the first installed framework: half a minute."),
+    ] = False,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter",
+            "-p",
+            help="KEY=VALUE over the sizes that the experiment declares, repeatable.",
+        ),
+    ] = None,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record",
+            help="Append the outcome to data/evidence/sabotage.csv (needs a clean commit).",
+        ),
+    ] = False,
 ):
     """Damage an experiment in nine ways, and see whether its claims and gates notice; the status is 1 where one survives.
 
     Quick look:  bigdata-ai sabotage volume --quick
     """
     from bigdata_ai.experiment import sabotage as room
-    if record: room.recordable()
+
+    if record:
+        room.recordable()
     start = time.monotonic()
     table = room.sabotage(name, {**room.sizes(name, quick), **_pairs(parameter or [])}, quick=quick)
     seconds = time.monotonic() - start
     _print(room.outcome_table(table, shutil.get_terminal_size((120, 24)).columns))
     typer.echo(f"\n{room.summary(table)} {seconds:.0f} s.")
-    if record: typer.echo(f"recorded: {room.record_outcome(name, table, quick, seconds)}")
-    if table["killed"].eq(False).any(): raise typer.Exit(1)
+    if record:
+        typer.echo(f"recorded: {room.record_outcome(name, table, quick, seconds)}")
+    if table["killed"].eq(False).any():
+        raise typer.Exit(1)
 
 # %% ../nbs/lib/90_cli.ipynb #9ec2f8ed
 @data_app.command("list")
 def data_list():
     """List the data sets: name, real or synthetic, rows, title."""
     from bigdata_ai.data import catalog
-    _print(catalog.ledger().reset_index(names="name")[["name", "kind", "rows", "features", "classes", "title"]])
+
+    _print(
+        catalog.ledger().reset_index(names="name")[
+            ["name", "kind", "rows", "features", "classes", "title"]
+        ]
+    )
 
 
 @data_app.command("show")
@@ -196,12 +324,16 @@ def data_show(
 ):
     """Show what the ledger says of one data set, and check that its content is the recorded one."""
     from bigdata_ai.data import catalog
-    for key, value in catalog.show(name).dropna().items(): typer.echo(f"{key:12} {value}")
+
+    for key, value in catalog.show(name).dropna().items():
+        typer.echo(f"{key:12} {value}")
     catalog.load(name)
     typer.echo(f"{'content':12} as recorded (sha256 checked)")
 
 # %% ../nbs/lib/90_cli.ipynb #758ef401
-evidence_app = typer.Typer(no_args_is_help=True, help="Ask, export and compare the evidence of runs.")
+evidence_app = typer.Typer(
+    no_args_is_help=True, help="Ask, export and compare the evidence of runs."
+)
 app.add_typer(evidence_app, name="evidence")
 
 
@@ -210,9 +342,11 @@ def _warned():
     "Print warnings as a line on standard error."
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", UserWarning)
-        try: yield
+        try:
+            yield
         finally:
-            for text in dict.fromkeys(str(one.message) for one in said): typer.echo(f"Warning: {text}", err=True)
+            for text in dict.fromkeys(str(one.message) for one in said):
+                typer.echo(f"Warning: {text}", err=True)
 
 
 def _cell(value):
@@ -227,18 +361,30 @@ def _print_fitting(table, most=50):
     shown = table.head(most).astype(object).map(_cell)
     for place, name in enumerate(shown.columns):
         used += 2 + max(len(str(name)), *map(len, shown.iloc[:, place]), 0)
-        if kept and used > width: break
+        if kept and used > width:
+            break
         kept.append(name)
     _print(shown[kept])
-    if len(table) > most: typer.echo(f"… {len(table) - most} more rows")
-    if len(kept) < len(table.columns): typer.echo(f"… more columns: {', '.join(table.columns[len(kept):])}")
+    if len(table) > most:
+        typer.echo(f"… {len(table) - most} more rows")
+    if len(kept) < len(table.columns):
+        typer.echo(f"… more columns: {', '.join(table.columns[len(kept) :])}")
 
 
 @evidence_app.command("query")
 def evidence_query(
-    sql: Annotated[str, typer.Argument(help="One statement that reads the view evidence; names with a dot in double quotes.")],
-    places: Annotated[list[Path] | None, typer.Argument(
-        help="Evidence files or folders; left out, the recorded evidence and all runs.")] = None,
+    sql: Annotated[
+        str,
+        typer.Argument(
+            help="One statement that reads the view evidence; names with a dot in double quotes."
+        ),
+    ],
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Evidence files or folders; left out, the recorded evidence and all runs."
+        ),
+    ] = None,
 ):
     """Ask all evidence in SQL and print the answer; nothing can be written.
 
@@ -246,45 +392,76 @@ def evidence_query(
     Errors by n: bigdata-ai evidence query "SELECT framework, n, avg(error) FROM evidence GROUP BY ALL ORDER BY ALL"
     """
     from bigdata_ai.experiment import query as queries
-    with _warned(): _print_fitting(queries.query(sql, *places or []))
+
+    with _warned():
+        _print_fitting(queries.query(sql, *places or []))
 
 
 @evidence_app.command("export")
 def evidence_export(
     file: Annotated[Path, typer.Argument(help="What to write: NAME.csv or NAME.parquet.")],
-    places: Annotated[list[Path] | None, typer.Argument(
-        help="Evidence files or folders; left out, the recorded evidence and all runs.")] = None,
-    sql: Annotated[str | None, typer.Option("--sql", help="What to export; left out, all rows and columns.")] = None,
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Evidence files or folders; left out, the recorded evidence and all runs."
+        ),
+    ] = None,
+    sql: Annotated[
+        str | None, typer.Option("--sql", help="What to export; left out, all rows and columns.")
+    ] = None,
 ):
     """Write all evidence, or the answer of a query, as CSV or Parquet."""
     from bigdata_ai.experiment import query as queries
-    with _warned(): typer.echo(f"exported: {queries.export(file, *places or [], sql=sql)}")
+
+    with _warned():
+        typer.echo(f"exported: {queries.export(file, *places or [], sql=sql)}")
 
 
 @evidence_app.command("diff")
 def evidence_diff(
-    before: Annotated[Path, typer.Argument(help="An evidence file or folder, such as data/evidence/volume.jsonl.")],
-    after: Annotated[Path, typer.Argument(help="An evidence file or folder to compare with it, such as _runs/NAME.")],
-    by: Annotated[list[str] | None, typer.Option(
-        "--by", help="One more column that tells results apart, such as data.name; repeatable.")] = None,
+    before: Annotated[
+        Path, typer.Argument(help="An evidence file or folder, such as data/evidence/volume.jsonl.")
+    ],
+    after: Annotated[
+        Path,
+        typer.Argument(help="An evidence file or folder to compare with it, such as _runs/NAME."),
+    ],
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by", help="One more column that tells results apart, such as data.name; repeatable."
+        ),
+    ] = None,
 ):
     """Compare two sets of evidence result by result: counts, then the results that are not the same."""
     from bigdata_ai.experiment import query as queries
-    with _warned(): table = queries.diff(before, after, tuple(by or ()))
-    for name, count in queries.summary(table).items(): typer.echo(f"{name:20} {count}")
+
+    with _warned():
+        table = queries.diff(before, after, tuple(by or ()))
+    for name, count in queries.summary(table).items():
+        typer.echo(f"{name:20} {count}")
     other = table[table["state"] != "same"]
-    if len(other): _print_fitting(other.dropna(axis=1, how="all"))
+    if len(other):
+        _print_fitting(other.dropna(axis=1, how="all"))
 
 
 @evidence_app.command("mlflow")
 def evidence_mlflow(
-    tracking: Annotated[str, typer.Argument(help="A folder, which gets mlflow.db, or a tracking URI with ://.")],
-    places: Annotated[list[Path] | None, typer.Argument(
-        help="Evidence files or folders; left out, the recorded evidence and all runs.")] = None,
+    tracking: Annotated[
+        str, typer.Argument(help="A folder, which gets mlflow.db, or a tracking URI with ://.")
+    ],
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Evidence files or folders; left out, the recorded evidence and all runs."
+        ),
+    ] = None,
 ):
     """Log every row of evidence as one MLflow run; what is there already is left alone."""
     from bigdata_ai.experiment import query as queries
-    with _warned(): logged = queries.to_mlflow(tracking, *places or [])
+
+    with _warned():
+        logged = queries.to_mlflow(tracking, *places or [])
     typer.echo(f"logged: {logged} rows to {tracking}")
 
 # %% ../nbs/lib/90_cli.ipynb #c21329c0
@@ -294,22 +471,43 @@ def doctor_command():
     from bigdata_ai.experiment.evidence import versions
     from bigdata_ai.train.loop import BACKENDS
     from bigdata_ai.viz import cjk_font
+
     memory = psutil.virtual_memory()
     free, total = memory.available / 2**30, memory.total / 2**30
-    facts = {"bigdata-ai": f"{__version__} in {package_path()}", "python": f"{platform.python_version()} at {sys.executable}",
-             **{name: version for framework in (None, *BACKENDS) for name, version in versions(framework).items() if name != "bigdata-ai"},
-             "extras": ", ".join(f"{name} {'present' if installed(name) else 'missing'}" for name in BACKENDS),
-             "cores": str(len(os.sched_getaffinity(0))), "memory": f"{free:.1f} of {total:.1f} GiB free",
-             "CJK font": cjk_font() or "none", "runs go to": str(runs_path())}
-    for name, fact in facts.items(): typer.echo(f"{name:14} {fact}")
-    hints = [f"pip install 'bigdata-ai[{name}]' brings {name}" for name in BACKENDS if not installed(name)]
-    if cjk_font() is None: hints.append("apt-get install fonts-noto-cjk lets figures show Chinese")
-    for hint in hints: typer.echo(f"hint: {hint}")
+    facts = {
+        "bigdata-ai": f"{__version__} in {package_path()}",
+        "python": f"{platform.python_version()} at {sys.executable}",
+        **{
+            name: version
+            for framework in (None, *BACKENDS)
+            for name, version in versions(framework).items()
+            if name != "bigdata-ai"
+        },
+        "extras": ", ".join(
+            f"{name} {'present' if installed(name) else 'missing'}" for name in BACKENDS
+        ),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": f"{free:.1f} of {total:.1f} GiB free",
+        "CJK font": cjk_font() or "none",
+        "runs go to": str(runs_path()),
+    }
+    for name, fact in facts.items():
+        typer.echo(f"{name:14} {fact}")
+    hints = [
+        f"pip install 'bigdata-ai[{name}]' brings {name}"
+        for name in BACKENDS
+        if not installed(name)
+    ]
+    if cjk_font() is None:
+        hints.append("apt-get install fonts-noto-cjk lets figures show Chinese")
+    for hint in hints:
+        typer.echo(f"hint: {hint}")
 
 # %% ../nbs/lib/90_cli.ipynb #f78d8281
 def main() -> None:
     "Run the command line; an error of the kit is printed and ends the process with status 2."
-    try: app()
+    try:
+        app()
     except BigDataError as error:
         typer.echo(f"Error: {error}", err=True)
         raise SystemExit(2) from None

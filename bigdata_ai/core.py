@@ -53,8 +53,8 @@ class RunError(BigDataError, RuntimeError):
 
 # %% ../nbs/lib/00_core.ipynb #56e8abad
 def brief(
-    value: object, # anything
-) -> str: # at most 80 characters; an array is given by its shape and dtype
+    value: object,  # anything
+) -> str:  # at most 80 characters; an array is given by its shape and dtype
     "Describe `value` in few enough characters for an error message."
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{type(value).__name__} of shape {tuple(value.shape)}, dtype {value.dtype}"
@@ -63,37 +63,42 @@ def brief(
 
 
 def require(
-    holds: bool, # the condition
-    must: str, # what must hold, as a sentence
-    received: object = None, # what came instead; a string is shown as it is
-    hint: str = "", # what to do about it
-    error: type[BigDataError] = InputError, # which member of the family to raise
+    holds: bool,  # the condition
+    must: str,  # what must hold, as a sentence
+    received: object = None,  # what came instead; a string is shown as it is
+    hint: str = "",  # what to do about it
+    error: type[BigDataError] = InputError,  # which member of the family to raise
 ) -> None:
     "Raise `error` with `must`, `received` and `hint` unless `holds`."
-    if holds: return
+    if holds:
+        return
     shown = received if isinstance(received, str) else brief(received)
     raise error(f"{must} Received: {shown}." + (f" Hint: {hint}" if hint else ""))
 
 # %% ../nbs/lib/00_core.ipynb #dea0f8a8
 def choose(
-    name: str, # what the caller asked for
-    options, # the names that exist: any iterable of str
-    what: str, # the noun for the message: "data set", "backend", "metric" …
-) -> str: # `name`, when it is one of `options`
+    name: str,  # what the caller asked for
+    options,  # the names that exist: any iterable of str
+    what: str,  # the noun for the message: "data set", "backend", "metric" …
+) -> str:  # `name`, when it is one of `options`
     "Return `name` if it exists, else raise `InputError` with the nearest name and all that exist."
     options = list(options)
-    if name in options: return name # before the nearest is looked for, which takes longer than many a step
+    # before the nearest is looked for, which takes longer than many a step
+    if name in options:
+        return name
     near = difflib.get_close_matches(str(name), options, n=1, cutoff=0.5)
-    hint = (f"did you mean {near[0]!r}? " if near else "") + f"Known: {', '.join(map(str, options))}."
+    hint = (
+        f"did you mean {near[0]!r}? " if near else ""
+    ) + f"Known: {', '.join(map(str, options))}."
     require(False, f"The {what} must be a known one.", name, hint)
 
 # %% ../nbs/lib/00_core.ipynb #2d06f046
 def check_whole(
-    value, # what came from the caller
-    name: str, # how the message calls it
-    low: int = 1, # the least allowed
-    high: int = 2**63 - 1, # the greatest allowed
-) -> int: # `value` as int
+    value,  # what came from the caller
+    name: str,  # how the message calls it
+    low: int = 1,  # the least allowed
+    high: int = 2**63 - 1,  # the greatest allowed
+) -> int:  # `value` as int
     "Return `value` if it is a whole number from `low` to `high`, else raise `InputError`."
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
     allowed = f", {low} or more." if high == 2**63 - 1 else f" from {low} to {high}."
@@ -102,9 +107,9 @@ def check_whole(
 
 
 def check_number(
-    value, # what came from the caller
-    name: str, # how the message calls it
-) -> float: # `value` as float
+    value,  # what came from the caller
+    name: str,  # how the message calls it
+) -> float:  # `value` as float
     "Return `value` if it is one finite real number, else raise `InputError`."
     real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     require(real and np.isfinite(value), f"{name} must be a finite number.", value)
@@ -112,43 +117,67 @@ def check_number(
 
 # %% ../nbs/lib/00_core.ipynb #361c7856
 def check_features(
-    X, # shape (n, d): numeric array or data frame
-    name: str = "X", # how the message calls it
-) -> np.ndarray: # shape (n, d), float32 or float64 (float64 stays, all else becomes float32)
+    X,  # shape (n, d): numeric array or data frame
+    name: str = "X",  # how the message calls it
+) -> np.ndarray:  # shape (n, d), float32 or float64 (float64 stays, all else becomes float32)
     "Return `X` as a finite two-dimensional float array, or raise `InputError`."
     X = np.asarray(X)
-    require(X.dtype.kind in "fiub", f"{name} must be numeric.", X, "encode text and categories as numbers first.")
+    require(
+        X.dtype.kind in "fiub",
+        f"{name} must be numeric.",
+        X,
+        "encode text and categories as numbers first.",
+    )
     X = X if X.dtype == np.float64 else X.astype(np.float32)
-    require(X.ndim == 2, f"{name} must have two dimensions (rows, features).", X, f"{name}.reshape(len({name}), -1) may be what is meant.")
-    require(X.shape[0] > 0 and X.shape[1] > 0, f"{name} must have at least one row and one feature.", X)
+    require(
+        X.ndim == 2,
+        f"{name} must have two dimensions (rows, features).",
+        X,
+        f"{name}.reshape(len({name}), -1) may be what is meant.",
+    )
+    require(
+        X.shape[0] > 0 and X.shape[1] > 0, f"{name} must have at least one row and one feature.", X
+    )
     bad = ~np.isfinite(X).all(axis=1)
-    require(not bad.any(), f"{name} must be finite.", f"{bad.sum()} row(s) with NaN or inf, the first at row {bad.argmax()}",
-            "drop or fill them before training.")
+    require(
+        not bad.any(),
+        f"{name} must be finite.",
+        f"{bad.sum()} row(s) with NaN or inf, the first at row {bad.argmax()}",
+        "drop or fill them before training.",
+    )
     return X
 
 
 def check_classes(
-    y, # shape (n,): class labels 0 … n_classes-1, integer or integral float
-    n: int, # rows that `y` must have
-    n_classes: int, # classes the model knows
-    name: str = "y", # how the message calls it
-) -> np.ndarray: # shape (n,), int64
+    y,  # shape (n,): class labels 0 … n_classes-1, integer or integral float
+    n: int,  # rows that `y` must have
+    n_classes: int,  # classes the model knows
+    name: str = "y",  # how the message calls it
+) -> np.ndarray:  # shape (n,), int64
     "Return `y` as int64 class labels in 0 … n_classes-1, or raise `InputError`."
     y = _check_vector(y, n, name)
-    require((y == np.floor(y)).all(), f"{name} must hold whole numbers, one class each.", y,
-            "for real-valued targets use loss='mse'.")
+    require(
+        (y == np.floor(y)).all(),
+        f"{name} must hold whole numbers, one class each.",
+        y,
+        "for real-valued targets use loss='mse'.",
+    )
     low, high = int(y.min()), int(y.max())
-    require(low >= 0 and high < n_classes, f"{name} must lie in 0 … {n_classes - 1}.", f"labels from {low} to {high}",
-            f"the spec's last layer fixes {n_classes} classes.")
+    require(
+        low >= 0 and high < n_classes,
+        f"{name} must lie in 0 … {n_classes - 1}.",
+        f"labels from {low} to {high}",
+        f"the spec's last layer fixes {n_classes} classes.",
+    )
     return y.astype(np.int64)
 
 
 def check_targets(
-    y, # shape (n,) or (n, k): real-valued targets
-    n: int, # rows that `y` must have
-    k: int = 1, # target columns
-    name: str = "y", # how the message calls it
-) -> np.ndarray: # shape (n, k), float64
+    y,  # shape (n,) or (n, k): real-valued targets
+    n: int,  # rows that `y` must have
+    k: int = 1,  # target columns
+    name: str = "y",  # how the message calls it
+) -> np.ndarray:  # shape (n, k), float64
     "Return `y` as finite real-valued targets of shape (n, k), or raise `InputError`."
     y = np.asarray(y)
     y = y[:, None] if y.ndim == 1 else y
@@ -159,36 +188,53 @@ def check_targets(
 
 def _check_vector(y, n, name):
     y = np.asarray(y)
-    require(y.ndim == 1, f"{name} must have one dimension, one label a row.", y,
-            "class numbers, not one-hot columns: y.argmax(axis=1)." if y.ndim == 2 else "")
-    require(y.dtype.kind in "fiub", f"{name} must be numeric.", y, "pandas.factorize(y)[0] gives class numbers.")
+    require(
+        y.ndim == 1,
+        f"{name} must have one dimension, one label a row.",
+        y,
+        "class numbers, not one-hot columns: y.argmax(axis=1)." if y.ndim == 2 else "",
+    )
+    require(
+        y.dtype.kind in "fiub",
+        f"{name} must be numeric.",
+        y,
+        "pandas.factorize(y)[0] gives class numbers.",
+    )
     require(len(y) == n, f"{name} must have one label a row: {n}.", y)
     require(n > 0, f"{name} must have at least one row.", y)
     bad = ~np.isfinite(y)
-    require(not bad.any(), f"{name} must be finite.", f"{bad.sum()} label(s) NaN or inf, the first at row {bad.argmax()}",
-            "drop or relabel these rows.")
+    require(
+        not bad.any(),
+        f"{name} must be finite.",
+        f"{bad.sum()} label(s) NaN or inf, the first at row {bad.argmax()}",
+        "drop or relabel these rows.",
+    )
     return y
 
 # %% ../nbs/lib/00_core.ipynb #719b0c4f
 def rng(
-    seed: int, # 0 or greater
-    *scope: str | int, # what the numbers are for, such as "weights"
-) -> np.random.Generator: # independent of the generator of every other scope
+    seed: int,  # 0 or greater
+    *scope: str | int,  # what the numbers are for, such as "weights"
+) -> np.random.Generator:  # independent of the generator of every other scope
     "Make the random generator of one seed and one purpose."
-    return np.random.default_rng([check_whole(seed, "seed", 0), *(zlib.crc32(str(part).encode()) for part in scope)])
+    return np.random.default_rng(
+        [check_whole(seed, "seed", 0), *(zlib.crc32(str(part).encode()) for part in scope)]
+    )
 
 # %% ../nbs/lib/00_core.ipynb #cc23b02f
 def digest(
-    value: object, # anything JSON can hold; key order does not matter
-) -> str: # 64 hexadecimal digits
+    value: object,  # anything JSON can hold; key order does not matter
+) -> str:  # 64 hexadecimal digits
     "Hash a JSON-like value with sha256, the same on every machine."
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    text = json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def digest_arrays(
-    *arrays: np.ndarray, # any shapes and dtypes
-) -> str: # 64 hexadecimal digits
+    *arrays: np.ndarray,  # any shapes and dtypes
+) -> str:  # 64 hexadecimal digits
     "Hash arrays by dtype, shape and content with sha256."
     whole = hashlib.sha256()
     for array in map(np.ascontiguousarray, arrays):
@@ -198,49 +244,70 @@ def digest_arrays(
 
 
 def row_digests(
-    X: np.ndarray, # shape (n, d), numeric
-) -> np.ndarray: # shape (n,), uint64: equal rows have equal values
+    X: np.ndarray,  # shape (n, d), numeric
+) -> np.ndarray:  # shape (n,), uint64: equal rows have equal values
     "Hash each row to 64 bits, by which the same row is recognised in two tables."
     X = np.ascontiguousarray(X, dtype=np.float64)
-    return np.array([int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "big") for row in X], dtype=np.uint64)
+    return np.array(
+        [
+            int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "big")
+            for row in X
+        ],
+        dtype=np.uint64,
+    )
 
 
 def _plain(value):
     "Numpy scalars and arrays as plain Python, for JSON."
-    if isinstance(value, (np.generic, np.ndarray)): return value.tolist()
-    if isinstance(value, Path): return str(value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 # %% ../nbs/lib/00_core.ipynb #a50149a1
 def installed(
-    module: str, # top-level module name
-) -> bool: # True if it could be imported
+    module: str,  # top-level module name
+) -> bool:  # True if it could be imported
     "Say whether `module` is installed, without importing it."
     return importlib.util.find_spec(module) is not None
 
 
 def need(
-    module: str, # dotted module name
-    extra: str, # the extra of this kit that brings it
-) -> ModuleType: # the imported module
+    module: str,  # dotted module name
+    extra: str,  # the extra of this kit that brings it
+) -> ModuleType:  # the imported module
     "Import `module`, or raise `MissingExtraError` that names the install command."
     top = module.partition(".")[0]
-    require(installed(top), f"The package {top!r} must be installed for this.", "it is not",
-            f"pip install 'bigdata-ai[{extra}]'", MissingExtraError)
+    require(
+        installed(top),
+        f"The package {top!r} must be installed for this.",
+        "it is not",
+        f"pip install 'bigdata-ai[{extra}]'",
+        MissingExtraError,
+    )
     return importlib.import_module(module)
 
 # %% ../nbs/lib/00_core.ipynb #675e8e1f
 def progress(
-    iterable=None, # what to go through; None for a bar that is moved by hand
-    description: str = "", # what is going on
-    total: int | None = None, # number of steps, where `iterable` has no length
-    unit: str = "it", # what one step is
-) -> tqdm: # the same items, with a bar on standard error
+    iterable=None,  # what to go through; None for a bar that is moved by hand
+    description: str = "",  # what is going on
+    total: int | None = None,  # number of steps, where `iterable` has no length
+    unit: str = "it",  # what one step is
+) -> tqdm:  # the same items, with a bar on standard error
     "Show a plain-text progress bar while `iterable` is gone through."
-    return tqdm(iterable, desc=description, total=total, unit=unit, mininterval=0.5, dynamic_ncols=False, ncols=90)
+    return tqdm(
+        iterable,
+        desc=description,
+        total=total,
+        unit=unit,
+        mininterval=0.5,
+        dynamic_ncols=False,
+        ncols=90,
+    )
 
 # %% ../nbs/lib/00_core.ipynb #99867d80
-def package_path() -> Path: # the folder bigdata_ai/
+def package_path() -> Path:  # the folder bigdata_ai/
     "Give the folder of the installed package."
     return Path(importlib.util.find_spec("bigdata_ai").origin).parent
 
@@ -250,31 +317,32 @@ def _shipped(checkout, packaged):
     return inside if inside.is_dir() else package_path().parent / checkout
 
 
-def data_path() -> Path: # holds catalog.toml and evidence/
+def data_path() -> Path:  # holds catalog.toml and evidence/
     "Give the folder of the data ledger and the recorded evidence."
     return _shipped("data", "_data")
 
 
-def experiments_path() -> Path: # holds NAME.ipynb and NAME.toml
+def experiments_path() -> Path:  # holds NAME.ipynb and NAME.toml
     "Give the folder of the experiments that come with the kit."
     return _shipped("nbs/experiments", "_experiments")
 
 
-def runs_path() -> Path: # created when the first run is written
+def runs_path() -> Path:  # created when the first run is written
     "Give the folder that runs are written to: `$BIGDATA_AI_RUNS`, or `_runs` in the working directory."
     return Path(os.environ.get("BIGDATA_AI_RUNS", "_runs")).absolute()
 
 # %% ../nbs/lib/00_core.ipynb #9dfd80a1
 def write_whole(
-    path: Path | str, # where the file shall be; its folder is created
-    content: str | bytes, # all of it; str is written as UTF-8
-) -> Path: # `path`
+    path: Path | str,  # where the file shall be; its folder is created
+    content: str | bytes,  # all of it; str is written as UTF-8
+) -> Path:  # `path`
     "Write a file through a temporary one and a rename, so that no reader ever sees half of it."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "wb") as file: file.write(content.encode() if isinstance(content, str) else content)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

@@ -14,7 +14,13 @@ from itertools import compress
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
-from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from .core import check_classes, check_whole, choose, require, rng, row_digests
 from .data.catalog import Dataset, Table
@@ -22,27 +28,40 @@ from .data.split import SealedTest, training_rows
 
 # %% ../nbs/lib/30_evaluate.ipynb #dbaed219
 METRICS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss")
-_THREE = METRICS[1:4] # which scikit-learn computes together
+_THREE = METRICS[1:4]  # which scikit-learn computes together
 
 
 def point_scores(
-    y: np.ndarray, # shape (n,): true classes 0 … k-1
-    proba: np.ndarray, # shape (n, k): predicted probabilities, rows sum to 1
-    metrics: Container[str] = METRICS, # some of them
-) -> dict[tuple[str, str], float]: # (metric, average) -> value; average is "", "macro", "micro" or "class 0" …
+    y: np.ndarray,  # shape (n,): true classes 0 … k-1
+    proba: np.ndarray,  # shape (n, k): predicted probabilities, rows sum to 1
+    metrics: Container[str] = METRICS,  # some of them
+    # (metric, average) -> value; average is "", "macro", "micro" or "class 0" …
+) -> dict[tuple[str, str], float]:
     "Compute metrics with scikit-learn."
     k, predicted, values = proba.shape[1], proba.argmax(axis=1), {}
-    if "accuracy" in metrics: values["accuracy", ""] = accuracy_score(y, predicted)
+    if "accuracy" in metrics:
+        values["accuracy", ""] = accuracy_score(y, predicted)
     some = [metric in metrics for metric in _THREE]
     for average in ("macro", "micro", None) if any(some) else ():
-        three = precision_recall_fscore_support(y, predicted, labels=range(k), average=average, zero_division=0)[:3]
+        three = precision_recall_fscore_support(
+            y, predicted, labels=range(k), average=average, zero_division=0
+        )[:3]
         for metric, value in compress(zip(_THREE, three, strict=True), some):
-            values |= {(metric, f"class {c}"): v for c, v in enumerate(value)} if average is None else {(metric, average): value}
+            values |= (
+                {(metric, f"class {c}"): v for c, v in enumerate(value)}
+                if average is None
+                else {(metric, average): value}
+            )
     if "auroc" in metrics:
-        areas = {f"class {c}": roc_auc_score(y == c, proba[:, c]) for c in range(k) if 0 < (y == c).sum() < len(y)}
+        areas = {
+            f"class {c}": roc_auc_score(y == c, proba[:, c])
+            for c in range(k)
+            if 0 < (y == c).sum() < len(y)
+        }
         values |= {("auroc", "macro"): np.mean(list(areas.values())) if areas else np.nan}
         values |= {("auroc", name): value for name, value in areas.items()}
-    if "log_loss" in metrics: values["log_loss", ""] = log_loss(y, _normalised(proba), labels=range(k))
+    if "log_loss" in metrics:
+        values["log_loss", ""] = log_loss(y, _normalised(proba), labels=range(k))
     return {key: float(value) for key, value in values.items()}
 
 
@@ -52,26 +71,44 @@ def _normalised(proba):
 
 # %% ../nbs/lib/30_evaluate.ipynb #e2a3698c
 def resampled_scores(
-    y: np.ndarray, # shape (n,): true classes 0 … k-1
-    proba: np.ndarray, # shape (n, k): predicted probabilities
-    counts: np.ndarray, # shape (b, n): how often each row was drawn in each of b resamples
-    metrics: Container[str] = METRICS, # some of them
-) -> dict[tuple[str, str], np.ndarray]: # the keys of `point_scores` -> shape (b,), NaN where a resample leaves it undefined
+    y: np.ndarray,  # shape (n,): true classes 0 … k-1
+    proba: np.ndarray,  # shape (n, k): predicted probabilities
+    counts: np.ndarray,  # shape (b, n): how often each row was drawn in each of b resamples
+    metrics: Container[str] = METRICS,  # some of them
+    # the keys of `point_scores` -> shape (b,), NaN where a resample leaves it undefined
+) -> dict[tuple[str, str], np.ndarray]:
     "Compute metrics on every resample."
     n, k = proba.shape
     cells = csr_array((np.ones(n), (np.arange(n), y * k + proba.argmax(axis=1))), shape=(n, k * k))
     matrices = (counts @ cells).reshape(-1, k, k)
-    hit, true, guessed = np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(axis=2), matrices.sum(axis=1)
-    by_class = {"precision": _ratio(hit, guessed), "recall": _ratio(hit, true), "f1": _ratio(2 * hit, true + guessed)}
+    hit, true, guessed = (
+        np.diagonal(matrices, axis1=1, axis2=2),
+        matrices.sum(axis=2),
+        matrices.sum(axis=1),
+    )
+    by_class = {
+        "precision": _ratio(hit, guessed),
+        "recall": _ratio(hit, true),
+        "f1": _ratio(2 * hit, true + guessed),
+    }
     accuracy = hit.sum(axis=1) / counts.sum(axis=1)
     values = {("accuracy", ""): accuracy} if "accuracy" in metrics else {}
     for metric, table in by_class.items():
-        if metric not in metrics: continue
+        if metric not in metrics:
+            continue
         values |= {(metric, "macro"): table.mean(axis=1), (metric, "micro"): accuracy}
         values |= {(metric, f"class {c}"): table[:, c] for c in range(k)}
     if "auroc" in metrics:
-        areas = {f"class {c}": _auroc(y == c, proba[:, c], counts) for c in range(k) if 0 < (y == c).sum() < n}
-        values |= {("auroc", "macro"): np.mean(list(areas.values()), axis=0) if areas else np.full(len(counts), np.nan)}
+        areas = {
+            f"class {c}": _auroc(y == c, proba[:, c], counts)
+            for c in range(k)
+            if 0 < (y == c).sum() < n
+        }
+        values |= {
+            ("auroc", "macro"): np.mean(list(areas.values()), axis=0)
+            if areas
+            else np.full(len(counts), np.nan)
+        }
         values |= {("auroc", name): value for name, value in areas.items()}
     if "log_loss" in metrics:
         losses = -np.log(np.clip(_normalised(proba)[np.arange(n), y], np.finfo(np.float64).eps, 1))
@@ -79,7 +116,8 @@ def resampled_scores(
     return values
 
 
-def _ratio(part, whole): return np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
+def _ratio(part, whole):
+    return np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
 
 
 def _auroc(positive, score, counts):
@@ -90,75 +128,117 @@ def _auroc(positive, score, counts):
     above = np.add.reduceat(ordered * positive[order], starts, axis=1)
     below = np.add.reduceat(ordered * ~positive[order], starts, axis=1)
     pairs = (above * (np.cumsum(below, axis=1) - below / 2)).sum(axis=1)
-    with np.errstate(invalid="ignore"): return pairs / (above.sum(axis=1) * below.sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        return pairs / (above.sum(axis=1) * below.sum(axis=1))
 
 # %% ../nbs/lib/30_evaluate.ipynb #2fda8ee6
 @dataclass(frozen=True)
 class Scores:
     "The result of `evaluate`."
-    table: pd.DataFrame # columns metric, average, value, low, high
-    confusion: np.ndarray # shape (k, k), int: rows true, columns predicted
-    n: int # rows evaluated
-    majority: float # accuracy of always guessing the commonest class of these rows: the trivial control
-    predicted_classes: int # classes that were predicted at least once
-    overlap: int | None # evaluated rows that were trained on, by id or by content; None where the model does not tell
+
+    table: pd.DataFrame  # columns metric, average, value, low, high
+    confusion: np.ndarray  # shape (k, k), int: rows true, columns predicted
+    n: int  # rows evaluated
+    # accuracy of always guessing the commonest class of these rows: the trivial control
+    majority: float
+    predicted_classes: int  # classes that were predicted at least once
+    # evaluated rows that were trained on, by id or by content; None where the model does not tell
+    overlap: int | None
 
     def __getitem__(
         self,
-        metric: str, # "accuracy", or with its average: "f1 macro", "recall class 3"
-    ) -> pd.Series: # value, low, high
+        metric: str,  # "accuracy", or with its average: "f1 macro", "recall class 3"
+    ) -> pd.Series:  # value, low, high
         "Look up one number with its interval."
         names = (self.table["metric"] + " " + self.table["average"]).str.strip()
         rows = self.table[names == choose(metric, names, "metric")]
         return rows.iloc[0][["value", "low", "high"]]
 
-    def _repr_html_(self) -> str: return self.table.style.format(precision=3).hide(axis="index").to_html()
+    def _repr_html_(self) -> str:
+        return self.table.style.format(precision=3).hide(axis="index").to_html()
 
-    def __repr__(self) -> str: return self.table.round(3).to_string(index=False)
+    def __repr__(self) -> str:
+        return self.table.round(3).to_string(index=False)
 
 # %% ../nbs/lib/30_evaluate.ipynb #6e831c1e
 def evaluate(
-    model, # has predict_proba(X) -> shape (n, k)
-    test: SealedTest | Dataset | Table, # rows to score; a sealed test is opened, and counts that
-    metrics: tuple[str, ...] = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss"), # some of `METRICS`
-    averages: tuple[str, ...] = ("", "macro", "micro", "class"), # which rows of each metric to show
-    level: float = 0.95, # of the percentile bootstrap intervals, in (0, 1)
-    resamples: int = 1000, # bootstrap resamples of the test rows, 20 or more
-    seed: int = 0, # of the resampling
-    recorder: Callable[[dict], None] | None = None, # is told of each opening: data set, rows, openings so far
-) -> Scores: # the table, the confusion matrix, the majority control, and whether rows were trained on
+    model,  # has predict_proba(X) -> shape (n, k)
+    test: SealedTest | Dataset | Table,  # rows to score; a sealed test is opened, and counts that
+    # some of `METRICS`
+    metrics: tuple[str, ...] = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss"),
+    # which rows of each metric to show
+    averages: tuple[str, ...] = ("", "macro", "micro", "class"),
+    level: float = 0.95,  # of the percentile bootstrap intervals, in (0, 1)
+    resamples: int = 1000,  # bootstrap resamples of the test rows, 20 or more
+    seed: int = 0,  # of the resampling
+    # is told of each opening: data set, rows, openings so far
+    recorder: Callable[[dict], None] | None = None,
+    # the table, the confusion matrix, the majority control, and whether rows were trained on
+) -> Scores:
     "Score a model, every number with a bootstrap interval over the rows; warns when rows were trained on."
     metrics = (metrics,) if isinstance(metrics, str) else metrics
-    for metric in metrics: choose(metric, METRICS, "metric")
-    for average in averages: choose(average, ("", "macro", "micro", "class"), "average")
+    for metric in metrics:
+        choose(metric, METRICS, "metric")
+    for average in averages:
+        choose(average, ("", "macro", "micro", "class"), "average")
     require(0 < level < 1, "level must lie between 0 and 1.", level)
     check_whole(resamples, "resamples", 20)
     data = _open(test, recorder)
-    y, proba = check_classes(data.y, len(data), data.classes, "test labels"), _probabilities(model, data)
-    require("auroc" not in metrics or y.min() < y.max(), "AUROC needs test rows of at least two classes.", f"only class {y[0]}",
-            "leave it out: metrics=('accuracy', 'log_loss').")
+    y, proba = (
+        check_classes(data.y, len(data), data.classes, "test labels"),
+        _probabilities(model, data),
+    )
+    require(
+        "auroc" not in metrics or y.min() < y.max(),
+        "AUROC needs test rows of at least two classes.",
+        f"only class {y[0]}",
+        "leave it out: metrics=('accuracy', 'log_loss').",
+    )
     low, high = _intervals(y, proba, level, resamples, seed, metrics)
-    rows = [{"metric": key[0], "average": key[1], "value": value, "low": low[key], "high": high[key]}
-            for key, value in point_scores(y, proba, metrics).items() if key[1].split(" ")[0] in averages]
+    rows = [
+        {"metric": key[0], "average": key[1], "value": value, "low": low[key], "high": high[key]}
+        for key, value in point_scores(y, proba, metrics).items()
+        if key[1].split(" ")[0] in averages
+    ]
     predicted = proba.argmax(axis=1)
-    scores = Scores(pd.DataFrame(rows), confusion_matrix(y, predicted, labels=range(proba.shape[1])), len(y),
-                    float(np.bincount(y).max() / len(y)), len(np.unique(predicted)), _overlap(model, data))
-    if scores.overlap: warnings.warn(f"{scores.overlap} of {len(y)} evaluated rows were trained on: the scores say little.", stacklevel=2)
+    scores = Scores(
+        pd.DataFrame(rows),
+        confusion_matrix(y, predicted, labels=range(proba.shape[1])),
+        len(y),
+        float(np.bincount(y).max() / len(y)),
+        len(np.unique(predicted)),
+        _overlap(model, data),
+    )
+    if scores.overlap:
+        warnings.warn(
+            f"{scores.overlap} of {len(y)} evaluated rows were trained on: the scores say little.",
+            stacklevel=2,
+        )
     return scores
 
 
 def _open(test, recorder):
-    if not isinstance(test, SealedTest): return training_rows(test, "What is evaluated")
+    if not isinstance(test, SealedTest):
+        return training_rows(test, "What is evaluated")
     data = test.unseal()
-    if recorder is not None: recorder({"data": test.name, "rows": len(test), "openings": test.openings})
+    if recorder is not None:
+        recorder({"data": test.name, "rows": len(test), "openings": test.openings})
     return data
 
 
 def _probabilities(model, data):
     require(hasattr(model, "predict_proba"), "model must have predict_proba.", model)
     proba = np.asarray(model.predict_proba(data.X), dtype=np.float64)
-    require(proba.shape == (len(data), data.classes), f"predict_proba must give {data.classes} columns, one a class.", proba)
-    require(np.isfinite(proba).all() and np.allclose(proba.sum(axis=1), 1, atol=1e-4), "Probabilities must be finite and sum to 1.", proba)
+    require(
+        proba.shape == (len(data), data.classes),
+        f"predict_proba must give {data.classes} columns, one a class.",
+        proba,
+    )
+    require(
+        np.isfinite(proba).all() and np.allclose(proba.sum(axis=1), 1, atol=1e-4),
+        "Probabilities must be finite and sum to 1.",
+        proba,
+    )
     return proba
 
 
@@ -167,17 +247,30 @@ def _intervals(y, proba, level, resamples, seed, metrics):
     generator, n = rng(seed, "bootstrap"), len(y)
     block = max(1, min(resamples, 2_000_000 // n))
     sizes = [min(block, resamples - done) for done in range(0, resamples, block)]
-    parts = [resampled_scores(y, proba, generator.multinomial(n, np.full(n, 1 / n), size=size), metrics) for size in sizes]
+    parts = [
+        resampled_scores(y, proba, generator.multinomial(n, np.full(n, 1 / n), size=size), metrics)
+        for size in sizes
+    ]
     draws = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning) # a metric that no resample defines stays NaN
-        return [{key: np.nanquantile(values, q) for key, values in draws.items()} for q in ((1 - level) / 2, (1 + level) / 2)]
+        # a metric that no resample defines stays NaN
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return [
+            {key: np.nanquantile(values, q) for key, values in draws.items()}
+            for q in ((1 - level) / 2, (1 + level) / 2)
+        ]
 
 
 def _overlap(model, data):
-    if not hasattr(model, "train_ids"): return None
+    if not hasattr(model, "train_ids"):
+        return None
     same_source = getattr(model, "trained_on", None) == data.name
     by_id = np.isin(data.ids, model.train_ids) if same_source else np.zeros(len(data), dtype=bool)
-    arrays = isinstance(data, Dataset) and hasattr(model, "train_digests") # raw tables are compared by id alone
-    by_content = np.isin(row_digests(data.X), model.train_digests) if arrays else np.zeros(len(data), dtype=bool)
+    # raw tables are compared by id alone
+    arrays = isinstance(data, Dataset) and hasattr(model, "train_digests")
+    by_content = (
+        np.isin(row_digests(data.X), model.train_digests)
+        if arrays
+        else np.zeros(len(data), dtype=bool)
+    )
     return int((by_id | by_content).sum())

@@ -25,59 +25,92 @@ from matplotlib.axes import Axes
 from .core import require
 
 # %% ../nbs/lib/10_viz.ipynb #943e83b1
-CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
-             "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei", "Arial Unicode MS")
+CJK_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "SimHei",
+    "Arial Unicode MS",
+)
 
 
 @lru_cache
-def cjk_font() -> str | None: # a family name, or None
+def cjk_font() -> str | None:  # a family name, or None
     "Find an installed font that has Chinese characters, also one that was installed after matplotlib listed its fonts."
     return _known_cjk_font() or _added_cjk_font()
 
 
-def _known_cjk_font(): return next((name for name in CJK_FONTS if name in set(font_manager.get_font_names())), None)
+def _known_cjk_font():
+    return next((name for name in CJK_FONTS if name in set(font_manager.get_font_names())), None)
 
 
 def _added_cjk_font():
     "Look through the system's font files, tell matplotlib of regular ones of `CJK_FONTS`, and name the best."
-    wanted = tuple(name.lower().replace(" ", "").removesuffix("sc").removesuffix("jp") for name in CJK_FONTS)
+    wanted = tuple(
+        name.lower().replace(" ", "").removesuffix("sc").removesuffix("jp") for name in CJK_FONTS
+    )
     for path in font_manager.findSystemFonts():
         name = Path(path).stem.lower().replace("-", "")
-        if name.startswith(wanted) and not re.search("bold|light|black|thin|medium", name): font_manager.fontManager.addfont(path)
+        if name.startswith(wanted) and not re.search("bold|light|black|thin|medium", name):
+            font_manager.fontManager.addfont(path)
     return _known_cjk_font()
 
 
 def has_cjk(
-    text: str, # any
-) -> bool: # True if it holds a Chinese character
+    text: str,  # any
+) -> bool:  # True if it holds a Chinese character
     "Say whether a text needs a CJK font."
     return any("\u4e00" <= character <= "\u9fff" for character in text)
 
 # %% ../nbs/lib/10_viz.ipynb #31f7a584
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9") # Okabe and Ito 2008, safe for colour-blind readers
+# Okabe and Ito 2008, safe for colour-blind readers
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 @contextmanager
 def style():
     "Draw with the kit's look inside a `with` block; outside it nothing changes."
-    import seaborn as sns # not above: it takes as long to load as all else of the kit's data half
+    import seaborn as sns  # not above: it takes as long to load as all else of the kit's data half
+
     families = ["DejaVu Sans", *filter(None, [cjk_font()])]
-    look = {"font.family": families, "axes.unicode_minus": False, "axes.titlesize": 11, "axes.titlelocation": "left",
-            "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 80, "figure.figsize": (6, 3.6),
-            "figure.constrained_layout.use": True, "axes.prop_cycle": mpl.cycler(color=PALETTE), "legend.frameon": False}
+    look = {
+        "font.family": families,
+        "axes.unicode_minus": False,
+        "axes.titlesize": 11,
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.dpi": 80,
+        "figure.figsize": (6, 3.6),
+        "figure.constrained_layout.use": True,
+        "axes.prop_cycle": mpl.cycler(color=PALETTE),
+        "legend.frameon": False,
+    }
     with sns.axes_style("whitegrid"):
-        before = {key: mpl.rcParams[key] for key in look} # rc_context would also undo what the first figure sets for JupyterLab
+        # rc_context would also undo what the first figure sets for JupyterLab
+        before = {key: mpl.rcParams[key] for key in look}
         mpl.rcParams.update(look)
-        try: yield
-        finally: mpl.rcParams.update(before)
+        try:
+            yield
+        finally:
+            mpl.rcParams.update(before)
 
 
-def _axes(ax): return plt.subplots()[1] if ax is None else ax
+def _axes(ax):
+    return plt.subplots()[1] if ax is None else ax
 
 
 def _label_check(text):
     if has_cjk(text) and cjk_font() is None:
-        warnings.warn("No font with Chinese characters is installed. Hint: apt-get install fonts-noto-cjk", stacklevel=4)
+        warnings.warn(
+            "No font with Chinese characters is installed. Hint: apt-get install fonts-noto-cjk",
+            stacklevel=4,
+        )
 
 
 def _label(ax, title, x, y):
@@ -87,80 +120,135 @@ def _label(ax, title, x, y):
 
 # %% ../nbs/lib/10_viz.ipynb #003b9e2e
 def class_balance(
-    y, # shape (n,): a label a row
-    names: list[str] | None = None, # a name for each class in sorted order
-    title: str = "Rows per class", # above the axes
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # bars with counts
+    y,  # shape (n,): a label a row
+    names: list[str] | None = None,  # a name for each class in sorted order
+    title: str = "Rows per class",  # above the axes
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # bars with counts
     "Draw how many rows each class has."
     with style():
         ax = _axes(ax)
         labels, counts = np.unique(np.asarray(y), return_counts=True)
-        bars = ax.bar([str(name) for name in (labels if names is None else names)], counts, color=PALETTE[0])
+        bars = ax.bar(
+            [str(name) for name in (labels if names is None else names)], counts, color=PALETTE[0]
+        )
         ax.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=8)
         ax.grid(axis="x", visible=False)
         return _label(ax, f"{title} (n = {counts.sum():,})", "class", "rows")
 
 # %% ../nbs/lib/10_viz.ipynb #02e1cba1
 def history(
-    rows, # a history (list of dicts with "epoch" and "loss"), or a dict name -> history
-    title: str = "Loss by epoch", # above the axes
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # one line a history, a dashed one for its validation loss
+    rows,  # a history (list of dicts with "epoch" and "loss"), or a dict name -> history
+    title: str = "Loss by epoch",  # above the axes
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # one line a history, a dashed one for its validation loss
     "Draw training histories."
     with style():
         ax = _axes(ax)
         several = isinstance(rows, dict)
         for i, (name, one) in enumerate((rows if several else {"training": rows}).items()):
             table = pd.DataFrame(one)
-            require({"epoch", "loss"} <= set(table), "A history must have the columns epoch and loss.", list(table))
-            ax.plot(table["epoch"], table["loss"], color=PALETTE[i % len(PALETTE)], marker=".", label=name)
+            require(
+                {"epoch", "loss"} <= set(table),
+                "A history must have the columns epoch and loss.",
+                list(table),
+            )
+            ax.plot(
+                table["epoch"],
+                table["loss"],
+                color=PALETTE[i % len(PALETTE)],
+                marker=".",
+                label=name,
+            )
             if "validation_loss" in table:
-                ax.plot(table["epoch"], table["validation_loss"], color=PALETTE[i % len(PALETTE)], ls="--",
-                        label=f"{name}, validation" if several else "validation")
+                ax.plot(
+                    table["epoch"],
+                    table["validation_loss"],
+                    color=PALETTE[i % len(PALETTE)],
+                    ls="--",
+                    label=f"{name}, validation" if several else "validation",
+                )
         ax.legend()
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
         return _label(ax, title, "epoch", "mean loss")
 
 # %% ../nbs/lib/10_viz.ipynb #6713e671
 def confusion(
-    matrix, # shape (k, k): rows true class, columns predicted class, counts
-    names: list[str] | None = None, # a name for each class
-    title: str = "Confusion", # above the axes
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # a heat map
+    matrix,  # shape (k, k): rows true class, columns predicted class, counts
+    names: list[str] | None = None,  # a name for each class
+    title: str = "Confusion",  # above the axes
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # a heat map
     "Draw a confusion matrix."
     import seaborn as sns
+
     matrix = np.asarray(matrix)
-    require(matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1], "A confusion matrix must be square.", matrix)
+    require(
+        matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1],
+        "A confusion matrix must be square.",
+        matrix,
+    )
     names = list(range(len(matrix))) if names is None else names
     with style():
-        if ax is None: ax = plt.subplots(figsize=(max(4.2, 0.42 * len(matrix) + 2.2), max(3, 0.38 * len(matrix) + 1.4)))[1]
+        if ax is None:
+            ax = plt.subplots(
+                figsize=(max(4.2, 0.42 * len(matrix) + 2.2), max(3, 0.38 * len(matrix) + 1.4))
+            )[1]
         share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        sns.heatmap(share, annot=matrix, fmt=",d", cmap="Blues", vmin=0, vmax=1, ax=ax, xticklabels=names, yticklabels=names,
-                    annot_kws={"fontsize": 8}, cbar_kws={"label": "share of the true class"})
+        sns.heatmap(
+            share,
+            annot=matrix,
+            fmt=",d",
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            ax=ax,
+            xticklabels=names,
+            yticklabels=names,
+            annot_kws={"fontsize": 8},
+            cbar_kws={"label": "share of the true class"},
+        )
         ax.tick_params(axis="y", rotation=0)
         return _label(ax, f"{title} (n = {matrix.sum():,})", "predicted class", "true class")
 
 # %% ../nbs/lib/10_viz.ipynb #dc7e230e
 def learning_curve(
-    table: pd.DataFrame, # one row a run, with the columns n, error and, for several curves, `by`
-    by: str | None = None, # column that tells the curves apart, such as "framework"
-    fits: dict | None = None, # name -> (a, b) of error = a * n**-b, drawn as a dotted line in the colour of that curve
-    level: float = 0.95, # of the t-interval of the mean over runs
-    title: str = "Test error against rows", # above the axes
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # both axes logarithmic
+    table: pd.DataFrame,  # one row a run, with the columns n, error and, for several curves, `by`
+    by: str | None = None,  # column that tells the curves apart, such as "framework"
+    # name -> (a, b) of error = a * n**-b, drawn as a dotted line in the colour of that curve
+    fits: dict | None = None,
+    level: float = 0.95,  # of the t-interval of the mean over runs
+    title: str = "Test error against rows",  # above the axes
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # both axes logarithmic
     "Draw learning curves with intervals over runs."
-    require({"n", "error"} <= set(table), "The table must have the columns n and error.", list(table))
+    require(
+        {"n", "error"} <= set(table), "The table must have the columns n and error.", list(table)
+    )
     with style():
         ax = _axes(ax)
         groups = {"": table} if by is None else dict(list(table.groupby(by, sort=True)))
         for i, (name, runs) in enumerate(groups.items()):
             color, error = PALETTE[i % len(PALETTE)], runs.groupby("n")["error"]
             mean, half = error.mean(), _half_width(error, level)
-            ax.scatter(runs["n"] * (1 + 0.03 * i), runs["error"], s=7, color=color, alpha=0.35, linewidths=0)
-            ax.errorbar(mean.index * (1 + 0.03 * i), mean, yerr=half, color=color, capsize=2, marker="o", ms=3, label=str(name) or None)
+            ax.scatter(
+                runs["n"] * (1 + 0.03 * i),
+                runs["error"],
+                s=7,
+                color=color,
+                alpha=0.35,
+                linewidths=0,
+            )
+            ax.errorbar(
+                mean.index * (1 + 0.03 * i),
+                mean,
+                yerr=half,
+                color=color,
+                capsize=2,
+                marker="o",
+                ms=3,
+                label=str(name) or None,
+            )
             if fits and name in fits:
                 n = np.geomspace(runs["n"].min(), runs["n"].max(), 50)
                 a, b = fits[name]
@@ -169,64 +257,110 @@ def learning_curve(
         ax.set_xticks(sorted(table["n"].unique()), [f"{n:,}" for n in sorted(table["n"].unique())])
         ax.minorticks_off()
         low, high = table["error"][table["error"] > 0].min(), table["error"].max()
-        ticks = [t for t in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if low / 2 <= t <= high * 2]
+        ticks = [
+            t
+            for t in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+            if low / 2 <= t <= high * 2
+        ]
         ax.set_yticks(ticks, [f"{100 * t:g} %" for t in ticks])
-        if ax.get_legend_handles_labels()[0]: ax.legend()
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend()
         return _label(ax, title, "training rows", f"test error (mean, {level:.0%} interval)")
 
 
 def _half_width(groups, level):
     "Half the width of the t-interval of each group's mean; 0 where a group has one run."
     from scipy.stats import t
+
     count = groups.count()
     return (t.ppf((1 + level) / 2, (count - 1).clip(lower=1)) * groups.sem()).fillna(0)
 
 # %% ../nbs/lib/10_viz.ipynb #aa97dbbb
 def missing_bar(
-    shares: pd.Series, # column -> share of its rows that is missing, in [0, 1]
-    notes: dict[str, str] | None = None, # column -> a few words at the end of its bar, such as its type
-    most: int = 25, # columns to show, those with the most missing; the title says how many there are
-    title: str = "Missing values", # above the axes
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # one horizontal bar a column
+    shares: pd.Series,  # column -> share of its rows that is missing, in [0, 1]
+    # column -> a few words at the end of its bar, such as its type
+    notes: dict[str, str] | None = None,
+    # columns to show, those with the most missing; the title says how many there are
+    most: int = 25,
+    title: str = "Missing values",  # above the axes
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # one horizontal bar a column
     "Draw the share that is missing of each column."
-    shares = pd.Series(shares, dtype="float64").fillna(0) # a column without rows lacks nothing
+    shares = pd.Series(shares, dtype="float64").fillna(0)  # a column without rows lacks nothing
     require(shares.between(0, 1).all(), "Shares must lie in 0 … 1.", list(shares))
-    shown = shares if len(shares) <= most else shares.sort_values(ascending=False, kind="stable").head(most)
+    shown = (
+        shares
+        if len(shares) <= most
+        else shares.sort_values(ascending=False, kind="stable").head(most)
+    )
     with style():
-        if ax is None: ax = plt.subplots(figsize=(6, 1.2 + 0.22 * max(len(shown), 3)))[1]
+        if ax is None:
+            ax = plt.subplots(figsize=(6, 1.2 + 0.22 * max(len(shown), 3)))[1]
         at = np.arange(len(shown))
         ax.barh(at, 100 * shown.to_numpy(), color=PALETTE[0], height=0.7)
         ax.set_yticks(at, [short(name) for name in shown.index], fontsize=8)
         ax.set(ylim=(max(len(shown), 1) - 0.4, -0.6), xlim=(0, 100))
         for y, (name, share) in enumerate(shown.items()):
-            inside = share >= 0.6 # where there is no room behind the bar
+            inside = share >= 0.6  # where there is no room behind the bar
             text = " · ".join(filter(None, [_percent(share), (notes or {}).get(name)]))
-            ax.text(98 if inside else 100 * share + 1.5, y, text, va="center", ha="right" if inside else "left", fontsize=7,
-                    color="white" if inside else "black")
+            ax.text(
+                98 if inside else 100 * share + 1.5,
+                y,
+                text,
+                va="center",
+                ha="right" if inside else "left",
+                fontsize=7,
+                color="white" if inside else "black",
+            )
         ax.grid(axis="y", visible=False)
-        return _label(ax, title + _of(len(shown), len(shares), "columns"), "missing, % of rows", "column")
+        return _label(
+            ax, title + _of(len(shown), len(shares), "columns"), "missing, % of rows", "column"
+        )
 
 
 def missing_matrix(
-    table: pd.DataFrame, # the rows in the order that shall be seen, such as time; or a table of bool, True where missing
-    most: int = 40, # columns to show; those with the most missing, in the table's order
-    blocks: int = 150, # rows of the picture, at most
-    title: str = "Where values are missing", # above the axes
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # dark where all of a block is missing, white where nothing is
+    # the rows in the order that shall be seen, such as time; or a table of bool, True where missing
+    table: pd.DataFrame,
+    most: int = 40,  # columns to show; those with the most missing, in the table's order
+    blocks: int = 150,  # rows of the picture, at most
+    title: str = "Where values are missing",  # above the axes
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # dark where all of a block is missing, white where nothing is
     "Draw where in a table values are missing."
-    missing = table if len(table.columns) and all(map(pd.api.types.is_bool_dtype, table.dtypes)) else table.isna()
+    missing = (
+        table
+        if len(table.columns) and all(map(pd.api.types.is_bool_dtype, table.dtypes))
+        else table.isna()
+    )
     keep = set(missing.mean().sort_values(ascending=False, kind="stable").index[:most])
     shown = missing[[name for name in missing.columns if name in keep]]
     block = np.arange(len(shown)) * min(blocks, len(shown)) // max(len(shown), 1)
-    share = shown.groupby(block).mean().to_numpy(dtype=float) if len(shown) else np.zeros((1, shown.shape[1]))
+    share = (
+        shown.groupby(block).mean().to_numpy(dtype=float)
+        if len(shown)
+        else np.zeros((1, shown.shape[1]))
+    )
     with style():
-        if ax is None: ax = plt.subplots(figsize=(max(4.5, 1.6 + 0.24 * shown.shape[1]), 3.8))[1]
+        if ax is None:
+            ax = plt.subplots(figsize=(max(4.5, 1.6 + 0.24 * shown.shape[1]), 3.8))[1]
         edges = np.linspace(0, max(len(shown), 1), len(share) + 1)
-        mesh = ax.pcolormesh(np.arange(shown.shape[1] + 1), edges, 100 * share, cmap="Blues", vmin=0, vmax=100, rasterized=True)
-        ax.set_xticks(np.arange(shown.shape[1]) + 0.5, [short(name) for name in shown.columns], rotation=60, ha="right", fontsize=8,
-                      rotation_mode="anchor")
+        mesh = ax.pcolormesh(
+            np.arange(shown.shape[1] + 1),
+            edges,
+            100 * share,
+            cmap="Blues",
+            vmin=0,
+            vmax=100,
+            rasterized=True,
+        )
+        ax.set_xticks(
+            np.arange(shown.shape[1]) + 0.5,
+            [short(name) for name in shown.columns],
+            rotation=60,
+            ha="right",
+            fontsize=8,
+            rotation_mode="anchor",
+        )
         ax.invert_yaxis()
         ax.yaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
         ax.grid(visible=False)
@@ -235,42 +369,58 @@ def missing_matrix(
 
 
 def short(
-    name: object, # a column's name, a category: anything
-    most: int = 22, # characters; a Chinese one counts as two
-) -> str: # the text, or its beginning, "…" and its end, which often tells names apart
+    name: object,  # a column's name, a category: anything
+    most: int = 22,  # characters; a Chinese one counts as two
+) -> str:  # the text, or its beginning, "…" and its end, which often tells names apart
     "Cut a name to what fits beside an axis."
     text = " ".join(str(name).split())
     if _width(text) > most:
         head = next(text[:i] for i in range(len(text), -1, -1) if _width(text[:i]) <= 0.6 * most)
-        tail = next(text[i:] for i in range(len(head), len(text) + 1) if _width(text[i:]) <= most - 1 - _width(head))
+        tail = next(
+            text[i:]
+            for i in range(len(head), len(text) + 1)
+            if _width(text[i:]) <= most - 1 - _width(head)
+        )
         text = f"{head}…{tail}"
-    return text.replace("$", r"\$") # matplotlib takes what stands between two of them for mathematics
+    # matplotlib takes what stands between two of them for mathematics
+    return text.replace("$", r"\$")
 
 
-def _width(text): return sum(2 if has_cjk(character) else 1 for character in text)
+def _width(text):
+    return sum(2 if has_cjk(character) else 1 for character in text)
 
 
-def _percent(share): return "0 %" if share == 0 else "<0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+def _percent(share):
+    return "0 %" if share == 0 else "<0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
 
 
-def _of(shown, there, what): return "" if shown == there else f", {shown} of {there} {what}"
+def _of(shown, there, what):
+    return "" if shown == there else f", {shown} of {there} {what}"
 
 # %% ../nbs/lib/10_viz.ipynb #e2eb1c92
 def distribution(
-    values, # shape (n,): numbers, dates, truth values, categories or texts; missing ones are counted in the title
-    title: str = "Distribution", # above the axes
-    unit: str = "value", # what the values are, with their unit: "delay, minutes"
-    bins: int = 30, # of a histogram
-    most: int = 8, # categories to show; the others are joined
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # rows by value
+    # shape (n,): numbers, dates, truth values, categories or texts; missing ones are counted in the
+    # title
+    values,
+    title: str = "Distribution",  # above the axes
+    unit: str = "value",  # what the values are, with their unit: "delay, minutes"
+    bins: int = 30,  # of a histogram
+    most: int = 8,  # categories to show; the others are joined
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # rows by value
     "Draw how the values of one column are spread."
     values = pd.Series(values)
     known, what = _known(values)
     with style():
         ax = _axes(ax)
-        said = f"n = {len(known):,}" + (f", {_percent(values.isna().mean())} missing" if values.isna().any() else "")
-        unit = _DRAW[what](ax, known, unit, bins, most) if len(known) else _draw_nothing(ax, "no values", unit)
+        said = f"n = {len(known):,}" + (
+            f", {_percent(values.isna().mean())} missing" if values.isna().any() else ""
+        )
+        unit = (
+            _DRAW[what](ax, known, unit, bins, most)
+            if len(known)
+            else _draw_nothing(ax, "no values", unit)
+        )
         ax.grid(axis="y" if what != "categories" else "x", visible=True)
         ax.grid(axis="x" if what != "categories" else "y", visible=False)
         x, y = (unit, "rows") if what != "categories" else ("rows", unit)
@@ -278,43 +428,63 @@ def distribution(
 
 
 def distributions(
-    table: pd.DataFrame, # one column a picture
-    most: int = 12, # columns to draw, the first ones
-    across: int = 4, # pictures in a row
-    title: str = "Distributions", # above all of them
-    figure=None, # a matplotlib Figure or SubFigure to draw in; None makes a new one
-) -> np.ndarray: # of Axes, one a column drawn
+    table: pd.DataFrame,  # one column a picture
+    most: int = 12,  # columns to draw, the first ones
+    across: int = 4,  # pictures in a row
+    title: str = "Distributions",  # above all of them
+    figure=None,  # a matplotlib Figure or SubFigure to draw in; None makes a new one
+) -> np.ndarray:  # of Axes, one a column drawn
     "Draw the distributions of the columns of a table side by side."
     names = list(table.columns[:most])
     with style():
         rows = max(1, -(-len(names) // across))
-        if figure is None: figure = plt.figure(figsize=(2.6 * across, 0.5 + 1.75 * rows))
+        if figure is None:
+            figure = plt.figure(figsize=(2.6 * across, 0.5 + 1.75 * rows))
         axes = np.atleast_1d(figure.subplots(rows, across)).ravel()
-        for ax in axes[len(names):]: ax.set_axis_off()
+        for ax in axes[len(names) :]:
+            ax.set_axis_off()
         for ax, name in zip(axes, names, strict=False):
             values = table[name]
             distribution(values, ax=ax, bins=20, most=5, unit="")
-            if ax.get_xlabel() == "rows": ax.set_xlabel("")
+            if ax.get_xlabel() == "rows":
+                ax.set_xlabel("")
             ax.set_title(short(name), fontsize=9)
             ax.set_ylabel("")
             note = f"{_percent(values.isna().mean())} missing" if values.isna().any() else ""
-            ax.set_xlabel(" · ".join(filter(None, [ax.get_xlabel(), note])), fontsize=7, color="gray")
+            ax.set_xlabel(
+                " · ".join(filter(None, [ax.get_xlabel(), note])), fontsize=7, color="gray"
+            )
             ax.tick_params(labelsize=7)
-        for text in names: _label_check(str(text))
-        figure.suptitle(f"{title} (rows by value{_of(len(names), table.shape[1], 'columns')})", x=0.01, ha="left", fontsize=11)
-        return axes[:len(names)]
+        for text in names:
+            _label_check(str(text))
+        figure.suptitle(
+            f"{title} (rows by value{_of(len(names), table.shape[1], 'columns')})",
+            x=0.01,
+            ha="left",
+            fontsize=11,
+        )
+        return axes[: len(names)]
 
 
 def _known(values):
     "The values that are not missing, and how to draw them."
     known = values.dropna()
-    if pd.api.types.is_bool_dtype(known): return known.astype(str), "categories"
-    if isinstance(known.dtype, pd.DatetimeTZDtype): known = known.dt.tz_localize(None)
-    if pd.api.types.is_datetime64_any_dtype(known): return known, "dates"
-    if pd.api.types.is_timedelta64_dtype(known): return known.dt.total_seconds(), "numbers"
-    if known.dtype == object and len(known) and all(isinstance(value, numbers.Number) for value in known):
-        known = known.astype("float64") # decimals
-    if pd.api.types.is_numeric_dtype(known): return _finite(known), "numbers"
+    if pd.api.types.is_bool_dtype(known):
+        return known.astype(str), "categories"
+    if isinstance(known.dtype, pd.DatetimeTZDtype):
+        known = known.dt.tz_localize(None)
+    if pd.api.types.is_datetime64_any_dtype(known):
+        return known, "dates"
+    if pd.api.types.is_timedelta64_dtype(known):
+        return known.dt.total_seconds(), "numbers"
+    if (
+        known.dtype == object
+        and len(known)
+        and all(isinstance(value, numbers.Number) for value in known)
+    ):
+        known = known.astype("float64")  # decimals
+    if pd.api.types.is_numeric_dtype(known):
+        return _finite(known), "numbers"
     known = known.astype(str)
     many = known.nunique() > min(20, 0.5 * len(known)) and len(known) > 20
     free = many and (known.str.len().mean() > 20 or known.nunique() > 0.5 * len(known))
@@ -334,17 +504,24 @@ def _draw_nothing(ax, why, unit=""):
 
 def _draw_numbers(ax, known, unit, bins, most):
     values, counts = np.unique(known, return_counts=True)
-    if len(values) <= most or len(values) <= 31 and (values == np.floor(values)).all() and values.max() - values.min() <= 31:
+    if (
+        len(values) <= most
+        or len(values) <= 31
+        and (values == np.floor(values)).all()
+        and values.max() - values.min() <= 31
+    ):
         gap = np.diff(values).min() if len(values) > 1 else 1
         ax.bar(values, counts, width=0.8 * gap, color=PALETTE[0])
-        if len(values) == 1: ax.set(xlim=(values[0] - 1, values[0] + 1), xticks=values)
+        if len(values) == 1:
+            ax.set(xlim=(values[0] - 1, values[0] + 1), xticks=values)
         return unit
     low, high = np.quantile(known, [0.005, 0.995])
     cut = high > low and values[-1] - values[0] > 3 * (high - low)
     inside = known[(known >= low) & (known <= high)] if cut else known
     ax.hist(inside, bins=bins, color=PALETTE[0])
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
-    if np.abs(inside).max() >= 1e5: ax.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=" "))
+    if np.abs(inside).max() >= 1e5:
+        ax.xaxis.set_major_formatter(mpl.ticker.EngFormatter(sep=" "))
     outside = f"{_percent(1 - len(inside) / len(known))} lie outside" if cut else ""
     return "; ".join(filter(None, [unit, outside]))
 
@@ -366,92 +543,156 @@ def _draw_categories(ax, known, unit, bins, most):
     counts = known.value_counts()
     rest = counts.iloc[most:]
     shown = counts.iloc[:most]
-    names = [short(name, 16) for name in shown.index] + ([f"{len(rest):,} others"] if len(rest) else [])
-    lengths = [*shown, rest.sum()][:len(names)]
-    ax.barh(range(len(names)), lengths, color=[PALETTE[0]] * len(shown) + ["#b0b0b0"] * (len(names) - len(shown)))
+    names = [short(name, 16) for name in shown.index] + (
+        [f"{len(rest):,} others"] if len(rest) else []
+    )
+    lengths = [*shown, rest.sum()][: len(names)]
+    ax.barh(
+        range(len(names)),
+        lengths,
+        color=[PALETTE[0]] * len(shown) + ["#b0b0b0"] * (len(names) - len(shown)),
+    )
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
-    for name in names: _label_check(name)
+    for name in names:
+        _label_check(name)
     return unit
 
 
-_DRAW = {"numbers": _draw_numbers, "dates": _draw_dates, "texts": _draw_texts, "categories": _draw_categories}
+_DRAW = {
+    "numbers": _draw_numbers,
+    "dates": _draw_dates,
+    "texts": _draw_texts,
+    "categories": _draw_categories,
+}
 
 # %% ../nbs/lib/10_viz.ipynb #f1779c57
 def correlations(
-    matrix: pd.DataFrame, # shape (k, k): correlations in [-1, 1], columns named; NaN where there is none
-    most: int = 20, # columns to show, those with the strongest correlation to another one
-    title: str = "Correlations", # above the axes
-    label: str = "Spearman's ρ", # of the scale
-    numbered: int = 12, # up to how many columns the cells have numbers
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # a heat map, with numbers where they fit
+    # shape (k, k): correlations in [-1, 1], columns named; NaN where there is none
+    matrix: pd.DataFrame,
+    most: int = 20,  # columns to show, those with the strongest correlation to another one
+    title: str = "Correlations",  # above the axes
+    label: str = "Spearman's ρ",  # of the scale
+    numbered: int = 12,  # up to how many columns the cells have numbers
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # a heat map, with numbers where they fit
     "Draw a matrix of correlations."
     import seaborn as sns
+
     values = np.asarray(matrix, dtype=float)
-    require(values.ndim == 2 and values.shape[0] == values.shape[1], "A matrix of correlations must be square.", values)
+    require(
+        values.ndim == 2 and values.shape[0] == values.shape[1],
+        "A matrix of correlations must be square.",
+        values,
+    )
     off = np.abs(np.where(np.eye(len(values), dtype=bool), np.nan, values))
     strongest = np.nan_to_num(off, nan=-1).max(axis=1, initial=-1)
     keep = np.sort(np.argsort(-strongest, kind="stable")[:most])
     shown, names = values[np.ix_(keep, keep)], [short(matrix.columns[i], 18) for i in keep]
     with style():
-        if ax is None: ax = plt.subplots(figsize=(max(4.2, 0.36 * len(keep) + 2.2), max(3.2, 0.32 * len(keep) + 1.4)))[1]
+        if ax is None:
+            ax = plt.subplots(
+                figsize=(max(4.2, 0.36 * len(keep) + 2.2), max(3.2, 0.32 * len(keep) + 1.4))
+            )[1]
         if len(keep) > 1:
-            sns.heatmap(shown, ax=ax, cmap="RdBu_r", vmin=-1, vmax=1, xticklabels=names, yticklabels=names, linewidths=0.3,
-                        cbar_kws={"label": label, "pad": 0.02}, annot=len(keep) <= numbered, fmt=".2f", annot_kws={"fontsize": 7})
-            ax.set_facecolor("#e6e6e6") # where there is none
+            sns.heatmap(
+                shown,
+                ax=ax,
+                cmap="RdBu_r",
+                vmin=-1,
+                vmax=1,
+                xticklabels=names,
+                yticklabels=names,
+                linewidths=0.3,
+                cbar_kws={"label": label, "pad": 0.02},
+                annot=len(keep) <= numbered,
+                fmt=".2f",
+                annot_kws={"fontsize": 7},
+            )
+            ax.set_facecolor("#e6e6e6")  # where there is none
             ax.grid(visible=False)
-            ax.set_xticks(ax.get_xticks(), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+            ax.set_xticks(
+                ax.get_xticks(), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8
+            )
             ax.tick_params(axis="y", rotation=0, labelsize=8)
-        else: _draw_nothing(ax, "no two columns of numbers")
-        for name in names: _label_check(name)
+        else:
+            _draw_nothing(ax, "no two columns of numbers")
+        for name in names:
+            _label_check(name)
         return _label(ax, title + _of(len(keep), len(values), "columns"), "column", "column")
 
 
 def relation(
-    x, # shape (n,): numbers
-    y, # shape (n,): numbers
-    xlabel: str = "x", # what x is, with its unit
-    ylabel: str = "y", # what y is, with its unit
-    title: str = "Relation", # above the axes
-    points: int = 500, # up to how many rows are drawn as points
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # points, or hexagons coloured by number of rows
+    x,  # shape (n,): numbers
+    y,  # shape (n,): numbers
+    xlabel: str = "x",  # what x is, with its unit
+    ylabel: str = "y",  # what y is, with its unit
+    title: str = "Relation",  # above the axes
+    points: int = 500,  # up to how many rows are drawn as points
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # points, or hexagons coloured by number of rows
     "Draw one column of numbers against another."
     pair = pd.DataFrame({"x": np.asarray(x, dtype=float), "y": np.asarray(y, dtype=float)}).dropna()
     with style():
         ax = _axes(ax)
-        if len(pair) <= points: ax.scatter(pair["x"], pair["y"], s=14, color=PALETTE[0], alpha=0.7, linewidths=0)
+        if len(pair) <= points:
+            ax.scatter(pair["x"], pair["y"], s=14, color=PALETTE[0], alpha=0.7, linewidths=0)
         else:
-            hexagons = ax.hexbin(pair["x"], pair["y"], gridsize=40, bins="log", cmap="viridis", mincnt=1, linewidths=0)
+            hexagons = ax.hexbin(
+                pair["x"],
+                pair["y"],
+                gridsize=40,
+                bins="log",
+                cmap="viridis",
+                mincnt=1,
+                linewidths=0,
+            )
             ax.figure.colorbar(hexagons, ax=ax, label="rows (log scale)", pad=0.02)
         return _label(ax, f"{title} (n = {len(pair):,})", xlabel, ylabel)
 
 # %% ../nbs/lib/10_viz.ipynb #cdc4b0f3
 def drift(
-    table: pd.DataFrame, # one row a column: `column`, and for the measure its value and `measure`_floor
-    measure: str = "js", # name of the column to draw
-    label: str = "Jensen–Shannon distance", # of the measure, with its unit
-    most: int = 25, # columns to show, those that moved most
-    title: str = "Drift", # above the axes
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # one horizontal bar a column, coloured where it passes its floor
+    # one row a column: `column`, and for the measure its value and `measure`_floor
+    table: pd.DataFrame,
+    measure: str = "js",  # name of the column to draw
+    label: str = "Jensen–Shannon distance",  # of the measure, with its unit
+    most: int = 25,  # columns to show, those that moved most
+    title: str = "Drift",  # above the axes
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # one horizontal bar a column, coloured where it passes its floor
     "Draw how far each column moved, and its noise floor."
     needed = {"column", measure, f"{measure}_floor"}
-    require(needed <= set(table), f"The table must have column, {measure} and {measure}_floor.", list(table))
+    require(
+        needed <= set(table),
+        f"The table must have column, {measure} and {measure}_floor.",
+        list(table),
+    )
     known = table.dropna(subset=[measure])
     shown = known.sort_values(measure, ascending=False, kind="stable").head(most)
     with style():
-        if ax is None: ax = plt.subplots(figsize=(6, 1.3 + 0.22 * max(len(shown), 3)))[1]
-        at, value, floor = np.arange(len(shown)), shown[measure].to_numpy(float), shown[f"{measure}_floor"].to_numpy(float)
-        ax.barh(at, value, color=np.where(value > floor, PALETTE[1], "#b0b0b0").tolist(), height=0.7)
-        ax.scatter(floor, at, marker="|", s=90, color="black", lw=1.5, zorder=3, label="noise floor")
+        if ax is None:
+            ax = plt.subplots(figsize=(6, 1.3 + 0.22 * max(len(shown), 3)))[1]
+        at, value, floor = (
+            np.arange(len(shown)),
+            shown[measure].to_numpy(float),
+            shown[f"{measure}_floor"].to_numpy(float),
+        )
+        ax.barh(
+            at, value, color=np.where(value > floor, PALETTE[1], "#b0b0b0").tolist(), height=0.7
+        )
+        ax.scatter(
+            floor, at, marker="|", s=90, color="black", lw=1.5, zorder=3, label="noise floor"
+        )
         ax.barh([np.nan], [np.nan], color=PALETTE[1], label="above it")
         ax.barh([np.nan], [np.nan], color="#b0b0b0", label="not above it")
         ax.set_yticks(at, [short(name) for name in shown["column"]], fontsize=8)
-        ax.set(ylim=(max(len(shown), 1) - 0.4, -0.6), xlim=(0, 1.4 * np.nanmax([*value, *floor, 1e-6]))) # with room for the legend
+        # with room for the legend
+        ax.set(
+            ylim=(max(len(shown), 1) - 0.4, -0.6), xlim=(0, 1.4 * np.nanmax([*value, *floor, 1e-6]))
+        )
         ax.grid(axis="y", visible=False)
         ax.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.9, edgecolor="none")
-        for name in shown["column"]: _label_check(str(name))
+        for name in shown["column"]:
+            _label_check(str(name))
         return _label(ax, title + _of(len(shown), len(table), "columns"), label, "column")

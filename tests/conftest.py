@@ -1,9 +1,12 @@
 """What the tests share: one fixture a framework, and the data."""
+
 import importlib
 import os
 
-# One thread of OpenMP in this process and all that it starts: two workers share two cores, and threads that wait for each other turn
-# in circles meanwhile. Never OMP_THREAD_LIMIT below the threads that PyTorch counts on: its convolutions then give wrong numbers or NaN.
+# One thread of OpenMP in this process and all that it starts: two workers share two cores, and
+# threads that wait for each other turn
+# in circles meanwhile. Never OMP_THREAD_LIMIT below the threads that PyTorch counts on: its
+# convolutions then give wrong numbers or NaN.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
 
@@ -29,7 +32,8 @@ def frameworks():
     "The frameworks that are installed, PyTorch imported before TensorFlow."
     modules = {name: importlib.import_module(name) for name in backends()}
     if "torch" in modules:
-        modules["torch"].set_num_threads(1)  # on shared cores the threads of two libraries wait for each other
+        # on shared cores the threads of two libraries wait for each other
+        modules["torch"].set_num_threads(1)
     return modules
 
 

@@ -37,5 +37,11 @@ def rows(frame, by=None, digits=9):
     "All rows as plain values, sorted by a column where the engine has no order."
     table = to_arrow(frame)
     found = [{name: plain(value) for name, value in row.items()} for row in table.to_pylist()]
-    found = [{name: float(f"{value:.{digits}g}") if isinstance(value, float) else value for name, value in row.items()} for row in found]
+    found = [
+        {
+            name: float(f"{value:.{digits}g}") if isinstance(value, float) else value
+            for name, value in row.items()
+        }
+        for row in found
+    ]
     return sorted(found, key=lambda row: row[by]) if by else found

@@ -1,4 +1,5 @@
 """What every chapter's exercises must do with answers; a test class of a chapter inherits it and names its answers."""
+
 import numpy as np
 import pytest
 
@@ -9,10 +10,17 @@ FRAMEWORKS = ("numpy", "torch", "tensorflow")
 
 def given(answer, frameworks):
     "An answer as it is, or that which a function makes of the framework that is named before it."
-    if not (isinstance(answer, tuple) and len(answer) == 2 and answer[0] in FRAMEWORKS and callable(answer[1])):
+    if not (
+        isinstance(answer, tuple)
+        and len(answer) == 2
+        and answer[0] in FRAMEWORKS
+        and callable(answer[1])
+    ):
         return answer
     framework, make = answer
-    assert framework == "numpy" or framework in frameworks, f"{framework} must be installed for the tests"
+    assert framework == "numpy" or framework in frameworks, (
+        f"{framework} must be installed for the tests"
+    )
     return make(frameworks.get(framework, np))
 
 
@@ -27,19 +35,28 @@ class Judged:
 
     def pytest_generate_tests(self, metafunc):
         def named(kind):
-            return [pytest.param(key, answer, id=f"{'-'.join(np.atleast_1d(key))}-{i}")
-                    for key, answers in self.ANSWERS.items() for i, answer in enumerate(answers[kind])]
+            return [
+                pytest.param(key, answer, id=f"{'-'.join(np.atleast_1d(key))}-{i}")
+                for key, answers in self.ANSWERS.items()
+                for i, answer in enumerate(answers[kind])
+            ]
+
         names = metafunc.fixturenames
         if "right" in names:
             metafunc.parametrize("key, right", named("right"))
         elif "wrong" in names:
             metafunc.parametrize("key, wrong", named("wrong"))
         elif "key" in names:
-            metafunc.parametrize("key", list(self.ANSWERS), ids=lambda key: "-".join(np.atleast_1d(key)))
+            metafunc.parametrize(
+                "key", list(self.ANSWERS), ids=lambda key: "-".join(np.atleast_1d(key))
+            )
 
     def test_every_exercise_has_answers(self):
         assert set(self.ANSWERS) == set(self.EXERCISES) and len(self.EXERCISES) >= 2
-        assert all(len(answers["right"]) >= 2 and len(answers["wrong"]) >= 2 for answers in self.ANSWERS.values())
+        assert all(
+            len(answers["right"]) >= 2 and len(answers["wrong"]) >= 2
+            for answers in self.ANSWERS.values()
+        )
 
     def test_no_answer_is_neither_right_nor_wrong(self, key, capsys):
         unfinished = () if key in self.VALUES else (lambda *args: None, lambda *args: ...)
@@ -55,9 +72,18 @@ class Judged:
     @pytest.mark.filterwarnings("ignore::RuntimeWarning")
     def test_a_wrong_answer_is_told_what_is_wrong(self, key, wrong, frameworks, capsys):
         *answer, told = wrong
-        assert self.EXERCISES[key].check(given(tuple(answer) if len(answer) == 2 else answer[0], frameworks)) is WRONG
+        assert (
+            self.EXERCISES[key].check(
+                given(tuple(answer) if len(answer) == 2 else answer[0], frameworks)
+            )
+            is WRONG
+        )
         printed = capsys.readouterr().out
-        assert printed.startswith("Wrong: ") and told in printed and ("Received: " in printed or "raised" in printed), printed
+        assert (
+            printed.startswith("Wrong: ")
+            and told in printed
+            and ("Received: " in printed or "raised" in printed)
+        ), printed
 
     def test_hints_come_one_at_a_time(self, key, capsys):
         exercise = self.EXERCISES[key]

@@ -5,6 +5,7 @@ code, and every third is killed by its parent at a random moment instead; after 
 is "memory" or "batches". FOLDER holds the rows; what comes out is FOLDER/killed.npz and killed.json, and whole.* for a run that
 nothing disturbed.
 """
+
 import importlib
 import json
 import os
@@ -32,12 +33,26 @@ EVERY = 3  # steps between two checkpoints
 def train(backend, kind, folder, name):
     "The run: dropout, running statistics, a schedule, early stopping and the best weights kept."
     arrays = np.load(folder / "rows.npz")
-    data, watched = (from_arrays(arrays[f"{part}X"], arrays[f"{part}y"], classes=3) for part in ("", "v"))
+    data, watched = (
+        from_arrays(arrays[f"{part}X"], arrays[f"{part}y"], classes=3) for part in ("", "v")
+    )
     if kind == "batches":
         data = Batches(folder / "rows.parquet", y="label", batch_size=16, buffer_rows=64, seed=2)
     spec = Spec((Dense(5, 12), BatchNorm(12), ReLU(), Dropout(0.4), Dense(12, 3)))
-    return fit(spec, data, backend, Adam(0.05), epochs=14, batch_size=16, seed=3, validation=watched, callbacks=[early_stopping(2)],
-               schedule=WarmUp(20, Cosine()), keep_best="validation_loss", checkpoint=Checkpoint(folder / name, EVERY))
+    return fit(
+        spec,
+        data,
+        backend,
+        Adam(0.05),
+        epochs=14,
+        batch_size=16,
+        seed=3,
+        validation=watched,
+        callbacks=[early_stopping(2)],
+        schedule=WarmUp(20, Cosine()),
+        keep_best="validation_loss",
+        checkpoint=Checkpoint(folder / name, EVERY),
+    )
 
 
 def counted(limit):
@@ -50,7 +65,9 @@ def counted(limit):
             os.kill(os.getpid(), signal.SIGKILL)
         return line
 
-    sys.settrace(lambda frame, event, arg: line if frame.f_code.co_filename.startswith(KIT) else None)
+    sys.settrace(
+        lambda frame, event, arg: line if frame.f_code.co_filename.startswith(KIT) else None
+    )
     return lines
 
 
@@ -65,7 +82,9 @@ def attempt(backend, kind, folder, name, limit):
         model = train(backend, kind, folder, name)
         sys.settrace(None)
         np.savez(folder / f"{name}.npz", *model.weights, *model.states)
-        (folder / f"{name}.json").write_text(json.dumps({"history": model.history, "lines": lines[0]}))
+        (folder / f"{name}.json").write_text(
+            json.dumps({"history": model.history, "lines": lines[0]})
+        )
         code = 0
     finally:
         os._exit(code)
@@ -84,15 +103,21 @@ def end_of(number, seconds=300.0):
 def main(backend, kind, folder, kills, seed):
     for module in ("steps", "modules"):
         importlib.import_module(f"bigdata_ai.train.{backend}_backend.{module}")
-    if backend == "torch":  # what it loads at its first step; TensorFlow must not have computed before it forks
+    # what it loads at its first step; TensorFlow must not have computed before it forks
+    if backend == "torch":
         importlib.import_module(backend).set_num_threads(1)
         fit(mlp(2, 2), from_arrays(np.eye(2), [0, 1]), backend, epochs=1)
     draw, folder, done, start = rng(seed, backend, kind), Path(folder), [], time.monotonic()
     assert end_of(attempt(backend, kind, folder, "whole", 0)) == 0
-    seconds, lines = time.monotonic() - start, json.loads((folder / "whole.json").read_text())["lines"]
+    seconds, lines = (
+        time.monotonic() - start,
+        json.loads((folder / "whole.json").read_text())["lines"],
+    )
     while len(done) < kills:
         by_clock = len(done) % 3 == 2
-        limit, moment = (0, draw.uniform(0.2, 1) * seconds) if by_clock else (int(draw.integers(lines)), 300.0)
+        limit, moment = (
+            (0, draw.uniform(0.2, 1) * seconds) if by_clock else (int(draw.integers(lines)), 300.0)
+        )
         code = end_of(attempt(backend, kind, folder, "killed", limit), moment)
         kept = Checkpoint(folder / "killed").files()
         if code:

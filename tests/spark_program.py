@@ -12,8 +12,10 @@ from test_clean import RULES, SAMPLE
 from test_sweep import ADDS, WHOLE, evidence, notebook
 
 from bigdata_ai.data.clean import Cleaner, Duplicates
-from bigdata_ai.data.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Scale, TargetEncoding
-from bigdata_ai.data.frames import columns, count, drop_duplicates, hash_column, kind, quantiles, spark_cluster, spark_session
+from bigdata_ai.data.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Scale
+from bigdata_ai.data.features import TargetEncoding
+from bigdata_ai.data.frames import columns, count, drop_duplicates, hash_column, kind, quantiles
+from bigdata_ai.data.frames import spark_cluster, spark_session
 from bigdata_ai.experiment.sweep import sweep
 
 FEATURES = [
@@ -31,7 +33,8 @@ def daemons():
     return [
         process.pid
         for process in psutil.process_iter(["cmdline"])
-        if any("org.apache.spark.deploy" in part for part in process.info["cmdline"] or ()) and process.ppid() in FAMILY
+        if any("org.apache.spark.deploy" in part for part in process.info["cmdline"] or ())
+        and process.ppid() in FAMILY
     ]
 
 
@@ -50,25 +53,45 @@ def main(folder):
         session = spark_session(master, memory="512m")
         session.sparkContext.setLogLevel("OFF")
         on_spark = session.createDataFrame(SAMPLE)
-        found |= {"master": master, "executors": session.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1}
+        found |= {
+            "master": master,
+            "executors": session.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1,
+        }
         reference = Cleaner(RULES).fit(SAMPLE)
         cleaner = Cleaner(RULES).fit(on_spark)
         cleaned = cleaner.clean(on_spark)
-        found["clean"] = {"kind": kind(cleaned), "spark": rows(cleaned, "id"), "pandas": rows(reference.clean(SAMPLE), "id")}
+        found["clean"] = {
+            "kind": kind(cleaned),
+            "spark": rows(cleaned, "id"),
+            "pandas": rows(reference.clean(SAMPLE), "id"),
+        }
         tidy = cleaner.transform(on_spark).cache()
-        found["transform"] = {"spark": rows(tidy, "id"), "pandas": rows(reference.transform(SAMPLE), "id")}
+        found["transform"] = {
+            "spark": rows(tidy, "id"),
+            "pandas": rows(reference.transform(SAMPLE), "id"),
+        }
         here = reference.transform(SAMPLE)
         encoders = [Encoder(FEATURES, keep=["id"]) for _ in range(2)]
-        frames = [encoder.fit_transform(frame) for encoder, frame in zip(encoders, (tidy, here), strict=True)]
+        frames = [
+            encoder.fit_transform(frame)
+            for encoder, frame in zip(encoders, (tidy, here), strict=True)
+        ]
         found["features"] = {
             "spark": rows(frames[0], "id"),
             "pandas": rows(frames[1], "id"),
             "names": [encoder.names_ for encoder in encoders],
         }
         found["hash"] = both(lambda frame: rows(hash_column(frame, "id", "盐'"), "id"))
-        found["quantiles"] = both(lambda frame: quantiles(frame, {"age": [0, 0.3, 0.9], "height": [0.5]}))
-        found["count"], found["types"] = both(count), both(lambda frame: sorted(columns(frame).items()))
-        report = both(lambda frame: reference.report(frame).table[["changed", "dropped"]].to_numpy().tolist())
+        found["quantiles"] = both(
+            lambda frame: quantiles(frame, {"age": [0, 0.3, 0.9], "height": [0.5]})
+        )
+        found["count"], found["types"] = (
+            both(count),
+            both(lambda frame: sorted(columns(frame).items())),
+        )
+        report = both(
+            lambda frame: reference.report(frame).table[["changed", "dropped"]].to_numpy().tolist()
+        )
         found["report"] = report
         levels = [0.01, 0.5, 0.99]
         many = session.range(200_001)
@@ -76,17 +99,24 @@ def main(folder):
         found["stream"] = stream(session, folder, reference)
         found["sweep"] = swept(folder)
         session.stop()
-    found["after"] = {pid: psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in found["daemons"]}
+    found["after"] = {
+        pid: psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        for pid in found["daemons"]
+    }
     return found
 
 
 def stream(session, folder, cleaner):
     source = folder / "in"
     source.mkdir()
-    encoder = Encoder([Scale("age"), OneHot("town", top=2), DateParts("born", ("month",))], keep=["id"]).fit(cleaner.transform(SAMPLE))
+    encoder = Encoder(
+        [Scale("age"), OneHot("town", top=2), DateParts("born", ("month",))], keep=["id"]
+    ).fit(cleaner.transform(SAMPLE))
     lines = SAMPLE.to_json(orient="records", lines=True, force_ascii=False).splitlines()
     (source / "a.json").write_text("\n".join(lines[:5]) + "\n", encoding="utf-8")
-    read = session.readStream.schema(on_spark.schema).option("maxFilesPerTrigger", 1).json(str(source))
+    read = (
+        session.readStream.schema(on_spark.schema).option("maxFilesPerTrigger", 1).json(str(source))
+    )
     tidy = cleaner.transform(read)
     made = encoder.transform(tidy)
     query = made.writeStream.format("memory").queryName("made").start()
@@ -94,7 +124,9 @@ def stream(session, folder, cleaner):
     (source / "b.json").write_text("\n".join(lines[5:]) + "\n", encoding="utf-8")
     query.processAllAvailable()
     keys = ["town", "price", "age", "height", "born"]
-    distinct = drop_duplicates(read, keys).writeStream.format("memory").queryName("distinct_rows").start()
+    distinct = (
+        drop_duplicates(read, keys).writeStream.format("memory").queryName("distinct_rows").start()
+    )
     distinct.processAllAvailable()
     return {
         "kind": kind(read),
@@ -112,7 +144,11 @@ def swept(folder):
     source = notebook(folder / "adds.ipynb", *ADDS)
     with joblib.parallel_config("spark", n_jobs=2):
         table = sweep(source, {"seed": [0, 1, 2, 3]}, None, folder / "runs", threads=1, quiet=True)
-    return {"states": table["state"].tolist(), "evidence": evidence(folder / "runs"), "expected": WHOLE}
+    return {
+        "states": table["state"].tolist(),
+        "evidence": evidence(folder / "runs"),
+        "expected": WHOLE,
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """The contract of a back-end, checked on each of them alike: what `fit` may rely on."""
+
 import ast
 import importlib
 import os
@@ -17,36 +18,18 @@ from bigdata_ai.data.catalog import from_arrays
 from bigdata_ai.train import loop
 from bigdata_ai.train.loop import BACKENDS, early_stopping, fit, open_session
 from bigdata_ai.train.networks import cnn, recurrent
-from bigdata_ai.train.spec import (
-    GRU,
-    LAYERS,
-    LOSSES,
-    OPTIMISERS,
-    SGD,
-    Adam,
-    AdamW,
-    Attention,
-    BatchNorm,
-    Columns,
-    Dense,
-    Dropout,
-    Embedding,
-    LayerNorm,
-    MeanPool,
-    Parallel,
-    Positions,
-    RMSprop,
-    Spec,
-    Tanh,
-    initial_weights,
-    mlp,
-    residual,
-)
+from bigdata_ai.train.spec import GRU, LAYERS, LOSSES, OPTIMISERS, SGD, Adam, AdamW, Attention
+from bigdata_ai.train.spec import BatchNorm, Columns, Dense, Dropout, Embedding, LayerNorm, MeanPool
+from bigdata_ai.train.spec import Parallel, Positions, RMSprop, Spec, Tanh, initial_weights, mlp
+from bigdata_ai.train.spec import residual
 
 ROOM = Path(bigdata_ai.__file__).parent / "train"
 EXTRAS = {"weights": {"flatten", "unflatten"}}  # TensorFlow keeps all weights in one vector
 # PyTorch makes its optimiser, TensorFlow writes out the rule; each gives its own kind of data set
-OWN_SIGNATURE = {f"optimisers.{name}" for name in ("sgd", "adam", "adam_w", "rms_prop")} | {"batches.dataset", "modules.measure"}
+OWN_SIGNATURE = {f"optimisers.{name}" for name in ("sgd", "adam", "adam_w", "rms_prop")} | {
+    "batches.dataset",
+    "modules.measure",
+}
 STILL = SGD(1e-300)  # steps too small to move a float64 weight
 
 
@@ -54,12 +37,18 @@ STILL = SGD(1e-300)  # steps too small to move a float64 weight
 
 
 def modules(package):
-    return {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in (ROOM / package).glob("*.py")}
+    return {
+        path.stem: ast.parse(path.read_text(encoding="utf-8"))
+        for path in (ROOM / package).glob("*.py")
+    }
 
 
 def public_names(tree):
-    lists = [node.value for node in tree.body
-             if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"]
+    lists = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+    ]
     return set(ast.literal_eval(lists[0])) if lists else set()
 
 
@@ -76,9 +65,12 @@ def signatures(tree):
         if isinstance(node, ast.FunctionDef) and node.name in public:
             found[node.name] = plain_signature(node)
         if isinstance(node, ast.ClassDef) and node.name in public:
-            found |= {f"{node.name}.{method.name}": plain_signature(method) for method in node.body
-                      if isinstance(method, ast.FunctionDef)
-                      and (method.name == "__init__" or not method.name.startswith("_"))}
+            found |= {
+                f"{node.name}.{method.name}": plain_signature(method)
+                for method in node.body
+                if isinstance(method, ast.FunctionDef)
+                and (method.name == "__init__" or not method.name.startswith("_"))
+            }
     return found
 
 
@@ -92,29 +84,57 @@ def test_packages_have_equal_file_names():
 
 @pytest.mark.parametrize("module", PACKAGES["torch"])
 def test_modules_export_the_same_names(module):
-    torch_names, tensorflow_names = (public_names(PACKAGES[name][module]) for name in ("torch", "tensorflow"))
+    torch_names, tensorflow_names = (
+        public_names(PACKAGES[name][module]) for name in ("torch", "tensorflow")
+    )
     assert tensorflow_names - torch_names == EXTRAS.get(module, set())
     assert torch_names <= tensorflow_names
 
 
 @pytest.mark.parametrize("module", PACKAGES["torch"])
 def test_public_signatures_are_equal(module):
-    torch_ones, tensorflow_ones = (signatures(PACKAGES[name][module]) for name in ("torch", "tensorflow"))
-    shared = {name for name in torch_ones.keys() & tensorflow_ones if f"{module}.{name}" not in OWN_SIGNATURE}
-    assert {name: torch_ones[name] for name in shared} == {name: tensorflow_ones[name] for name in shared}
+    torch_ones, tensorflow_ones = (
+        signatures(PACKAGES[name][module]) for name in ("torch", "tensorflow")
+    )
+    shared = {
+        name
+        for name in torch_ones.keys() & tensorflow_ones
+        if f"{module}.{name}" not in OWN_SIGNATURE
+    }
+    assert {name: torch_ones[name] for name in shared} == {
+        name: tensorflow_ones[name] for name in shared
+    }
 
 
 def test_session_offers_what_fit_uses():
     methods = {name.partition(".")[2] for name in signatures(PACKAGES["torch"]["steps"])}
-    assert methods == {"__init__", "place", "run", "outputs", "mean_loss", "weights", "states", "slots", "done", "restore"}
+    assert methods == {
+        "__init__",
+        "place",
+        "run",
+        "outputs",
+        "mean_loss",
+        "weights",
+        "states",
+        "slots",
+        "done",
+        "restore",
+    }
 
 
 def test_tables_cover_the_spec(backend):
     def table(module, name):
-        return getattr(importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.{module}"), name)
+        return getattr(
+            importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.{module}"), name
+        )
+
     assert set(table("layers", "FORWARD")) == set(LAYERS.values())
     assert set(table("losses", "LOSS")) == set(LOSSES)
-    assert set(table("optimisers", "OPTIMISER")) == set(table("optimisers", "SLOTS")) == set(OPTIMISERS.values())
+    assert (
+        set(table("optimisers", "OPTIMISER"))
+        == set(table("optimisers", "SLOTS"))
+        == set(OPTIMISERS.values())
+    )
 
 
 # Shapes and dtypes
@@ -127,7 +147,16 @@ def small(outputs=2, rows=10, dropout=0.0):
     return spec, X, draw.integers(0, max(outputs, 2), rows)
 
 
-def start(backend, spec, optimizer=STILL, loss="cross_entropy", batch_size=4, dtype="float64", seed=0, weights=None):
+def start(
+    backend,
+    spec,
+    optimizer=STILL,
+    loss="cross_entropy",
+    batch_size=4,
+    dtype="float64",
+    seed=0,
+    weights=None,
+):
     weights = initial_weights(spec, 1) if weights is None else weights
     return open_session(backend, spec, weights, optimizer, loss, batch_size, dtype, seed)
 
@@ -150,13 +179,18 @@ def test_one_loss_a_batch_and_the_last_batch_may_be_smaller(backend):
     session = start(backend, spec)
     order = np.array([7, 1, 9, 0, 2, 4, 3, 8, 6, 5])
     losses = session.run(session.place(X, y), order)
-    expected = [session.mean_loss(session.place(X[rows], y[rows])) for rows in (order[:4], order[4:8], order[8:])]
+    expected = [
+        session.mean_loss(session.place(X[rows], y[rows]))
+        for rows in (order[:4], order[4:8], order[8:])
+    ]
     assert np.allclose(losses, expected, rtol=1e-13, atol=0)
 
 
 def test_a_batch_larger_than_the_rows_is_one_batch(backend):
     spec, X, y = small()
-    assert start(backend, spec, batch_size=64).run(start(backend, spec).place(X, y), np.arange(10)).shape == (1,)
+    assert start(backend, spec, batch_size=64).run(
+        start(backend, spec).place(X, y), np.arange(10)
+    ).shape == (1,)
 
 
 def test_losses_are_those_before_each_step(backend):
@@ -174,7 +208,9 @@ def test_weights_are_copies(backend):
     taken, outputs = session.weights(), session.outputs(X)
     for array in taken:
         array[...] = 7
-    assert (session.outputs(X) == outputs).all() and not any((w == 7).any() for w in session.weights())
+    assert (session.outputs(X) == outputs).all() and not any(
+        (w == 7).any() for w in session.weights()
+    )
 
 
 def test_the_given_weights_stay_as_they_are(backend):
@@ -186,27 +222,48 @@ def test_the_given_weights_stay_as_they_are(backend):
     assert all((a != b).any() for a, b in zip(given, session.weights(), strict=True))
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1, momentum=0.9), Adam(0.01)], ids=["momentum", "adam"])
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1, momentum=0.9), Adam(0.01)], ids=["momentum", "adam"]
+)
 def test_two_chunks_are_one_longer_chunk(backend, optimizer):
     spec, X, y = small(rows=8)
-    whole, parts, order = start(backend, spec, optimizer), start(backend, spec, optimizer), np.tile(np.arange(8), 3)
+    whole, parts, order = (
+        start(backend, spec, optimizer),
+        start(backend, spec, optimizer),
+        np.tile(np.arange(8), 3),
+    )
     rows = whole.place(X, y)
     losses = whole.run(rows, order)
     assert (losses == np.r_[parts.run(rows, order[:16]), parts.run(rows, order[16:])]).all()
     assert all((a == b).all() for a, b in zip(whole.weights(), parts.weights(), strict=True))
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.01), RMSprop(0.01)], ids=["sgd", "adam", "rmsprop"])
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1), Adam(0.01), RMSprop(0.01)], ids=["sgd", "adam", "rmsprop"]
+)
 def test_two_chunks_of_a_convolution_are_one_longer_chunk(backend, optimizer):
     "In float32; batches of 4 and a last one of 3; weights, optimiser state and running statistics."
     spec, draw = cnn((8, 8, 1), 3, (2, 3), batch_norm=True), rng(3, "chunks")
-    X, y, order = draw.normal(size=(11, 64)), draw.integers(0, 3, 11), np.concatenate([draw.permutation(11) for _ in range(3)])
-    whole, parts = (open_session(backend, spec, initial_weights(spec), optimizer, "cross_entropy", 4, "float32", 0) for _ in range(2))
+    X, y, order = (
+        draw.normal(size=(11, 64)),
+        draw.integers(0, 3, 11),
+        np.concatenate([draw.permutation(11) for _ in range(3)]),
+    )
+    whole, parts = (
+        open_session(
+            backend, spec, initial_weights(spec), optimizer, "cross_entropy", 4, "float32", 0
+        )
+        for _ in range(2)
+    )
     rows = whole.place(X, y)
-    assert (whole.run(rows, order) == np.r_[parts.run(rows, order[:12]), parts.run(rows, order[12:])]).all()
+    assert (
+        whole.run(rows, order) == np.r_[parts.run(rows, order[:12]), parts.run(rows, order[12:])]
+    ).all()
     ends = [[*one.weights(), *one.states(), *sum(one.slots(), [])] for one in (whole, parts)]
     assert all((one == other).all() for one, other in zip(*ends, strict=True))
-    moved = max(np.abs(w - v).max() for w, v in zip(whole.weights(), initial_weights(spec), strict=True))
+    moved = max(
+        np.abs(w - v).max() for w, v in zip(whole.weights(), initial_weights(spec), strict=True)
+    )
     assert moved > 1e-3 and whole.done == parts.done == 9
 
 
@@ -218,7 +275,11 @@ def targets(loss, rows):
     draw = rng(2, loss)
     if loss == "bce":
         return 1, draw.integers(0, 2, rows)
-    return (3, draw.integers(0, 3, rows)) if loss == "cross_entropy" else (2, draw.normal(size=(rows, 2)))
+    return (
+        (3, draw.integers(0, 3, rows))
+        if loss == "cross_entropy"
+        else (2, draw.normal(size=(rows, 2)))
+    )
 
 
 def reference_loss(loss, outputs, y):
@@ -244,7 +305,9 @@ def test_a_sure_and_wrong_guess_costs_its_logit_and_not_infinity(backend, k, los
     spec = mlp(1, k)
     weights = [np.full((1, 1), -1000.0) if k == 1 else np.array([[500.0, -500.0]]), np.zeros(k)]
     session = start(backend, spec, loss=loss, dtype=dtype, weights=weights)
-    assert session.mean_loss(session.place(np.ones((1, 1)), np.array([1]))) == pytest.approx(1000, rel=1e-6)
+    assert session.mean_loss(session.place(np.ones((1, 1)), np.array([1]))) == pytest.approx(
+        1000, rel=1e-6
+    )
 
 
 # Gradients
@@ -257,9 +320,26 @@ NETWORKS = {
     "convolution": cnn((4, 4, 1), 2, (2,)),
     "batch norm": Spec((Dense(3, 4, bias=False), BatchNorm(4), Tanh(), Dense(4, 2))),
     "lstm": recurrent(5, 3, 2, 2, 3, "lstm"),
-    "gru, all states": Spec((Embedding(5, 2), GRU(2, 3, sequences=True), MeanPool(), Dense(3, 2)), 3),
-    "attention": Spec((Embedding(5, 4), Positions(3, 4), residual(LayerNorm(4), Attention(4, 2)), MeanPool(), Dense(4, 2)), 3),
-    "columns and branches": Spec((Parallel(((Columns((0, 2)), Dense(2, 3)), (Columns((1,)), Dense(1, 3))), "dot"), Dense(1, 2)), 3),
+    "gru, all states": Spec(
+        (Embedding(5, 2), GRU(2, 3, sequences=True), MeanPool(), Dense(3, 2)), 3
+    ),
+    "attention": Spec(
+        (
+            Embedding(5, 4),
+            Positions(3, 4),
+            residual(LayerNorm(4), Attention(4, 2)),
+            MeanPool(),
+            Dense(4, 2),
+        ),
+        3,
+    ),
+    "columns and branches": Spec(
+        (
+            Parallel(((Columns((0, 2)), Dense(2, 3)), (Columns((1,)), Dense(1, 3))), "dot"),
+            Dense(1, 2),
+        ),
+        3,
+    ),
 }
 
 
@@ -285,20 +365,29 @@ def gradient_gap(backend, spec, loss, y):
         down[i][place] -= h
         return (run(up)[0] - run(down)[0]) / (2 * h)
 
-    gradient = np.concatenate([(w - new).ravel() for w, new in zip(weights, run(weights)[1], strict=True)])
-    numeric = np.array([slope(i, place) for i, w in enumerate(weights) for place in np.ndindex(w.shape)])
+    gradient = np.concatenate(
+        [(w - new).ravel() for w, new in zip(weights, run(weights)[1], strict=True)]
+    )
+    numeric = np.array(
+        [slope(i, place) for i, w in enumerate(weights) for place in np.ndindex(w.shape)]
+    )
     assert np.abs(numeric).max() > 1e-3
     return np.abs(gradient - numeric).max() / np.abs(numeric).max()
 
 
 @pytest.mark.parametrize("layers", NETWORKS)
 def test_gradient_of_each_layer_is_the_slope_of_the_loss(backend, layers):
-    assert gradient_gap(backend, NETWORKS[layers], "cross_entropy", rng(6, "y").integers(0, 2, 7)) < 1e-7
+    assert (
+        gradient_gap(backend, NETWORKS[layers], "cross_entropy", rng(6, "y").integers(0, 2, 7))
+        < 1e-7
+    )
 
 
 def test_networks_above_hold_every_layer(backend):
     layers = importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.layers")
-    said = {name for spec in NETWORKS.values() for name in re.findall(r"\b([A-Z]\w+)\(", repr(spec))}
+    said = {
+        name for spec in NETWORKS.values() for name in re.findall(r"\b([A-Z]\w+)\(", repr(spec))
+    }
     assert said - {"Spec"} == {kind.__name__ for kind in layers.FORWARD}
 
 
@@ -341,13 +430,21 @@ def numpy_rms_prop(optimizer, w, steps):
 
 
 def numpy_adam_w(optimizer, w, steps):
-    plain, path = Adam(optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon), []
+    plain, path = (
+        Adam(optimizer.learning_rate, optimizer.beta_1, optimizer.beta_2, optimizer.epsilon),
+        [],
+    )
     m = v = 0.0
     for t in range(1, steps + 1):
         g = 2 * (w - 3)
-        m, v = plain.beta_1 * m + (1 - plain.beta_1) * g, plain.beta_2 * v + (1 - plain.beta_2) * g**2
+        m, v = (
+            plain.beta_1 * m + (1 - plain.beta_1) * g,
+            plain.beta_2 * v + (1 - plain.beta_2) * g**2,
+        )
         w = w * (1 - plain.learning_rate * optimizer.weight_decay)
-        w = w - plain.learning_rate * m / (1 - plain.beta_1**t) / (np.sqrt(v / (1 - plain.beta_2**t)) + plain.epsilon)
+        w = w - plain.learning_rate * m / (1 - plain.beta_1**t) / (
+            np.sqrt(v / (1 - plain.beta_2**t)) + plain.epsilon
+        )
         path.append(w)
     return path
 
@@ -365,20 +462,36 @@ def numpy_adam(optimizer, w, steps):
     return path
 
 
-@pytest.mark.parametrize("optimizer, formula", [
-    (SGD(0.1), numpy_sgd),
-    (SGD(0.05, momentum=0.9), numpy_sgd),
-    (SGD(0.05, momentum=0.5, l2=0.1), numpy_sgd),
-    (Adam(0.1), numpy_adam),
-    (Adam(0.1, beta_1=0.8, beta_2=0.9, epsilon=0.01, l2=0.1), numpy_adam),
-    (SGD(0.05, momentum=0.9, nesterov=True, l1=0.3, l2=0.1), numpy_nesterov),
-    (AdamW(0.1, weight_decay=0.5), numpy_adam_w),
-    (RMSprop(0.1), numpy_rms_prop),
-    (RMSprop(0.1, decay=0.9, epsilon=0.01, l1=0.3, l2=0.1), numpy_rms_prop),
-], ids=["sgd", "momentum", "momentum-l2", "adam", "adam-l2", "nesterov-l1-l2", "adam-w", "rms-prop", "rms-prop-l1-l2"])
+@pytest.mark.parametrize(
+    "optimizer, formula",
+    [
+        (SGD(0.1), numpy_sgd),
+        (SGD(0.05, momentum=0.9), numpy_sgd),
+        (SGD(0.05, momentum=0.5, l2=0.1), numpy_sgd),
+        (Adam(0.1), numpy_adam),
+        (Adam(0.1, beta_1=0.8, beta_2=0.9, epsilon=0.01, l2=0.1), numpy_adam),
+        (SGD(0.05, momentum=0.9, nesterov=True, l1=0.3, l2=0.1), numpy_nesterov),
+        (AdamW(0.1, weight_decay=0.5), numpy_adam_w),
+        (RMSprop(0.1), numpy_rms_prop),
+        (RMSprop(0.1, decay=0.9, epsilon=0.01, l1=0.3, l2=0.1), numpy_rms_prop),
+    ],
+    ids=[
+        "sgd",
+        "momentum",
+        "momentum-l2",
+        "adam",
+        "adam-l2",
+        "nesterov-l1-l2",
+        "adam-w",
+        "rms-prop",
+        "rms-prop-l1-l2",
+    ],
+)
 def test_optimisers_follow_their_formulas(backend, optimizer, formula):
     "On (bias - 3)², whose gradient is 2 (bias - 3): rows of zeros leave the bias alone to learn."
-    session = start(backend, mlp(1, 1), optimizer, "mse", 1, weights=[np.zeros((1, 1)), np.array([0.5])])
+    session = start(
+        backend, mlp(1, 1), optimizer, "mse", 1, weights=[np.zeros((1, 1)), np.array([0.5])]
+    )
     rows, path = session.place(np.zeros((1, 1)), np.full((1, 1), 3.0)), []
     for _ in range(20):
         session.run(rows, np.array([0]))
@@ -412,14 +525,22 @@ def dropout_losses(backend, seed, epochs=1):
 
 
 def test_dropout_keeps_its_seed(backend):
-    (first, one), (again, two) = dropout_losses(backend, 3, epochs=2), dropout_losses(backend, 3, epochs=2)
-    assert (first == again).all() and all((a == b).all() for a, b in zip(one.weights(), two.weights(), strict=True))
+    (first, one), (again, two) = (
+        dropout_losses(backend, 3, epochs=2),
+        dropout_losses(backend, 3, epochs=2),
+    )
+    assert (first == again).all() and all(
+        (a == b).all() for a, b in zip(one.weights(), two.weights(), strict=True)
+    )
     assert (dropout_losses(backend, 4, epochs=2)[0] != first).any()
 
 
 def test_dropout_changes_training_but_not_outputs(backend):
     spec, X, y = small(dropout=0.5)
-    session, without = start(backend, spec, batch_size=10), start(backend, small()[0], batch_size=10)
+    session, without = (
+        start(backend, spec, batch_size=10),
+        start(backend, small()[0], batch_size=10),
+    )
     rows, outputs = session.place(X, y), without.outputs(X)
     assert session.run(rows, np.arange(10))[0] != session.mean_loss(rows)
     assert (session.outputs(X) == outputs).all() and (session.outputs(X) == outputs).all()
@@ -454,7 +575,9 @@ def few(digits):
 
 
 def test_loss_falls_on_digits(backend, digits):
-    model = fit(mlp(64, 32, 10), digits, backend, Adam(0.01), epochs=3, validation=digits.take(slice(100)))
+    model = fit(
+        mlp(64, 32, 10), digits, backend, Adam(0.01), epochs=3, validation=digits.take(slice(100))
+    )
     losses = [model.start_loss, *model.history_frame()["loss"]]
     assert losses == sorted(losses, reverse=True) and losses[-1] < 0.5 * losses[0]
     assert model.history[-1]["validation_accuracy"] > 0.8
@@ -473,17 +596,25 @@ def test_history_is_the_mean_over_rows_with_validation_at_the_end_of_the_epoch(b
 
 def test_binary_and_real_valued_models_predict(backend, few):
     binary = fit(mlp(64, 8, 1), from_arrays(few.X, few.y % 2), backend, epochs=20, seed=1)
-    assert binary.predict_proba(few.X).shape == (300, 2) and (binary.predict(few.X) == few.y % 2).mean() > 0.8
+    assert (
+        binary.predict_proba(few.X).shape == (300, 2)
+        and (binary.predict(few.X) == few.y % 2).mean() > 0.8
+    )
     assert np.allclose(binary.predict_proba(few.X).sum(axis=1), 1, rtol=1e-12, atol=0)
     x = np.linspace(-1, 1, 50)
-    line = fit(mlp(1, 1), from_arrays(x[:, None], 2 * x, classes=0), backend, SGD(0.1), "mse", epochs=200)
+    line = fit(
+        mlp(1, 1), from_arrays(x[:, None], 2 * x, classes=0), backend, SGD(0.1), "mse", epochs=200
+    )
     assert line.predict([[0.5]])[0, 0] == pytest.approx(1, rel=0.01)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_same_seed_same_history(backend, few, dropout):
     def history(seed):
-        return fit(mlp(64, 16, 10, dropout=dropout), few, backend, epochs=3, seed=seed, validation=few).history
+        return fit(
+            mlp(64, 16, 10, dropout=dropout), few, backend, epochs=3, seed=seed, validation=few
+        ).history
+
     assert history(1) == history(1)
     assert history(1) != history(2)
 
@@ -491,7 +622,10 @@ def test_same_seed_same_history(backend, few, dropout):
 def test_early_stopping_bears_patience_epochs_without_a_fall(backend, few):
     def epochs(**options):
         stop = early_stopping(**options)
-        return len(fit(mlp(64, 10), few, backend, epochs=9, validation=few, callbacks=[stop]).history)
+        return len(
+            fit(mlp(64, 10), few, backend, epochs=9, validation=few, callbacks=[stop]).history
+        )
+
     assert epochs(patience=1, min_delta=100) == 2
     assert epochs(patience=3, min_delta=100, monitor="loss") == 4
     assert epochs(patience=1) == 9
@@ -499,11 +633,16 @@ def test_early_stopping_bears_patience_epochs_without_a_fall(backend, few):
 
 def test_callbacks_see_every_epoch_and_any_of_them_stops(backend, few):
     seen = []
-    callbacks = [lambda row, model: seen.append((row["epoch"], model.outputs(few.X[:1]).shape)),
-                 lambda row, model: row["epoch"] == 3,
-                 lambda row, model: seen.append("after")]
+    callbacks = [
+        lambda row, model: seen.append((row["epoch"], model.outputs(few.X[:1]).shape)),
+        lambda row, model: row["epoch"] == 3,
+        lambda row, model: seen.append("after"),
+    ]
     model = fit(mlp(64, 10), few, backend, epochs=9, callbacks=callbacks)
-    assert seen == [(1, (1, 10)), "after", (2, (1, 10)), "after", (3, (1, 10)), "after"] and len(model.history) == 3
+    assert (
+        seen == [(1, (1, 10)), "after", (2, (1, 10)), "after", (3, (1, 10)), "after"]
+        and len(model.history) == 3
+    )
 
 
 def test_divergence_names_epoch_and_batch(backend, few):
@@ -516,7 +655,10 @@ def test_divergence_names_epoch_and_batch(backend, few):
     rows = session.place(data.X, data.y[:, None])
     losses = np.array([session.run(rows, order.permutation(300)) for _ in range(9)])
     epoch, batch = np.argwhere(~np.isfinite(losses))[0] + 1
-    assert f"{losses[epoch - 1, batch - 1]} in epoch {epoch}, batch {batch}." in str(caught.value) and epoch > 1
+    assert (
+        f"{losses[epoch - 1, batch - 1]} in epoch {epoch}, batch {batch}." in str(caught.value)
+        and epoch > 1
+    )
 
 
 def watched_runs(monkeypatch, backend, **options):
@@ -552,9 +694,16 @@ def test_both_frameworks_see_the_same_batches(monkeypatch, frameworks, digits):
 
 def test_torch_keeps_to_the_thread_limit_of_openmp():
     """With more threads than that, PyTorch's convolutions come out wrong."""
-    child = ("import torch, bigdata_ai.train.torch_backend.steps; torch.manual_seed(0); net = torch.nn.Conv2d(16, 32, 3, padding=1); "
-             "x = torch.randn(64, 16, 14, 14); exact = net.double()(x.double()); "
-             "print(float((net.float()(x) - exact).abs().max().detach()))")
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", child], env=os.environ | {"OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "2"},
-                          capture_output=True, text=True, check=True)
+    child = (
+        "import torch, bigdata_ai.train.torch_backend.steps; torch.manual_seed(0); net = torch.nn.Conv2d(16, 32, 3, padding=1); "
+        "x = torch.randn(64, 16, 14, 14); exact = net.double()(x.double()); "
+        "print(float((net.float()(x) - exact).abs().max().detach()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", child],
+        env=os.environ | {"OMP_THREAD_LIMIT": "1", "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert 0 < float(done.stdout) < 1e-4, done.stdout

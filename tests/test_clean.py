@@ -15,21 +15,8 @@ from hypothesis import given, settings
 
 from bigdata_ai.core import ContentError, InputError, SealedTestError, rng
 from bigdata_ai.data.catalog import load_table
-from bigdata_ai.data.clean import (
-    Category,
-    Cleaner,
-    Date,
-    Duplicates,
-    Missing,
-    NearDuplicates,
-    Number,
-    Outliers,
-    Range,
-    Text,
-    Unit,
-    near_duplicates,
-    validate,
-)
+from bigdata_ai.data.clean import Category, Cleaner, Date, Duplicates, Missing, NearDuplicates
+from bigdata_ai.data.clean import Number, Outliers, Range, Text, Unit, near_duplicates, validate
 from bigdata_ai.data.frames import count, kind, to_pandas
 from bigdata_ai.data.rules import layers
 from bigdata_ai.data.split import split
@@ -54,15 +41,46 @@ RULES = [
 ]
 
 towns = st.sampled_from(["北京", "\u3000peking\xa0", "Ｒome 1", "rome", "", "n/a", None, "Paris🙂"])
-prices = st.sampled_from(["1,200", "９８.5", " 7 ", "free", "-3", "", None, "1e2", "nan", "Infinity", "1_0", "0x1f", "٣"])
-born = st.sampled_from(["2000-02-29", "1900-02-29", "1985-07-01", "1850-01-01", "85-07-01", "2001-13-01", None, " 1999-12-31 "])
-one_row = st.tuples(towns, prices, st.one_of(st.none(), st.integers(-5, 200)), st.one_of(st.none(), st.floats(0.1, 250)), born)
+prices = st.sampled_from(
+    ["1,200", "９８.5", " 7 ", "free", "-3", "", None, "1e2", "nan", "Infinity", "1_0", "0x1f", "٣"]
+)
+born = st.sampled_from(
+    [
+        "2000-02-29",
+        "1900-02-29",
+        "1985-07-01",
+        "1850-01-01",
+        "85-07-01",
+        "2001-13-01",
+        None,
+        " 1999-12-31 ",
+    ]
+)
+one_row = st.tuples(
+    towns,
+    prices,
+    st.one_of(st.none(), st.integers(-5, 200)),
+    st.one_of(st.none(), st.floats(0.1, 250)),
+    born,
+)
 
 
 def people(values):
-    columns = dict(zip(["town", "price", "age", "height", "born"], zip(*values, strict=True), strict=True)) if values else {}
+    columns = (
+        dict(
+            zip(["town", "price", "age", "height", "born"], zip(*values, strict=True), strict=True)
+        )
+        if values
+        else {}
+    )
     frame = pd.DataFrame({"id": range(len(values))})
-    for name, kind_ in (("town", "str"), ("price", "str"), ("age", float), ("height", float), ("born", "str")):
+    for name, kind_ in (
+        ("town", "str"),
+        ("price", "str"),
+        ("age", float),
+        ("height", float),
+        ("born", "str"),
+    ):
         frame[name] = pd.Series(list(columns.get(name, ())), dtype=kind_)
     return frame
 
@@ -93,13 +111,26 @@ def test_cleaning_gives_the_same_kind_and_the_same_numbers(engine):
     assert kind(made) == engine and count(made) == len(SAMPLE)
     assert rows(made, "id") == rows(expected.transform(SAMPLE), "id")
     cleaned = cleaner.clean(LOCAL[engine](SAMPLE))
-    assert kind(cleaned) == engine and rows(cleaned, "id") == rows(expected.clean(SAMPLE), "id") and count(cleaned) == 7
+    assert (
+        kind(cleaned) == engine
+        and rows(cleaned, "id") == rows(expected.clean(SAMPLE), "id")
+        and count(cleaned) == 7
+    )
     assert rows(Cleaner(RULES).fit_clean(LOCAL[engine](SAMPLE)), "id") == rows(cleaned, "id")
 
 
 def test_the_numbers_are_the_right_ones():
     made = Cleaner(RULES).fit(SAMPLE).transform(SAMPLE)
-    assert made["town"].tolist() == ["北京", "北京", "ROME", "ROME", "ROME", "ROME", "PARIS🙂", "ROME"]
+    assert made["town"].tolist() == [
+        "北京",
+        "北京",
+        "ROME",
+        "ROME",
+        "ROME",
+        "ROME",
+        "PARIS🙂",
+        "ROME",
+    ]
     assert made["price_missing"].tolist() == [0, 0, 1, 0, 1, 0, 0, 1]
     known = np.array([1200, 98.5, 7, 7, 100.0])
     centre = np.median(known)
@@ -107,19 +138,36 @@ def test_the_numbers_are_the_right_ones():
     low, high = centre - 6 * spread, centre + 6 * spread
     clipped = np.clip(known, low, high)
     towns_ = {"北京": np.median(clipped[:2]), "ROME": 7.0, "": np.median(clipped)}
-    np.testing.assert_allclose(made["price"], [clipped[0], 98.5, towns_["ROME"], 7, towns_[""], 7, 100, towns_[""]])
+    np.testing.assert_allclose(
+        made["price"], [clipped[0], 98.5, towns_["ROME"], 7, towns_[""], 7, 100, towns_[""]]
+    )
     ages = [30, 40, 50, 40, 20, 60]
     np.testing.assert_allclose(made["age"], [30, 40, 40, 40, 50, 40, 20, 60])
     assert np.mean(ages) == 40 and made["height"].iloc[1] == pytest.approx(180.0)
-    assert made["born"].dt.strftime("%F").fillna("").tolist() == ["2000-02-29", "", "", "1985-07-01", "", "1985-07-01", "", "1999-12-31"]
+    assert made["born"].dt.strftime("%F").fillna("").tolist() == [
+        "2000-02-29",
+        "",
+        "",
+        "1985-07-01",
+        "",
+        "1985-07-01",
+        "",
+        "1999-12-31",
+    ]
 
 
 @settings(max_examples=6, deadline=None)
 @given(fitted=st.lists(one_row, max_size=12), applied=st.lists(one_row, max_size=6))
 def test_any_rows_give_the_same_numbers_on_every_engine(fitted, applied):
-    fitted, applied = people([(None, "5", 30, 170.0, None), ("rome", "7", 31, 171.0, None), *fitted]), people(applied)
+    fitted, applied = (
+        people([(None, "5", 30, 170.0, None), ("rome", "7", 31, 171.0, None), *fitted]),
+        people(applied),
+    )
     reference = Cleaner(RULES).fit(fitted)
-    expected, cleaned = rows(reference.transform(applied), "id"), rows(reference.clean(fitted), "id")
+    expected, cleaned = (
+        rows(reference.transform(applied), "id"),
+        rows(reference.clean(fitted), "id"),
+    )
     for engine, make in LOCAL.items():
         cleaner = Cleaner(RULES).fit(make(fitted))
         made = cleaner.transform(make(applied))
@@ -141,7 +189,9 @@ def test_fitted_here_applied_there_after_a_round_trip_through_json(tmp_path):
     assert path.stat().st_size < 5000
     again = Cleaner.load(path)
     for make in LOCAL.values():
-        assert rows(again.transform(make(SAMPLE)), "id") == rows(Cleaner(RULES).fit(SAMPLE).transform(SAMPLE), "id")
+        assert rows(again.transform(make(SAMPLE)), "id") == rows(
+            Cleaner(RULES).fit(SAMPLE).transform(SAMPLE), "id"
+        )
 
 
 @pytest.mark.parametrize(
@@ -169,7 +219,12 @@ def spoilt(frame, seed):
     generator, n = rng(seed, "dirt"), len(frame)
     where = {
         name: np.flatnonzero(generator.random(n) < rate)
-        for name, rate in (("carrier", 0.05), ("distance", 0.02), ("air_time", 0.04), ("dep_delay", 0.01))
+        for name, rate in (
+            ("carrier", 0.05),
+            ("distance", 0.02),
+            ("air_time", 0.04),
+            ("dep_delay", 0.01),
+        )
     }
     frame = frame.reset_index(drop=True).astype({"distance": float})
     frame.loc[where["carrier"], "carrier"] = " " + frame["carrier"].str.lower() + " "
@@ -177,10 +232,22 @@ def spoilt(frame, seed):
     frame.loc[where["air_time"], "air_time"] = np.nan
     frame.loc[where["dep_delay"], "dep_delay"] = 20_000.0
     repeats = frame.sample(n // 50, random_state=seed).assign(id=lambda rows: rows["id"] + 10**6)
-    return pd.concat([frame, repeats], ignore_index=True), where, repeats  # the greatest true delay of 2013 is 1,301 minutes
+    # the greatest true delay of 2013 is 1,301 minutes
+    return pd.concat([frame, repeats], ignore_index=True), where, repeats
 
 
-FLIGHTS = ["id", "carrier", "origin", "dest", "tailnum", "distance", "air_time", "dep_delay", "time_hour", "flight"]
+FLIGHTS = [
+    "id",
+    "carrier",
+    "origin",
+    "dest",
+    "tailnum",
+    "distance",
+    "air_time",
+    "dep_delay",
+    "time_hour",
+    "flight",
+]
 DIRT = [
     Text("carrier", case="upper"),
     Range("distance", low=1),
@@ -204,18 +271,31 @@ def test_dirt_in_flights_is_found_at_known_precision_and_recall(engine, seed):
     frame, where, repeats = spoilt(clean, seed)
     cleaner = Cleaner(DIRT).fit(LOCAL[engine](frame))
     trace = cleaner.trace(LOCAL[engine](frame), "id").query("id < 1_000_000 or before == 'the row'")
-    for rule, column in (("1. Text", "carrier"), ("2. Range", "distance"), ("5. Missing", "air_time"), ("3. Outliers", "dep_delay")):
-        found, true = set(trace[trace["rule"].str.startswith(rule)]["id"]), set(frame["id"].iloc[where[column]])
-        assert true and found == true, (rule, len(found - true), len(true - found))  # precision and recall 1
+    for rule, column in (
+        ("1. Text", "carrier"),
+        ("2. Range", "distance"),
+        ("5. Missing", "air_time"),
+        ("3. Outliers", "dep_delay"),
+    ):
+        found, true = (
+            set(trace[trace["rule"].str.startswith(rule)]["id"]),
+            set(frame["id"].iloc[where[column]]),
+        )
+        # precision and recall 1
+        assert true and found == true, (rule, len(found - true), len(true - found))
     dropped = set(trace[trace["before"] == "the row"]["id"])
     assert dropped == set(repeats["id"])
     report = cleaner.report(LOCAL[engine](frame))
-    assert (report.rows_in, report.rows_out) == (len(frame), len(clean)) and report.table["dropped"].sum() == len(repeats)
+    assert (report.rows_in, report.rows_out) == (len(frame), len(clean)) and report.table[
+        "dropped"
+    ].sum() == len(repeats)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_dirt_in_credit_is_found(seed):
-    clean = load_table("credit").frame[["id", "annual_inc", "term", "int_rate", "emp_length"]].copy()
+    clean = (
+        load_table("credit").frame[["id", "annual_inc", "term", "int_rate", "emp_length"]].copy()
+    )
     generator = rng(seed, "credit")
     hit = {name: generator.random(len(clean)) < 0.03 for name in clean.columns[1:]}
     frame = clean.assign(int_rate=clean["int_rate"].map("{:.2f}%".format))
@@ -238,19 +318,39 @@ def test_dirt_in_credit_is_found(seed):
 
 
 def test_near_repeats_are_found_among_real_reviews():
-    texts = load_table("reviews").frame.drop_duplicates("text").loc[lambda rows: rows["text"].str.len() > 20].sample(1500, random_state=3)
+    texts = (
+        load_table("reviews")
+        .frame.drop_duplicates("text")
+        .loc[lambda rows: rows["text"].str.len() > 20]
+        .sample(1500, random_state=3)
+    )
     generator = rng(0, "near")
     copies = texts.sample(150, random_state=4).assign(
-        text=lambda rows: [t[:k] + t[k + 1 :] + "！" for t in rows["text"] for k in [int(generator.integers(1, len(t) - 1))]],
+        text=lambda rows: [
+            t[:k] + t[k + 1 :] + "！"
+            for t in rows["text"]
+            for k in [int(generator.integers(1, len(t) - 1))]
+        ],
         id=lambda rows: rows["id"] + 10**6,
     )
     frame = pd.concat([texts, copies], ignore_index=True)
     groups = near_duplicates(frame, "text", "id", threshold=0.6)
-    pairs = {(a, b) for _, group in groups.groupby("group") for a in group["id"] for b in group["id"] if a < b}
+    pairs = {
+        (a, b)
+        for _, group in groups.groupby("group")
+        for a in group["id"]
+        for b in group["id"]
+        if a < b
+    }
     true = {(i - 10**6, i) for i in copies["id"]}
-    recall, extra = len(pairs & true) / len(true), {pair for pair in pairs - true if pair[0] >= 10**6 or pair[1] < 10**6}
+    recall, extra = (
+        len(pairs & true) / len(true),
+        {pair for pair in pairs - true if pair[0] >= 10**6 or pair[1] < 10**6},
+    )
     assert recall >= 0.95 and len(extra) <= 40  # the reviews have near repeats of their own
-    assert len(Cleaner([NearDuplicates("text", threshold=0.6)]).fit_clean(frame)) == len(frame) - sum(groups.groupby("group").size() - 1)
+    assert len(Cleaner([NearDuplicates("text", threshold=0.6)]).fit_clean(frame)) == len(
+        frame
+    ) - sum(groups.groupby("group").size() - 1)
 
 
 # What it may not do
@@ -306,17 +406,40 @@ def test_the_input_is_never_changed():
         (lambda: Text("x", case="title"), "case"),
         (lambda: Unit("x"), "by a column or by a suspect range"),
         (lambda: Cleaner(["x"]), "must be made of"),
-        (lambda: Cleaner([Range("x", 0)]).transform(pd.DataFrame({"x": [1]})), "must be fitted first"),
-        (lambda: Cleaner([Range("speed", 0)]).fit(pd.DataFrame({"sped": [1]})), "did you mean 'sped'"),
+        (
+            lambda: Cleaner([Range("x", 0)]).transform(pd.DataFrame({"x": [1]})),
+            "must be fitted first",
+        ),
+        (
+            lambda: Cleaner([Range("speed", 0)]).fit(pd.DataFrame({"sped": [1]})),
+            "did you mean 'sped'",
+        ),
         (lambda: Cleaner([Range("x", 0)]).fit([1]), "must be a data frame"),
         (lambda: Cleaner([Outliers("x")]).fit(pd.DataFrame({"x": ["1"]})), r"put Number\('x'\)"),
-        (lambda: Cleaner([Missing("x")]).fit(pd.DataFrame({"x": [None, None]}, dtype=float)), "at least one value"),
         (
-            lambda: Cleaner([Range("x", 0)]).fit(pd.DataFrame({"x": [1]})).trace(pd.DataFrame({"x": [1]}), "id"),
+            lambda: Cleaner([Missing("x")]).fit(pd.DataFrame({"x": [None, None]}, dtype=float)),
+            "at least one value",
+        ),
+        (
+            lambda: (
+                Cleaner([Range("x", 0)])
+                .fit(pd.DataFrame({"x": [1]}))
+                .trace(pd.DataFrame({"x": [1]}), "id")
+            ),
             "column that names its rows",
         ),
-        (lambda: Cleaner([Missing("x", by="g")]).fit(pd.DataFrame({"x": np.ones(10_001), "g": range(10_001)})), "at most 10,000"),
-        (lambda: Cleaner([Date("x", earliest="tomorrow")]).fit_transform(pd.DataFrame({"x": ["2020-01-01"]})), "written as YYYY-MM-DD"),
+        (
+            lambda: Cleaner([Missing("x", by="g")]).fit(
+                pd.DataFrame({"x": np.ones(10_001), "g": range(10_001)})
+            ),
+            "at most 10,000",
+        ),
+        (
+            lambda: Cleaner([Date("x", earliest="tomorrow")]).fit_transform(
+                pd.DataFrame({"x": ["2020-01-01"]})
+            ),
+            "written as YYYY-MM-DD",
+        ),
         (lambda: near_duplicates(SAMPLE, "town", "id", threshold=0), "lie in"),
     ],
 )
@@ -328,7 +451,14 @@ def test_bad_rules_are_refused_with_a_hint(make, words):
 def test_a_schema_names_what_failed_and_how_often():
     for make in LOCAL.values():
         with pytest.raises(InputError, match="age: .*120.* failed 1×") as error:
-            validate(make(SAMPLE), {"age": {"low": 0, "high": 120, "nullable": True}, "town": {"nullable": True}, "iq": {}})
+            validate(
+                make(SAMPLE),
+                {
+                    "age": {"low": 0, "high": 120, "nullable": True},
+                    "town": {"nullable": True},
+                    "iq": {},
+                },
+            )
         assert "iq" in str(error.value) and "town" not in str(error.value)
     with pytest.raises(InputError, match="did you mean 'nullable'"):
         validate(SAMPLE, {"age": {"nulable": True}})
@@ -340,8 +470,13 @@ def test_a_schema_names_what_failed_and_how_often():
 @settings(max_examples=60, deadline=None)
 @given(picks=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), max_size=8))
 def test_layers_give_what_one_rule_after_the_other_gives(picks):
-    frame = pl.DataFrame({"a": [1.0, None, 3.0, 8.0], "b": [2.0, 5.0, None, 1.0], "c": [None, 1.0, 4.0, 9.0]})
-    rules = [Missing(x, "model", features=(y,)) if x != y else Unit(x, suspect=(0.0, 4.0), factor=2.0) for x, y in picks]
+    frame = pl.DataFrame(
+        {"a": [1.0, None, 3.0, 8.0], "b": [2.0, 5.0, None, 1.0], "c": [None, 1.0, 4.0, 9.0]}
+    )
+    rules = [
+        Missing(x, "model", features=(y,)) if x != y else Unit(x, suspect=(0.0, 4.0), factor=2.0)
+        for x, y in picks
+    ]
     at_once, one_by_one = Cleaner(rules).fit(frame).transform(frame), frame
     for rule in rules:
         one_by_one = Cleaner([rule]).fit(one_by_one).transform(one_by_one)
@@ -352,12 +487,24 @@ def test_layers_give_what_one_rule_after_the_other_gives(picks):
 @EVERY
 def test_a_rule_reads_what_another_of_its_layer_changes_as_it_was(engine):
     "polars' optimiser moves the filling of b before that of c, which reads b, where both stand in one with_columns after another."
-    frame = pd.DataFrame({"id": range(4), "a": [1.0, 2.0, None, 4.0], "b": [10.0, None, 30.0, 40.0], "c": [None, 200.0, 300.0, 400.0]})
-    rules = [Unit("a", suspect=(0.0, 99.0), factor=2.0), Missing("a", "model", features=("c",)), Missing("c", "model", features=("b",)),
-             Missing("b", "constant", 5.0)]
+    frame = pd.DataFrame(
+        {
+            "id": range(4),
+            "a": [1.0, 2.0, None, 4.0],
+            "b": [10.0, None, 30.0, 40.0],
+            "c": [None, 200.0, 300.0, 400.0],
+        }
+    )
+    rules = [
+        Unit("a", suspect=(0.0, 99.0), factor=2.0),
+        Missing("a", "model", features=("c",)),
+        Missing("c", "model", features=("b",)),
+        Missing("b", "constant", 5.0),
+    ]
     made = rows(Cleaner(rules).fit(frame).transform(LOCAL[engine](frame)), "id")
     step = frame
-    for rule in rules: step = Cleaner([rule]).fit(step).transform(step)
+    for rule in rules:
+        step = Cleaner([rule]).fit(step).transform(step)
     assert made == rows(step, "id")
 
 
@@ -365,7 +512,11 @@ def test_report_and_figure_can_be_looked_at():
     report = Cleaner(RULES).fit(SAMPLE).report(SAMPLE)
     assert "8 rows in, 7 out" in repr(report) and "Outliers" in report._repr_html_()
     ax = report.figure()
-    assert "8 rows in" in ax.get_title(loc="left") and ax.get_xlabel() and len(ax.get_yticklabels()) == len(RULES)
+    assert (
+        "8 rows in" in ax.get_title(loc="left")
+        and ax.get_xlabel()
+        and len(ax.get_yticklabels()) == len(RULES)
+    )
     assert report.table["changed"].tolist()[:2] == [6, 1]
 
 
@@ -388,8 +539,15 @@ def test_frames_of_arrow_types_are_cleaned_too():
 @pytest.mark.parametrize("engine", LOCAL)
 def test_every_day_of_the_calendar_and_no_other(engine):
     "All days from 1890 to 2110 and all combinations of digits around them, against Python's calendar."
-    days = [f"{y:04d}-{m:02d}-{d:02d}" for y in (0, 1, 1600, 1900, 1999, 2000, 2004, 2023, 2100) for m in range(14) for d in range(33)]
-    made = to_pandas(Cleaner([Date("d")]).fit_transform(LOCAL[engine](pd.DataFrame({"d": days}))))["d"]
+    days = [
+        f"{y:04d}-{m:02d}-{d:02d}"
+        for y in (0, 1, 1600, 1900, 1999, 2000, 2004, 2023, 2100)
+        for m in range(14)
+        for d in range(33)
+    ]
+    made = to_pandas(Cleaner([Date("d")]).fit_transform(LOCAL[engine](pd.DataFrame({"d": days}))))[
+        "d"
+    ]
 
     def real(text):
         try:
@@ -399,16 +557,57 @@ def test_every_day_of_the_calendar_and_no_other(engine):
 
     assert made.notna().tolist() == [real(day) for day in days]
     backwards = Cleaner([Date("d", "%d/%m/%Y %H:%M")]).fit_transform(
-        LOCAL[engine](pd.DataFrame({"d": ["29/02/2000 23:59", "29/02/1900 00:00", "01/01/2000 24:00", "31/12/1999 00:00"]}))
+        LOCAL[engine](
+            pd.DataFrame(
+                {
+                    "d": [
+                        "29/02/2000 23:59",
+                        "29/02/1900 00:00",
+                        "01/01/2000 24:00",
+                        "31/12/1999 00:00",
+                    ]
+                }
+            )
+        )
     )
     assert to_pandas(backwards)["d"].notna().tolist() == [True, False, False, True]
 
 
-BLANKS = ["\u3000", "\u00a0", "\u2003", "\u1680", "\x85", "\t", "\x0b", " "]  # white space of Unicode; U+001C to U+001F are not
+# white space of Unicode; U+001C to U+001F are not
+BLANKS = ["\u3000", "\u00a0", "\u2003", "\u1680", "\x85", "\t", "\x0b", " "]
 TEXTS = ["a", "é", "中 文", "x'y", "{x}", "\x1cc", "\u3000", "", "Ａ１２", "N/A", None]
-NUMBERS = ["1", "1e5", "1e005", "1e100", "1e-400", "1e400", "0", "-0", "nan",
-           "inf", "-inf", "1,000", "1_0", "+5", ".5", "5.", "5%", "7\u3000%", "1.5.1"]
-DAYS = ["2013-02-28", "2013-02-30", "2013-2-28", "2013- 2-28", "+013-01-01", "0000-01-01", "2012-02-29", "9999-12-31", None]
+NUMBERS = [
+    "1",
+    "1e5",
+    "1e005",
+    "1e100",
+    "1e-400",
+    "1e400",
+    "0",
+    "-0",
+    "nan",
+    "inf",
+    "-inf",
+    "1,000",
+    "1_0",
+    "+5",
+    ".5",
+    "5.",
+    "5%",
+    "7\u3000%",
+    "1.5.1",
+]
+DAYS = [
+    "2013-02-28",
+    "2013-02-30",
+    "2013-2-28",
+    "2013- 2-28",
+    "+013-01-01",
+    "0000-01-01",
+    "2012-02-29",
+    "9999-12-31",
+    None,
+]
 
 
 @pytest.mark.parametrize("engine", [engine for engine in LOCAL if engine != "pandas"])
@@ -416,8 +615,16 @@ DAYS = ["2013-02-28", "2013-02-30", "2013-2-28", "2013- 2-28", "+013-01-01", "00
     "rules",
     [
         [Text("text"), Number("number"), Date("day")],
-        [Text("text", case="upper", halfwidth=True, gaps=("", "N/A")), Number("number", thousands=""), Date("day", earliest="2000-01-01")],
-        [Text("text", strip=False, gaps=()), Text("number", case="lower", gaps=("nan", "{x}", "it's")), Date("day", latest="2012-02-29")],
+        [
+            Text("text", case="upper", halfwidth=True, gaps=("", "N/A")),
+            Number("number", thousands=""),
+            Date("day", earliest="2000-01-01"),
+        ],
+        [
+            Text("text", strip=False, gaps=()),
+            Text("number", case="lower", gaps=("nan", "{x}", "it's")),
+            Date("day", latest="2012-02-29"),
+        ],
         [Number("number", percent=True), Date("day", earliest="0001-01-01", latest="2012-02-29")],
         [Number("number", decimal=",", thousands=".")],
     ],
@@ -431,13 +638,20 @@ def test_blanks_numbers_and_dates_at_their_edges_are_those_of_pandas(rules, engi
     for name, values in (("text", TEXTS), ("number", NUMBERS), ("day", DAYS)):
         picked = [values[i] for i in draw.integers(0, len(values), 1500)]
         around = ends[draw.integers(0, len(ends), (2, 1500))]
-        made[name] = [None if value is None else f"{a}{value}{b}" for value, a, b in zip(picked, *around, strict=True)]
+        made[name] = [
+            None if value is None else f"{a}{value}{b}"
+            for value, a, b in zip(picked, *around, strict=True)
+        ]
     sample = pd.DataFrame({"id": range(1500)} | made)
-    assert rows(Cleaner(rules).fit_transform(LOCAL[engine](sample)), "id") == rows(Cleaner(rules).fit_transform(sample), "id")
+    assert rows(Cleaner(rules).fit_transform(LOCAL[engine](sample)), "id") == rows(
+        Cleaner(rules).fit_transform(sample), "id"
+    )
 
 
 def test_the_full_width_blank_is_stripped():
     "It stands at the start of Chinese paragraphs."
     for make in LOCAL.values():
-        made = Cleaner([Text("t")]).fit_transform(make(pd.DataFrame({"t": ["\u3000\u3000大数据\u3000", "\u3000"]})))
+        made = Cleaner([Text("t")]).fit_transform(
+            make(pd.DataFrame({"t": ["\u3000\u3000大数据\u3000", "\u3000"]}))
+        )
         assert [row["t"] for row in rows(made)] == ["大数据", None]

@@ -1,4 +1,5 @@
 """The exercises of chapter 10 judge fairly: right answers of several kinds pass, each likely mistake is named."""
+
 import numpy as np
 from judging import Judged
 
@@ -20,7 +21,9 @@ def by_regression(x, pattern):
     return 7.5 + 2 * (y - y.mean()) / y.std()
 
 
-def floor(one, other, level=0.99, replace=False, n=None, size=np.abs, shuffles=1000, pick=np.quantile):
+def floor(
+    one, other, level=0.99, replace=False, n=None, size=np.abs, shuffles=1000, pick=np.quantile
+):
     generator, pooled = np.random.default_rng(0), np.concatenate([one, other])
     n = len(one) if n is None else n
     drawn = [generator.choice(pooled, len(pooled), replace=replace) for _ in range(shuffles)]
@@ -36,28 +39,39 @@ def index(one, other, half=0.5, log=np.log, both=True, shares=True):
 ANSWERS = {
     "same_summary": {
         "right": [summary, by_regression],
-        "wrong": [(lambda x, pattern: summary(x, pattern, clean=False), "standard deviation"),
-                  (lambda x, pattern: summary(x, pattern, mean=0), "mean of y"),
-                  (lambda x, pattern: summary(x, pattern, r=0.5), "correlation of x and y"),
-                  (lambda x, pattern: summary(x, x**3), "the pattern"),
-                  (lambda x, pattern: 7.5, "one number for each x"),
-                  (lambda x: x, "TypeError")],
+        "wrong": [
+            (lambda x, pattern: summary(x, pattern, clean=False), "standard deviation"),
+            (lambda x, pattern: summary(x, pattern, mean=0), "mean of y"),
+            (lambda x, pattern: summary(x, pattern, r=0.5), "correlation of x and y"),
+            (lambda x, pattern: summary(x, x**3), "the pattern"),
+            (lambda x, pattern: 7.5, "one number for each x"),
+            (lambda x: x, "TypeError"),
+        ],
     },
     "noise_floor": {
-        "right": [floor, lambda one, other: floor(one, other, shuffles=3000), lambda one, other: floor(one, other, replace=True)],
-        "wrong": [(lambda one, other: abs(one.mean() - other.mean()), "not the real difference"),
-                  (lambda one, other: floor(one, other, level=0.5), "0.99 quantile"),
-                  (lambda one, other: -floor(one, other), "without its sign"),
-                  (lambda one, other: floor(one, other, n=5), "sizes that came in"),
-                  (lambda one, other: [1.0, 2.0], "one number"), (lambda one, other: one.average(), "AttributeError")],
+        "right": [
+            floor,
+            lambda one, other: floor(one, other, shuffles=3000),
+            lambda one, other: floor(one, other, replace=True),
+        ],
+        "wrong": [
+            (lambda one, other: abs(one.mean() - other.mean()), "not the real difference"),
+            (lambda one, other: floor(one, other, level=0.5), "0.99 quantile"),
+            (lambda one, other: -floor(one, other), "without its sign"),
+            (lambda one, other: floor(one, other, n=5), "sizes that came in"),
+            (lambda one, other: [1.0, 2.0], "one number"),
+            (lambda one, other: one.average(), "AttributeError"),
+        ],
     },
     "psi": {
         "right": [index, lambda one, other: index(other, one)],
-        "wrong": [(lambda one, other: index(one, other, both=False), "one direction only"),
-                  (lambda one, other: index(one, other, log=np.log10), "natural logarithm"),
-                  (lambda one, other: index(one, other, shares=False), "shares"),
-                  (lambda one, other: index(one, other, half=0), "finite"),
-                  (lambda one, other: one - other, "one finite number")],
+        "wrong": [
+            (lambda one, other: index(one, other, both=False), "one direction only"),
+            (lambda one, other: index(one, other, log=np.log10), "natural logarithm"),
+            (lambda one, other: index(one, other, shares=False), "shares"),
+            (lambda one, other: index(one, other, half=0), "finite"),
+            (lambda one, other: one - other, "one finite number"),
+        ],
     },
 }
 

@@ -1,4 +1,5 @@
 """The ledger tells the truth, the split is the same in every engine, and the test set stays sealed."""
+
 import ast
 import dataclasses
 import re
@@ -63,7 +64,9 @@ def test_a_larger_share_holds_every_row_of_a_smaller_one():
 
 
 def test_another_salt_is_another_split():
-    both = hash_side(np.arange(10_000), 0.2, "test") & hash_side(np.arange(10_000), 0.2, "validation")
+    both = hash_side(np.arange(10_000), 0.2, "test") & hash_side(
+        np.arange(10_000), 0.2, "validation"
+    )
     assert 0.03 < both.mean() < 0.05
 
 
@@ -75,7 +78,10 @@ def test_stratified_split_takes_its_share_of_each_class(digits, share):
 
 
 def test_stratified_split_does_not_depend_on_row_order(digits):
-    order, whole = rng(0, "order").permutation(len(digits)), stratified_side(digits.ids, digits.y, 0.2)
+    order, whole = (
+        rng(0, "order").permutation(len(digits)),
+        stratified_side(digits.ids, digits.y, 0.2),
+    )
     assert (stratified_side(digits.ids[order], digits.y[order], 0.2) == whole[order]).all()
 
 
@@ -124,7 +130,10 @@ def test_openings_are_counted_and_recorded(digits_split):
     seen = []
     evaluate(Uniform(), sealed, resamples=20, recorder=seen.append)
     evaluate(Uniform(), sealed, resamples=20, recorder=seen.append)
-    assert seen == [{"data": "digits", "rows": len(sealed), "openings": n} for n in (1, 2)] and sealed.openings == 2
+    assert (
+        seen == [{"data": "digits", "rows": len(sealed), "openings": n} for n in (1, 2)]
+        and sealed.openings == 2
+    )
 
 
 def test_an_opening_counts_without_a_recorder(digits_split):
@@ -149,31 +158,48 @@ def test_a_mistyped_metric_opens_nothing(digits_split):
 
 def uses_of(tree, *attributes):
     "Attribute access and string literals by which a sealed test could be opened."
-    return [node for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and node.attr in attributes
-            or isinstance(node, ast.Constant) and node.value in attributes]
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in attributes
+        or isinstance(node, ast.Constant)
+        and node.value in attributes
+    ]
 
 
 def test_only_evaluate_opens_a_sealed_test():
-    found = {path.relative_to(PACKAGE).as_posix(): len(uses_of(ast.parse(path.read_text(encoding="utf-8")), "unseal"))
-             for path in PACKAGE.rglob("*.py") if path.name != "_modidx.py"}
+    found = {
+        path.relative_to(PACKAGE).as_posix(): len(
+            uses_of(ast.parse(path.read_text(encoding="utf-8")), "unseal")
+        )
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "_modidx.py"
+    }
     assert {name: count for name, count in found.items() if count} == {"evaluate.py": 1}
 
 
 def test_nobody_reaches_behind_the_seal():
     "Nobody but the sabotage suite, one of whose mutants leaks test rows on purpose."
-    found = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")
-             if uses_of(ast.parse(path.read_text(encoding="utf-8")), "_sealed")}
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if uses_of(ast.parse(path.read_text(encoding="utf-8")), "_sealed")
+    }
     assert found - {"experiment/mutants.py"} == {"data/split.py"}
 
 
 def test_the_search_finds_what_it_looks_for():
-    assert len(uses_of(ast.parse("test.unseal(); getattr(test, 'unseal'); f = test.unseal"), "unseal")) == 3
+    assert (
+        len(uses_of(ast.parse("test.unseal(); getattr(test, 'unseal'); f = test.unseal"), "unseal"))
+        == 3
+    )
 
 
 # The ledger
 
 ARRAYS, TABLES = list(catalog._READERS), list(catalog._TABLES)
+
 
 def test_every_data_set_has_a_reader_and_an_entry():
     assert set(ARRAYS) == set(catalog._FULL_SCALE) and not set(ARRAYS) & set(TABLES)
@@ -193,9 +219,14 @@ def test_ledger_is_complete(name):
 @pytest.mark.parametrize("name", ARRAYS)
 def test_ledger_is_true(name):
     entry, data, (X, y) = show(name), load(name), catalog._READERS[name]()
-    assert data.X.shape == (entry["rows"], entry["features"]) == X.shape and len(data) == entry["rows"]
+    assert (
+        data.X.shape == (entry["rows"], entry["features"]) == X.shape and len(data) == entry["rows"]
+    )
     assert data.classes == entry["classes"] == len(np.unique(data.y))
-    assert list(data.image_shape) == entry["image_shape"] and np.prod(data.image_shape) == entry["features"]
+    assert (
+        list(data.image_shape) == entry["image_shape"]
+        and np.prod(data.image_shape) == entry["features"]
+    )
     assert data.sha256 == entry["sha256"] == digest_arrays(X, y)
 
 
@@ -204,7 +235,9 @@ def test_loaded_data_keep_their_promises(name):
     data = load(name)
     assert data.X.dtype == np.float32 and data.y.dtype == np.int64
     assert data.X.min() == 0 and data.X.max() == 1
-    assert (data.ids == np.arange(len(data))).all() and set(np.unique(data.y)) == set(range(data.classes))
+    assert (data.ids == np.arange(len(data))).all() and set(np.unique(data.y)) == set(
+        range(data.classes)
+    )
 
 
 def test_a_load_gives_a_copy():
@@ -216,13 +249,24 @@ def test_a_load_gives_a_copy():
 def test_ledger_is_true_of_tables(name):
     entry, data = show(name), load_table(name)
     assert data.X.shape == (entry["rows"], entry["features"]) and data.target == entry["target"]
-    assert not {data.target, data.id, *data.after} & set(data.X.columns) and {data.target, *data.after} <= set(data.frame.columns)
+    assert not {data.target, data.id, *data.after} & set(data.X.columns) and {
+        data.target,
+        *data.after,
+    } <= set(data.frame.columns)
     assert len(np.unique(data.ids)) == len(data) == len(data.y) and data.classes == entry["classes"]
     assert data.sha256 == entry["sha256"] and entry["form"] == "table"
 
 
-@pytest.mark.parametrize("change", [lambda f: f.assign(age=f["age"] + (f.index == 5)), lambda f: f.iloc[:-1], lambda f: f.iloc[::-1],
-                                    lambda f: f.rename(columns={"sex": "gender"}), lambda f: f.assign(chapter=f["chapter"].fillna("nan"))])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f.assign(age=f["age"] + (f.index == 5)),
+        lambda f: f.iloc[:-1],
+        lambda f: f.iloc[::-1],
+        lambda f: f.rename(columns={"sex": "gender"}),
+        lambda f: f.assign(chapter=f["chapter"].fillna("nan")),
+    ],
+)
 def test_a_changed_table_is_refused(change, monkeypatch):
     read = catalog._TABLES["flchain"]
     monkeypatch.setitem(catalog._TABLES, "flchain", lambda: change(read()))
@@ -242,16 +286,28 @@ def test_a_table_splits_seals_and_evaluates_as_arrays_do():
 
 def test_a_table_of_numbers_loads_as_arrays():
     data = load("breast_cancer")
-    assert data.X.shape == (569, 30) and data.y.dtype == np.int64 and data.classes == 2 and data.sha256 == show("breast_cancer")["sha256"]
+    assert (
+        data.X.shape == (569, 30)
+        and data.y.dtype == np.int64
+        and data.classes == 2
+        and data.sha256 == show("breast_cancer")["sha256"]
+    )
     with pytest.raises(InputError, match="numeric features only"):
         load("credit")
     with pytest.raises(InputError, match="must be a table"):
         load_table("digits")
 
 
-@pytest.mark.parametrize("roles, words", [
-    (dict(target="heigth"), "did you mean 'height'"), (dict(target="height"), "no gaps"), (dict(id="kind"), "own value"),
-    (dict(time="when"), "column must be a known one"), (dict(after=("height", "x")), "known one")])
+@pytest.mark.parametrize(
+    "roles, words",
+    [
+        (dict(target="heigth"), "did you mean 'height'"),
+        (dict(target="height"), "no gaps"),
+        (dict(id="kind"), "own value"),
+        (dict(time="when"), "column must be a known one"),
+        (dict(after=("height", "x")), "known one"),
+    ],
+)
 def test_roles_of_a_table_are_checked(roles, words):
     frame = pd.DataFrame({"height": [1.0, None, 2.0], "kind": ["a", "b", "a"]})
     with pytest.raises(InputError, match=words):

@@ -1,4 +1,5 @@
 """Training by two worker processes: the result of one, and an error that names the worker when one is gone."""
+
 import importlib
 import os
 import signal
@@ -14,7 +15,8 @@ from hypothesis import given, strategies
 from bigdata_ai.core import DivergedError, InputError, RunError, SealedTestError
 from bigdata_ai.data.frames import spark_session
 from bigdata_ai.train import distributed
-from bigdata_ai.train.distributed import fates, fit_distributed, note, part_of, part_size, settings_of
+from bigdata_ai.train.distributed import fates, fit_distributed, note, part_of, part_size
+from bigdata_ai.train.distributed import settings_of
 from bigdata_ai.train.loop import fit
 from bigdata_ai.train.schedules import Cosine
 from bigdata_ai.train.spec import Adam, BatchNorm, Dense, Options, Spec, mlp
@@ -38,9 +40,22 @@ def helpers():
 @pytest.fixture
 def run(backend, digits):
     "100 steps of batches that two workers can't halve, with all that looks at more than one row."
-    options = Options(class_weights=tuple(np.linspace(1, 2, 10)), label_smoothing=0.1, clip_norm=1.0, accumulate=2)
-    return dict(spec=mlp(64, 32, 10), train=digits, backend=backend, optimizer=Adam(0.01), epochs=4, batch_size=73, seed=3, dtype="float64",
-                schedule=Cosine(), options=options, validation=digits.take(slice(100)))
+    options = Options(
+        class_weights=tuple(np.linspace(1, 2, 10)), label_smoothing=0.1, clip_norm=1.0, accumulate=2
+    )
+    return dict(
+        spec=mlp(64, 32, 10),
+        train=digits,
+        backend=backend,
+        optimizer=Adam(0.01),
+        epochs=4,
+        batch_size=73,
+        seed=3,
+        dtype="float64",
+        schedule=Cosine(),
+        options=options,
+        validation=digits.take(slice(100)),
+    )
 
 
 def test_two_workers_train_to_the_weights_of_one(run, spark):
@@ -51,7 +66,9 @@ def test_two_workers_train_to_the_weights_of_one(run, spark):
     for slot, other in zip(two.session.slots(), one.session.slots(), strict=True):
         assert all(np.abs(a - b).max() <= 1e-12 for a, b in zip(slot, other, strict=True))
     for row, other in zip(two.history, one.history, strict=True):
-        assert row.keys() == other.keys() and all(row[name] == pytest.approx(other[name], rel=1e-12) for name in row)
+        assert row.keys() == other.keys() and all(
+            row[name] == pytest.approx(other[name], rel=1e-12) for name in row
+        )
     assert two.start_loss == pytest.approx(one.start_loss, rel=1e-12) and two.rows == one.rows
     assert (two.predict(run["train"].X) == one.predict(run["train"].X)).all()
     assert len(two.history_frame()) == 4 and helpers() <= before
@@ -62,6 +79,7 @@ def test_two_workers_train_to_the_weights_of_one(run, spark):
 
 def end_when_joined(folder, rank, how):
     "Wait in a thread until both workers train, then signal one; after 90 s end both, which the test sees by the message."
+
     def wait():
         clock = threading.Event()
         for _ in range(900):
@@ -69,6 +87,7 @@ def end_when_joined(folder, rank, how):
                 os.kill(fates(folder, 2)[rank]["process"], how)
                 break
             clock.wait(0.1)
+
     thread = threading.Thread(target=wait)
     thread.start()
     return thread
@@ -81,13 +100,20 @@ def test_a_killed_worker_ends_the_call_and_is_named(backend, digits, spark, tmp_
         fit_distributed(mlp(64, 10), digits, backend, epochs=100_000, spark=spark, folder=tmp_path)
     thread.join()
     process = fates(tmp_path, 2)[1]["process"]
-    assert f"worker 2 (process {process}) was ended by signal 9. Its last log lines:\n" in str(caught.value)
+    assert f"worker 2 (process {process}) was ended by signal 9. Its last log lines:\n" in str(
+        caught.value
+    )
     assert f"process {process}: joined" in str(caught.value)
-    assert helpers() <= before and not any(psutil.pid_exists(fate["process"]) for fate in fates(tmp_path, 2))
+    assert helpers() <= before and not any(
+        psutil.pid_exists(fate["process"]) for fate in fates(tmp_path, 2)
+    )
 
 
-def test_a_killed_worker_is_named_though_the_other_one_ended_before_anybody_looked(digits, spark, tmp_path):
+def test_a_killed_worker_is_named_though_the_other_one_ended_before_anybody_looked(
+    digits, spark, tmp_path
+):
     "torchrun stands still from the kill until the other worker has missed it, so that it sees both at once."
+
     def wait():
         clock, agent = threading.Event(), None
         for _ in range(900):
@@ -97,9 +123,12 @@ def test_a_killed_worker_is_named_though_the_other_one_ended_before_anybody_look
                 agent = killed.parent()
                 agent.suspend()
                 killed.kill()
-            if states[0] == "lost": break
+            if states[0] == "lost":
+                break
             clock.wait(0.1)
-        if agent: agent.resume()
+        if agent:
+            agent.resume()
+
     thread = threading.Thread(target=wait)
     thread.start()
     with pytest.raises(RunError, match="worker 2 .* was ended by signal 9"):
@@ -136,30 +165,66 @@ def verdict(folder, states, exits=None):
 
 def test_the_worker_that_raised_is_named_before_those_that_missed_it(tmp_path):
     (tmp_path / "worker-3.log").write_text("\n".join(f"line {i}" for i in range(40)))
-    caught = verdict(tmp_path, [("lost", "_Lost", "closed"), ("joined",), ("raised", "OSError", "disk\nmore")], {0: 1, 2: 1})
+    caught = verdict(
+        tmp_path,
+        [("lost", "_Lost", "closed"), ("joined",), ("raised", "OSError", "disk\nmore")],
+        {0: 1, 2: 1},
+    )
     assert f"worker 3 (process {os.getpid()}) raised OSError: disk. " in str(caught.value)
-    assert "line 39" in str(caught.value) and "line 28" in str(caught.value) and "line 27\n" not in str(caught.value)
+    assert (
+        "line 39" in str(caught.value)
+        and "line 28" in str(caught.value)
+        and "line 27\n" not in str(caught.value)
+    )
 
 
-@pytest.mark.parametrize("states, exits, said", [
-    ([("lost", "_Lost", "closed"), ("joined",)], {0: 1, 1: -9}, "worker 2 (process {}) was ended by signal 9"),
-    ([("joined",), ("joined",)], {1: -9}, "worker 2 (process {}) was ended by signal 9"),
-    ([("joined",), ("started",)], {1: 3}, "worker 2 (process {}) ended with exit code 3"),
-    ([("lost", "_Lost", "timed out"), ("joined",)], {0: 1}, "worker 2 (process {}) did not answer, state 'joined'"),
-    ([("lost", "_Lost", "timed out"), ("done",)], {0: 1}, "worker 1 (process {}) got no answer from the others within 5 s (_Lost)"),
-    ([("done",), ("raised", "KeyboardInterrupt", "")], {1: 1}, "worker 2 (process {}) raised KeyboardInterrupt: no message"),
-])
+@pytest.mark.parametrize(
+    "states, exits, said",
+    [
+        (
+            [("lost", "_Lost", "closed"), ("joined",)],
+            {0: 1, 1: -9},
+            "worker 2 (process {}) was ended by signal 9",
+        ),
+        ([("joined",), ("joined",)], {1: -9}, "worker 2 (process {}) was ended by signal 9"),
+        ([("joined",), ("started",)], {1: 3}, "worker 2 (process {}) ended with exit code 3"),
+        (
+            [("lost", "_Lost", "timed out"), ("joined",)],
+            {0: 1},
+            "worker 2 (process {}) did not answer, state 'joined'",
+        ),
+        (
+            [("lost", "_Lost", "timed out"), ("done",)],
+            {0: 1},
+            "worker 1 (process {}) got no answer from the others within 5 s (_Lost)",
+        ),
+        (
+            [("done",), ("raised", "KeyboardInterrupt", "")],
+            {1: 1},
+            "worker 2 (process {}) raised KeyboardInterrupt: no message",
+        ),
+    ],
+)
 def test_each_end_is_told(tmp_path, states, exits, said):
     assert said.format(os.getpid()) in str(verdict(tmp_path, states, exits).value)
 
 
 def test_workers_that_never_came_up_are_told_by_what_started_them(tmp_path):
-    with pytest.raises(RunError, match="worker 1 did not answer, state 'not started'. Its last log lines:\nsaid by the launcher"):
+    with pytest.raises(
+        RunError,
+        match="worker 1 did not answer, state 'not started'. Its last log lines:\nsaid by the launcher",
+    ):
         distributed._check_fates(tmp_path, 2, {}, "said by the launcher", 5)
 
 
 def test_a_loss_that_is_not_finite_stays_the_error_it_is(tmp_path):
-    caught = verdict(tmp_path, [("raised", "DivergedError", "The loss must stay finite."), ("raised", "DivergedError", "The same.")])
+    caught = verdict(
+        tmp_path,
+        [
+            ("raised", "DivergedError", "The loss must stay finite."),
+            ("raised", "DivergedError", "The same."),
+        ],
+    )
     assert caught.type is DivergedError
 
 
@@ -175,9 +240,12 @@ def test_parts_are_the_rows_of_each_batch_once(rows, batch_size, workers):
     order = np.random.default_rng(rows).permutation(rows)
     parts = [part_of(order, batch_size, rank, workers) for rank in range(workers)]
     for start in range(0, rows, batch_size):
-        batch, number = order[start:start + batch_size], start // batch_size
+        batch, number = order[start : start + batch_size], start // batch_size
         sizes = [part_size(batch_size, rank, workers) for rank in range(workers)]
-        pieces = [part[number * size:(number + 1) * size] for part, size in zip(parts, sizes, strict=True)]
+        pieces = [
+            part[number * size : (number + 1) * size]
+            for part, size in zip(parts, sizes, strict=True)
+        ]
         assert sorted(np.concatenate(pieces)) == sorted(batch)
         assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
     assert sum(map(len, parts)) == rows
@@ -188,22 +256,55 @@ def test_parts_are_the_rows_of_each_batch_once(rows, batch_size, workers):
 
 def test_a_job_holds_all_settings(tmp_path, digits, monkeypatch, frameworks):
     "What the worker reads is what the caller gave; nothing is started."
-    class Stop(Exception): pass
+
+    class Stop(Exception):
+        pass
 
     def launch(folder, workers, timeout, spark):
         raise Stop(settings_of(folder), distributed._read_job(folder))
 
     import bigdata_ai.train.torch_backend.distributed as room
+
     monkeypatch.setattr(room, "launch", launch)
     options = Options(class_weights=(1.0,) * 10, clip_norm=2.0, accumulate=3)
     with pytest.raises(Stop) as caught:
-        fit_distributed(mlp(64, 10), digits, "torch", 3, Adam(0.1, l1=0.2), None, 2, 100, 7, schedule=Cosine(), options=options, timeout=9,
-                        threads=2, folder=tmp_path)
+        fit_distributed(
+            mlp(64, 10),
+            digits,
+            "torch",
+            3,
+            Adam(0.1, l1=0.2),
+            None,
+            2,
+            100,
+            7,
+            schedule=Cosine(),
+            options=options,
+            timeout=9,
+            threads=2,
+            folder=tmp_path,
+        )
     settings, job = caught.value.args
-    assert (settings.workers, settings.timeout, settings.threads, settings.backend) == (3, 9.0, 2, "torch")
-    assert job.run.optimizer == Adam(0.1, l1=0.2) and job.run.options == options and job.run.loss == "cross_entropy"
-    assert (job.run.epochs, job.run.batch_size, job.run.seed, job.run.dtype) == (2, 100, 7, "float32")
-    assert np.array_equal(job.run.rates(36), 0.1 * Cosine().factors(36)) and Spec.from_json(job.spec) == mlp(64, 10)
+    assert (settings.workers, settings.timeout, settings.threads, settings.backend) == (
+        3,
+        9.0,
+        2,
+        "torch",
+    )
+    assert (
+        job.run.optimizer == Adam(0.1, l1=0.2)
+        and job.run.options == options
+        and job.run.loss == "cross_entropy"
+    )
+    assert (job.run.epochs, job.run.batch_size, job.run.seed, job.run.dtype) == (
+        2,
+        100,
+        7,
+        "float32",
+    )
+    assert np.array_equal(job.run.rates(36), 0.1 * Cosine().factors(36)) and Spec.from_json(
+        job.spec
+    ) == mlp(64, 10)
     assert np.array_equal(job.arrays["X"], digits.X) and np.array_equal(job.arrays["y"], digits.y)
     assert [w.shape for w in job.weights] == mlp(64, 10).shapes
 
@@ -211,25 +312,34 @@ def test_a_job_holds_all_settings(tmp_path, digits, monkeypatch, frameworks):
 # Bad input: nothing is started
 
 
-@pytest.mark.parametrize("change, said", [
-    ({"spec": Spec((Dense(64, 8, bias=False), BatchNorm(8), Dense(8, 10)))}, "must be without BatchNorm.*Hint: LayerNorm"),
-    ({"spec": mlp(64, 8, 10, dropout=0.5)}, "must be without Dropout.*Hint: weight decay"),
-    ({"spec": "mlp"}, "must have a Spec"),
-    ({"workers": 1}, "workers must be a whole number, 2 or more"),
-    ({"batch_size": 1796}, "a batch of 1 rows for 2 workers.*Hint: batch_size=1795"),
-    ({"batch_size": 4, "workers": 5}, r"a batch of 1 rows for 5 workers.*Hint: batch_size=5\.|batch_size="),
-    ({"timeout": 0}, "timeout must be greater than 0"),
-    ({"timeout": float("inf")}, "timeout must be a finite number"),
-    ({"threads": 0}, "threads must be a whole number"),
-    ({"backend": "jax"}, "backend"),
-    ({"optimizer": "adam"}, "optimizer must be one of"),
-    ({"schedule": "cosine"}, "schedule must be one of"),
-    ({"dtype": "float16"}, "dtype"),
-    ({"epochs": 0}, "epochs"),
-    ({"loss": "bce"}, "one output"),
-    ({"weights": [np.zeros((2, 2))]}, "weights must have the spec's shapes"),
-    ({"options": Options(accumulate=40)}, "as many rows as parts"),
-])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (
+            {"spec": Spec((Dense(64, 8, bias=False), BatchNorm(8), Dense(8, 10)))},
+            "must be without BatchNorm.*Hint: LayerNorm",
+        ),
+        ({"spec": mlp(64, 8, 10, dropout=0.5)}, "must be without Dropout.*Hint: weight decay"),
+        ({"spec": "mlp"}, "must have a Spec"),
+        ({"workers": 1}, "workers must be a whole number, 2 or more"),
+        ({"batch_size": 1796}, "a batch of 1 rows for 2 workers.*Hint: batch_size=1795"),
+        (
+            {"batch_size": 4, "workers": 5},
+            r"a batch of 1 rows for 5 workers.*Hint: batch_size=5\.|batch_size=",
+        ),
+        ({"timeout": 0}, "timeout must be greater than 0"),
+        ({"timeout": float("inf")}, "timeout must be a finite number"),
+        ({"threads": 0}, "threads must be a whole number"),
+        ({"backend": "jax"}, "backend"),
+        ({"optimizer": "adam"}, "optimizer must be one of"),
+        ({"schedule": "cosine"}, "schedule must be one of"),
+        ({"dtype": "float16"}, "dtype"),
+        ({"epochs": 0}, "epochs"),
+        ({"loss": "bce"}, "one output"),
+        ({"weights": [np.zeros((2, 2))]}, "weights must have the spec's shapes"),
+        ({"options": Options(accumulate=40)}, "as many rows as parts"),
+    ],
+)
 def test_bad_input_is_refused_before_anything_starts(digits, monkeypatch, change, said):
     monkeypatch.setattr(distributed, "_write_job", lambda *args: pytest.fail("it went on"))
     with pytest.raises(InputError, match=said):
@@ -237,7 +347,9 @@ def test_bad_input_is_refused_before_anything_starts(digits, monkeypatch, change
 
 
 def test_too_few_rows_for_the_workers(digits):
-    with pytest.raises(InputError, match="a batch of 2 rows for 3 workers.*Hint: take fewer workers"):
+    with pytest.raises(
+        InputError, match="a batch of 2 rows for 3 workers.*Hint: take fewer workers"
+    ):
         fit_distributed(mlp(64, 10), digits.take(slice(2)), workers=3)
 
 

@@ -1,4 +1,5 @@
 """Scores are scikit-learn's, intervals cover, and a leak is seen."""
+
 import warnings
 from types import SimpleNamespace
 
@@ -37,18 +38,25 @@ def reference(y, proba, weight=None):
     "Every number by another call of scikit-learn than the library's."
     k, guess = proba.shape[1], proba.argmax(axis=1)
     by = {"sample_weight": weight}
-    found = {("accuracy", ""): sk.accuracy_score(y, guess, **by),
-             ("log_loss", ""): sk.log_loss(y, proba, labels=range(k), **by)}
+    found = {
+        ("accuracy", ""): sk.accuracy_score(y, guess, **by),
+        ("log_loss", ""): sk.log_loss(y, proba, labels=range(k), **by),
+    }
     functions = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score}
     for metric, function in functions.items():
         for average in ("macro", "micro"):
-            found[metric, average] = function(y, guess, labels=range(k), average=average, zero_division=0, **by)
+            found[metric, average] = function(
+                y, guess, labels=range(k), average=average, zero_division=0, **by
+            )
         for c in range(k):
             found[metric, f"class {c}"] = function(y == c, guess == c, zero_division=0, **by)
     for c in range(k):
         found["auroc", f"class {c}"] = sk.roc_auc_score(y == c, proba[:, c], **by)
-    found["auroc", "macro"] = (sk.roc_auc_score(y, proba[:, 1], **by) if k == 2 else
-                               sk.roc_auc_score(y, proba, multi_class="ovr", average="macro", labels=range(k), **by))
+    found["auroc", "macro"] = (
+        sk.roc_auc_score(y, proba[:, 1], **by)
+        if k == 2
+        else sk.roc_auc_score(y, proba, multi_class="ovr", average="macro", labels=range(k), **by)
+    )
     return found
 
 
@@ -72,13 +80,17 @@ def test_every_resampled_score_is_scikit_learns_with_weights(k, ties):
     for i, weight in enumerate(counts):
         expected = reference(y, proba, weight)
         assert found.keys() == expected.keys()
-        assert [found[key][i] for key in expected] == pytest.approx(list(expected.values()), rel=1e-12)
+        assert [found[key][i] for key in expected] == pytest.approx(
+            list(expected.values()), rel=1e-12
+        )
 
 
 def test_a_resample_of_every_row_once_is_the_point_score():
     y, proba = table(4)
     found = resampled_scores(y, proba, np.ones((1, len(y)), dtype=int))
-    assert {key: value[0] for key, value in found.items()} == pytest.approx(point_scores(y, proba), rel=1e-12)
+    assert {key: value[0] for key, value in found.items()} == pytest.approx(
+        point_scores(y, proba), rel=1e-12
+    )
 
 
 def test_confusion_is_scikit_learns():
@@ -91,11 +103,16 @@ def test_confusion_is_scikit_learns():
 
 def test_a_class_that_the_test_lacks():
     "Its AUROC is undefined and left out, and the macro average is over the classes at hand."
-    y, proba = np.array([0, 1, 0, 1]), np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.3, 0.4, 0.3], [0.1, 0.7, 0.2]])
+    y, proba = (
+        np.array([0, 1, 0, 1]),
+        np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3], [0.3, 0.4, 0.3], [0.1, 0.7, 0.2]]),
+    )
     scores = evaluated(y, proba, resamples=20)
     names = set(scores.table.loc[scores.table["metric"] == "auroc", "average"])
     assert names == {"macro", "class 0", "class 1"} and scores.confusion.shape == (3, 3)
-    assert scores["auroc macro"]["value"] == np.mean([scores[f"auroc class {c}"]["value"] for c in (0, 1)])
+    assert scores["auroc macro"]["value"] == np.mean(
+        [scores[f"auroc class {c}"]["value"] for c in (0, 1)]
+    )
     assert scores["recall class 2"]["value"] == 0
 
 
@@ -111,9 +128,18 @@ def test_a_sure_and_wrong_guess_has_a_finite_log_loss():
 
 def test_metrics_and_averages_pick_rows():
     y, proba = table(3)
-    few = evaluated(y, proba, metrics=("f1", "accuracy"), averages=("", "class"), resamples=20).table
-    assert list(few["metric"] + " " + few["average"]) == ["accuracy ", "f1 class 0", "f1 class 1", "f1 class 2"]
-    assert list(evaluated(y, proba, metrics="accuracy", resamples=20).table["metric"]) == ["accuracy"]
+    few = evaluated(
+        y, proba, metrics=("f1", "accuracy"), averages=("", "class"), resamples=20
+    ).table
+    assert list(few["metric"] + " " + few["average"]) == [
+        "accuracy ",
+        "f1 class 0",
+        "f1 class 1",
+        "f1 class 2",
+    ]
+    assert list(evaluated(y, proba, metrics="accuracy", resamples=20).table["metric"]) == [
+        "accuracy"
+    ]
 
 
 def test_intervals_hold_their_value_and_repeat_with_their_seed():
@@ -130,7 +156,9 @@ def test_a_higher_level_is_a_wider_interval():
 
 
 def test_four_times_the_rows_halve_the_interval():
-    widths = [np.subtract(*evaluated(*table(3, n))["accuracy"][["high", "low"]]) for n in (500, 2000)]
+    widths = [
+        np.subtract(*evaluated(*table(3, n))["accuracy"][["high", "low"]]) for n in (500, 2000)
+    ]
     assert 0.4 < widths[1] / widths[0] < 0.6
 
 
@@ -139,7 +167,10 @@ def test_intervals_drawn_in_blocks_are_intervals_too():
     y, proba = table(2, 30_000)
     row = evaluated(y, proba, metrics="accuracy", resamples=100)["accuracy"]
     half = 1.96 * np.sqrt(row["value"] * (1 - row["value"]) / 30_000)
-    assert row["low"] < row["value"] < row["high"] and 0.7 < (row["high"] - row["low"]) / (2 * half) < 1.3
+    assert (
+        row["low"] < row["value"] < row["high"]
+        and 0.7 < (row["high"] - row["low"]) / (2 * half) < 1.3
+    )
 
 
 # Coverage
@@ -157,7 +188,9 @@ def test_intervals_cover_the_truth_in_95_of_100_tables():
     truth = {"accuracy": norm.cdf(1.5 / 2), "auroc macro": norm.cdf(1.5 / np.sqrt(2))}
     hits = dict.fromkeys(truth, 0)
     for seed in range(200):
-        scores = evaluated(*two_bells(seed), metrics=("accuracy", "auroc"), resamples=400, seed=seed)
+        scores = evaluated(
+            *two_bells(seed), metrics=("accuracy", "auroc"), resamples=400, seed=seed
+        )
         for name, value in truth.items():
             hits[name] += scores[name]["low"] <= value <= scores[name]["high"]
     print({name: f"{count / 200:.1%}" for name, count in hits.items()})
@@ -171,7 +204,9 @@ def test_scores_of_a_constant_predictor():
     y = np.repeat([0, 1, 2], [50, 30, 20])
     scores = evaluated(y, np.tile([0.6, 0.3, 0.1], (100, 1)))
     assert scores["accuracy"]["value"] == scores.majority == 0.5 and scores.predicted_classes == 1
-    assert scores["recall class 0"]["value"] == 1 and scores["recall macro"]["value"] == pytest.approx(1 / 3, rel=1e-12)
+    assert scores["recall class 0"]["value"] == 1 and scores["recall macro"][
+        "value"
+    ] == pytest.approx(1 / 3, rel=1e-12)
     for name in ("precision class 1", "recall class 2", "f1 class 1"):
         assert tuple(scores[name]) == (0, 0, 0)
     for name in ("auroc macro", "auroc class 1"):
@@ -182,7 +217,9 @@ def test_scores_of_a_constant_predictor():
 def test_scores_of_a_perfect_predictor():
     y = np.repeat([0, 1, 2], 20)
     rows = evaluated(y, np.eye(3)[y]).table.set_index("metric")
-    assert (rows.loc[["accuracy", "precision", "recall", "f1", "auroc"], ["value", "low", "high"]] == 1).all(axis=None)
+    assert (
+        rows.loc[["accuracy", "precision", "recall", "f1", "auroc"], ["value", "low", "high"]] == 1
+    ).all(axis=None)
     assert (rows.loc["log_loss", ["value", "low", "high"]].abs() < 1e-12).all()
 
 
@@ -190,31 +227,52 @@ def test_scores_of_a_perfect_predictor():
 
 
 def trained_model(data):
-    return SimpleNamespace(predict_proba=lambda X: np.full((len(X), 2), 0.5), train_ids=data.ids,
-                           train_digests=row_digests(data.X), trained_on=data.name)
+    return SimpleNamespace(
+        predict_proba=lambda X: np.full((len(X), 2), 0.5),
+        train_ids=data.ids,
+        train_digests=row_digests(data.X),
+        trained_on=data.name,
+    )
 
 
 def rows(values, ids, name="table"):
-    return Dataset(name, np.array(values, dtype=np.float32)[:, None], np.arange(len(ids)) % 2, np.array(ids), 2)
+    return Dataset(
+        name, np.array(values, dtype=np.float32)[:, None], np.arange(len(ids)) % 2, np.array(ids), 2
+    )
 
 
 TRAINED = rows([1, 2, 3, 4], ids=[10, 11, 12, 13])
 
 
-@pytest.mark.parametrize("test, overlap", [
-    (rows([5, 6, 7], [20, 21, 22]), 0),
-    (rows([5, 6, 7], [10, 11, 22]), 2),
-    (rows([5, 6, 7], [10, 11, 22], "another table"), 0),
-    (rows([1, 6, 3], [20, 21, 22]), 2),
-    (rows([1, 6, 3], [20, 21, 22], "another table"), 2),
-    (rows([1, 2, 7], [10, 21, 12]), 3),
-], ids=["none", "by id", "same ids of another table", "by content", "by content from another table", "by either"])
+@pytest.mark.parametrize(
+    "test, overlap",
+    [
+        (rows([5, 6, 7], [20, 21, 22]), 0),
+        (rows([5, 6, 7], [10, 11, 22]), 2),
+        (rows([5, 6, 7], [10, 11, 22], "another table"), 0),
+        (rows([1, 6, 3], [20, 21, 22]), 2),
+        (rows([1, 6, 3], [20, 21, 22], "another table"), 2),
+        (rows([1, 2, 7], [10, 21, 12]), 3),
+    ],
+    ids=[
+        "none",
+        "by id",
+        "same ids of another table",
+        "by content",
+        "by content from another table",
+        "by either",
+    ],
+)
 def test_overlap(test, overlap):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert evaluate(trained_model(TRAINED), test, resamples=20).overlap == overlap
     said = [str(w.message) for w in caught if w.category is UserWarning]
-    assert said == ([f"{overlap} of 3 evaluated rows were trained on: the scores say little."] if overlap else [])
+    assert said == (
+        [f"{overlap} of 3 evaluated rows were trained on: the scores say little."]
+        if overlap
+        else []
+    )
 
 
 def test_overlap_is_unknown_where_the_model_does_not_tell():
@@ -224,6 +282,7 @@ def test_overlap_is_unknown_where_the_model_does_not_tell():
 def test_a_fitted_model_tells(backend, digits_split):
     from bigdata_ai.train.loop import fit
     from bigdata_ai.train.spec import mlp
+
     train, sealed = digits_split
     model = fit(mlp(64, 10), train, backend, epochs=1)
     assert evaluate(model, sealed, resamples=20).overlap == 0

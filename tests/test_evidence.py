@@ -1,4 +1,5 @@
 """Evidence is whole or absent: parallel writers, killed writers, a full disk."""
+
 import json
 import multiprocessing
 import os
@@ -25,14 +26,18 @@ def test_parallel_writers_lose_and_mix_nothing(tmp_path):
         writer.start()
     for writer in writers:
         writer.join()
-    assert sorted((row["writer"], row["i"]) for row in rows(path)) == [(w, i) for w in range(4) for i in range(40)]
+    assert sorted((row["writer"], row["i"]) for row in rows(path)) == [
+        (w, i) for w in range(4) for i in range(40)
+    ]
 
 
 def test_killed_writers_leave_whole_lines_only(tmp_path):
     path = tmp_path / "evidence.jsonl"
-    code = ("import sys; from bigdata_ai.experiment.evidence import append\n"
-            "print('ready', flush=True)\n"
-            "while True: append(sys.argv[1], {'text': 'x' * 20_000})")
+    code = (
+        "import sys; from bigdata_ai.experiment.evidence import append\n"
+        "print('ready', flush=True)\n"
+        "while True: append(sys.argv[1], {'text': 'x' * 20_000})"
+    )
     for _ in range(5):
         process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE)
         process.stdout.readline()

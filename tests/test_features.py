@@ -16,7 +16,8 @@ from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, RobustScale
 from bigdata_ai.core import InputError, SealedTestError, rng
 from bigdata_ai.data.catalog import load_table
 from bigdata_ai.data.clean import Cleaner, Missing, Text
-from bigdata_ai.data.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Prepared, Scale, TargetEncoding, dataset
+from bigdata_ai.data.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Prepared, Scale
+from bigdata_ai.data.features import TargetEncoding, dataset
 from bigdata_ai.data.frames import kind, to_pandas
 from bigdata_ai.data.split import split
 from bigdata_ai.evaluate import evaluate
@@ -45,7 +46,16 @@ FRAME = pd.DataFrame(
         "words": ["late  flight", "flight", "on time", None, "late", "", "flight late", "time"],
         "good": [1, 1, 0, 0, 0, 0, 1, 1],
         "day": pd.to_datetime(
-            ["2024-02-29", "2024-12-31 23:59", "1999-01-01", "2000-06-30", "2024-03-01", "2023-07-04", "2024-01-01", "2010-10-10"],
+            [
+                "2024-02-29",
+                "2024-12-31 23:59",
+                "1999-01-01",
+                "2000-06-30",
+                "2024-03-01",
+                "2023-07-04",
+                "2024-01-01",
+                "2010-10-10",
+            ],
             format="mixed",
         ),
     }
@@ -57,7 +67,10 @@ def test_the_same_kind_and_the_same_numbers(engine):
     reference, encoder = Encoder(RULES, keep=["id"]), Encoder(RULES, keep=["id"])
     expected, made = reference.fit_transform(FRAME), encoder.fit_transform(LOCAL[engine](FRAME))
     assert kind(made) == engine and encoder.names_ == reference.names_
-    assert rows(made, "id") == rows(expected, "id") and list(rows(made)[0]) == ["id", *encoder.names_]
+    assert rows(made, "id") == rows(expected, "id") and list(rows(made)[0]) == [
+        "id",
+        *encoder.names_,
+    ]
     new = FRAME.assign(town="unseen", x=-1e6, text="好", id=FRAME["id"] + 100).drop(columns="good")
     assert rows(encoder.transform(LOCAL[engine](new)), "id") == rows(reference.transform(new), "id")
     again = Encoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
@@ -82,10 +95,15 @@ def test_scaling_is_scikit_learns(how, theirs, values):
     values = [*values, *([0.5] * (33 - len(values)))] if how == "quantile" else values
     frame = pd.DataFrame({"x": values})
     made = Encoder([Scale("x", how)]).fit_transform(frame)["x"].to_numpy()
-    if how == "quantile":  # at repeated knots a value stands at the upper end here and in the middle there
+    # at repeated knots a value stands at the upper end here and in the middle there
+    if how == "quantile":
         unique = np.array([values.count(value) == 1 for value in values])
         np.testing.assert_allclose(made[unique], theirs.fit_transform(frame)[unique, 0], atol=1e-9)
-        assert (np.diff(made[np.argsort(values, kind="stable")]) >= -1e-12).all() and made.min() >= 0 and made.max() <= 1 + 1e-12
+        assert (
+            (np.diff(made[np.argsort(values, kind="stable")]) >= -1e-12).all()
+            and made.min() >= 0
+            and made.max() <= 1 + 1e-12
+        )
     else:
         np.testing.assert_allclose(made, theirs.fit_transform(frame)[:, 0], rtol=1e-9, atol=1e-7)
 
@@ -95,11 +113,19 @@ def test_a_row_of_its_own_does_not_know_its_target():
     generator, inner, outer = rng(0, "coin"), [], []
     for seed in range(10):
         frame = pd.DataFrame(
-            {"id": np.arange(600) + 10_000 * seed, "plate": [f"N{i % 400}" for i in range(600)], "y": generator.integers(0, 2, 600)}
+            {
+                "id": np.arange(600) + 10_000 * seed,
+                "plate": [f"N{i % 400}" for i in range(600)],
+                "y": generator.integers(0, 2, 600),
+            }
         )
         rule = TargetEncoding("plate", target="y", smoothing=1)
-        outer.append(np.corrcoef(Encoder([rule]).fit_transform(frame)["plate_mean"], frame["y"])[0, 1])
-        inner.append(np.corrcoef(Encoder([rule]).fit(frame).transform(frame)["plate_mean"], frame["y"])[0, 1])
+        outer.append(
+            np.corrcoef(Encoder([rule]).fit_transform(frame)["plate_mean"], frame["y"])[0, 1]
+        )
+        inner.append(
+            np.corrcoef(Encoder([rule]).fit(frame).transform(frame)["plate_mean"], frame["y"])[0, 1]
+        )
     assert min(inner) > 0.5 and abs(np.mean(outer)) < 0.08 and max(outer) < 0.2
 
 
@@ -114,7 +140,12 @@ def test_changing_a_rows_target_changes_only_other_folds():
 
 def test_the_smoothed_mean_is_the_stated_one():
     frame = pd.DataFrame({"id": range(4), "g": list("aabb"), "y": [1, 0, 1, 1]})
-    made = Encoder([TargetEncoding("g", target="y", smoothing=2)]).fit(frame).transform(frame)["g_mean"].tolist()
+    made = (
+        Encoder([TargetEncoding("g", target="y", smoothing=2)])
+        .fit(frame)
+        .transform(frame)["g_mean"]
+        .tolist()
+    )
     assert made == [(1 + 2 * 0.75) / 4] * 2 + [(2 + 2 * 0.75) / 4] * 2
 
 
@@ -126,17 +157,34 @@ def test_unseen_rare_and_missing_categories():
     assert not any("gap" in name for name in without.names_)
 
 
-kept_kinds = st.sampled_from(["str", "object", "int64", "Int64", "float64", "bool", "boolean", "category", "string"])
+kept_kinds = st.sampled_from(
+    ["str", "object", "int64", "Int64", "float64", "bool", "boolean", "category", "string"]
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(kept_kinds, st.lists(st.sampled_from([0, 1, 2, None]), min_size=1, max_size=12).filter(lambda drawn: set(drawn) != {None}))
+@given(
+    kept_kinds,
+    st.lists(st.sampled_from([0, 1, 2, None]), min_size=1, max_size=12).filter(
+        lambda drawn: set(drawn) != {None}
+    ),
+)
 def test_the_short_way_in_pandas_gives_what_the_rule_says(dtype, drawn):
     "One-hot columns of each of pandas' types, with gaps where the type has them, and with categories that training did not see."
-    holds = {"int64": lambda i: i or 0, "bool": lambda i: bool(i), "float64": lambda i: i, "Int64": lambda i: i,
-             "boolean": lambda i: None if i is None else bool(i)}.get(dtype, lambda i: None if i is None else "abc"[i])
-    frame = pd.DataFrame({"x": pd.array([holds(i) for i in drawn], dtype=dtype), "y": range(len(drawn))}, index=range(9, 9 + len(drawn)))
-    encoder = Encoder([OneHot("x", top=2)], keep=["y"]).fit(frame.iloc[:6].dropna() if frame.iloc[:6]["x"].notna().any() else frame)
+    holds = {
+        "int64": lambda i: i or 0,
+        "bool": lambda i: bool(i),
+        "float64": lambda i: i,
+        "Int64": lambda i: i,
+        "boolean": lambda i: None if i is None else bool(i),
+    }.get(dtype, lambda i: None if i is None else "abc"[i])
+    frame = pd.DataFrame(
+        {"x": pd.array([holds(i) for i in drawn], dtype=dtype), "y": range(len(drawn))},
+        index=range(9, 9 + len(drawn)),
+    )
+    encoder = Encoder([OneHot("x", top=2)], keep=["y"]).fit(
+        frame.iloc[:6].dropna() if frame.iloc[:6]["x"].notna().any() else frame
+    )
     rule, learnt = encoder.rules[0], encoder.learnt_[0]
     said = nw.from_native(frame).select(**rule.values(learnt, {"x": ""})).to_native()
     made = encoder.transform(frame)
@@ -154,11 +202,22 @@ def test_the_short_way_in_pandas_gives_what_the_rule_says(dtype, drawn):
         (lambda: Pieces("x", unit="token"), "unit"),
         (lambda: Encoder([Scale("town")]).fit(FRAME), "clean.Number reads text"),
         (lambda: Encoder([DateParts("town")]).fit(FRAME), "clean.Date reads text"),
-        (lambda: Encoder([TargetEncoding("town", target="word")]).fit(FRAME), "column of numbers in the training rows"),
+        (
+            lambda: Encoder([TargetEncoding("town", target="word")]).fit(FRAME),
+            "column of numbers in the training rows",
+        ),
         (lambda: Encoder([OneHot("town", least=9)]).fit(FRAME), "at least 9 rows"),
         (lambda: Encoder([Missing("x")]), "must be made of"),
-        (lambda: Encoder([TargetEncoding("town", "good", "id"), TargetEncoding("words", "good", "x")]).fit(FRAME), "by the same key"),
-        (lambda: Encoder([Scale("x"), Scale("x", "robust")]).fit_transform(FRAME), "\\['x'\\] made twice"),
+        (
+            lambda: Encoder(
+                [TargetEncoding("town", "good", "id"), TargetEncoding("words", "good", "x")]
+            ).fit(FRAME),
+            "by the same key",
+        ),
+        (
+            lambda: Encoder([Scale("x"), Scale("x", "robust")]).fit_transform(FRAME),
+            "\\['x'\\] made twice",
+        ),
         (lambda: Encoder([Scale("x")]).transform(FRAME), "must be fitted first"),
         (lambda: Prepared(None, 3), "must have transform"),
     ],
@@ -207,4 +266,7 @@ def test_the_same_pipeline_takes_a_model_of_scikit_learn():
     model = Prepared(LogisticRegression(max_iter=300).fit(rows_.X, rows_.y), encoder)
     scores = evaluate(model, sealed, metrics=("accuracy",), resamples=100)
     assert scores["accuracy"]["low"] > scores.majority + 0.1
-    assert (model.predict(to_pandas(train.X.head(5))) == model.predict_proba(train.X.head(5)).argmax(axis=1)).all()
+    assert (
+        model.predict(to_pandas(train.X.head(5)))
+        == model.predict_proba(train.X.head(5)).argmax(axis=1)
+    ).all()

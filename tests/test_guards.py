@@ -1,4 +1,5 @@
 """Gates that must hold, budgets, full disks, and mutants of every experiment that must be noticed."""
+
 import json
 import re
 import shutil
@@ -20,7 +21,8 @@ from bigdata_ai.experiment.evidence import append, read, rows
 from bigdata_ai.experiment.guards import GUARDS, judge_guarded, key_of
 from bigdata_ai.experiment.mutants import MUTANTS
 from bigdata_ai.experiment.run import STALL, budget, describe, experiments, file_of, limits, run
-from bigdata_ai.experiment.sabotage import LOOSENED, NAMES, kill_rate, outcome_table, outcomes, record_outcome, sizes, summary
+from bigdata_ai.experiment.sabotage import LOOSENED, NAMES, kill_rate, outcome_table, outcomes
+from bigdata_ai.experiment.sabotage import record_outcome, sizes, summary
 from bigdata_ai.experiment.sweep import sweep
 from bigdata_ai.train.loop import BACKENDS
 
@@ -36,13 +38,18 @@ def runs_folder(tmp_path, monkeypatch):
 
 
 def recorded_rows(name="volume", framework="torch"):
-    return [row for row in rows(data_path() / "evidence" / f"{name}.jsonl") if row["framework"] == framework]
+    return [
+        row
+        for row in rows(data_path() / "evidence" / f"{name}.jsonl")
+        if row["framework"] == framework
+    ]
 
 
 # Guards
 
 
-def test_every_experiment_is_recorded(): assert set(experiments()) <= {path.stem for path in RECORDED}
+def test_every_experiment_is_recorded():
+    assert set(experiments()) <= {path.stem for path in RECORDED}
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
@@ -52,7 +59,8 @@ def test_no_guard_objects_to_recorded_evidence(path):
     assert (judge_guarded(load_claims(file_of(name, ".toml")), path)["verdict"] != "invalid").all()
 
 
-def changed(rows, **parts): return [{**row, **parts} for row in rows]
+def changed(rows, **parts):
+    return [{**row, **parts} for row in rows]
 
 
 HONEST = recorded_rows()
@@ -61,31 +69,101 @@ NINE = {**FIRST[0]["checks"], "predicted_classes": 9}
 KNOWN = {"code": HONEST[0]["code"], "claims": HONEST[0]["claims"]}
 
 
-@pytest.mark.parametrize("guard, found, asked, told", [
-    ("wrong_keys", [*changed(HONEST[:1], setting={"n": 51}), *HONEST[1:]], {}, "1 of 70 rows"),
-    ("wrong_keys", changed(HONEST, metrics={"error": 0.0}), {}, ""), # a key is of what went in
-    ("other_runs", [*changed(HONEST[:1], code="older"), *HONEST[1:]], {}, "other code"),
-    ("other_runs", [*changed(HONEST[:1], parameters={"steps": 1}), *HONEST[1:]], {}, "other parameters"),
-    ("other_runs", [*changed(HONEST[:1], data={"name": "mnist_5k", "sha256": "x"}), *HONEST[1:]], {}, "other data"),
-    ("other_runs", [*changed(HONEST[:1], data={"name": "digits", "sha256": "x"}), *HONEST[1:]], {}, ""), # a second data set
-    ("other_runs", HONEST, {"code": "asked for", "claims": HONEST[0]["claims"]}, "other code"),
-    ("other_runs", HONEST, KNOWN, ""),
-    ("same_seeds", [{**row, "seed": seed} for row in FIRST for seed in range(5)], {}, "5 seeds gave only 1"),
-    ("same_seeds", [*HONEST, *changed(FIRST, seed=10)], {}, "11 seeds gave only 10"),
-    ("same_seeds", [{**row, "metrics": {"error": 0.1}} for row in HONEST], {}, ""), # equal errors alone may be chance
-    ("wrong_metric", changed(HONEST, checks={**NINE, "correct": 0.9}, metrics={"error": 0.9}), {}, "(70 of 70 rows)"),
-    ("wrong_metric", changed(HONEST, checks={**NINE, "correct": 0.9}, metrics={"error": 1 - 0.9}), {}, ""),
-    ("lost_classes", changed(HONEST, checks=NINE), {}, "9 of 10"),
-    ("lost_classes", changed(HONEST[:28], checks=NINE), {}, ""), # four seeds
-    ("lost_classes", [{**row, "checks": {**NINE, "majority": 0.6}} for row in HONEST], {}, ""), # others may be rare
-    ("lost_classes", changed(HONEST, checks=NINE, data={"name": "not in the ledger"}), {}, ""),
-    ("lost_classes", changed(HONEST, checks={**NINE, "test_classes": 10}, data={"name": "not in the ledger"}), {}, "9 of 10"),
-    # labels changed at random bring a lost class back, where models err more
-    ("lost_classes", [{**row, "setting": {**row["setting"], "noise": noise}, "checks": {**NINE, "predicted_classes": 9 + (noise > 0)},
-                       "metrics": {"error": 0.1 + noise}} for row in HONEST for noise in (0.0, 0.4)], {}, "9 of 10"),
-    ("lost_classes", [{**row, "setting": {**row["setting"], "noise": noise}, "checks": {**NINE, "predicted_classes": 10 - (noise > 0)},
-                       "metrics": {"error": 0.1 + noise}} for row in HONEST for noise in (0.0, 0.4)], {}, ""),
-], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    "guard, found, asked, told",
+    [
+        ("wrong_keys", [*changed(HONEST[:1], setting={"n": 51}), *HONEST[1:]], {}, "1 of 70 rows"),
+        ("wrong_keys", changed(HONEST, metrics={"error": 0.0}), {}, ""),  # a key is of what went in
+        ("other_runs", [*changed(HONEST[:1], code="older"), *HONEST[1:]], {}, "other code"),
+        (
+            "other_runs",
+            [*changed(HONEST[:1], parameters={"steps": 1}), *HONEST[1:]],
+            {},
+            "other parameters",
+        ),
+        (
+            "other_runs",
+            [*changed(HONEST[:1], data={"name": "mnist_5k", "sha256": "x"}), *HONEST[1:]],
+            {},
+            "other data",
+        ),
+        # a second data set
+        (
+            "other_runs",
+            [*changed(HONEST[:1], data={"name": "digits", "sha256": "x"}), *HONEST[1:]],
+            {},
+            "",
+        ),
+        ("other_runs", HONEST, {"code": "asked for", "claims": HONEST[0]["claims"]}, "other code"),
+        ("other_runs", HONEST, KNOWN, ""),
+        (
+            "same_seeds",
+            [{**row, "seed": seed} for row in FIRST for seed in range(5)],
+            {},
+            "5 seeds gave only 1",
+        ),
+        ("same_seeds", [*HONEST, *changed(FIRST, seed=10)], {}, "11 seeds gave only 10"),
+        # equal errors alone may be chance
+        ("same_seeds", [{**row, "metrics": {"error": 0.1}} for row in HONEST], {}, ""),
+        (
+            "wrong_metric",
+            changed(HONEST, checks={**NINE, "correct": 0.9}, metrics={"error": 0.9}),
+            {},
+            "(70 of 70 rows)",
+        ),
+        (
+            "wrong_metric",
+            changed(HONEST, checks={**NINE, "correct": 0.9}, metrics={"error": 1 - 0.9}),
+            {},
+            "",
+        ),
+        ("lost_classes", changed(HONEST, checks=NINE), {}, "9 of 10"),
+        ("lost_classes", changed(HONEST[:28], checks=NINE), {}, ""),  # four seeds
+        # others may be rare
+        ("lost_classes", [{**row, "checks": {**NINE, "majority": 0.6}} for row in HONEST], {}, ""),
+        ("lost_classes", changed(HONEST, checks=NINE, data={"name": "not in the ledger"}), {}, ""),
+        (
+            "lost_classes",
+            changed(
+                HONEST, checks={**NINE, "test_classes": 10}, data={"name": "not in the ledger"}
+            ),
+            {},
+            "9 of 10",
+        ),
+        # labels changed at random bring a lost class back, where models err more
+        (
+            "lost_classes",
+            [
+                {
+                    **row,
+                    "setting": {**row["setting"], "noise": noise},
+                    "checks": {**NINE, "predicted_classes": 9 + (noise > 0)},
+                    "metrics": {"error": 0.1 + noise},
+                }
+                for row in HONEST
+                for noise in (0.0, 0.4)
+            ],
+            {},
+            "9 of 10",
+        ),
+        (
+            "lost_classes",
+            [
+                {
+                    **row,
+                    "setting": {**row["setting"], "noise": noise},
+                    "checks": {**NINE, "predicted_classes": 10 - (noise > 0)},
+                    "metrics": {"error": 0.1 + noise},
+                }
+                for row in HONEST
+                for noise in (0.0, 0.4)
+            ],
+            {},
+            "",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_a_guard_objects_to_what_is_wrong_and_to_nothing_else(guard, found, asked, told):
     answer = GUARDS[guard](found, asked)
     assert told in answer and bool(told) == bool(answer)
@@ -94,10 +172,14 @@ def test_a_guard_objects_to_what_is_wrong_and_to_nothing_else(guard, found, aske
 def test_a_claim_is_invalid_only_where_a_guard_objects(tmp_path):
     evidence = tmp_path / "evidence.jsonl"
     for row in [*FIRST, *recorded_rows(framework="tensorflow")]:
-        for seed in (range(10) if row["framework"] == "torch" else [row["seed"]]):
+        for seed in range(10) if row["framework"] == "torch" else [row["seed"]]:
             append(evidence, {**row, "seed": seed, "key": key_of({**row, "seed": seed})})
     judged = judge_guarded(load_claims(file_of("volume", ".toml")), evidence)
-    assert set(judged[judged["framework"] == "torch"]["verdict"]) == {"invalid"} == set(judged[judged["framework"] == "all"]["verdict"])
+    assert (
+        set(judged[judged["framework"] == "torch"]["verdict"])
+        == {"invalid"}
+        == set(judged[judged["framework"] == "all"]["verdict"])
+    )
     assert "invalid" not in set(judged[judged["framework"] == "tensorflow"]["verdict"])
     assert judged["reason"].iloc[0] == "10 seeds gave only 1 different runs"
 
@@ -105,7 +187,8 @@ def test_a_claim_is_invalid_only_where_a_guard_objects(tmp_path):
 def test_evidence_that_is_unfit_is_not_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "data_path", lambda: tmp_path / "data")
     folder = tmp_path / "run"
-    for row in HONEST: append(folder / "evidence.jsonl", {**row, "seed": row["seed"] + 1})
+    for row in HONEST:
+        append(folder / "evidence.jsonl", {**row, "seed": row["seed"] + 1})
     with pytest.raises(InputError, match="must be fit to judge.*key is not that"):
         report.record(folder)
     assert not (tmp_path / "data").exists()
@@ -128,8 +211,16 @@ def test_evidence_on_other_data_stands_beside_that_of_the_full_run(tmp_path, mon
 
 def notebook(path, *cells, toml='title = "Made for a test"\n'):
     "A notebook whose first cell holds its parameters, and its .toml."
-    first = new_code_cell("framework = 'torch'  # one of: torch, tensorflow\n" + cells[0], metadata={"tags": ["parameters"]})
-    nbformat.write(new_notebook(cells=[first, *map(new_code_cell, cells[1:])], metadata={"kernelspec": KERNEL}), path)
+    first = new_code_cell(
+        "framework = 'torch'  # one of: torch, tensorflow\n" + cells[0],
+        metadata={"tags": ["parameters"]},
+    )
+    nbformat.write(
+        new_notebook(
+            cells=[first, *map(new_code_cell, cells[1:])], metadata={"kernelspec": KERNEL}
+        ),
+        path,
+    )
     path.with_suffix(".toml").write_text(toml, encoding="utf-8")
     return path
 
@@ -149,17 +240,36 @@ for seed in seeds:
 def test_every_experiment_declares_its_budget_and_what_sabotage_runs():
     for name in experiments():
         full, smoke = budget(name), budget(name, smoke=True)
-        assert set(full) == set(smoke) == {"seconds", "mib"} and smoke["seconds"] <= full["seconds"], name
+        assert (
+            set(full) == set(smoke) == {"seconds", "mib"} and smoke["seconds"] <= full["seconds"]
+        ), name
         assert {"sabotage"} <= set(describe(name)) and sizes(name) != sizes(name, quick=True), name
     assert (limits({"seconds": 10}).seconds, limits({"seconds": 10}).mib) == (10 * STALL, None)
 
 
-@pytest.mark.parametrize("toml, cell, told", [
-    ("seconds = 4", "import time\ntime.sleep(60)", "more than 6 s"),
-    ("mib = 300", "x = bytearray(1 << 30)\nimport time\ntime.sleep(60)", "more than 450"),
-    ("seconds = 900\n[budget.smoke]\nseconds = 4", "import time\ntime.sleep(60)", "more than 6 s")], ids=["time", "memory", "smoke"])
-def test_a_run_over_its_budget_is_stopped_and_keeps_what_it_recorded(tmp_path, runs_folder, toml, cell, told):
-    made = notebook(tmp_path / "made.ipynb", "seeds = [0]", RECORDS, cell, toml=f'title = "x"\n[budget]\n{toml}\n')
+@pytest.mark.parametrize(
+    "toml, cell, told",
+    [
+        ("seconds = 4", "import time\ntime.sleep(60)", "more than 6 s"),
+        ("mib = 300", "x = bytearray(1 << 30)\nimport time\ntime.sleep(60)", "more than 450"),
+        (
+            "seconds = 900\n[budget.smoke]\nseconds = 4",
+            "import time\ntime.sleep(60)",
+            "more than 6 s",
+        ),
+    ],
+    ids=["time", "memory", "smoke"],
+)
+def test_a_run_over_its_budget_is_stopped_and_keeps_what_it_recorded(
+    tmp_path, runs_folder, toml, cell, told
+):
+    made = notebook(
+        tmp_path / "made.ipynb",
+        "seeds = [0]",
+        RECORDS,
+        cell,
+        toml=f'title = "x"\n[budget]\n{toml}\n',
+    )
     with pytest.raises(RunError, match=f"OverBudget: it .*{told}.*--no-budget"):
         run(made, None if "smoke" in toml else {"seeds": [0]}, ["torch"], run_id="over", quiet=True)
     assert len(rows(runs_folder / "over" / "evidence.jsonl")) == 3
@@ -171,15 +281,21 @@ def small_disk(tmp_path):
     "A disk of 96 KiB."
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], capture_output=True).returncode:
-        pytest.skip("mounting a disk takes CAP_SYS_ADMIN, which a container may lack; the next test needs none")
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], capture_output=True
+    ).returncode:
+        pytest.skip(
+            "mounting a disk takes CAP_SYS_ADMIN, which a container may lack; the next test needs none"
+        )
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_full_disk_stops_a_sweep_with_a_clear_word_and_leaves_whole_lines(tmp_path, small_disk):
     made = notebook(tmp_path / "made.ipynb", "seeds = [0]", RECORDS, "print('x' * 20_000)")
-    with pytest.raises(RunError, match="able to write down its runs.*No space left on device.*make room"):
+    with pytest.raises(
+        RunError, match="able to write down its runs.*No space left on device.*make room"
+    ):
         sweep(made, {"seeds": [[seed] for seed in range(6)]}, folder=small_disk, quiet=True)
     files = list(small_disk.rglob("*.jsonl"))
     assert files and all(path.read_bytes()[-1:] in (b"\n", b"") for path in files)
@@ -188,32 +304,57 @@ def test_a_full_disk_stops_a_sweep_with_a_clear_word_and_leaves_whole_lines(tmp_
     done = {path.parent.name for path in small_disk.rglob("result.json")}
     roomy = tmp_path / "roomy"
     shutil.copytree(small_disk, roomy)
-    table = sweep(made, {"seeds": [[seed] for seed in range(6)]}, folder=roomy, retry=True, quiet=True)
-    assert (table["state"] == "done").all() and sum(len(rows(path)) for path in roomy.rglob("*.jsonl")) == 18 and len(done) < 6
+    table = sweep(
+        made, {"seeds": [[seed] for seed in range(6)]}, folder=roomy, retry=True, quiet=True
+    )
+    assert (
+        (table["state"] == "done").all()
+        and sum(len(rows(path)) for path in roomy.rglob("*.jsonl")) == 18
+        and len(done) < 6
+    )
 
 
 def test_a_sweep_that_cannot_write_a_result_stops_and_goes_on_later(tmp_path, monkeypatch):
     "The same where no disk can be mounted: the third run's result finds no room."
-    made, write, folder = notebook(tmp_path / "made.ipynb", "seeds = [0]", RECORDS), sweep.__globals__["write_whole"], tmp_path / "sweep"
+    made, write, folder = (
+        notebook(tmp_path / "made.ipynb", "seeds = [0]", RECORDS),
+        sweep.__globals__["write_whole"],
+        tmp_path / "sweep",
+    )
     grid = {"seeds": [[seed] for seed in range(4)]}
+
     def full(path, content):
-        if str(path).endswith("result.json") and len(list(folder.rglob("result.json"))) == 2: raise OSError(28, "No space left on device")
+        if str(path).endswith("result.json") and len(list(folder.rglob("result.json"))) == 2:
+            raise OSError(28, "No space left on device")
         return write(path, content)
+
     with monkeypatch.context() as small:
         small.setitem(sweep.__globals__, "write_whole", full)
-        with pytest.raises(RunError, match="able to write down its runs.*No space left on device.*make room"):
+        with pytest.raises(
+            RunError, match="able to write down its runs.*No space left on device.*make room"
+        ):
             sweep(made, grid, folder=folder, quiet=True)
     assert len(list(folder.rglob("result.json"))) == 2
-    assert all(json.loads(line) for path in folder.rglob("*.jsonl") for line in path.read_bytes().splitlines())
+    assert all(
+        json.loads(line)
+        for path in folder.rglob("*.jsonl")
+        for line in path.read_bytes().splitlines()
+    )
     assert (sweep(made, grid, folder=folder, quiet=True)["state"] == "done").all()
     assert sum(len(rows(path)) for path in folder.rglob("*.jsonl")) == 12
 
 
 def test_a_disk_that_is_full_for_a_run_is_told(tmp_path, monkeypatch):
-    made, write = notebook(tmp_path / "made.ipynb", "seeds = [0]", RECORDS), run.__globals__["write_whole"]
+    made, write = (
+        notebook(tmp_path / "made.ipynb", "seeds = [0]", RECORDS),
+        run.__globals__["write_whole"],
+    )
+
     def full(path, content):
-        if str(path).endswith(".result"): raise OSError(28, "No space left on device")
+        if str(path).endswith(".result"):
+            raise OSError(28, "No space left on device")
         return write(path, content)
+
     monkeypatch.setitem(run.__globals__, "write_whole", full)
     with pytest.raises(RunError, match="able to write down its results.*No space left.*same id"):
         run(made, frameworks=["torch"], quiet=True)
@@ -237,49 +378,77 @@ frameworks = ["torch"]
 def test_mutants_that_do_not_apply_are_listed_and_not_counted(tmp_path):
     made = notebook(tmp_path / "made.ipynb", "seeds = [0, 1, 2, 3, 4]", RECORDS, toml=CLAIM)
     table = sabotage.sabotage(made, {}, ["torch"]).set_index("mutant")
-    applied = {"duplicated_seeds", "stale_cache", LOOSENED} # it neither splits nor trains nor evaluates
-    assert set(table.index[table["killed"].eq(True)]) == applied and set(table.index[table["killed"].isna()]) == set(NAMES) - applied
+    # it neither splits nor trains nor evaluates
+    applied = {"duplicated_seeds", "stale_cache", LOOSENED}
+    assert (
+        set(table.index[table["killed"].eq(True)]) == applied
+        and set(table.index[table["killed"].isna()]) == set(NAMES) - applied
+    )
     never = table[table["killed"].isna()]
-    assert set(never["by"]) == {"not applicable"} and set(never["why"]) == {"the experiment calls nothing that it replaces"}
+    assert set(never["by"]) == {"not applicable"} and set(never["why"]) == {
+        "the experiment calls nothing that it replaces"
+    }
     assert (table["supported"] == 1).all() and kill_rate(table) == (3, 3)
-    assert (table.loc[list(applied), "by"] == "gate").all() and (table.loc[list(applied), "lost"] == 1).all()
+    assert (table.loc[list(applied), "by"] == "gate").all() and (
+        table.loc[list(applied), "lost"] == 1
+    ).all()
     assert "3 of 3 mutants killed (100 %), 6 not applicable" in summary(table)
 
 
 def test_a_run_that_ends_early_tells_what_the_whole_one_tells(runs_folder, monkeypatch):
     given = {"seeds": [0, 1, 2, 3, 4], "sizes": [50, 100, 200], "steps": 60}
-    few = ["zero_learning_rate", "leaked_test_rows", "swapped_metric", "stale_cache", "duplicated_seeds"]
+    few = [
+        "zero_learning_rate",
+        "leaked_test_rows",
+        "swapped_metric",
+        "stale_cache",
+        "duplicated_seeds",
+    ]
     early = sabotage.sabotage("volume", given, ["torch"], few, quiet=True)
-    found = {path.name.split("-")[2]: len(rows(path / "evidence.jsonl")) for path in runs_folder.glob("sabotage-volume-*")}
+    found = {
+        path.name.split("-")[2]: len(rows(path / "evidence.jsonl"))
+        for path in runs_folder.glob("sabotage-volume-*")
+    }
     assert found == {"untouched": 15, "duplicated_seeds": 15} | dict.fromkeys(few[:4], 1)
     monkeypatch.setattr(sabotage, "_asked", lambda *_: [])
     whole = sabotage.sabotage("volume", given, ["torch"], few, quiet=True)
     told = ["mutant", "killed", "by", "lost", "supported"]
     pd.testing.assert_frame_equal(early[told], whole[told])
-    assert all(late.startswith(soon.partition(" (")[0]) for soon, late in zip(early["why"], whole["why"], strict=True))
+    assert all(
+        late.startswith(soon.partition(" (")[0])
+        for soon, late in zip(early["why"], whole["why"], strict=True)
+    )
 
 
 def test_a_run_goes_on_while_a_claim_may_still_stand():
     "A network that does not learn says nothing of a forest, and a claim about what is not run needs no result."
     claims, given = load_claims(file_of("diversity", ".toml")), {"models": ["network"]}
     assert sabotage._asked(claims, "diversity", given) == [{"model": "network"}] * 3
-    assert {"model": "forest"} in sabotage._asked(claims, "diversity", {"models": ["network", "forest"]})
+    assert {"model": "forest"} in sabotage._asked(
+        claims, "diversity", {"models": ["network", "forest"]}
+    )
 
 
-def judged(*lines): return pd.DataFrame(lines, columns=["claim", "verdict", "reason"]).set_index("claim")
+def judged(*lines):
+    return pd.DataFrame(lines, columns=["claim", "verdict", "reason"]).set_index("claim")
 
 
 BEFORE = judged(("x.a", "supported", ""), ("x.b", "undecided", ""))
 
 
-@pytest.mark.parametrize("after, error, killed, by, lost", [
-    (BEFORE, "", False, "nothing", 0),
-    (judged(("x.a", "undecided", ""), ("x.b", "undecided", "")), "", True, "claim", 1),
-    (judged(("x.a", "supported", ""), ("x.b", "supported", "")), "", False, "nothing", 0),
-    (judged(("x.a", "supported", ""), ("x.b", "refuted", "")), "", False, "nothing", 0), # what was not supported can't be lost
-    (judged(("x.a", "supported", ""), ("x.b", "invalid", "why")), "", True, "gate", 0),
-    (None, "InputError: a rule of the kit", True, "gate", 1),
-    (None, "ValueError: of another library", True, "stop", 1)])
+@pytest.mark.parametrize(
+    "after, error, killed, by, lost",
+    [
+        (BEFORE, "", False, "nothing", 0),
+        (judged(("x.a", "undecided", ""), ("x.b", "undecided", "")), "", True, "claim", 1),
+        (judged(("x.a", "supported", ""), ("x.b", "supported", "")), "", False, "nothing", 0),
+        # what was not supported can't be lost
+        (judged(("x.a", "supported", ""), ("x.b", "refuted", "")), "", False, "nothing", 0),
+        (judged(("x.a", "supported", ""), ("x.b", "invalid", "why")), "", True, "gate", 0),
+        (None, "InputError: a rule of the kit", True, "gate", 1),
+        (None, "ValueError: of another library", True, "stop", 1),
+    ],
+)
 def test_what_kills_a_mutant(after, error, killed, by, lost):
     told = sabotage._noticed(BEFORE, after, error)
     assert (told["killed"], told["by"], told["lost"], told["supported"]) == (killed, by, lost, 1)
@@ -292,9 +461,14 @@ def test_an_untouched_run_that_is_unfit_can_show_nothing(tmp_path):
         sabotage.sabotage(same, {}, ["torch"], mutants=[LOOSENED])
 
 
-TABLE = pd.DataFrame([("stale_cache", "torch", True, "gate", 1, 2, "w" * 200), ("swapped_metric", "torch", False, "nothing", 0, 2, ""),
-                      ("dropped_class", "torch", None, "not applicable", None, 2, "never")],
-                     columns=["mutant", "framework", "killed", "by", "lost", "supported", "why"])
+TABLE = pd.DataFrame(
+    [
+        ("stale_cache", "torch", True, "gate", 1, 2, "w" * 200),
+        ("swapped_metric", "torch", False, "nothing", 0, 2, ""),
+        ("dropped_class", "torch", None, "not applicable", None, 2, "never"),
+    ],
+    columns=["mutant", "framework", "killed", "by", "lost", "supported", "why"],
+)
 
 
 def test_outcomes_are_appended_and_read_again(tmp_path, monkeypatch):
@@ -303,9 +477,16 @@ def test_outcomes_are_appended_and_read_again(tmp_path, monkeypatch):
     record_outcome("volume", TABLE, quick=True, seconds=12.3, path=path)
     first = path.read_text(encoding="utf-8")
     record_outcome("timeliness", TABLE, path=path)
-    assert path.read_text(encoding="utf-8").startswith(first) and len(path.read_text(encoding="utf-8").splitlines()) == 7
+    assert (
+        path.read_text(encoding="utf-8").startswith(first)
+        and len(path.read_text(encoding="utf-8").splitlines()) == 7
+    )
     table = outcomes("volume", path)
-    assert table["killed"].tolist() == [True, False, None] and kill_rate(table) == (1, 2) and table["seconds"].tolist() == [12] * 3
+    assert (
+        table["killed"].tolist() == [True, False, None]
+        and kill_rate(table) == (1, 2)
+        and table["seconds"].tolist() == [12] * 3
+    )
     assert len(outcomes(path=path)) == 6 and outcomes(path=tmp_path / "none.csv").empty
     monkeypatch.setattr(sabotage, "commit", lambda: "ab" * 20 + "-dirty")
     with pytest.raises(InputError, match="made by committed code"):
@@ -316,7 +497,10 @@ def test_the_report_tells_the_recorded_kill_rate():
     for name in PLAIN:
         table = outcomes(name)
         assert len(table) >= 9 and kill_rate(table)[0] == kill_rate(table)[1] >= 9, name
-        assert all(one["killed"] == one["of"] >= 9 and not one["survivors"] for one in report._sabotaged(name))
+        assert all(
+            one["killed"] == one["of"] >= 9 and not one["survivors"]
+            for one in report._sabotaged(name)
+        )
 
 
 def test_the_outcome_fits_a_screen():
@@ -327,7 +511,9 @@ def test_the_outcome_fits_a_screen():
 @pytest.mark.long
 def test_every_mutant_of_volume_is_killed_and_the_command_says_so():
     done = CliRunner().invoke(app, ["sabotage", "volume", "--quick"])
-    assert done.exit_code == 0 and "9 of 9 mutants killed (100 %), 0 not applicable" in done.output, done.output
+    assert (
+        done.exit_code == 0 and "9 of 9 mutants killed (100 %), 0 not applicable" in done.output
+    ), done.output
     assert max(map(len, done.stdout.splitlines())) <= 130 and len(done.stdout.splitlines()) < 24
     assert "9/9" in done.stderr, "a bar moves meanwhile"
 
@@ -350,15 +536,29 @@ def test_the_mutants_are_the_nine_of_the_architecture():
 def test_the_overview_stands_alone_and_tells_all(tmp_path):
     page = report.overview(tmp_path / "all.html")
     text = page.read_text(encoding="utf-8")
-    assert not re.findall(r'(?:src|href)="(?:https?:)?//', text) and "prefers-color-scheme: dark" in text and "@media print" in text
+    assert (
+        not re.findall(r'(?:src|href)="(?:https?:)?//', text)
+        and "prefers-color-scheme: dark" in text
+        and "@media print" in text
+    )
     for name in experiments():
-        if not (data_path() / "evidence" / f"{name}.jsonl").exists(): continue
+        if not (data_path() / "evidence" / f"{name}.jsonl").exists():
+            continue
         about, table = describe(name), read(data_path() / "evidence" / f"{name}.jsonl")
-        assert f'id="{name}"' in text and table["commit"].iloc[0] in text and table["claims"].iloc[0] in text
+        assert (
+            f'id="{name}"' in text
+            and table["commit"].iloc[0] in text
+            and table["claims"].iloc[0] in text
+        )
         assert all(claim["text"].replace("'", "&#39;") in text for claim in about["claims"])
-        assert f"bigdata-ai run {name} --full" in text # no run is kept here
+        assert f"bigdata-ai run {name} --full" in text  # no run is kept here
     assert text.count("data:image/png;base64,") == text.count("<section") >= len(PLAIN)
-    assert "Licence: " in text and "mutation score of 0.57" in text and "Bonferroni" in text and "0.1.0" in text
+    assert (
+        "Licence: " in text
+        and "mutation score of 0.57" in text
+        and "Bonferroni" in text
+        and "0.1.0" in text
+    )
 
 
 def test_the_overview_links_the_run_that_was_recorded(tmp_path, runs_folder):
@@ -372,7 +572,9 @@ def test_the_overview_links_the_run_that_was_recorded(tmp_path, runs_folder):
 
 def test_what_was_used_stands_beside_the_budget():
     used = report.used(data_path() / "evidence" / "volume.jsonl")
-    assert set(used) == set(BACKENDS) and all(re.fullmatch(r"[\d,]+ of 400 s, [\d,]+ of 2,000 MiB", text) for text in used.values())
+    assert set(used) == set(BACKENDS) and all(
+        re.fullmatch(r"[\d,]+ of 400 s, [\d,]+ of 2,000 MiB", text) for text in used.values()
+    )
 
 
 @pytest.mark.parametrize("load_any", [load, load_table])

@@ -1,4 +1,5 @@
 """The house stays in order: exports in step, notebooks clean, rooms one way, frameworks shut in, all documented."""
+
 import ast
 import configparser
 import io
@@ -19,13 +20,35 @@ import bigdata_ai
 
 PACKAGE = Path(bigdata_ai.__file__).parent
 ROOT = PACKAGE.parent
-NOTEBOOKS = {folder: sorted(path for path in (ROOT / "nbs" / folder).rglob("*.ipynb") if ".ipynb_checkpoints" not in str(path))
-             for folder in ("lib", "course", "experiments")}
+NOTEBOOKS = {
+    folder: sorted(
+        path
+        for path in (ROOT / "nbs" / folder).rglob("*.ipynb")
+        if ".ipynb_checkpoints" not in str(path)
+    )
+    for folder in ("lib", "course", "experiments")
+}
 EXPORTS = {"export", "exporti", "exports"}
-ROOMS = ("core", "viz", "data", "evaluate", "train", "deploy", "stream", "experiment", "value", "course", "cli")
-HOMES = {"torch": "bigdata_ai.train.torch_backend", "torchvision": "bigdata_ai.train.torch_backend",
-         "tensorflow": "bigdata_ai.train.tensorflow_backend", "keras": "bigdata_ai.train.tensorflow_backend",
-         "tf_keras": "bigdata_ai.train.tensorflow_backend"}
+ROOMS = (
+    "core",
+    "viz",
+    "data",
+    "evaluate",
+    "train",
+    "deploy",
+    "stream",
+    "experiment",
+    "value",
+    "course",
+    "cli",
+)
+HOMES = {
+    "torch": "bigdata_ai.train.torch_backend",
+    "torchvision": "bigdata_ai.train.torch_backend",
+    "tensorflow": "bigdata_ai.train.tensorflow_backend",
+    "keras": "bigdata_ai.train.tensorflow_backend",
+    "tf_keras": "bigdata_ai.train.tensorflow_backend",
+}
 
 
 def run(*command, cwd=ROOT):
@@ -42,8 +65,11 @@ def label(path):
 
 
 def files(folder, ending):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob(f"*{ending}"))
-            if ".ipynb_checkpoints" not in path.parts}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob(f"*{ending}"))
+        if ".ipynb_checkpoints" not in path.parts
+    }
 
 
 @cache
@@ -61,7 +87,11 @@ def directives(code):
 
 
 def exported_cells(path):
-    return [ast.parse(code) for code in code_of(path) if {name for name, _ in directives(code)} & EXPORTS]
+    return [
+        ast.parse(code)
+        for code in code_of(path)
+        if {name for name, _ in directives(code)} & EXPORTS
+    ]
 
 
 @cache
@@ -74,7 +104,9 @@ def module_name(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "_modidx.py"}
+MODULES = {
+    module_name(path): path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "_modidx.py"
+}
 WRITTEN = {name: path for name, path in MODULES.items() if path.name != "__init__.py"}
 
 
@@ -98,9 +130,13 @@ def test_modules_are_exactly_what_the_notebooks_export(copy):
             path.unlink()
     run("nbdev-export", cwd=copy)
     fresh, ours = files(copy / "bigdata_ai", ".py"), files(PACKAGE, ".py")
-    assert sorted(fresh.keys() - ours) == [], "exported by a notebook but not in the tree: run nbdev-export"
+    assert sorted(fresh.keys() - ours) == [], (
+        "exported by a notebook but not in the tree: run nbdev-export"
+    )
     assert sorted(ours.keys() - fresh) == [], "in the tree but exported by no notebook"
-    assert [name for name in ours if ours[name] != fresh[name]] == [], "not what its notebook exports: run nbdev-export"
+    assert [name for name in ours if ours[name] != fresh[name]] == [], (
+        "not what its notebook exports: run nbdev-export"
+    )
 
 
 def test_notebooks_are_clean(copy):
@@ -111,24 +147,44 @@ def test_notebooks_are_clean(copy):
 
 
 def test_every_library_notebook_has_a_module_of_its_own():
-    found = {label(path): [module for code in code_of(path) for name, module in directives(code)
-                           if name == "default_exp"] for path in NOTEBOOKS["lib"]}
+    found = {
+        label(path): [
+            module
+            for code in code_of(path)
+            for name, module in directives(code)
+            if name == "default_exp"
+        ]
+        for path in NOTEBOOKS["lib"]
+    }
     assert found and {name: modules for name, modules in found.items() if len(modules) != 1} == {}
     modules = [modules[0] for modules in found.values()]
-    assert sorted(set(modules)) == sorted(modules) == sorted(name.removeprefix("bigdata_ai.") for name in WRITTEN)
+    assert (
+        sorted(set(modules))
+        == sorted(modules)
+        == sorted(name.removeprefix("bigdata_ai.") for name in WRITTEN)
+    )
 
 
 def test_chapters_and_experiments_export_nothing():
-    assert [label(path) for folder in ("course", "experiments") for path in NOTEBOOKS[folder] for code in code_of(path)
-            if {name for name, _ in directives(code)} & {"default_exp", *EXPORTS}] == []
+    assert [
+        label(path)
+        for folder in ("course", "experiments")
+        for path in NOTEBOOKS[folder]
+        for code in code_of(path)
+        if {name for name, _ in directives(code)} & {"default_exp", *EXPORTS}
+    ] == []
 
 
 def test_every_experiment_has_plain_parameters_and_a_sidecar():
     for path in NOTEBOOKS["experiments"]:
         tagged = [cell for cell in cells(path) if "parameters" in cell["metadata"].get("tags", [])]
-        assert len(tagged) == 1 and tagged[0]["cell_type"] == "code", f"{label(path)}: one cell tagged parameters"
+        assert len(tagged) == 1 and tagged[0]["cell_type"] == "code", (
+            f"{label(path)}: one cell tagged parameters"
+        )
         for line in ast.parse("".join(tagged[0]["source"])).body:
-            assert isinstance(line, ast.Assign) and [type(target) for target in line.targets] == [ast.Name], label(path)
+            assert isinstance(line, ast.Assign) and [type(target) for target in line.targets] == [
+                ast.Name
+            ], label(path)
             ast.literal_eval(line.value)
         assert tomllib.loads(path.with_suffix(".toml").read_text(encoding="utf-8")), label(path)
 
@@ -151,8 +207,24 @@ def test_exported_imports_stand_in_one_cell_of_their_own(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS["lib"], ids=label)
 def test_no_star_imports_are_exported(path):
-    assert [ast.unparse(node) for cell in exported_cells(path) for node in ast.walk(cell)
-            if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"] == []
+    assert [
+        ast.unparse(node)
+        for cell in exported_cells(path)
+        for node in ast.walk(cell)
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+    ] == []
+
+
+@pytest.mark.parametrize("module", WRITTEN)
+def test_our_own_modules_are_imported_relatively(module):
+    "nbdev makes absolute imports relative only where they stand on one line."
+    assert [
+        ast.unparse(node)
+        for node in ast.walk(tree_of(WRITTEN[module]))
+        if isinstance(node, ast.ImportFrom)
+        and not node.level
+        and (node.module or "").partition(".")[0] == "bigdata_ai"
+    ] == []
 
 
 # Rooms and frameworks
@@ -163,16 +235,22 @@ IMPORTERS = ("import_module", "need", "__import__")
 
 def imported(module, tree):
     "Dotted names that a module imports anywhere: statements, import_module and need with a literal name."
-    package = module.split(".") if MODULES.get(module, PACKAGE).name == "__init__.py" else module.split(".")[:-1]
+    package = (
+        module.split(".")
+        if MODULES.get(module, PACKAGE).name == "__init__.py"
+        else module.split(".")[:-1]
+    )
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         if isinstance(node, ast.ImportFrom):
-            base = package[:len(package) - node.level + 1] if node.level else []
+            base = package[: len(package) - node.level + 1] if node.level else []
             whole = ".".join([*base, *filter(None, [node.module])])
             yield from (f"{whole}.{alias.name}" for alias in node.names)
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in IMPORTERS:
-            yield from (argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant))
+            yield from (
+                argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)
+            )
 
 
 def own_imports(module, tree):
@@ -193,9 +271,12 @@ def test_every_module_stands_in_a_room():
 
 @pytest.mark.parametrize("module", WRITTEN)
 def test_a_room_imports_only_from_itself_and_the_rooms_below(module):
-    below = ROOMS[:ROOMS.index(room(module)) + 1]
-    assert [name for name in own_imports(module, tree_of(WRITTEN[module]))
-            if name in WRITTEN and room(name) not in below] == []
+    below = ROOMS[: ROOMS.index(room(module)) + 1]
+    assert [
+        name
+        for name in own_imports(module, tree_of(WRITTEN[module]))
+        if name in WRITTEN and room(name) not in below
+    ] == []
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -208,8 +289,12 @@ def test_no_modules_import_each_other_in_a_circle():
 
 def strangers(module, tree):
     "Frameworks that a module imports although it is not their home."
-    return [name for name in imported(module, tree)
-            if name.split(".")[0] in HOMES and not f"{module}.".startswith(HOMES[name.split(".")[0]] + ".")]
+    return [
+        name
+        for name in imported(module, tree)
+        if name.split(".")[0] in HOMES
+        and not f"{module}.".startswith(HOMES[name.split(".")[0]] + ".")
+    ]
 
 
 @pytest.mark.parametrize("module", WRITTEN)
@@ -217,26 +302,41 @@ def test_frameworks_are_imported_only_in_their_own_package(module):
     assert strangers(module, tree_of(WRITTEN[module])) == []
 
 
-@pytest.mark.parametrize("code", [
-    "import torch", "import torch.nn as nn", "from torch import nn", "def f():\n    import keras",
-    "need('tensorflow', 'tensorflow')", "core.need('torch.nn', 'torch')",
-    "importlib.import_module('tensorflow.data')", "__import__('torch')",
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import torch",
+        "import torch.nn as nn",
+        "from torch import nn",
+        "def f():\n    import keras",
+        "need('tensorflow', 'tensorflow')",
+        "core.need('torch.nn', 'torch')",
+        "importlib.import_module('tensorflow.data')",
+        "__import__('torch')",
+    ],
+)
 def test_the_framework_search_finds(code):
     assert strangers("bigdata_ai.train.loop", ast.parse(code))
-    assert strangers(HOMES["tensorflow" if "torch" in code else "torch"] + ".steps", ast.parse(code))
-    assert not strangers(HOMES["torch" if "torch" in code else "tensorflow"] + ".steps", ast.parse(code))
+    assert strangers(
+        HOMES["tensorflow" if "torch" in code else "torch"] + ".steps", ast.parse(code)
+    )
+    assert not strangers(
+        HOMES["torch" if "torch" in code else "tensorflow"] + ".steps", ast.parse(code)
+    )
 
 
-@pytest.mark.parametrize("code, target", [
-    ("from ..experiment.run import go", "bigdata_ai.experiment.run"),
-    ("from .spec import mlp", "bigdata_ai.train.spec"),
-    ("from . import spec", "bigdata_ai.train.spec"),
-    ("from bigdata_ai.core import need", "bigdata_ai.core"),
-    ("from bigdata_ai import core", "bigdata_ai.core"),
-    ("def f():\n    import bigdata_ai.evaluate", "bigdata_ai.evaluate"),
-    ("importlib.import_module('bigdata_ai.viz')", "bigdata_ai.viz"),
-])
+@pytest.mark.parametrize(
+    "code, target",
+    [
+        ("from ..experiment.run import go", "bigdata_ai.experiment.run"),
+        ("from .spec import mlp", "bigdata_ai.train.spec"),
+        ("from . import spec", "bigdata_ai.train.spec"),
+        ("from bigdata_ai.core import need", "bigdata_ai.core"),
+        ("from bigdata_ai import core", "bigdata_ai.core"),
+        ("def f():\n    import bigdata_ai.evaluate", "bigdata_ai.evaluate"),
+        ("importlib.import_module('bigdata_ai.viz')", "bigdata_ai.viz"),
+    ],
+)
 def test_the_room_search_finds(code, target):
     assert list(own_imports("bigdata_ai.train.loop", ast.parse(code))) == [target]
 
@@ -248,9 +348,11 @@ def test_import_of_the_package_is_light():
 
 def test_import_of_every_module_outside_the_back_ends_loads_no_framework():
     outside = [name for name in WRITTEN if not name.startswith(tuple(HOMES.values()))]
-    program = ("import importlib, sys\n"
-               f"for name in {outside}: importlib.import_module(name)\n"
-               f"print({set(HOMES)} & set(sys.modules))")
+    program = (
+        "import importlib, sys\n"
+        f"for name in {outside}: importlib.import_module(name)\n"
+        f"print({set(HOMES)} & set(sys.modules))"
+    )
     assert run(sys.executable, "-c", program).strip() == "set()"
 
 
@@ -268,7 +370,9 @@ def methods_of_bases(base):
         for node in tree_of(path).body:
             if isinstance(node, ast.ClassDef) and node.name == base:
                 found |= {child.name for child in node.body if isinstance(child, ast.FunctionDef)}
-                found |= {name for parent in node.bases for name in methods_of_bases(ast.unparse(parent))}
+                found |= {
+                    name for parent in node.bases for name in methods_of_bases(ast.unparse(parent))
+                }
     return found
 
 
@@ -281,8 +385,11 @@ class Documentation:
         self.comments = {token.start[0] for token in self.tokens if token.type == tokenize.COMMENT}
 
     def public(self):
-        lists = [node.value for node in self.tree.body
-                 if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"]
+        lists = [
+            node.value
+            for node in self.tree.body
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+        ]
         return ast.literal_eval(lists[0]) if lists else []
 
     def lacks(self):
@@ -290,39 +397,58 @@ class Documentation:
         names = set(self.public())
         for node in self.tree.body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in names:
-                found += self.of_function(node, node.name) if isinstance(node, ast.FunctionDef) else self.of_class(node)
+                found += (
+                    self.of_function(node, node.name)
+                    if isinstance(node, ast.FunctionDef)
+                    else self.of_class(node)
+                )
         return found
 
     def of_class(self, node):
         found = [] if ast.get_docstring(node) else [f"{node.name} has no docstring"]
         if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
-            found += [f"{node.name}.{field.target.id} has no comment" for field in node.body
-                      if isinstance(field, ast.AnnAssign) and not self.commented(field.lineno)]
-        inherited = {name for base in node.bases for name in methods_of_bases(ast.unparse(base))} - set(MADE)
+            found += [
+                f"{node.name}.{field.target.id} has no comment"
+                for field in node.body
+                if isinstance(field, ast.AnnAssign) and not self.commented(field.lineno)
+            ]
+        inherited = {
+            name for base in node.bases for name in methods_of_bases(ast.unparse(base))
+        } - set(MADE)
         for method in node.body:
             if getattr(method, "name", None) in inherited:
                 continue
-            public = isinstance(method, ast.FunctionDef) and (method.name in MADE or not method.name.startswith("_"))
+            public = isinstance(method, ast.FunctionDef) and (
+                method.name in MADE or not method.name.startswith("_")
+            )
             if public:
                 found += self.of_function(method, f"{node.name}.{method.name}", method=True)
         return found
 
     def of_function(self, node, name, method=False):
-        "On one line, one comment at its end speaks for all arguments and the result, and for a body on that line too."
+        """On one line, one comment at its end speaks for all arguments and the result, and for a body
+        of one statement too."""
         end = self.end_of_signature(node)
-        spoken = end in self.comments
-        found = [] if ast.get_docstring(node) or spoken and node.body[0].lineno == end else [f"{name} has no docstring"]
+        spoken = self.commented(end)
+        alone = node.lineno == end and end in self.comments and len(node.body) == 1
+        found = [] if ast.get_docstring(node) or alone else [f"{name} has no docstring"]
         arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
         arguments += [argument for argument in (node.args.vararg, node.args.kwarg) if argument]
         static = any(ast.unparse(decorator) == "staticmethod" for decorator in node.decorator_list)
-        arguments = [argument for argument in arguments
-                     if not (method and not static and argument is (node.args.posonlyargs + node.args.args)[0])]
-        if node.lineno == end:
+        if method and not static:
+            arguments.remove((node.args.posonlyargs + node.args.args)[0])
+        silent = not any(self.commented(argument.lineno) for argument in arguments)
+        if node.lineno == end or spoken and silent:
             silent = not spoken and (arguments or self.gives(node))
             return found + ([f"{name} has no comment behind its signature"] if silent else [])
-        found += [f"{name}: {argument.arg} has no comment" for argument in arguments
-                  if not self.commented(argument.lineno) and not self.helped(argument)]
-        return found + ([f"{name}: what it returns has no comment"] if self.gives(node) and not spoken else [])
+        found += [
+            f"{name}: {argument.arg} has no comment"
+            for argument in arguments
+            if not self.commented(argument.lineno) and not self.helped(argument)
+        ]
+        return found + (
+            [f"{name}: what it returns has no comment"] if self.gives(node) and not spoken else []
+        )
 
     def commented(self, line):
         "A comment on the line, or on a line of its own above it."
@@ -331,7 +457,9 @@ class Documentation:
     def helped(self, argument):
         "An option of the command line, which Typer documents by its help text."
         return argument.annotation is not None and any(
-            isinstance(part, ast.keyword) and part.arg == "help" for part in ast.walk(argument.annotation))
+            isinstance(part, ast.keyword) and part.arg == "help"
+            for part in ast.walk(argument.annotation)
+        )
 
     def end_of_signature(self, node):
         "The line of the colon that ends `def …:`."
@@ -347,9 +475,16 @@ class Documentation:
         "Whether the function returns something: by its annotation, else by its return statements."
         if node.returns is not None:
             return ast.unparse(node.returns) not in ("None", "NoReturn")
-        inner = {part for child in ast.walk(node) if child is not node and isinstance(child, ast.FunctionDef)
-                 for part in ast.walk(child)}
-        return any(isinstance(part, ast.Return) and part.value is not None for part in set(ast.walk(node)) - inner)
+        inner = {
+            part
+            for child in ast.walk(node)
+            if child is not node and isinstance(child, ast.FunctionDef)
+            for part in ast.walk(child)
+        }
+        return any(
+            isinstance(part, ast.Return) and part.value is not None
+            for part in set(ast.walk(node)) - inner
+        )
 
 
 @pytest.mark.parametrize("module", WRITTEN)
@@ -358,7 +493,7 @@ def test_everything_public_is_documented(module):
     assert documentation.public() and documentation.lacks() == []
 
 
-COMPLETE = '''"Module."
+COMPLETE = """"Module."
 __all__ = ["f", "g", "h", "C", "D"]
 def f(
     a, # one
@@ -389,7 +524,7 @@ class C:
 class D:
     "A value."
     a: int # one
-'''
+"""
 
 
 def test_the_documentation_search_passes_what_is_complete():
@@ -400,28 +535,37 @@ def test_an_override_needs_no_documentation_of_its_own():
     source = '"Module."\n__all__ = ["E"]\nclass E({base}):\n    "A rule."\n    def {method}(self, learnt, types): return {{}}\n'
     assert Documentation(source.format(base="Rule", method="values")).lacks() == []
     for base, method in (("Rule", "other"), ("object", "values")):
-        assert f"E.{method} has no docstring" in Documentation(source.format(base=base, method=method)).lacks()
+        assert (
+            f"E.{method} has no docstring"
+            in Documentation(source.format(base=base, method=method)).lacks()
+        )
 
 
-@pytest.mark.parametrize("take, leave, lack", [
-    ('"Module."', "", "the module has no docstring"),
-    ("a, # one\n    *rest", "a,\n    *rest", "f: a has no comment"),
-    ("# more", "", "f: rest has no comment"),
-    ("# other", "", "f: b has no comment"),
-    ("# a number", "", "f: what it returns has no comment"),
-    ('"Do."\n    return 1', "return 1", "f has no docstring"),
-    ("# (n,), (n,) -> scalar", "", "g has no comment behind its signature"),
-    ("a: int, # one", "a: int,", "h: a has no comment"),
-    ('"A thing."', "pass", "C has no docstring"),
-    ("self,\n        a, # one", "self,\n        a,", "C.__init__: a has no comment"),
-    ('"Make."', "pass", "C.__init__ has no docstring"),
-    ("# rows", "", "C.size has no docstring"),
-    ('"Act."', "pass", "C.act has no docstring"),
-    ('"A value."', "pass", "D has no docstring"),
-    ("a: int # one", "a: int", "D.a has no comment"),
-], ids=lambda value: value if "has no" in value else "")
+@pytest.mark.parametrize(
+    "take, leave, lack",
+    [
+        ('"Module."', "", "the module has no docstring"),
+        ("a, # one\n    *rest", "a,\n    *rest", "f: a has no comment"),
+        ("# more", "", "f: rest has no comment"),
+        ("# other", "", "f: b has no comment"),
+        ("# a number", "", "f: what it returns has no comment"),
+        ('"Do."\n    return 1', "return 1", "f has no docstring"),
+        ("# (n,), (n,) -> scalar", "", "g has no comment behind its signature"),
+        ("a: int, # one", "a: int,", "h: a has no comment"),
+        ('"A thing."', "pass", "C has no docstring"),
+        ("self,\n        a, # one", "self,\n        a,", "C.__init__: a has no comment"),
+        ('"Make."', "pass", "C.__init__ has no docstring"),
+        ("# rows", "", "C.size has no docstring"),
+        ('"Act."', "pass", "C.act has no docstring"),
+        ('"A value."', "pass", "D has no docstring"),
+        ("a: int # one", "a: int", "D.a has no comment"),
+    ],
+    ids=lambda value: value if "has no" in value else "",
+)
 def test_the_documentation_search_finds_what_is_missing(take, leave, lack):
-    assert COMPLETE.count(take) == 1 and lack in Documentation(COMPLETE.replace(take, leave)).lacks()
+    assert (
+        COMPLETE.count(take) == 1 and lack in Documentation(COMPLETE.replace(take, leave)).lacks()
+    )
 
 
 # Packaging and size
@@ -439,11 +583,18 @@ def test_version_is_one():
     assert run("python", "setup.py", "--version").split()[-1] == version
 
 
+def test_notebooks_and_tests_are_formatted():
+    "Exported modules follow their notebooks; chapters keep twelve lines a cell instead."
+    run("ruff", "format", "--no-cache", "--check", "nbs/lib", "nbs/experiments", "tests")
+
+
 def test_ruff_has_nothing_to_say():
     run("ruff", "check", "--no-cache", "--output-format", "concise", "bigdata_ai", "tests")
 
 
 def test_no_file_of_the_repository_is_large():
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    sizes = {name: (ROOT / name).stat().st_size for name in listed if name and (ROOT / name).is_file()}
+    sizes = {
+        name: (ROOT / name).stat().st_size for name in listed if name and (ROOT / name).is_file()
+    }
     assert sizes and {name: size for name, size in sizes.items() if size > 2.5 * 2**20} == {}

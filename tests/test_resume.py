@@ -1,4 +1,5 @@
 """A run that is killed at random moments and begun again ends in the same weights, bit for bit, as one that nothing disturbed."""
+
 import json
 import os
 import subprocess
@@ -23,7 +24,9 @@ def rows(tmp_path):
     X = draw.normal(size=(400, 5)).astype("float32")
     y = (X[:, :3] + draw.normal(size=(400, 3))).argmax(axis=1)
     np.savez(tmp_path / "rows.npz", X=X[:150], y=y[:150], vX=X[150:], vy=y[150:])
-    pd.DataFrame(X[:150], columns=list("abcde")).assign(label=y[:150]).to_parquet(tmp_path / "rows.parquet", row_group_size=40)
+    pd.DataFrame(X[:150], columns=list("abcde")).assign(label=y[:150]).to_parquet(
+        tmp_path / "rows.parquet", row_group_size=40
+    )
     return tmp_path
 
 
@@ -33,19 +36,43 @@ def arrays(path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("framework, kind, kills, seed", [
-    ("torch", "memory", 6, 1), ("torch", "batches", 6, 2), ("tensorflow", "memory", 6, 3), ("tensorflow", "batches", 2, 4)])
+@pytest.mark.parametrize(
+    "framework, kind, kills, seed",
+    [
+        ("torch", "memory", 6, 1),
+        ("torch", "batches", 6, 2),
+        ("tensorflow", "memory", 6, 3),
+        ("tensorflow", "batches", 2, 4),
+    ],
+)
 def test_a_killed_run_ends_in_the_same_weights(rows, framework, kind, kills, seed):
-    program = [sys.executable, str(Path(resume_program.__file__)), framework, kind, str(rows), str(kills), str(seed)]
-    done = subprocess.run(program, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    program = [
+        sys.executable,
+        str(Path(resume_program.__file__)),
+        framework,
+        kind,
+        str(rows),
+        str(kills),
+        str(seed),
+    ]
+    done = subprocess.run(
+        program, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     killed = json.loads((rows / "kills.json").read_text())
     print(f"seed {seed}, killed at {killed}")
-    whole, resumed = (json.loads((rows / f"{name}.json").read_text())["history"] for name in ("whole", "killed"))
-    assert len(killed) == kills and len({kill["kept"] for kill in killed}) > 1  # it was killed on its way and not before it
+    whole, resumed = (
+        json.loads((rows / f"{name}.json").read_text())["history"] for name in ("whole", "killed")
+    )
+    # it was killed on its way and not before it
+    assert len(killed) == kills and len({kill["kept"] for kill in killed}) > 1
     assert whole == resumed
     one, two = arrays(rows / "whole.npz"), arrays(rows / "killed.npz")
-    assert one.keys() == two.keys() and all(one[name].tobytes() == two[name].tobytes() for name in one) and len(one) == 8
+    assert (
+        one.keys() == two.keys()
+        and all(one[name].tobytes() == two[name].tobytes() for name in one)
+        and len(one) == 8
+    )
     best = min(whole, key=lambda row: row["validation_loss"])["epoch"]
     assert best == len(whole) - 2 or len(whole) == 14  # stopped early, by the patience of 2
 
@@ -61,12 +88,26 @@ def stop_at(epoch):
     def callback(row, model):
         if row["epoch"] == epoch:
             raise Stopped
+
     return callback
 
 
 def run(few, backend, folder, **more):
-    return fit(**(dict(spec=mlp(64, 8, 10, dropout=0.3), train=few, backend=backend, optimizer=Adam(0.01), epochs=5, seed=2, batch_size=20,
-                       checkpoint=Checkpoint(folder, 2)) | more))
+    return fit(
+        **(
+            dict(
+                spec=mlp(64, 8, 10, dropout=0.3),
+                train=few,
+                backend=backend,
+                optimizer=Adam(0.01),
+                epochs=5,
+                seed=2,
+                batch_size=20,
+                checkpoint=Checkpoint(folder, 2),
+            )
+            | more
+        )
+    )
 
 
 @pytest.fixture
@@ -79,16 +120,24 @@ def stopped(backend, few, tmp_path):
     "The folder of a run that ended after three of five epochs."
     with pytest.raises(Stopped):
         run(few, backend, tmp_path / "run", callbacks=[stop_at(3)])
-    assert [path.name[:15] for path in Checkpoint(tmp_path / "run").files()] == ["step-0000000014", "step-0000000015"]
+    assert [path.name[:15] for path in Checkpoint(tmp_path / "run").files()] == [
+        "step-0000000014",
+        "step-0000000015",
+    ]
     return tmp_path / "run"
 
 
 def same(one, two):
-    return one.history == two.history and all(a.tobytes() == b.tobytes() for a, b in zip(one.weights, two.weights, strict=True))
+    return one.history == two.history and all(
+        a.tobytes() == b.tobytes() for a, b in zip(one.weights, two.weights, strict=True)
+    )
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-5], lambda data: data[:-5] + b"\0" + data[-4:], lambda data: b""],
-                         ids=["short", "changed", "empty"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: data[:-5], lambda data: data[:-5] + b"\0" + data[-4:], lambda data: b""],
+    ids=["short", "changed", "empty"],
+)
 def test_a_damaged_checkpoint_is_refused_and_the_one_before_used(backend, few, stopped, damage):
     last = Checkpoint(stopped).files()[-1]
     assert damage(last.read_bytes()) != last.read_bytes()
@@ -113,7 +162,10 @@ def test_the_last_checkpoint_is_really_used(backend, few, stopped):
 def test_damage_to_all_is_an_error(backend, few, stopped):
     for path in Checkpoint(stopped).files():
         path.write_bytes(path.read_bytes()[:100])
-    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(ContentError, match="must hold a checkpoint that is whole"):
+    with (
+        pytest.warns(UserWarning, match="is damaged"),
+        pytest.raises(ContentError, match="must hold a checkpoint that is whole"),
+    ):
         run(few, backend, stopped)
 
 
@@ -121,10 +173,20 @@ def test_a_checkpoint_of_another_run_is_refused(backend, few, stopped):
     X = few.X.copy()
     X[0, 0] += 1
     other_rows = type(few)(few.name, X, few.y, few.ids, few.classes)
-    changed = [dict(seed=3), dict(epochs=6), dict(batch_size=25), dict(optimizer=Adam(0.02)), dict(optimizer=SGD(0.01)),
-               dict(dtype="float64"), dict(spec=mlp(64, 8, 10)),
-               dict(train=other_rows), dict(options=Options(label_smoothing=0.1)), dict(validation=few),
-               dict(weights=initial_weights(mlp(64, 8, 10), 9)), dict(keep_best="loss")]
+    changed = [
+        dict(seed=3),
+        dict(epochs=6),
+        dict(batch_size=25),
+        dict(optimizer=Adam(0.02)),
+        dict(optimizer=SGD(0.01)),
+        dict(dtype="float64"),
+        dict(spec=mlp(64, 8, 10)),
+        dict(train=other_rows),
+        dict(options=Options(label_smoothing=0.1)),
+        dict(validation=few),
+        dict(weights=initial_weights(mlp(64, 8, 10), 9)),
+        dict(keep_best="loss"),
+    ]
     for more in changed:
         with pytest.raises(InputError, match="The checkpoint must be of the same run"):
             run(few, backend, stopped, **more)

@@ -1,4 +1,5 @@
 """Sides, folds, samples and reservoirs: disjoint, exhaustive, stable, of the right distribution; and leaks are named."""
+
 import itertools
 import json
 
@@ -16,32 +17,14 @@ from bigdata_ai.core import InputError, SealedTestError
 from bigdata_ai.data import sample as sample_room
 from bigdata_ai.data.catalog import Dataset, from_arrays, load_table, table
 from bigdata_ai.data.frames import spark_session, to_pandas
-from bigdata_ai.data.sample import (
-    Reservoir,
-    balanced,
-    correct_prior,
-    draw_counts,
-    stratified_rows,
-    stratified_sample,
-    weighted,
-    weighted_rows,
-)
-from bigdata_ai.data.split import (
-    HeldOut,
-    HeldOutTable,
-    folds,
-    group_side,
-    hash_side,
-    hold_out,
-    leakage,
-    random_side,
-    source_rows,
-    split,
-    subset,
-    time_side,
-)
+from bigdata_ai.data.sample import Reservoir, balanced, correct_prior, draw_counts, stratified_rows
+from bigdata_ai.data.sample import stratified_sample, weighted, weighted_rows
+from bigdata_ai.data.split import HeldOut, HeldOutTable, folds, group_side, hash_side, hold_out
+from bigdata_ai.data.split import leakage, random_side, source_rows, split, subset, time_side
 
-quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+quick = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
 shares = st.floats(0.05, 0.95)
 groups_of = st.lists(st.integers(0, 12), min_size=4, max_size=60)
 salts = st.text(max_size=5)
@@ -50,7 +33,13 @@ salts = st.text(max_size=5)
 def rows_of(n, y=None, ids=None):
     "A data set whose single feature is its position."
     y = np.arange(n) % 3 if y is None else np.asarray(y)
-    return Dataset("toy", np.arange(n, dtype=np.float32)[:, None], y, np.arange(n) if ids is None else np.asarray(ids), int(y.max()) + 1)
+    return Dataset(
+        "toy",
+        np.arange(n, dtype=np.float32)[:, None],
+        y,
+        np.arange(n) if ids is None else np.asarray(ids),
+        int(y.max()) + 1,
+    )
 
 
 def p_value(counts, expected, within=None):
@@ -67,10 +56,15 @@ def p_value(counts, expected, within=None):
 @given(groups_of, shares, salts)
 def test_a_group_is_on_one_side_and_stays_there_when_the_table_grows(groups, share, salt):
     held = group_side(groups, share, salt)
-    assert not {g for g, h in zip(groups, held, strict=True) if h} & {g for g, h in zip(groups, held, strict=True) if not h}
+    assert not {g for g, h in zip(groups, held, strict=True) if h} & {
+        g for g, h in zip(groups, held, strict=True) if not h
+    }
     longer = group_side([*reversed(groups), 99, 98], share, salt)
-    assert longer[:len(groups)].tolist() == held[::-1].tolist()
-    assert (group_side([f"g{g}" for g in groups], share, salt) == hash_side([f"g{g}" for g in groups], share, salt)).all()
+    assert longer[: len(groups)].tolist() == held[::-1].tolist()
+    assert (
+        group_side([f"g{g}" for g in groups], share, salt)
+        == hash_side([f"g{g}" for g in groups], share, salt)
+    ).all()
 
 
 @quick
@@ -80,7 +74,9 @@ def test_held_times_are_later_than_all_others_and_as_many_as_ties_allow(times, s
     if not held.all():
         assert times[held].min() > times[~held].max()
     sizes = [(times >= value).sum() for value in np.unique(times)]
-    assert abs(held.sum() - share * len(times)) == min(abs(size - share * len(times)) for size in sizes)
+    assert abs(held.sum() - share * len(times)) == min(
+        abs(size - share * len(times)) for size in sizes
+    )
 
 
 def test_times_may_be_dates_and_texts():
@@ -100,7 +96,9 @@ def test_random_sides_have_an_exact_size(n, share, salt):
 def test_random_sides_are_uniform():
     counts = sum(random_side(20, 0.25, f"draw {i}").astype(int) for i in range(3000))
     assert p_value(counts, np.full(20, 750), within=0.75 * 20 / 19) > 1e-3
-    assert p_value(counts + 150 * (np.arange(20) < 2), np.full(20, 765), within=0.75 * 20 / 19) < 1e-3, "the test can fail"
+    assert (
+        p_value(counts + 150 * (np.arange(20) < 2), np.full(20, 765), within=0.75 * 20 / 19) < 1e-3
+    ), "the test can fail"
 
 
 @quick
@@ -108,7 +106,9 @@ def test_random_sides_are_uniform():
 def test_two_sides_are_disjoint_and_exhaustive(by, values, share):
     data = rows_of(len(values))
     try:
-        rest, held = hold_out(data, share, by=by, values=values if by in ("group", "time") else None)
+        rest, held = hold_out(
+            data, share, by=by, values=values if by in ("group", "time") else None
+        )
     except InputError as error:
         assert "Both sides" in str(error)
         return
@@ -117,24 +117,37 @@ def test_two_sides_are_disjoint_and_exhaustive(by, values, share):
 
 
 def test_held_out_rows_are_marked_and_nothing_is_made_of_them():
-    flights = table(pd.DataFrame({"plane": list("aabbccdd"), "y": [0, 1] * 4}), target="y", group="plane")
+    flights = table(
+        pd.DataFrame({"plane": list("aabbccdd"), "y": [0, 1] * 4}), target="y", group="plane"
+    )
     for data, kind in ((rows_of(30), HeldOut), (flights, HeldOutTable)):
         rest, held = hold_out(data, 0.4, by="random")
         assert type(held) is kind and type(held.take([0])) is kind and type(rest) is type(data)
         assert source_rows(rest) is rest and type(hold_out(held, 0.5, by="random")[1]) is kind
-        for refused in (source_rows, balanced, folds, lambda rows: weighted(rows, np.ones(len(rows)), 1)):
+        for refused in (
+            source_rows,
+            balanced,
+            folds,
+            lambda rows: weighted(rows, np.ones(len(rows)), 1),
+        ):
             with pytest.raises(InputError, match="held out"):
                 refused(held)
             with pytest.raises(SealedTestError):
                 refused(split(data, 0.4, by="random")[1])
 
 
-@pytest.mark.parametrize("change, told", [
-    (dict(by="month"), "way to split"), (dict(by="group"), "group of each row must be known"),
-    (dict(by="time", values=[1, 2]), "one time for each"),
-    (dict(by="group", values=[None] * 30), "must have a group"), (dict(by="time", values=[1] * 30), "Both sides"),
-    (dict(by="random", stratify=True), "by='hash'"), (dict(by="group", values=[1.5] * 30), "whole numbers or strings"),
-])
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (dict(by="month"), "way to split"),
+        (dict(by="group"), "group of each row must be known"),
+        (dict(by="time", values=[1, 2]), "one time for each"),
+        (dict(by="group", values=[None] * 30), "must have a group"),
+        (dict(by="time", values=[1] * 30), "Both sides"),
+        (dict(by="random", stratify=True), "by='hash'"),
+        (dict(by="group", values=[1.5] * 30), "whole numbers or strings"),
+    ],
+)
 def test_splits_that_make_no_sense_are_refused(change, told):
     with pytest.raises(InputError, match=told):
         split(rows_of(30), **change)
@@ -144,8 +157,12 @@ def test_splits_that_make_no_sense_are_refused(change, told):
 
 
 @quick
-@given(st.sampled_from(["hash", "random", "group"]), st.booleans(), st.integers(2, 4),
-       st.lists(st.integers(0, 12), min_size=24, max_size=60))
+@given(
+    st.sampled_from(["hash", "random", "group"]),
+    st.booleans(),
+    st.integers(2, 4),
+    st.lists(st.integers(0, 12), min_size=24, max_size=60),
+)
 def test_folds_hold_out_each_row_once(by, stratify, k, groups):
     data = rows_of(len(groups))
     try:
@@ -169,7 +186,9 @@ def test_folds_by_hash_do_not_move_when_the_table_grows():
 @pytest.mark.parametrize("by", ["hash", "random"])
 def test_stratified_folds_share_each_class_evenly(by):
     y = np.repeat([0, 1, 2], [50, 7, 23])
-    sizes = [np.bincount(y[held], minlength=3) for _, held in folds(rows_of(80, y), 5, by, stratify=True)]
+    sizes = [
+        np.bincount(y[held], minlength=3) for _, held in folds(rows_of(80, y), 5, by, stratify=True)
+    ]
     assert np.ptp(sizes, axis=0).max() <= 1 and {sum(size) for size in sizes} == {16}
 
 
@@ -177,7 +196,11 @@ def test_stratified_group_folds_balance_the_classes_of_groups():
     groups = np.repeat(np.arange(40), 5)
     y = (groups % 4 == 0).astype(int)
     parts = folds(rows_of(200, y), 5, "group", stratify=True, values=groups)
-    assert all(y[held].mean() == pytest.approx(0.25, rel=0.25) and not set(groups[rest]) & set(groups[held]) for rest, held in parts)
+    assert all(
+        y[held].mean() == pytest.approx(0.25, rel=0.25)
+        and not set(groups[rest]) & set(groups[held])
+        for rest, held in parts
+    )
 
 
 @quick
@@ -191,40 +214,67 @@ def test_time_folds_predict_what_comes_later(times, k, gap):
     for rest, held in parts:
         between = set(times[(times > times[rest].max()) & (times < times[held].min())])
         assert times[rest].max() < times[held].min() and len(between) == gap
-    assert np.concatenate([held for _, held in parts]).size == len(set(np.concatenate([held for _, held in parts])))
+    assert np.concatenate([held for _, held in parts]).size == len(
+        set(np.concatenate([held for _, held in parts]))
+    )
 
 
 # Stratified samples
 
 
 @quick
-@given(st.lists(st.sampled_from("aabbbbc"), min_size=1, max_size=80), shares, shares, st.integers(0, 4))
+@given(
+    st.lists(st.sampled_from("aabbbbc"), min_size=1, max_size=80), shares, shares, st.integers(0, 4)
+)
 def test_stratified_rows_are_exact_and_nested(labels, one, other, at_least):
     labels, ids = np.array(labels), np.arange(len(labels))
-    small, large = (set(stratified_rows(ids, labels, share, at_least=at_least)) for share in sorted((one, other)))
+    small, large = (
+        set(stratified_rows(ids, labels, share, at_least=at_least))
+        for share in sorted((one, other))
+    )
     assert small <= large
     for label in set(labels):
         size = (labels == label).sum()
-        assert (labels[sorted(large)] == label).sum() == max(int(max(one, other) * size + 1e-9), min(at_least, size))
+        assert (labels[sorted(large)] == label).sum() == max(
+            int(max(one, other) * size + 1e-9), min(at_least, size)
+        )
 
 
 def test_stratified_rows_do_not_depend_on_the_order_of_the_table():
     ids, labels = np.arange(300), np.arange(300) % 7
     order = np.random.default_rng(0).permutation(300)
-    assert set(ids[order][stratified_rows(ids[order], labels[order], 0.3)]) == set(stratified_rows(ids, labels, 0.3))
+    assert set(ids[order][stratified_rows(ids[order], labels[order], 0.3)]) == set(
+        stratified_rows(ids, labels, 0.3)
+    )
 
 
 NUMBERS = np.arange(600)
-TOWNS = pd.DataFrame({"key": [f"键{i}" for i in NUMBERS], "town": np.where(NUMBERS % 50 == 3, "远", np.where(NUMBERS % 3, "b", None)),
-                      "x": NUMBERS / 3})
+TOWNS = pd.DataFrame(
+    {
+        "key": [f"键{i}" for i in NUMBERS],
+        "town": np.where(NUMBERS % 50 == 3, "远", np.where(NUMBERS % 3, "b", None)),
+        "x": NUMBERS / 3,
+    }
+)
 
 
-@pytest.mark.parametrize("make", [lambda f: f, pl.from_pandas, lambda f: pl.from_pandas(f).lazy(), pa.Table.from_pandas, duckdb.from_df],
-                         ids=["pandas", "polars", "polars-lazy", "pyarrow", "duckdb"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda f: f,
+        pl.from_pandas,
+        lambda f: pl.from_pandas(f).lazy(),
+        pa.Table.from_pandas,
+        duckdb.from_df,
+    ],
+    ids=["pandas", "polars", "polars-lazy", "pyarrow", "duckdb"],
+)
 def test_every_engine_takes_the_same_stratified_sample(make):
     taken = stratified_sample(make(TOWNS), "town", "key", 0.29, salt="盐", at_least=5)
     assert type(taken) is type(make(TOWNS))
-    rows = stratified_rows(TOWNS["key"].tolist(), TOWNS["town"].fillna("none"), 0.29, salt="盐", at_least=5)
+    rows = stratified_rows(
+        TOWNS["key"].tolist(), TOWNS["town"].fillna("none"), 0.29, salt="盐", at_least=5
+    )
     back = to_pandas(taken)
     assert sorted(back["key"]) == sorted(TOWNS["key"].iloc[rows]) and list(back) == list(TOWNS)
     sizes = TOWNS["town"].fillna("none").value_counts()
@@ -233,21 +283,34 @@ def test_every_engine_takes_the_same_stratified_sample(make):
 
 @pytest.mark.slow
 def test_spark_takes_the_same_stratified_sample():
-    taken = stratified_sample(spark_session().createDataFrame(TOWNS), "town", "key", 0.29, salt="盐")
+    taken = stratified_sample(
+        spark_session().createDataFrame(TOWNS), "town", "key", 0.29, salt="盐"
+    )
     rows = stratified_rows(TOWNS["key"].tolist(), TOWNS["town"].fillna("none"), 0.29, salt="盐")
     assert sorted(to_pandas(taken)["key"]) == sorted(TOWNS["key"].iloc[rows])
 
 
 def test_a_sample_takes_any_labels_and_keeps_the_index():
-    frame = pd.DataFrame({"key": NUMBERS, "town": [("a", 1, None)[i % 3] for i in NUMBERS]}, index=NUMBERS + 7)
+    frame = pd.DataFrame(
+        {"key": NUMBERS, "town": [("a", 1, None)[i % 3] for i in NUMBERS]}, index=NUMBERS + 7
+    )
     taken = stratified_sample(frame, "town", "key", 0.1)
     assert (taken.index == taken["key"] + 7).all()
-    assert taken["town"].value_counts(dropna=False).tolist() == (frame["town"].value_counts(dropna=False) // 10).tolist()
+    assert (
+        taken["town"].value_counts(dropna=False).tolist()
+        == (frame["town"].value_counts(dropna=False) // 10).tolist()
+    )
     assert stratified_sample(frame.head(0), "town", "key", 0.1).empty
 
 
 def test_a_sample_needs_a_share_and_known_columns():
-    for bad in (dict(share=0), dict(share=1.01), dict(label="twon"), dict(key="x"), dict(at_least=-1)):
+    for bad in (
+        dict(share=0),
+        dict(share=1.01),
+        dict(label="twon"),
+        dict(key="x"),
+        dict(at_least=-1),
+    ):
         with pytest.raises(InputError):
             stratified_sample(TOWNS, **{"label": "town", "key": "key", "share": 0.5, **bad})
 
@@ -264,16 +327,26 @@ def test_a_stratified_sample_estimates_with_less_variance_than_a_random_one():
 
 
 @quick
-@given(st.dictionaries(st.integers(0, 2), st.integers(0, 30), min_size=1), st.booleans(), st.integers(0, 99))
+@given(
+    st.dictionaries(st.integers(0, 2), st.integers(0, 30), min_size=1),
+    st.booleans(),
+    st.integers(0, 99),
+)
 def test_counts_are_drawn_exactly(counts, replace, seed):
     data = rows_of(60, np.repeat([0, 1, 2], [40, 15, 5]))
     have = {0: 40, 1: 15, 2: 5}
-    if not sum(counts.values()) or not replace and any(count > have[label] for label, count in counts.items()):
+    if (
+        not sum(counts.values())
+        or not replace
+        and any(count > have[label] for label, count in counts.items())
+    ):
         with pytest.raises(InputError):
             draw_counts(data, counts, replace, seed)
         return
     drawn = draw_counts(data, counts, replace, seed)
-    assert np.bincount(drawn.y, minlength=3).tolist() == [counts.get(label, 0) for label in range(3)]
+    assert np.bincount(drawn.y, minlength=3).tolist() == [
+        counts.get(label, 0) for label in range(3)
+    ]
     assert (drawn.X[:, 0] == drawn.ids).all() and (replace or len(set(drawn.ids)) == len(drawn))
     assert (drawn.ids == draw_counts(data, counts, replace, seed).ids).all()
 
@@ -281,12 +354,17 @@ def test_counts_are_drawn_exactly(counts, replace, seed):
 def test_balanced_draws_are_uniform_within_a_class():
     data = rows_of(25, np.repeat([0, 1], [20, 5]))
     counts = sum(np.bincount(balanced(data, seed=seed).ids, minlength=25) for seed in range(2000))
-    assert (counts[20:] == 2000).all() and p_value(counts[:20], np.full(20, 500), within=0.75 * 20 / 19) > 1e-3
+    assert (counts[20:] == 2000).all() and p_value(
+        counts[:20], np.full(20, 500), within=0.75 * 20 / 19
+    ) > 1e-3
 
 
 def test_a_table_can_be_balanced_too():
     frame = pd.DataFrame({"x": np.arange(12.0), "y": ["rare"] * 3 + ["common"] * 9})
-    assert balanced(table(frame, target="y")).frame["y"].value_counts().to_dict() == {"rare": 3, "common": 3}
+    assert balanced(table(frame, target="y")).frame["y"].value_counts().to_dict() == {
+        "rare": 3,
+        "common": 3,
+    }
 
 
 WEIGHTS = np.array([1, 2, 3, 4, 10.0])
@@ -296,7 +374,12 @@ PAIRS = list(itertools.combinations(range(5), 2))
 def pair_chances(weights=WEIGHTS):
     "Exact chances of each pair when two are drawn one after the other, in proportion to the weights left."
     share = weights / weights.sum()
-    return np.array([share[i] * share[j] / (1 - share[i]) + share[j] * share[i] / (1 - share[j]) for i, j in PAIRS])
+    return np.array(
+        [
+            share[i] * share[j] / (1 - share[i]) + share[j] * share[i] / (1 - share[j])
+            for i, j in PAIRS
+        ]
+    )
 
 
 def count_pairs(draw, n=4000):
@@ -311,9 +394,17 @@ def part(seed, stream, start, end):
 DRAWS = {
     "rows": lambda seed: weighted_rows(WEIGHTS, 2, seed=seed).tolist(),
     "reservoir": lambda seed: Reservoir(2, seed).add(range(5), WEIGHTS).items,
-    "in portions": lambda seed: Reservoir(2, seed).add([0], WEIGHTS[:1]).add([1, 2, 3], WEIGHTS[1:4]).add([4], WEIGHTS[4:]).items,
+    "in portions": lambda seed: (
+        Reservoir(2, seed)
+        .add([0], WEIGHTS[:1])
+        .add([1, 2, 3], WEIGHTS[1:4])
+        .add([4], WEIGHTS[4:])
+        .items
+    ),
     "merged": lambda seed: part(seed, "a", 0, 3).merge(part(seed, "b", 3, 5)).items,
-    "merged, then more": lambda seed: part(seed, "a", 0, 2).merge(part(seed, "b", 2, 3)).add([3, 4], WEIGHTS[3:]).items,
+    "merged, then more": lambda seed: (
+        part(seed, "a", 0, 2).merge(part(seed, "b", 2, 3)).add([3, 4], WEIGHTS[3:]).items
+    ),
 }
 
 
@@ -335,7 +426,10 @@ def test_draws_with_replacement_follow_the_weights():
     assert p_value(counts, 20_000 * WEIGHTS / 20) > 1e-3
 
 
-@pytest.mark.parametrize("weights, n", [([0, 0], 1), ([1, -1], 1), ([np.inf, 1], 1), ([1, 0], 2), ([[1, 2]], 1), ([1], 0)])
+@pytest.mark.parametrize(
+    "weights, n",
+    [([0, 0], 1), ([1, -1], 1), ([np.inf, 1], 1), ([1, 0], 2), ([[1, 2]], 1), ([1], 0)],
+)
 def test_weights_must_be_such_that_rows_can_be_drawn(weights, n):
     with pytest.raises(InputError):
         weighted_rows(weights, n)
@@ -344,9 +438,11 @@ def test_weights_must_be_such_that_rows_can_be_drawn(weights, n):
 def test_the_prior_is_corrected_as_bayes_says():
     "Two normals one apart: after balancing, the corrected posterior is the posterior at the true shares."
     x = np.linspace(-3, 3, 13)
-    density = np.exp(-np.stack([x, x - 1], axis=1) ** 2 / 2)
+    density = np.exp(-(np.stack([x, x - 1], axis=1) ** 2) / 2)
     at = lambda prior: density * prior / (density * prior).sum(axis=1, keepdims=True)  # noqa: E731
-    np.testing.assert_allclose(correct_prior(at([0.5, 0.5]), [0.5, 0.5], [0.9, 0.1]), at([0.9, 0.1]), rtol=1e-12)
+    np.testing.assert_allclose(
+        correct_prior(at([0.5, 0.5]), [0.5, 0.5], [0.9, 0.1]), at([0.9, 0.1]), rtol=1e-12
+    )
     for bad in (([0.5, 0.5], [1.0]), ([0.0, 1.0], [0.5, 0.5])):
         with pytest.raises(InputError):
             correct_prior([[0.5, 0.5]], *bad)
@@ -365,23 +461,38 @@ def test_a_reservoir_is_uniform_over_a_long_stream():
 def test_a_merged_reservoir_is_uniform_over_parts_of_different_lengths():
     counts = np.zeros(40)
     for seed in range(3000):
-        parts = [Reservoir(6, seed, str(i)).add(part) for i, part in enumerate((range(30), range(30, 33), range(33, 40)))]
+        parts = [
+            Reservoir(6, seed, str(i)).add(part)
+            for i, part in enumerate((range(30), range(30, 33), range(33, 40)))
+        ]
         counts[parts[0].merge(parts[1]).merge(parts[2]).items] += 1
     assert p_value(counts, np.full(40, 450), within=(1 - 6 / 40) * 40 / 39) > 1e-3
 
 
 @quick
-@given(st.integers(1, 8), st.integers(0, 99), st.lists(st.integers(1, 9), max_size=80), st.lists(st.integers(0, 80), max_size=4))
+@given(
+    st.integers(1, 8),
+    st.integers(0, 99),
+    st.lists(st.integers(1, 9), max_size=80),
+    st.lists(st.integers(0, 80), max_size=4),
+)
 def test_portions_and_a_restart_make_no_difference(size, seed, weights, cuts):
     ends = [0, *sorted(min(cut, len(weights)) for cut in cuts), len(weights)]
     for given_weights in (weights, None):
         parts = Reservoir(size, seed)
         for start, end in itertools.pairwise(ends):
-            parts.add(list(range(start, end)), None if given_weights is None else np.array(given_weights[start:end]) / 7)
+            parts.add(
+                list(range(start, end)),
+                None if given_weights is None else np.array(given_weights[start:end]) / 7,
+            )
             parts = Reservoir.from_state(json.loads(json.dumps(parts.state())))
-        whole = Reservoir(size, seed).add(range(len(weights)), None if given_weights is None else np.array(given_weights) / 7)
+        whole = Reservoir(size, seed).add(
+            range(len(weights)), None if given_weights is None else np.array(given_weights) / 7
+        )
         assert parts.items == whole.items and parts.state() == whole.state()
-        assert len(whole) == min(size, len(weights)) == len(set(whole.items)) and whole.seen == len(weights)
+        assert len(whole) == min(size, len(weights)) == len(set(whole.items)) and whole.seen == len(
+            weights
+        )
 
 
 def test_a_reservoir_takes_any_iterable_and_keeps_plain_items():
@@ -408,37 +519,58 @@ def test_reservoirs_refuse_what_would_bias_them():
 
 
 @quick
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(0, 9)), min_size=2, max_size=30), st.integers(1, 29))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(0, 9)), min_size=2, max_size=30
+    ),
+    st.integers(1, 29),
+)
 def test_leakage_finds_what_a_search_by_hand_finds(rows, cut):
     cut = min(cut, len(rows) - 1)
     values, groups, times = map(np.array, zip(*rows, strict=True))
     data = from_arrays(values[:, None], np.arange(len(rows)) % 2, classes=2)
     train, other = data.take(slice(0, cut)), data.take(slice(cut, None))
     found = leakage(train, other, dict(enumerate(groups)), dict(enumerate(times)))
-    by_hand = {"content": [i for i in range(cut, len(rows)) if values[i] in values[:cut]],
-               "group": [i for i in range(cut, len(rows)) if groups[i] in groups[:cut]],
-               "time": [i for i in range(cut, len(rows)) if times[i] <= times[:cut].max()]}
+    by_hand = {
+        "content": [i for i in range(cut, len(rows)) if values[i] in values[:cut]],
+        "group": [i for i in range(cut, len(rows)) if groups[i] in groups[:cut]],
+        "time": [i for i in range(cut, len(rows)) if times[i] <= times[:cut].max()],
+    }
     for check, ids in by_hand.items():
         lines = found[found["check"] == check]
         assert lines["id"].tolist() == ids
         key = {"content": values, "group": groups}.get(check)
         for line in lines.itertuples():
             if key is None:
-                assert times[line.train_id] == times[:cut].max() and line.matches == (times[:cut] >= times[line.id]).sum()
+                assert (
+                    times[line.train_id] == times[:cut].max()
+                    and line.matches == (times[:cut] >= times[line.id]).sum()
+                )
             else:
-                assert key[line.train_id] == key[line.id] and line.matches == (key[:cut] == key[line.id]).sum()
+                assert (
+                    key[line.train_id] == key[line.id]
+                    and line.matches == (key[:cut] == key[line.id]).sum()
+                )
     assert len(found) == sum(map(len, by_hand.values()))
 
 
 def test_leakage_reads_the_roles_of_a_table_and_leaves_the_seal():
-    frame = pd.DataFrame({"plane": list("aabbccdd"), "day": pd.date_range("2024-01-01", periods=8), "x": [1.0, 2, 3, 4, 5, 6, 7, None]})
+    frame = pd.DataFrame(
+        {
+            "plane": list("aabbccdd"),
+            "day": pd.date_range("2024-01-01", periods=8),
+            "x": [1.0, 2, 3, 4, 5, 6, 7, None],
+        }
+    )
     trips = table(frame, group="plane", time="day")
     train, test = split(trips, 0.25, by="time")
     assert len(leakage(train, test)) == 0 and test.openings == 0
     train, test = split(trips, 0.5, by="random", salt="b")
     found = leakage(train, test)
     assert set(found["check"]) == {"group", "time"} and test.openings == 0
-    copied = table(pd.concat([train.frame, test._sealed.frame.assign(id=[100, 101, 102, 103])]), id="id")
+    copied = table(
+        pd.concat([train.frame, test._sealed.frame.assign(id=[100, 101, 102, 103])]), id="id"
+    )
     assert leakage(copied, test, checks=("content",))["train_id"].tolist() == [100, 101, 102, 103]
 
 

@@ -1,4 +1,5 @@
 """Trained networks in files and from one framework into the other: equal, complete, and refused when they are not."""
+
 import json
 
 import numpy as np
@@ -10,7 +11,8 @@ from bigdata_ai.evaluate import evaluate
 from bigdata_ai.train import saved
 from bigdata_ai.train.checkpoint import read_arrays, write_arrays
 from bigdata_ai.train.loop import BACKENDS, fit
-from bigdata_ai.train.networks import cnn, matrix_factorisation, recurrent, transformer, wide_and_deep
+from bigdata_ai.train.networks import cnn, matrix_factorisation, recurrent, transformer
+from bigdata_ai.train.networks import wide_and_deep
 from bigdata_ai.train.saved import load_model, save_model, to_backend
 from bigdata_ai.train.spec import Adam, Options, mlp
 
@@ -36,12 +38,16 @@ def rows_for(spec, n=24, seed=3, ids=None):
 
 
 def trained(spec, backend, dtype="float32", **more):
-    return fit(spec, rows_for(spec), backend, Adam(0.01), epochs=2, batch_size=8, dtype=dtype, **more)
+    return fit(
+        spec, rows_for(spec), backend, Adam(0.01), epochs=2, batch_size=8, dtype=dtype, **more
+    )
 
 
 def equal(one, two):
     "Whether two lists of arrays are bit for bit the same."
-    return len(one) == len(two) and all(a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in zip(one, two, strict=True))
+    return len(one) == len(two) and all(
+        a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in zip(one, two, strict=True)
+    )
 
 
 @pytest.fixture
@@ -69,7 +75,11 @@ def test_every_network_is_read_as_it_was_written(frameworks, tmp_path, name, dty
     model = trained(spec, "torch", dtype)
     again = load_model(save_model(model, tmp_path / "new" / "model.safetensors"))
     X = rows_for(spec, seed=4).X
-    assert equal(model.weights, again.weights) and equal(model.states, again.states) and again.spec == spec
+    assert (
+        equal(model.weights, again.weights)
+        and equal(model.states, again.states)
+        and again.spec == spec
+    )
     assert (again.outputs(X) == model.outputs(X)).all() and again.outputs(X).dtype == dtype
 
 
@@ -78,7 +88,11 @@ def test_a_file_of_one_framework_is_read_in_the_other(model, tmp_path):
     assert load_model(path).backend == model.backend
     other = load_model(path, OTHER[model.backend])
     X = rows_for(model.spec).X
-    assert equal(model.weights, other.weights) and equal(model.states, other.states) and other.backend == OTHER[model.backend]
+    assert (
+        equal(model.weights, other.weights)
+        and equal(model.states, other.states)
+        and other.backend == OTHER[model.backend]
+    )
     assert np.allclose(other.predict_proba(X), model.predict_proba(X), rtol=1e-5, atol=0)
 
 
@@ -92,13 +106,24 @@ def test_what_was_trained_on_stays_known(model, tmp_path):
     renamed = from_arrays(seen.X, seen.y, seen.ids, name="another name")
     path = save_model(model, tmp_path / "model.safetensors")
     for other in (to_backend(model, OTHER[model.backend]), load_model(path)):
-        assert (other.train_ids == model.train_ids).all() and (other.train_digests == model.train_digests).all()
-        assert other.trained_on == "rows" and other.history == model.history and other.pace == model.pace
+        assert (other.train_ids == model.train_ids).all() and (
+            other.train_digests == model.train_digests
+        ).all()
+        assert (
+            other.trained_on == "rows"
+            and other.history == model.history
+            and other.pace == model.pace
+        )
         assert other.start_loss == model.start_loss and other.rows == 24
         assert repr(other) == repr(model).replace(model.backend, other.backend)
         with pytest.warns(UserWarning, match="24 of 24 evaluated rows were trained on"):
             assert evaluate(other, renamed, resamples=20).overlap == 24
-        assert evaluate(other, from_arrays(new.X, new.y, np.arange(100, 124), name="rows"), resamples=20).overlap == 0
+        assert (
+            evaluate(
+                other, from_arrays(new.X, new.y, np.arange(100, 124), name="rows"), resamples=20
+            ).overlap
+            == 0
+        )
 
 
 def test_ids_may_be_text(frameworks, tmp_path):
@@ -144,7 +169,7 @@ def test_any_changed_byte_is_noticed(path):
     whole = path.read_bytes()
     places = {*range(8), *np.linspace(8, len(whole) - 1, 150).astype(int)}
     for place in places:
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1:])
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(ContentError):
             load_model(path)
     path.write_bytes(whole)
@@ -171,13 +196,23 @@ def without(arrays, name):
     return {key: value for key, value in arrays.items() if key != name}
 
 
-@pytest.mark.parametrize("change, said", [
-    (lambda a: without(a, "9.dense.weight"), "nothing is wrong"),
-    (lambda a: without(a, "6.dense.weight"), "6.dense.weight of shape none, not"),
-    (lambda a: a | {"7.dense.weight": np.ones(2)}, "7.dense.weight of shape"),
-    (lambda a: a | {"2.batchnorm.mean": np.zeros(3, "float32")}, "2.batchnorm.mean of shape (3,), not (2,)"),
-    (lambda a: a | {"6.dense.bias": np.full(3, np.nan, "float32")}, "NaN or inf in ['6.dense.bias']"),
-], ids=["same", "missing", "more", "shape", "nan"])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda a: without(a, "9.dense.weight"), "nothing is wrong"),
+        (lambda a: without(a, "6.dense.weight"), "6.dense.weight of shape none, not"),
+        (lambda a: a | {"7.dense.weight": np.ones(2)}, "7.dense.weight of shape"),
+        (
+            lambda a: a | {"2.batchnorm.mean": np.zeros(3, "float32")},
+            "2.batchnorm.mean of shape (3,), not (2,)",
+        ),
+        (
+            lambda a: a | {"6.dense.bias": np.full(3, np.nan, "float32")},
+            "NaN or inf in ['6.dense.bias']",
+        ),
+    ],
+    ids=["same", "missing", "more", "shape", "nan"],
+)
 def test_arrays_that_do_not_fit_the_spec_are_refused(path, change, said):
     names = sorted(name for name in read_arrays(path)[0] if name[0].isdigit())
     assert {"2.batchnorm.mean", "6.dense.bias"} <= set(names), names
@@ -190,15 +225,25 @@ def test_arrays_that_do_not_fit_the_spec_are_refused(path, change, said):
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("change, said", [
-    (lambda t: t | {"spec": t["spec"].replace("Conv2D", "Conv9D")}, "must be a saved network"),
-    (lambda t: t | {"spec": '{"inputs": 3, "layers": ["Dense"]}'}, "must be a saved network"),
-    (lambda t: t | {"spec": "[]"}, "must be a saved network"),
-    (lambda t: t | {"format": "bigdata_ai model 99"}, "must be of the format"),
-    (lambda t: {}, "no format"),
-    (lambda t: t | {"model": t["model"].replace("cross_entropy", "hinge")}, "that this version knows"),
-    (lambda t: t | {"model": t["model"].replace("label_smoothing", "smoothness")}, "that this version knows"),
-], ids=["layer", "layers", "list", "format", "none", "loss", "options"])
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda t: t | {"spec": t["spec"].replace("Conv2D", "Conv9D")}, "must be a saved network"),
+        (lambda t: t | {"spec": '{"inputs": 3, "layers": ["Dense"]}'}, "must be a saved network"),
+        (lambda t: t | {"spec": "[]"}, "must be a saved network"),
+        (lambda t: t | {"format": "bigdata_ai model 99"}, "must be of the format"),
+        (lambda t: {}, "no format"),
+        (
+            lambda t: t | {"model": t["model"].replace("cross_entropy", "hinge")},
+            "that this version knows",
+        ),
+        (
+            lambda t: t | {"model": t["model"].replace("label_smoothing", "smoothness")},
+            "that this version knows",
+        ),
+    ],
+    ids=["layer", "layers", "list", "format", "none", "loss", "options"],
+)
 def test_texts_that_are_not_known_are_refused(path, change, said):
     with pytest.raises(ContentError) as caught:
         load_model(rewritten(path, text=change))
@@ -213,10 +258,14 @@ def test_the_wrong_spec_for_saved_weights_is_refused(path):
 
 def test_what_can_not_be_saved_is_refused(frameworks, tmp_path):
     from sklearn.linear_model import LogisticRegression
+
     data = rows_for(mlp(6, 3))
     for own in (LogisticRegression(), frameworks["torch"].nn.Linear(6, 3)):
         model = fit(own, data, epochs=1)
-        for refused in (lambda: save_model(model, tmp_path / "m"), lambda: to_backend(model, "tensorflow")):  # noqa: B023
+        for refused in (
+            lambda: save_model(model, tmp_path / "m"),  # noqa: B023
+            lambda: to_backend(model, "tensorflow"),  # noqa: B023
+        ):
             with pytest.raises(InputError, match="must be"):
                 refused()
     assert not list(tmp_path.iterdir())
@@ -234,8 +283,9 @@ def test_unknown_names_are_refused(path):
 def test_the_file_is_plain_safetensors_with_plain_names(path):
     "Others read it without this kit."
     from safetensors.numpy import load_file
+
     arrays = load_file(path)
     assert arrays["6.dense.weight"].shape == (8, 3)
     header = path.read_bytes()
-    text = json.loads(header[8:8 + int.from_bytes(header[:8], "little")])["__metadata__"]
+    text = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])["__metadata__"]
     assert json.loads(text["model"])["history"][1]["epoch"] == 2 and text["version"]

@@ -1,4 +1,5 @@
 """The wheel alone, in fresh environments with one framework each, away from the checkout."""
+
 import configparser
 import os
 import subprocess
@@ -21,7 +22,11 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
     return next(folder.glob("*.whl"))
 
 
@@ -31,7 +36,11 @@ def test_one_version_everywhere(wheel):
     version = settings["package"]["version"]
     with zipfile.ZipFile(wheel) as content:
         metadata = content.read(f"bigdata_ai-{version}.dist-info/METADATA").decode()
-    assert bigdata_ai.__version__ == version and f"\nVersion: {version}\n" in metadata and f"-{version}-" in wheel.name
+    assert (
+        bigdata_ai.__version__ == version
+        and f"\nVersion: {version}\n" in metadata
+        and f"-{version}-" in wheel.name
+    )
     assert f"Summary: {settings['package']['description']}" in metadata
     for extra in [*settings["extras"], "all"]:
         assert f"Provides-Extra: {extra}" in metadata
@@ -42,9 +51,17 @@ def test_one_version_everywhere(wheel):
 def test_the_wheel_carries_ledger_evidence_and_experiments(wheel):
     with zipfile.ZipFile(wheel) as content:
         names = set(content.namelist())
-    for name in ("_data/catalog.toml", "_data/evidence/volume.jsonl", "_experiments/volume.ipynb", "_experiments/volume.toml"):
+    for name in (
+        "_data/catalog.toml",
+        "_data/evidence/volume.jsonl",
+        "_experiments/volume.ipynb",
+        "_experiments/volume.toml",
+    ):
         assert f"bigdata_ai/{name}" in names
-    modules = {f"bigdata_ai/{path.relative_to(ROOT / 'bigdata_ai')}" for path in (ROOT / "bigdata_ai").rglob("*.py")}
+    modules = {
+        f"bigdata_ai/{path.relative_to(ROOT / 'bigdata_ai')}"
+        for path in (ROOT / "bigdata_ai").rglob("*.py")
+    }
     assert modules <= names
 
 
@@ -56,9 +73,13 @@ def needed(wheel, framework):
     found, todo = {}, [(Requirement(word), {framework}) for word in words]
     while todo:
         need, extras = todo.pop()
-        if need.marker and not any(need.marker.evaluate({"extra": extra}) for extra in extras | {""}): continue
+        if need.marker and not any(
+            need.marker.evaluate({"extra": extra}) for extra in extras | {""}
+        ):
+            continue
         key = canonicalize_name(need.name)
-        if key in found and need.extras <= found[key]: continue
+        if key in found and need.extras <= found[key]:
+            continue
         found[key] = found.get(key, set()) | need.extras
         todo += [(Requirement(word), found[key]) for word in distribution(key).requires or ()]
     return sorted(found)
@@ -67,12 +88,20 @@ def needed(wheel, framework):
 def furnish(folder, names):
     "A fresh environment, and in it links to the files of these distributions in the environment that runs the tests: no more than they."
     venv.create(folder)
-    packages = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    packages = (
+        folder
+        / "lib"
+        / f"python{sys.version_info.major}.{sys.version_info.minor}"
+        / "site-packages"
+    )
     for file in [file for name in names for file in distribution(name).files or ()]:
         source, target = Path(file.locate()), Path(os.path.normpath(packages / file))
-        if target.parent == folder / "bin" or not source.is_file(): continue # commands name the other environment's Python
+        # commands name the other environment's Python
+        if target.parent == folder / "bin" or not source.is_file():
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists(): target.symlink_to(source.resolve())
+        if not target.exists():
+            target.symlink_to(source.resolve())
     return packages
 
 
@@ -82,7 +111,11 @@ def test_the_wheel_with_one_framework_runs_its_half_of_the_demo(wheel, framework
     "pip may take nothing from elsewhere, so it refuses the wheel unless all that its metadata asks for is there."
     names, binaries = needed(wheel, framework), tmp_path / "venv" / "bin"
     packages = furnish(tmp_path / "venv", names)
-    clean = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "BIGDATA_AI_RUNS")}
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("PYTHONPATH", "BIGDATA_AI_RUNS")
+    }
 
     def run(*words, status=0):
         done = subprocess.run(words, cwd=tmp_path, env=clean, capture_output=True, text=True)
@@ -90,12 +123,47 @@ def test_the_wheel_with_one_framework_runs_its_half_of_the_demo(wheel, framework
         return done.stdout + done.stderr
 
     command = str(binaries / "bigdata-ai")
-    run(sys.executable, "-m", "pip", "--python", str(binaries / "python"), "install", "--quiet", "--no-index", f"{wheel}[{framework}]")
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(binaries / "python"),
+        "install",
+        "--quiet",
+        "--no-index",
+        f"{wheel}[{framework}]",
+    )
     assert framework in names and other not in names and not (packages / other).exists()
-    assert f"{other} missing" in run(command, "doctor") and "as recorded" in run(command, "data", "show", "mnist_5k")
-    shown = run(command, "run", "volume", "-p", "dataset=mnist_5k", "-p", "seeds=[0, 1, 2, 3, 4]", "-p", "steps=100")
-    verdicts = {tuple(line.split()[:2]): line.split()[-1] for line in shown.splitlines() if line.startswith("volume.")}
-    assert verdicts["volume.more_rows", framework] == "supported" and verdicts["volume.more_rows", other] == "undecided"
-    assert f"pip install 'bigdata-ai[{other}]'" in run(command, "run", "volume", "-p", f"framework={other}", status=2)
-    loaded = run(str(binaries / "python"), "-c", "import bigdata_ai, numpy; print(bigdata_ai.__file__, numpy.__file__)").split()
+    assert f"{other} missing" in run(command, "doctor") and "as recorded" in run(
+        command, "data", "show", "mnist_5k"
+    )
+    shown = run(
+        command,
+        "run",
+        "volume",
+        "-p",
+        "dataset=mnist_5k",
+        "-p",
+        "seeds=[0, 1, 2, 3, 4]",
+        "-p",
+        "steps=100",
+    )
+    verdicts = {
+        tuple(line.split()[:2]): line.split()[-1]
+        for line in shown.splitlines()
+        if line.startswith("volume.")
+    }
+    assert (
+        verdicts["volume.more_rows", framework] == "supported"
+        and verdicts["volume.more_rows", other] == "undecided"
+    )
+    assert f"pip install 'bigdata-ai[{other}]'" in run(
+        command, "run", "volume", "-p", f"framework={other}", status=2
+    )
+    loaded = run(
+        str(binaries / "python"),
+        "-c",
+        "import bigdata_ai, numpy; print(bigdata_ai.__file__, numpy.__file__)",
+    ).split()
     assert all(Path(file).is_relative_to(packages) for file in loaded), loaded

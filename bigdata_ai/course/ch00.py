@@ -18,24 +18,40 @@ from .exercise import Exercise, expect, expect_close, expect_function
 # %% ../../nbs/lib/course/20_ch00.ipynb #5a75fae5
 def _check_majority(answer):
     expect_function(answer, "majority")
-    balanced, skewed = np.repeat(np.arange(4), 5), rng(0, "majority").permutation(np.repeat([0, 1, 2], [3, 12, 5]))
-    expect_close(answer(balanced), 0.25, "For four classes of five rows each, the accuracy",
-                 hint="a share of the rows, not a count.")
-    expect_close(answer(skewed), 0.6, "For classes of 3, 12 and 5 rows, the accuracy",
-                 hint="1 / classes holds for balanced classes only, and the commonest class need not be class 0.")
+    balanced, skewed = (
+        np.repeat(np.arange(4), 5),
+        rng(0, "majority").permutation(np.repeat([0, 1, 2], [3, 12, 5])),
+    )
+    expect_close(
+        answer(balanced),
+        0.25,
+        "For four classes of five rows each, the accuracy",
+        hint="a share of the rows, not a count.",
+    )
+    expect_close(
+        answer(skewed),
+        0.6,
+        "For classes of 3, 12 and 5 rows, the accuracy",
+        hint="1 / classes holds for balanced classes only, and the commonest class need not be class 0.",
+    )
 
 
 majority = Exercise(
     "majority",
     """Write `majority(y)`: the accuracy of a model that always predicts the commonest class of `y`, a vector of class
     numbers from 0. This is the number that `evaluate` gives as `scores.majority`.""",
-    _check_majority, "always guessing the commonest class is right on exactly the share of rows that this class has.",
+    _check_majority,
+    "always guessing the commonest class is right on exactly the share of rows that this class has.",
     """
     def majority(y):
         counts = np.bincount(y)  # rows of class 0, 1, 2 …
         return counts.max() / counts.sum()
     """,
-    hints=("For which rows is such a model right?", "`np.bincount(y)` counts the rows of each class."))
+    hints=(
+        "For which rows is such a model right?",
+        "`np.bincount(y)` counts the rows of each class.",
+    ),
+)
 
 # %% ../../nbs/lib/course/20_ch00.ipynb #266874a1
 def _check_validation(answer):
@@ -43,25 +59,47 @@ def _check_validation(answer):
     expect(two, "The answer must be a pair: (rest, validation).", answer)
     for side in answer:
         sealed = isinstance(side, SealedTest)
-        expect(not sealed, "Validation rows must come from the training rows.", side, "the test stays sealed.")
-        expect(isinstance(side, Dataset), "Both sides must be a Dataset.", side, "hold_out gives two of them.")
+        expect(
+            not sealed,
+            "Validation rows must come from the training rows.",
+            side,
+            "the test stays sealed.",
+        )
+        expect(
+            isinstance(side, Dataset),
+            "Both sides must be a Dataset.",
+            side,
+            "hold_out gives two of them.",
+        )
     train, test = split(load("digits"))
     rest, validation = (set(side.ids.tolist()) for side in answer)
     leaked = (rest | validation) & set(test.ids.tolist())
     for rows, what in ((rest & validation, "on both sides"), (leaked, "from the test")):
-        expect(not rows, f"There must be no row {what}.", f"{len(rows)} of them", "split `train`, not all the digits.")
+        expect(
+            not rows,
+            f"There must be no row {what}.",
+            f"{len(rows)} of them",
+            "split `train`, not all the digits.",
+        )
     lost = set(train.ids.tolist()) - rest - validation
-    expect(not lost, "Every training row must be on one of the sides.", f"{len(lost)} are on neither")
+    expect(
+        not lost, "Every training row must be on one of the sides.", f"{len(lost)} are on neither"
+    )
     share = len(validation) / len(train)
-    expect(0.2 < share < 0.3, "Validation must have about a quarter of the training rows.", f"{share:.1%}",
-           "the second argument, share.")
+    expect(
+        0.2 < share < 0.3,
+        "Validation must have about a quarter of the training rows.",
+        f"{share:.1%}",
+        "the second argument, share.",
+    )
 
 
 validation = Exercise(
     "pair",
     """`train, test = split(load("digits"))` gave you the training rows. Put a quarter of them aside to watch the
     training with: let `pair` be `(rest, validation)`.""",
-    _check_validation, "no row is on both sides, none is a test row, and a quarter is held out.",
+    _check_validation,
+    "no row is on both sides, none is a test row, and a quarter is held out.",
     """
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import hold_out, split
@@ -69,7 +107,11 @@ validation = Exercise(
     train, test = split(load("digits"))
     pair = hold_out(train, 0.25)
     """,
-    hints=("The test set must not be touched: only `train` is divided.", "`hold_out` takes the rows and a share."))
+    hints=(
+        "The test set must not be touched: only `train` is divided.",
+        "`hold_out` takes the rows and a share.",
+    ),
+)
 
 # %% ../../nbs/lib/course/20_ch00.ipynb #036fc519
 _EPOCHS, _SEED, _NETWORK = 3, 7, mlp(64, 32, 10)
@@ -79,32 +121,53 @@ def _check_twins(answer):
     models = list(answer.values()) if isinstance(answer, dict) else answer
     expect(isinstance(models, (list, tuple)), "The answer must be a list of models.", answer)
     wanted = backends()
-    for model in models: expect(isinstance(model, Model), "Each must be a model that `fit` gave back.", model)
+    for model in models:
+        expect(isinstance(model, Model), "Each must be a model that `fit` gave back.", model)
     found = [model.backend for model in models]
-    expect(sorted(found) == sorted(wanted), f"There must be one model for each of {', '.join(wanted)}.",
-           ", ".join(found) or "none", "the third argument of `fit` is the backend.")
+    expect(
+        sorted(found) == sorted(wanted),
+        f"There must be one model for each of {', '.join(wanted)}.",
+        ", ".join(found) or "none",
+        "the third argument of `fit` is the backend.",
+    )
     train, test = split(load("digits"))
     reference = fit(_NETWORK, train, models[0].backend, epochs=_EPOCHS, seed=_SEED)
-    for model in models: _check_twin(model, reference, test)
+    for model in models:
+        _check_twin(model, reference, test)
 
 
 def _check_twin(model, reference, test):
     name = f"The {model.backend} model"
     leaked = np.isin(model.train_ids, test.ids).sum()
-    expect(not leaked, f"{name} must be trained on training rows only.", f"{leaked} test rows among its rows",
-           "pass `train`, not all the digits.")
-    expect(model.spec == _NETWORK, f"{name} must be mlp(64, 32, 10).", f"{model.spec.parameters:,} parameters")
+    expect(
+        not leaked,
+        f"{name} must be trained on training rows only.",
+        f"{leaked} test rows among its rows",
+        "pass `train`, not all the digits.",
+    )
+    expect(
+        model.spec == _NETWORK,
+        f"{name} must be mlp(64, 32, 10).",
+        f"{model.spec.parameters:,} parameters",
+    )
     epochs = len(model.history)
     expect(epochs == _EPOCHS, f"{name} must be trained for {_EPOCHS} epochs.", f"{epochs} epochs")
     losses, right = ([row["loss"] for row in one.history] for one in (model, reference))
-    expect_close(losses, right, f"{name}'s loss by epoch", 1e-3, f"seed={_SEED}, and every other argument as it is.")
+    expect_close(
+        losses,
+        right,
+        f"{name}'s loss by epoch",
+        1e-3,
+        f"seed={_SEED}, and every other argument as it is.",
+    )
 
 
 twins = Exercise(
     "models",
     f"""Train `mlp(64, 32, 10)` on the training rows of the digits for {_EPOCHS} epochs from seed {_SEED}, once in every
     framework that is installed (`backends()` lists them). Let `models` be the list of the trained models.""",
-    _check_twins, "same weights, same batches: the losses agree epoch by epoch, whichever framework computed them.",
+    _check_twins,
+    "same weights, same batches: the losses agree epoch by epoch, whichever framework computed them.",
     f"""
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import split
@@ -114,11 +177,14 @@ twins = Exercise(
     train, test = split(load("digits"))
     models = [fit(mlp(64, 32, 10), train, backend, epochs={_EPOCHS}, seed={_SEED}) for backend in backends()]
     """,
-    hints=("One call of `fit` a framework; a list comprehension over `backends()` makes both.",
-           "`fit(network, rows, backend, epochs=…, seed=…)`; all other arguments keep their defaults."))
+    hints=(
+        "One call of `fit` a framework; a list comprehension over `backends()` makes both.",
+        "`fit(network, rows, backend, epochs=…, seed=…)`; all other arguments keep their defaults.",
+    ),
+)
 
 # %% ../../nbs/lib/course/20_ch00.ipynb #fe85fbaf
-_CASES = [ # low, high, bound, seeds, verdict, why
+_CASES = [  # low, high, bound, seeds, verdict, why
     (0.2, 0.4, 0.1, 5, "supported", "the whole interval lies above the bound"),
     (0.2, 0.4, 0.5, 10, "refuted", "the whole interval lies below the bound"),
     (0.2, 0.4, 0.25, 10, "undecided", "the bound lies inside the interval"),
@@ -132,8 +198,11 @@ def _check_verdict(answer):
     for low, high, bound, seeds, right, why in _CASES:
         got = answer(low, high, bound, seeds)
         text = isinstance(got, str)
-        expect(text and got == right, f"verdict({low}, {high}, {bound}, {seeds}) must be {right!r}: {why}.",
-               repr(got) if text else brief(got))
+        expect(
+            text and got == right,
+            f"verdict({low}, {high}, {bound}, {seeds}) must be {right!r}: {why}.",
+            repr(got) if text else brief(got),
+        )
 
 
 verdict = Exercise(
@@ -141,11 +210,15 @@ verdict = Exercise(
     """A claim says "the statistic is above `bound`". Over the seeds, the statistic has an interval from `low` to
     `high`. Write `verdict(low, high, bound, seeds)`, which gives "supported" where the whole interval lies above the
     bound, "refuted" where it lies below, and "undecided" otherwise, or with fewer than five seeds.""",
-    _check_verdict, "an interval that holds the bound, or rests on fewer than five seeds, decides nothing.",
+    _check_verdict,
+    "an interval that holds the bound, or rests on fewer than five seeds, decides nothing.",
     """
     def verdict(low, high, bound, seeds):
         if seeds < 5: return "undecided"
         return "supported" if low > bound else "refuted" if high < bound else "undecided"
     """,
-    hints=("Look at the seeds first: with fewer than five, the interval does not matter.",
-           "The whole interval lies above the bound when its lower end does."))
+    hints=(
+        "Look at the seeds first: with fewer than five, the interval does not matter.",
+        "The whole interval lies above the bound when its lower end does.",
+    ),
+)

@@ -13,16 +13,38 @@ from .exercise import Exercise, expect, expect_close, expect_function
 # %% ../../nbs/lib/course/20a_ch01.ipynb #1fa55e57
 def _check_mixture(answer):
     expect_function(answer, "mixture")
-    for n, have, wanted, want in ((100, [0.5, 0.5], [0.5, 0.5], 100), (100, [0.8, 0.2], [0.5, 0.5], 64),
-                                  (300, [0.5, 0.25, 0.25], [0, 0, 1], 75)):
+    for n, have, wanted, want in (
+        (100, [0.5, 0.5], [0.5, 0.5], 100),
+        (100, [0.8, 0.2], [0.5, 0.5], 64),
+        (300, [0.5, 0.25, 0.25], [0, 0, 1], 75),
+    ):
         got = answer(n, np.array(have), np.array(wanted))
         expect(np.shape(got) == (), "mixture must give one number.", f"shape {np.shape(got)}")
-        expect_close(got, want, f"{n} rows in shares of {have} for a target of {wanted}", 1e-6,
-                     "χ² is the sum of (wanted - have)² / have: divide by what you have.")
-    with np.errstate(all="ignore"): got = answer(100, np.array([1.0, 0.0]), np.array([0.5, 0.5]))
-    expect_close(got, 0, "100 rows of one source for a target with two", 1e-6, "χ² is infinite where a source that is wanted is missing.")
-    with np.errstate(all="ignore"): got = answer(100, np.array([1.0, 0.0]), np.array([1.0, 0.0]))
-    expect_close(got, 100, "100 rows of one source for that source, with another that nobody wants", 1e-6, "0 / 0 counts as 0 here.")
+        expect_close(
+            got,
+            want,
+            f"{n} rows in shares of {have} for a target of {wanted}",
+            1e-6,
+            "χ² is the sum of (wanted - have)² / have: divide by what you have.",
+        )
+    with np.errstate(all="ignore"):
+        got = answer(100, np.array([1.0, 0.0]), np.array([0.5, 0.5]))
+    expect_close(
+        got,
+        0,
+        "100 rows of one source for a target with two",
+        1e-6,
+        "χ² is infinite where a source that is wanted is missing.",
+    )
+    with np.errstate(all="ignore"):
+        got = answer(100, np.array([1.0, 0.0]), np.array([1.0, 0.0]))
+    expect_close(
+        got,
+        100,
+        "100 rows of one source for that source, with another that nobody wants",
+        1e-6,
+        "0 / 0 counts as 0 here.",
+    )
 
 
 mixture = Exercise(
@@ -40,18 +62,32 @@ mixture = Exercise(
         there = have > 0
         return n / (1 + ((wanted - have)[there] ** 2 / have[there]).sum())
     """,
-    hints=("Where is have 0? Those sources need care.", "If one of them is wanted, the answer is 0.", "Else leave them out of the sum."))
+    hints=(
+        "Where is have 0? Those sources need care.",
+        "If one of them is wanted, the answer is 0.",
+        "Else leave them out of the sum.",
+    ),
+)
 
 # %% ../../nbs/lib/course/20a_ch01.ipynb #958de4f8
 def _check_history(answer):
     expect_function(answer, "history")
-    cases = ((np.zeros(50), 7.0, 50.0), (np.array([0.0, 10.0]), 10.0, 1.8), (np.full(20, 30.0), 10.0, 20.0),
-             (np.arange(2000.0), 30.0, (1 + 2 ** (-1 / 30)) / (1 - 2 ** (-1 / 30))))
+    cases = (
+        (np.zeros(50), 7.0, 50.0),
+        (np.array([0.0, 10.0]), 10.0, 1.8),
+        (np.full(20, 30.0), 10.0, 20.0),
+        (np.arange(2000.0), 30.0, (1 + 2 ** (-1 / 30)) / (1 - 2 ** (-1 / 30))),
+    )
     for ages, half_life, want in cases:
         got = answer(ages, half_life)
         expect(np.shape(got) == (), "history must give one number.", f"shape {np.shape(got)}")
-        expect_close(got, want, f"{len(ages)} rows aged {ages[0]:g} to {ages[-1]:g} days at a half-life of {half_life:g} days", 1e-6,
-                     "weights are halved every half-life, w = 2 ** (-age / half_life), and the rows they are worth are (Σ w)² / Σ w².")
+        expect_close(
+            got,
+            want,
+            f"{len(ages)} rows aged {ages[0]:g} to {ages[-1]:g} days at a half-life of {half_life:g} days",
+            1e-6,
+            "weights are halved every half-life, w = 2 ** (-age / half_life), and the rows they are worth are (Σ w)² / Σ w².",
+        )
 
 
 history = Exercise(
@@ -65,5 +101,9 @@ history = Exercise(
         weights = 2.0 ** (-ages / half_life)
         return weights.sum() ** 2 / (weights ** 2).sum()
     """,
-    hints=("A row as old as the half-life has weight 1/2.", "Doubling all weights must change nothing.",
-           "Square the sum above the line, sum the squares below it."))
+    hints=(
+        "A row as old as the half-life has weight 1/2.",
+        "Doubling all weights must change nothing.",
+        "Square the sum above the line, sum the squares below it.",
+    ),
+)

@@ -19,8 +19,8 @@ from .exercise import Exercise, expect, expect_function
 
 # %% ../../nbs/lib/course/20b_ch02.ipynb #92dbdb9b
 def read_chart(
-    text: str, # Mermaid: "graph TB", then lines such as "A[label] --> B[label]"
-) -> tuple[dict[str, str], list[tuple[str, str]]]: # label by box, and arrows
+    text: str,  # Mermaid: "graph TB", then lines such as "A[label] --> B[label]"
+) -> tuple[dict[str, str], list[tuple[str, str]]]:  # label by box, and arrows
     "Read a flow chart."
     boxes, arrows = {}, []
     lines = [line.strip() for line in text.strip().splitlines()]
@@ -28,29 +28,44 @@ def read_chart(
     for line in filter(None, lines[1:]):
         found = re.fullmatch(r"(\w+)(?:\[(.+?)\])?\s*-->\s*(\w+)(?:\[(.+?)\])?", line)
         require(found is not None, "A line of a chart must be an arrow between two boxes.", line)
-        for box, label in (found.group(1, 2), found.group(3, 4)): boxes[box] = label or boxes.get(box, box)
+        for box, label in (found.group(1, 2), found.group(3, 4)):
+            boxes[box] = label or boxes.get(box, box)
         arrows.append((found[1], found[3]))
     return boxes, arrows
 
 
 def draw_chart(
-    text: str, # Mermaid, as for `read_chart`
-    names: Mapping[str, str] | None = None, # label -> a second line, such as its translation
-    title: str = "", # above the chart
-) -> Figure: # boxes in rows, each one row below the last box that leads to it
+    text: str,  # Mermaid, as for `read_chart`
+    names: Mapping[str, str] | None = None,  # label -> a second line, such as its translation
+    title: str = "",  # above the chart
+) -> Figure:  # boxes in rows, each one row below the last box that leads to it
     "Draw a flow chart."
     boxes, arrows = read_chart(text)
     row = dict.fromkeys(boxes, 0)
-    for _ in boxes: # as often as there are boxes: then even the longest way is settled
-        for start, end in arrows: row[end] = max(row[end], row[start] + 1)
+    for _ in boxes:  # as often as there are boxes: then even the longest way is settled
+        for start, end in arrows:
+            row[end] = max(row[end], row[start] + 1)
     require(max(row.values()) < len(boxes), "A chart must have no circle.", ", ".join(boxes))
-    place = {box: ((k := [b for b in boxes if row[b] == row[box]]).index(box) - (len(k) - 1) / 2, -row[box]) for box in boxes}
+    place = {
+        box: (
+            (k := [b for b in boxes if row[b] == row[box]]).index(box) - (len(k) - 1) / 2,
+            -row[box],
+        )
+        for box in boxes
+    }
     with viz.style():
         drawn, ax = plt.subplots(figsize=(6.4, 0.8 * (max(row.values()) + 1)), layout="constrained")
-        for start, end in arrows: _arrow(ax, place[start], place[end])
+        for start, end in arrows:
+            _arrow(ax, place[start], place[end])
         for box, label in boxes.items():
-            ax.text(*place[box], "\n".join(filter(None, [label, (names or {}).get(label)])), ha="center", va="center", fontsize=8,
-                    bbox={"boxstyle": "round,pad=0.4", "fc": "#eaf1f8", "ec": viz.PALETTE[0]})
+            ax.text(
+                *place[box],
+                "\n".join(filter(None, [label, (names or {}).get(label)])),
+                ha="center",
+                va="center",
+                fontsize=8,
+                bbox={"boxstyle": "round,pad=0.4", "fc": "#eaf1f8", "ec": viz.PALETTE[0]},
+            )
         ax.set(title=title, xlim=(-1.6, 1.6), ylim=(-max(row.values()) - 0.5, 0.5))
         ax.axis("off")
     return drawn
@@ -59,8 +74,12 @@ def draw_chart(
 def _arrow(ax, start, end):
     "An arrow that leaves and reaches the boxes at their rims; one past a row is bent."
     bend = 0 if start[1] - end[1] < 1.5 else (0.35 if start[0] <= end[0] else -0.35)
-    ax.annotate("", (end[0], end[1] + 0.3), (start[0], start[1] - 0.3),
-                arrowprops={"arrowstyle": "-|>", "color": "0.4", "connectionstyle": f"arc3,rad={bend}"})
+    ax.annotate(
+        "",
+        (end[0], end[1] + 0.3),
+        (start[0], start[1] - 0.3),
+        arrowprops={"arrowstyle": "-|>", "color": "0.4", "connectionstyle": f"arc3,rad={bend}"},
+    )
 
 # %% ../../nbs/lib/course/20b_ch02.ipynb #77e31450
 CONCEPTS = """graph TB
@@ -89,25 +108,63 @@ ARCHITECTURE = """graph TB
     J --> K[模型应用]"""
 
 ENGLISH = {
-    "大数据": "big data", "数据处理": "processing", "数据存储": "storage", "数据流处理": "streams", "数据可视化": "seeing data",
-    "机器学习": "machine learning", "深度学习": "deep learning", "模型训练": "training", "模型评估": "evaluation",
-    "选择最优模型": "choosing the best", "大规模数据": "large data", "数据预处理": "preparing", "实时流处理": "streams in real time",
-    "机器学习模型": "machine learning models", "深度学习模型": "deep learning models", "模型应用": "using the model"}
+    "大数据": "big data",
+    "数据处理": "processing",
+    "数据存储": "storage",
+    "数据流处理": "streams",
+    "数据可视化": "seeing data",
+    "机器学习": "machine learning",
+    "深度学习": "deep learning",
+    "模型训练": "training",
+    "模型评估": "evaluation",
+    "选择最优模型": "choosing the best",
+    "大规模数据": "large data",
+    "数据预处理": "preparing",
+    "实时流处理": "streams in real time",
+    "机器学习模型": "machine learning models",
+    "深度学习模型": "deep learning models",
+    "模型应用": "using the model",
+}
 
 # %% ../../nbs/lib/course/20b_ch02.ipynb #df8b297e
 def _check_possible(answer):
     expect_function(answer, "possible")
-    arrows = [("rows", "clean"), ("clean", "store"), ("clean", "train"), ("store", "train"), ("train", "serve")]
+    arrows = [
+        ("rows", "clean"),
+        ("clean", "store"),
+        ("clean", "train"),
+        ("store", "train"),
+        ("train", "serve"),
+    ]
     for order, want, hint in (
-            (["rows", "clean", "store", "train", "serve"], True, "every arrow points forward here."),
-            (["rows", "store", "clean", "train", "serve"], False, "the arrow from clean to store points backward."),
-            (["rows", "clean", "train", "store", "serve"], False, "store must come before train."),
-            (["serve", "rows", "clean", "store", "train"], False, "look at all arrows, not at the first ones."),
-            (["rows", "clean", "train", "serve"], False, "store is missing.")):
+        (["rows", "clean", "store", "train", "serve"], True, "every arrow points forward here."),
+        (
+            ["rows", "store", "clean", "train", "serve"],
+            False,
+            "the arrow from clean to store points backward.",
+        ),
+        (["rows", "clean", "train", "store", "serve"], False, "store must come before train."),
+        (
+            ["serve", "rows", "clean", "store", "train"],
+            False,
+            "look at all arrows, not at the first ones.",
+        ),
+        (["rows", "clean", "train", "serve"], False, "store is missing."),
+    ):
         got = answer(list(order), list(arrows))
-        expect(np.shape(got) == () and np.asarray(got).dtype == bool, "possible must give True or False.", got)
-        expect(bool(got) is want, f"possible must be {want} for {' → '.join(order)}.", bool(got), hint)
-    expect(bool(answer(["a", "b", "c"], [("a", "c")])) is True, "Stages with no arrow between them may stand in any order.", False)
+        expect(
+            np.shape(got) == () and np.asarray(got).dtype == bool,
+            "possible must give True or False.",
+            got,
+        )
+        expect(
+            bool(got) is want, f"possible must be {want} for {' → '.join(order)}.", bool(got), hint
+        )
+    expect(
+        bool(answer(["a", "b", "c"], [("a", "c")])) is True,
+        "Stages with no arrow between them may stand in any order.",
+        False,
+    )
 
 
 possible = Exercise(
@@ -121,19 +178,35 @@ possible = Exercise(
         place = {stage: i for i, stage in enumerate(order)}
         return all(a in place and b in place and place[a] < place[b] for a, b in arrows)
     """,
-    hints=("At which place does each stage stand?", "An arrow points forward if its first stage has the smaller place.",
-           "A stage that is missing has no place: then the answer is False."))
+    hints=(
+        "At which place does each stage stand?",
+        "An arrow points forward if its first stage has the smaller place.",
+        "A stage that is missing has no place: then the answer is False.",
+    ),
+)
 
 # %% ../../nbs/lib/course/20b_ch02.ipynb #a21bd24b
 def _check_learnable(answer):
     expect_function(answer, "learnable")
     ids, parents = np.array([1, 2, 3, 101, 102, 103, 104]), np.array([1, 2, 3, 1, 2, 3, 3])
     got = np.asarray(answer(ids.copy(), parents.copy(), {2, 3}))
-    expect(got.shape == ids.shape and got.dtype == bool, "learnable must give one True or False a row.", got)
+    expect(
+        got.shape == ids.shape and got.dtype == bool,
+        "learnable must give one True or False a row.",
+        got,
+    )
     expect(not got[[1, 2]].any(), "A sealed row must not be learnt from.", got)
-    expect(not got[[4, 5, 6]].any(), "A row that was made of a sealed one must not be learnt from.", got,
-           "look at its parent: its own id is new.")
-    expect(got[[0, 3]].all(), "A row that is not sealed, and what was made of it, may be learnt from.", got)
+    expect(
+        not got[[4, 5, 6]].any(),
+        "A row that was made of a sealed one must not be learnt from.",
+        got,
+        "look at its parent: its own id is new.",
+    )
+    expect(
+        got[[0, 3]].all(),
+        "A row that is not sealed, and what was made of it, may be learnt from.",
+        got,
+    )
 
 
 learnable = Exercise(
@@ -147,4 +220,5 @@ learnable = Exercise(
         hidden = list(sealed)
         return ~np.isin(ids, hidden) & ~np.isin(parents, hidden)
     """,
-    hints=("np.isin(values, list(sealed)) finds sealed ids.", "Ask it for the parents."))
+    hints=("np.isin(values, list(sealed)) finds sealed ids.", "Ask it for the parents."),
+)

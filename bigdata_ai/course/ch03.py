@@ -32,45 +32,61 @@ class PracticeServer:
 
     def __init__(
         self,
-        pages: dict | None = None, # path -> bytes, text, list or dict (as JSON), or a function of the query that gives one of these
-        types: dict | None = None, # path -> Content-Type, where it is not plain from the content
+        # path -> bytes, text, list or dict (as JSON), or a function of the query that gives one of
+        # these
+        pages: dict | None = None,
+        types: dict | None = None,  # path -> Content-Type, where it is not plain from the content
     ):
         "Start the server on a free port of this machine."
-        self.pages, self.types, self.log, self._faults = dict(pages or {}), dict(types or {}), [], []
+        self.pages, self.types, self.log, self._faults = (
+            dict(pages or {}),
+            dict(types or {}),
+            [],
+            [],
+        )
         self.validators, self._begun = True, time.monotonic()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self}))
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self})
+        )
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
 
     def fail(
         self,
-        status: int = 503, # state of the answer
-        retry_after: object = None, # Retry-After header, in seconds or as a date; None sends none
-        times: int = 1, # number of requests that fail
+        status: int = 503,  # state of the answer
+        retry_after: object = None,  # Retry-After header, in seconds or as a date; None sends none
+        times: int = 1,  # number of requests that fail
     ) -> None:
         "Answer the next requests with an error."
-        self._faults += [{"status": status, "headers": {} if retry_after is None else {"Retry-After": str(retry_after)}}] * times
+        self._faults += [
+            {
+                "status": status,
+                "headers": {} if retry_after is None else {"Retry-After": str(retry_after)},
+            }
+        ] * times
 
     def drop(
         self,
-        after: int = 10, # bytes of the body that are sent before the connection is closed
-        times: int = 1, # number of requests that break off
+        after: int = 10,  # bytes of the body that are sent before the connection is closed
+        times: int = 1,  # number of requests that break off
     ) -> None:
         "Break off the next answers in the middle of their body."
         self._faults += [{"after": after}] * times
 
     def stall(
         self,
-        seconds: float, # how long nothing is sent
-        times: int = 1, # number of requests that are kept waiting
+        seconds: float,  # how long nothing is sent
+        times: int = 1,  # number of requests that are kept waiting
     ) -> None:
         "Say nothing for a while before the next answers."
         self._faults += [{"seconds": seconds}] * times
 
     def work(
         self,
-        times: int = 1, # number of requests
+        times: int = 1,  # number of requests
     ) -> None:
         "Answer the next requests as usual: what is told after this applies to later ones."
         self._faults += [{}] * times
@@ -81,70 +97,107 @@ class PracticeServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def __enter__(self) -> "PracticeServer": return self # itself
+    def __enter__(self) -> "PracticeServer":  # itself
+        return self
 
-    def __exit__(self, *error) -> None: self.close() # on errors too
+    def __exit__(self, *error) -> None:  # on errors too
+        self.close()
 
-    def paths(self) -> list[str]: return [entry["path"] for entry in self.log] # of all requests so far, with their queries
+    def paths(self) -> list[str]:  # of all requests so far, with their queries
+        return [entry["path"] for entry in self.log]
 
-    def _fault(self): return self._faults.pop(0) if self._faults else {}
+    def _fault(self):
+        return self._faults.pop(0) if self._faults else {}
 
 
 class _Handler(BaseHTTPRequestHandler):
     "Answers one request for its owner, a `PracticeServer`."
+
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         parts, fault = urlsplit(self.path), self.owner._fault()
-        entry = {"path": self.path, "at_s": time.monotonic() - self.owner._begun, "headers": dict(self.headers)}
+        entry = {
+            "path": self.path,
+            "at_s": time.monotonic() - self.owner._begun,
+            "headers": dict(self.headers),
+        }
         self.owner.log.append(entry)
         page = self.owner.pages.get(parts.path)
-        if callable(page): page = page(dict(parse_qsl(parts.query)))
+        if callable(page):
+            page = page(dict(parse_qsl(parts.query)))
         status, body, headers = self._answer(page, parts.path)
-        if fault.get("status"): status, body, headers = fault["status"], b"", fault["headers"]
-        entry.update(status=status, bytes=len(body) if fault.get("after") is None else min(fault["after"], len(body)))
+        if fault.get("status"):
+            status, body, headers = fault["status"], b"", fault["headers"]
+        entry.update(
+            status=status,
+            bytes=len(body) if fault.get("after") is None else min(fault["after"], len(body)),
+        )
         time.sleep(fault.get("seconds", 0))
-        try: self._send(status, body, headers, fault.get("after"))
-        except OSError: self.close_connection = True # the client has gone, as it may
+        try:
+            self._send(status, body, headers, fault.get("after"))
+        except OSError:
+            self.close_connection = True  # the client has gone, as it may
 
     def _answer(self, page, path):
         "State, body and headers, with validators and ranges."
-        if page is None: return 404, b"", {}
-        if isinstance(page, str) and page.startswith("redirect:"): return 302, b"", {"Location": page.removeprefix("redirect:")}
-        kind = {str: "text/html", bytes: "application/octet-stream"}.get(type(page), "application/json")
+        if page is None:
+            return 404, b"", {}
+        if isinstance(page, str) and page.startswith("redirect:"):
+            return 302, b"", {"Location": page.removeprefix("redirect:")}
+        kind = {str: "text/html", bytes: "application/octet-stream"}.get(
+            type(page), "application/json"
+        )
         text = page if isinstance(page, (str, bytes)) else json.dumps(page, ensure_ascii=False)
         body = text.encode() if isinstance(text, str) else text
         headers = {"Content-Type": self.owner.types.get(path, kind)}
-        if not self.owner.validators: return 200, body, headers
+        if not self.owner.validators:
+            return 200, body, headers
         etag = headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-        if self.headers.get("If-None-Match") == etag: return 304, b"", headers
+        if self.headers.get("If-None-Match") == etag:
+            return 304, b"", headers
         span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if not span or self.headers.get("If-Range", etag) != etag: return 200, body, headers
+        if not span or self.headers.get("If-Range", etag) != etag:
+            return 200, body, headers
         start = int(span[1])
-        if start >= len(body): return 416, b"", headers | {"Content-Range": f"bytes */{len(body)}"}
-        return 206, body[start:], headers | {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
+        if start >= len(body):
+            return 416, b"", headers | {"Content-Range": f"bytes */{len(body)}"}
+        return (
+            206,
+            body[start:],
+            headers | {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"},
+        )
 
     def _send(self, status, body, headers, after):
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            if status != 304 or name != "Content-Length": self.send_header(name, value)
+            if status != 304 or name != "Content-Length":
+                self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body if after is None else body[:after])
-        if after is not None: self.close_connection = True
+        if after is not None:
+            self.close_connection = True
 
-    def log_message(self, *args): "Print nothing: the owner keeps a log."
+    def log_message(self, *args):
+        "Print nothing: the owner keeps a log."
 
 
 def pages_of(
-    rows: list[dict], # all rows
-    size: int, # rows of a page
-    path: str, # of the API, such as "/orders"
-) -> Callable[[dict], dict]: # a function of the query, for `PracticeServer`; answers {"items": […], "next": address or None}
+    rows: list[dict],  # all rows
+    size: int,  # rows of a page
+    path: str,  # of the API, such as "/orders"
+    # a function of the query, for `PracticeServer`; answers {"items": […], "next": address or None}
+) -> Callable[[dict], dict]:
     "Give rows out page by page, each with the address of the next."
+
     def page(query):
         number = int(query.get("page", 1))
         more = number * size < len(rows)
-        return {"items": rows[(number - 1) * size:number * size], "next": f"{path}?page={number + 1}" if more else None}
+        return {
+            "items": rows[(number - 1) * size : number * size],
+            "next": f"{path}?page={number + 1}" if more else None,
+        }
+
     return page
 
 # %% ../../nbs/lib/course/21_ch03.ipynb #af96c173
@@ -159,19 +212,29 @@ def _check_find(answer):
             made.execute("create table people (id integer, name text)")
             made.executemany("insert into people values (?, ?)", list(enumerate(_NAMES)))
         made.close()
-        for name in [*_NAMES, "nobody"]: _try_find(answer, path, name)
+        for name in [*_NAMES, "nobody"]:
+            _try_find(answer, path, name)
 
 
 def _try_find(answer, path, name):
     got = answer(name)
-    expect(np.shape(got) == (2,) and isinstance(got[0], str) and isinstance(got[1], dict),
-           "find must give back a pair: the statement as a text, and the parameters as a dict.", got)
-    try: rows = read_sql(path, got[0], got[1]).table.to_pylist()
-    except BigDataError as error: expect(False, f"For the name {name!r} the database must answer.", str(error))
+    expect(
+        np.shape(got) == (2,) and isinstance(got[0], str) and isinstance(got[1], dict),
+        "find must give back a pair: the statement as a text, and the parameters as a dict.",
+        got,
+    )
+    try:
+        rows = read_sql(path, got[0], got[1]).table.to_pylist()
+    except BigDataError as error:
+        expect(False, f"For the name {name!r} the database must answer.", str(error))
     want = [i for i, other in enumerate(_NAMES) if other == name]
     found = sorted(row.get("id", -1) for row in rows)
-    expect(found == want, f"For the name {name!r} the rows must be those with the ids {want}.", f"ids {found}",
-           "compare the column `name` with the parameter, and select every column.")
+    expect(
+        found == want,
+        f"For the name {name!r} the rows must be those with the ids {want}.",
+        f"ids {found}",
+        "compare the column `name` with the parameter, and select every column.",
+    )
 
 
 find = Exercise(
@@ -184,20 +247,37 @@ find = Exercise(
     def find(name):
         return "select * from people where name = :name", {"name": name}
     """,
-    hints=("The statement is the same text for every name.", "Write :name where the value belongs.",
-           "The parameters are a dict from the name of the parameter to its value."))
+    hints=(
+        "The statement is the same text for every name.",
+        "Write :name where the value belongs.",
+        "The parameters are a dict from the name of the parameter to its value.",
+    ),
+)
 
 # %% ../../nbs/lib/course/21_ch03.ipynb #bbc8f3e7
 def _check_wait(answer):
     expect_function(answer, "wait_s")
     for tries, want in enumerate([0.5, 1, 2, 4, 8, 16, 32, 60, 60]):
-        expect_close(answer(tries, None), want, f"Without a wish, the wait after {tries} further tries",
-                     hint="half a second, doubled each time, and never more than a minute.")
+        expect_close(
+            answer(tries, None),
+            want,
+            f"Without a wish, the wait after {tries} further tries",
+            hint="half a second, doubled each time, and never more than a minute.",
+        )
     for wish in (7, 60, 0):
-        expect_close(answer(3, wish), wish, f"With a Retry-After of {wish}, the wait", hint="the server's wish counts, zero too.")
+        expect_close(
+            answer(3, wish),
+            wish,
+            f"With a Retry-After of {wish}, the wait",
+            hint="the server's wish counts, zero too.",
+        )
     got = answer(0, 3600)
-    expect(np.shape(got) == () and np.isposinf(got), "A wish of more than a minute must not be shortened: give up with infinity.",
-           got, "float('inf') is infinity.")
+    expect(
+        np.shape(got) == () and np.isposinf(got),
+        "A wish of more than a minute must not be shortened: give up with infinity.",
+        got,
+        "float('inf') is infinity.",
+    )
 
 
 wait_s = Exercise(
@@ -212,28 +292,57 @@ wait_s = Exercise(
         if retry_after is None: return min(60, 0.5 * 2 ** tries)
         return retry_after if retry_after <= 60 else float("inf")
     """,
-    hints=("Two cases: with a wish, and without.", "Doubling is 2 ** tries.", "`if retry_after:` is false for 0 as well as for None."))
+    hints=(
+        "Two cases: with a wish, and without.",
+        "Doubling is 2 ** tries.",
+        "`if retry_after:` is false for 0 as well as for None.",
+    ),
+)
 
 # %% ../../nbs/lib/course/21_ch03.ipynb #43117efc
 def _check_offsets(answer):
-    expect(isinstance(answer, Paging), "The answer must be a Paging.", answer, "Paging(after, first={…}).")
+    expect(
+        isinstance(answer, Paging),
+        "The answer must be a Paging.",
+        answer,
+        "Paging(after, first={…}).",
+    )
     for total in (0, 10, 12):
         rows = [{"id": i} for i in range(total)]
         with PracticeServer({"/rows": lambda query, rows=rows: _at_offset(rows, query)}) as server:
-            try: got = read_api(f"{server.url}/rows", "rows", answer, session=web_session(retries=0), most_pages=6)
+            try:
+                got = read_api(
+                    f"{server.url}/rows",
+                    "rows",
+                    answer,
+                    session=web_session(retries=0),
+                    most_pages=6,
+                )
             except SourceError as error:
-                expect(False, f"A list of {total} rows must come to its end.", str(error).replace(server.url, ""),
-                       "compare the next offset with `total`.")
+                expect(
+                    False,
+                    f"A list of {total} rows must come to its end.",
+                    str(error).replace(server.url, ""),
+                    "compare the next offset with `total`.",
+                )
             ids = got.table["id"].to_pylist() if total else []
-            expect(ids == list(range(total)), f"All of {total} rows must come, each once.", f"the ids {ids}",
-                   "the next offset is the last one plus the number of rows that came.")
-            expect(len(server.log) == max(1, -(-total // 4)), "No page must be asked for that has no rows.",
-                   f"{len(server.log)} requests for {total} rows", "stop when the next offset reaches `total`.")
+            expect(
+                ids == list(range(total)),
+                f"All of {total} rows must come, each once.",
+                f"the ids {ids}",
+                "the next offset is the last one plus the number of rows that came.",
+            )
+            expect(
+                len(server.log) == max(1, -(-total // 4)),
+                "No page must be asked for that has no rows.",
+                f"{len(server.log)} requests for {total} rows",
+                "stop when the next offset reaches `total`.",
+            )
 
 
 def _at_offset(rows, query):
     start = int(query.get("offset", 0))
-    return {"rows": rows[start:start + 4], "total": len(rows)}
+    return {"rows": rows[start : start + 4], "total": len(rows)}
 
 
 offsets = Exercise(
@@ -253,14 +362,34 @@ offsets = Exercise(
 
     offsets = Paging(after, {"offset": 0})
     """,
-    hints=("The first page has the offset 0: that is `first`.", "Four more rows came: the next offset is four higher.",
-           "`body['total']` says where the end is."))
+    hints=(
+        "The first page has the offset 0: that is `first`.",
+        "Four more rows came: the next offset is four higher.",
+        "`body['total']` says where the end is.",
+    ),
+)
 
 # %% ../../nbs/lib/course/21_ch03.ipynb #0d40f265
 def _night(**contents):
-    parts = tuple({"where": f"{name}.csv", "sha256": hashlib.sha256(text.encode()).hexdigest(), "bytes": len(text), "rows": 1}
-                  for name, text in contents.items())
-    return Provenance("files", "*.csv", "2026-01-01T00:00:00+00:00", "0" * 64, "bytes", {"id": "int64"}, len(parts), parts)
+    parts = tuple(
+        {
+            "where": f"{name}.csv",
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "bytes": len(text),
+            "rows": 1,
+        }
+        for name, text in contents.items()
+    )
+    return Provenance(
+        "files",
+        "*.csv",
+        "2026-01-01T00:00:00+00:00",
+        "0" * 64,
+        "bytes",
+        {"id": "int64"},
+        len(parts),
+        parts,
+    )
 
 
 def _check_changed(answer):
@@ -268,11 +397,25 @@ def _check_changed(answer):
     before = _night(same="id 1", gone="id 2", edited="id 3", grown="id 4")
     now = _night(new="id 5", grown="id 4 4", edited="id 9", same="id 1")
     got = [str(name) for name in np.ravel(answer(before, now))]
-    for name, hint in {"gone.csv": "a file that is gone has changed as well.", "new.csv": "a new file has changed as well.",
-                       "edited.csv": "its size is the same, its content is not.", "grown.csv": "compare the hashes."}.items():
+    for name, hint in {
+        "gone.csv": "a file that is gone has changed as well.",
+        "new.csv": "a new file has changed as well.",
+        "edited.csv": "its size is the same, its content is not.",
+        "grown.csv": "compare the hashes.",
+    }.items():
         expect(name in got, f"{name} must be among the changed files.", ", ".join(got), hint)
-    expect("same.csv" not in got, "same.csv must not be among the changed files.", ", ".join(got), "compare the hashes, not the order.")
-    expect(got == sorted(set(got)) and len(got) == 4, "The names must be sorted, each once.", ", ".join(got), "sorted(…).")
+    expect(
+        "same.csv" not in got,
+        "same.csv must not be among the changed files.",
+        ", ".join(got),
+        "compare the hashes, not the order.",
+    )
+    expect(
+        got == sorted(set(got)) and len(got) == 4,
+        "The names must be sorted, each once.",
+        ", ".join(got),
+        "sorted(…).",
+    )
 
 
 changed = Exercise(
@@ -286,5 +429,9 @@ changed = Exercise(
         old, new = ({part["where"]: part["sha256"] for part in one.parts} for one in (before, now))
         return sorted(name for name in old | new if old.get(name) != new.get(name))
     """,
-    hints=("`provenance.parts` has one dict a file, with `where` and `sha256`.", "Make a dict from name to hash for each night.",
-           "A name that is missing on one side has the hash None there: dict.get."))
+    hints=(
+        "`provenance.parts` has one dict a file, with `where` and `sha256`.",
+        "Make a dict from name to hash for each night.",
+        "A name that is missing on one side has the hash None there: dict.get.",
+    ),
+)

@@ -16,13 +16,31 @@ from ..data.clean import Cleaner
 # %% ../../nbs/lib/course/22_ch04.ipynb #dbc92396
 def _check_scores(answer):
     expect_function(answer, "scores")
-    for found, true, want in (({1, 2, 3, 4}, {2, 3, 9}, (0.5, 2 / 3)), ({5}, {5}, (1, 1)), ({1, 2}, {3}, (0, 0))):
+    for found, true, want in (
+        ({1, 2, 3, 4}, {2, 3, 9}, (0.5, 2 / 3)),
+        ({5}, {5}, (1, 1)),
+        ({1, 2}, {3}, (0, 0)),
+    ):
         got = answer(set(found), set(true))
         expect(np.shape(got) == (2,), "scores must give back a pair: precision and recall.", got)
-        expect_close(got[0], want[0], f"The precision of {found} against {true}", hint="the share of what was found that is truly dirt.")
-        expect_close(got[1], want[1], f"The recall of {found} against {true}", hint="the share of the dirt that was found.")
+        expect_close(
+            got[0],
+            want[0],
+            f"The precision of {found} against {true}",
+            hint="the share of what was found that is truly dirt.",
+        )
+        expect_close(
+            got[1],
+            want[1],
+            f"The recall of {found} against {true}",
+            hint="the share of the dirt that was found.",
+        )
     got = answer(set(), {1})
-    expect(np.isnan(got[0]) or got[0] in (0, 1), "With nothing found, precision must not stop the program.", got)
+    expect(
+        np.isnan(got[0]) or got[0] in (0, 1),
+        "With nothing found, precision must not stop the program.",
+        got,
+    )
 
 
 scores = Exercise(
@@ -36,8 +54,12 @@ scores = Exercise(
         hits = len(found & true)
         return hits / max(len(found), 1), hits / len(true)
     """,
-    hints=("Both have the same numerator: what is in both sets.", "Precision divides by what was found, recall by what is true.",
-           "An empty set of finds: divide by at least 1."))
+    hints=(
+        "Both have the same numerator: what is in both sets.",
+        "Precision divides by what was found, recall by what is true.",
+        "An empty set of finds: divide by at least 1.",
+    ),
+)
 
 # %% ../../nbs/lib/course/22_ch04.ipynb #1ecb9e3e
 def _check_fill(answer):
@@ -48,13 +70,34 @@ def _check_fill(answer):
     train.loc[::7, "x"], test.loc[::3, "x"] = np.nan, np.nan
     before = train.copy(), test.copy()
     got = answer(train.copy(), test.copy())
-    expect(isinstance(got, tuple) and len(got) == 2, "fill must give back two frames: training and test rows.", got)
+    expect(
+        isinstance(got, tuple) and len(got) == 2,
+        "fill must give back two frames: training and test rows.",
+        got,
+    )
     for column, old, name in zip(map(np.ravel, got), before, ("training", "test"), strict=True):
-        expect(len(column) == len(old), f"No {name} row may be lost.", f"{len(column)} of {len(old)} rows", "fill gaps; do not drop rows.")
-        expect(not np.isnan(column).any(), f"No gap may be left in the {name} rows.", f"{np.isnan(column).sum()} gaps")
-    expect_close(np.ravel(got[0]), before[0]["x"].fillna(before[0]["x"].median()).to_numpy(), "The training column")
-    expect_close(np.ravel(got[1]), before[1]["x"].fillna(before[0]["x"].median()).to_numpy(), "The test column",
-                 hint="the test rows' own median, or that of all rows, is knowledge that a model in service does not have.")
+        expect(
+            len(column) == len(old),
+            f"No {name} row may be lost.",
+            f"{len(column)} of {len(old)} rows",
+            "fill gaps; do not drop rows.",
+        )
+        expect(
+            not np.isnan(column).any(),
+            f"No gap may be left in the {name} rows.",
+            f"{np.isnan(column).sum()} gaps",
+        )
+    expect_close(
+        np.ravel(got[0]),
+        before[0]["x"].fillna(before[0]["x"].median()).to_numpy(),
+        "The training column",
+    )
+    expect_close(
+        np.ravel(got[1]),
+        before[1]["x"].fillna(before[0]["x"].median()).to_numpy(),
+        "The test column",
+        hint="the test rows' own median, or that of all rows, is knowledge that a model in service does not have.",
+    )
 
 
 fill = Exercise(
@@ -68,11 +111,21 @@ fill = Exercise(
         median = train["x"].median()
         return train.fillna({"x": median}), test.fillna({"x": median})
     """,
-    hints=("How many medians are there?", "One: that of train.", "DataFrame.fillna takes a dict of columns."))
+    hints=(
+        "How many medians are there?",
+        "One: that of train.",
+        "DataFrame.fillna takes a dict of columns.",
+    ),
+)
 
 # %% ../../nbs/lib/course/22_ch04.ipynb #cedbfd5a
 def _check_cleaner(answer):
-    expect(isinstance(answer, Cleaner), "The answer must be a Cleaner.", answer, "Cleaner([rule, rule, …]), not fitted.")
+    expect(
+        isinstance(answer, Cleaner),
+        "The answer must be a Cleaner.",
+        answer,
+        "Cleaner([rule, rule, …]), not fitted.",
+    )
     generator = rng(1, "cleaner")
     true = np.round(generator.uniform(150, 195, 200), 1)
     written = pd.Series(true).map("{:.1f}".format).astype("str")
@@ -83,12 +136,31 @@ def _check_cleaner(answer):
     got = answer.fit(rows).transform(rows)["height"]
     gaps = np.zeros(200, bool)
     gaps[words] = gaps[typos] = True
-    expect(got.dtype.kind == "f", "The heights must be numbers in the end.", got.dtype, "Number reads them from text.")
-    expect(got[metres].notna().all(), "A height in metres must not be lost.", f"{got[metres].isna().sum()} gaps",
-           "bring the units together before you cut off what can't be.")
-    expect_close(got[~gaps].to_numpy(), true[~gaps], "A height in centimetres", 1e-6, "values between about 1 and 2.5 are metres.")
-    expect(got[gaps].isna().all(), "What is unknown or can't be must become a gap.", got[gaps].dropna().head(3).tolist(),
-           "Range with both bounds; no filling here.")
+    expect(
+        got.dtype.kind == "f",
+        "The heights must be numbers in the end.",
+        got.dtype,
+        "Number reads them from text.",
+    )
+    expect(
+        got[metres].notna().all(),
+        "A height in metres must not be lost.",
+        f"{got[metres].isna().sum()} gaps",
+        "bring the units together before you cut off what can't be.",
+    )
+    expect_close(
+        got[~gaps].to_numpy(),
+        true[~gaps],
+        "A height in centimetres",
+        1e-6,
+        "values between about 1 and 2.5 are metres.",
+    )
+    expect(
+        got[gaps].isna().all(),
+        "What is unknown or can't be must become a gap.",
+        got[gaps].dropna().head(3).tolist(),
+        "Range with both bounds; no filling here.",
+    )
 
 
 cleaner = Exercise(
@@ -101,4 +173,9 @@ cleaner = Exercise(
     """
     cleaner = Cleaner([Number("height"), Unit("height", suspect=(1, 2.5), factor=100), Range("height", 100, 250)])
     """,
-    hints=("Three rules: Number, Unit, Range.", "Unit takes suspect=(low, high) and a factor.", "The range comes last, in centimetres."))
+    hints=(
+        "Three rules: Number, Unit, Range.",
+        "Unit takes suspect=(low, high) and a factor.",
+        "The range comes last, in centimetres.",
+    ),
+)

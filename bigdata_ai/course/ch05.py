@@ -15,12 +15,26 @@ from .exercise import Exercise, expect, expect_close, expect_function
 def _check_rows_left(answer):
     expect_function(answer, "rows_left")
     expect_close(answer(1000, 0.0, 10), 1000, "Without noise, what 1000 rows are worth")
-    expect_close(answer(1000, 0.25, 2), 250, "With a quarter of two-class labels wrong, what 1000 rows are worth", 1e-3,
-                 "1 - 2 * 0.25 is a half; is it squared?")
-    expect_close(answer(1000, 0.2, 10), 1000 * (1 - 0.2 * 10 / 9) ** 2, "With ten classes and 20 % noise, what 1000 rows are worth", 1e-3,
-                 "K/(K-1) is 2 for two classes only.")
-    expect_close(answer(1000, 0.95, 10), 0, "Beyond chance level, what 1000 rows are worth",
-                 hint="at 90 % noise the labels of ten classes say nothing; the law ends there.")
+    expect_close(
+        answer(1000, 0.25, 2),
+        250,
+        "With a quarter of two-class labels wrong, what 1000 rows are worth",
+        1e-3,
+        "1 - 2 * 0.25 is a half; is it squared?",
+    )
+    expect_close(
+        answer(1000, 0.2, 10),
+        1000 * (1 - 0.2 * 10 / 9) ** 2,
+        "With ten classes and 20 % noise, what 1000 rows are worth",
+        1e-3,
+        "K/(K-1) is 2 for two classes only.",
+    )
+    expect_close(
+        answer(1000, 0.95, 10),
+        0,
+        "Beyond chance level, what 1000 rows are worth",
+        hint="at 90 % noise the labels of ten classes say nothing; the law ends there.",
+    )
 
 
 rows_left = Exercise(
@@ -33,7 +47,8 @@ rows_left = Exercise(
     def rows_left(n, noise, classes):
         return n * max(0.0, 1 - noise * classes / (classes - 1)) ** 2
     """,
-    hints=("What is 1 - ηK/(K-1) for η = 0.9 and K = 10?", "max(0.0, …) before the square."))
+    hints=("What is 1 - ηK/(K-1) for η = 0.9 and K = 10?", "max(0.0, …) before the square."),
+)
 
 # %% ../../nbs/lib/course/23_ch05.ipynb #448cc36a
 def _check_disagree(answer):
@@ -42,16 +57,25 @@ def _check_disagree(answer):
     y = rng(1, "disagree").integers(0, 4, 30)
     got = answer(p, y)
     expect(np.shape(got) == (30,), "disagree must give one answer a row.", f"shape {np.shape(got)}")
-    expect(not (np.asarray(got, dtype=bool) == (p.argmax(axis=1) == y)).all(), "A row must be flagged where the model says another class.",
-           "flags where it says the same")
-    expect_close(got, p.argmax(axis=1) != y, "The flag", hint="the class of the largest probability, row by row, against the label.")
+    expect(
+        not (np.asarray(got, dtype=bool) == (p.argmax(axis=1) == y)).all(),
+        "A row must be flagged where the model says another class.",
+        "flags where it says the same",
+    )
+    expect_close(
+        got,
+        p.argmax(axis=1) != y,
+        "The flag",
+        hint="the class of the largest probability, row by row, against the label.",
+    )
 
 
 disagree = Exercise(
     "disagree",
     """Write `disagree(p, y)`, the trivial rule: True for each row whose likeliest class is not the label given. `p` has shape
     (n, classes), `y` shape (n,). Use NumPy, PyTorch or TensorFlow.""",
-    _check_disagree, "this is all that the control does; a cleverer rule has to beat it.",
+    _check_disagree,
+    "this is all that the control does; a cleverer rule has to beat it.",
     """
     def disagree(p, y):
         return np.asarray(p).argmax(axis=1) != np.asarray(y)
@@ -59,17 +83,33 @@ disagree = Exercise(
     # With PyTorch tensors:    p.argmax(dim=1) != y
     # With TensorFlow tensors: tf.argmax(p, axis=1) != tf.cast(y, tf.int64)
     """,
-    hints=("What does the model predict? The position of the largest of each row.", "Compare with !=."))
+    hints=(
+        "What does the model predict? The position of the largest of each row.",
+        "Compare with !=.",
+    ),
+)
 
 # %% ../../nbs/lib/course/23_ch05.ipynb #4eb5e25c
 def _check_majority(answer):
     expect_function(answer, "majority")
-    votes = np.array([[1, 1, 0], [0, -1, -1], [-1, -1, -1], [1, 0, -1], [1, -1, -1], [0, 0, 1], [-1, -1, 1]])
+    votes = np.array(
+        [[1, 1, 0], [0, -1, -1], [-1, -1, -1], [1, 0, -1], [1, -1, -1], [0, 0, 1], [-1, -1, 1]]
+    )
     got = np.asarray(answer(votes))
     expect(got.shape == (7,), "majority must give one label a row.", f"shape {got.shape}")
-    expect(got[1] == 0, "One vote for 0 and two abstentions make a 0.", got[1], "-1 is no vote: don't let it win or pull a mean down.")
+    expect(
+        got[1] == 0,
+        "One vote for 0 and two abstentions make a 0.",
+        got[1],
+        "-1 is no vote: don't let it win or pull a mean down.",
+    )
     expect(got[2] == -1, "Where no rule votes, the answer must be -1.", got[2])
-    expect(got[3] == -1, "Where votes are equal, the answer must be -1.", got[3], "one against one says nothing.")
+    expect(
+        got[3] == -1,
+        "Where votes are equal, the answer must be -1.",
+        got[3],
+        "one against one says nothing.",
+    )
     expect_close(got, [1, 0, -1, -1, 1, 0, 1], "The label")
 
 
@@ -77,23 +117,34 @@ majority = Exercise(
     "majority",
     """Rules vote 0 or 1, or abstain with -1. Write `majority(votes)` for votes of shape (n, rules): the class with more votes, and -1
     where no rule votes or both classes have as many. Use NumPy, PyTorch or TensorFlow.""",
-    _check_majority, "abstentions don't count, and what is undecided stays without a label.",
+    _check_majority,
+    "abstentions don't count, and what is undecided stays without a label.",
     """
     def majority(votes):
         votes = np.asarray(votes)
         for_1, for_0 = (votes == 1).sum(axis=1), (votes == 0).sum(axis=1)
         return np.where(for_1 > for_0, 1, np.where(for_0 > for_1, 0, -1))
     """,
-    hints=("Count the ones and the zeros of each row.", "There are three outcomes, not two."))
+    hints=("Count the ones and the zeros of each row.", "There are three outcomes, not two."),
+)
 
 # %% ../../nbs/lib/course/23_ch05.ipynb #67eb4503
 def _check_next_row(answer):
     expect_function(answer, "next_row")
-    three = np.array([[0.90, 0.06, 0.04], [0.40, 0.31, 0.29], [0.49, 0.48, 0.03], [0.70, 0.20, 0.10]])
+    three = np.array(
+        [[0.90, 0.06, 0.04], [0.40, 0.31, 0.29], [0.49, 0.48, 0.03], [0.70, 0.20, 0.10]]
+    )
     got = np.asarray(answer(three))
     expect(got.shape == (), "next_row must give one position.", f"shape {got.shape}")
-    expect(got != 0, "The row must be one that the model is unsure of.", got, "row 0 is the surest.")
-    expect(got != 1, "The row must be the one with the smallest margin.", got, "in row 1 the margin is 0.09, in row 2 it is 0.01.")
+    expect(
+        got != 0, "The row must be one that the model is unsure of.", got, "row 0 is the surest."
+    )
+    expect(
+        got != 1,
+        "The row must be the one with the smallest margin.",
+        got,
+        "in row 1 the margin is 0.09, in row 2 it is 0.01.",
+    )
     expect_close(got, 2, "The position")
     p = rng(0, "margin").dirichlet(np.ones(5), 50)
     top = np.sort(p, axis=1)
@@ -104,7 +155,8 @@ next_row = Exercise(
     "next_row",
     """Write `next_row(p)` for probabilities of shape (n, classes): the position of the row to ask about by margin sampling, where
     the largest and the second largest probability differ least. Use NumPy, PyTorch or TensorFlow.""",
-    _check_next_row, "the margin tells how near the row is to the border between its two likeliest classes.",
+    _check_next_row,
+    "the margin tells how near the row is to the border between its two likeliest classes.",
     """
     def next_row(p):
         top = np.sort(np.asarray(p), axis=1)
@@ -113,4 +165,5 @@ next_row = Exercise(
     # With PyTorch tensors:    (-p.topk(2).values.diff(dim=1)[:, 0]).argmin()
     # With TensorFlow tensors: top = tf.math.top_k(p, 2).values; tf.argmin(top[:, 0] - top[:, 1])
     """,
-    hints=("Sort each row.", "The margin is the last minus the last but one."))
+    hints=("Sort each row.", "The margin is the last minus the last but one."),
+)

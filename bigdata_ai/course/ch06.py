@@ -16,31 +16,80 @@ from ..data.split import HeldOut, SealedTest, leakage, split
 
 # %% ../../nbs/lib/course/24_ch06.ipynb #55488487
 def _check_pair(answer):
-    expect(isinstance(answer, (tuple, list)) and len(answer) == 2, "The answer must be a pair: (more, validation).", answer)
+    expect(
+        isinstance(answer, (tuple, list)) and len(answer) == 2,
+        "The answer must be a pair: (more, validation).",
+        answer,
+    )
     more, validation = answer
     for side in answer:
-        expect(not isinstance(side, SealedTest), "Both sides must come from the training rows.", side, "the test stays sealed.")
-        expect(isinstance(side, Dataset), "Both sides must be a Dataset.", side, "augment and hold_out give them.")
-    expect(isinstance(more, Augmented), "The first must be augmented.", more, "augment(rows, steps, copies=…).")
+        expect(
+            not isinstance(side, SealedTest),
+            "Both sides must come from the training rows.",
+            side,
+            "the test stays sealed.",
+        )
+        expect(
+            isinstance(side, Dataset),
+            "Both sides must be a Dataset.",
+            side,
+            "augment and hold_out give them.",
+        )
+    expect(
+        isinstance(more, Augmented),
+        "The first must be augmented.",
+        more,
+        "augment(rows, steps, copies=…).",
+    )
     measured = not isinstance(validation, Augmented)
-    expect(measured, "Validation rows must be measured rows.", validation, "nothing is learned from a score on made rows.")
+    expect(
+        measured,
+        "Validation rows must be measured rows.",
+        validation,
+        "nothing is learned from a score on made rows.",
+    )
     train, test = split(load("digits"))
     leaked = leakage(more, validation, checks=("id",))
-    expect(not len(leaked), "No validation row may be a parent.", f"{len(leaked)} of {len(validation)} are", "hold_out first.")
-    for side in answer: expect(not np.isin(side.ids, test.ids).any(), "There must be no row from the test.", side, "use `train`.")
-    expect(isinstance(validation, HeldOut), "The validation rows must be what hold_out gave.", validation)
+    expect(
+        not len(leaked),
+        "No validation row may be a parent.",
+        f"{len(leaked)} of {len(validation)} are",
+        "hold_out first.",
+    )
+    for side in answer:
+        expect(
+            not np.isin(side.ids, test.ids).any(),
+            "There must be no row from the test.",
+            side,
+            "use `train`.",
+        )
+    expect(
+        isinstance(validation, HeldOut),
+        "The validation rows must be what hold_out gave.",
+        validation,
+    )
     parents = np.union1d(more.ids, validation.ids)
-    expect(len(parents) == len(train), "Every training row must be on one of the sides.", f"{len(parents)} of {len(train)}")
+    expect(
+        len(parents) == len(train),
+        "Every training row must be on one of the sides.",
+        f"{len(parents)} of {len(train)}",
+    )
     counts = (int((more.made == "").sum()), int((more.made != "").sum()))
     right = counts[1] == 2 * counts[0] > 0
-    expect(right, "There must be two made rows for each measured one.", f"{counts[1]} for {counts[0]}", "copies=2.")
+    expect(
+        right,
+        "There must be two made rows for each measured one.",
+        f"{counts[1]} for {counts[0]}",
+        "copies=2.",
+    )
 
 
 pair = Exercise(
     "pair",
     """`train, test = split(load("digits"))` gave you the training rows. Put some of them aside for validation, and make two
     rows of each of the others, by any steps you like. Let `pair` be `(more, validation)`.""",
-    _check_pair, "what is watched was measured, and no row to learn from descends from it.",
+    _check_pair,
+    "what is watched was measured, and no row to learn from descends from it.",
     """
     from bigdata_ai.data.augment import Rotate, Shift, augment
     from bigdata_ai.data.catalog import load
@@ -50,20 +99,36 @@ pair = Exercise(
     rest, validation = hold_out(train)
     pair = augment(rest, [Rotate(10), Shift(1)], copies=2), validation
     """,
-    hints=("In which order?", "`hold_out(train)` gives two sides; only the first one is augmented."))
+    hints=(
+        "In which order?",
+        "`hold_out(train)` gives two sides; only the first one is augmented.",
+    ),
+)
 
 # %% ../../nbs/lib/course/24_ch06.ipynb #24a5ff9a
 def _check_blend(answer):
     expect_function(answer, "blend")
     generator = rng(0, "blend")
     x, z = (generator.normal(size=(6, 6)).astype("float32") for _ in range(2))
-    y, w = (np.eye(3, dtype="float32")[labels] for labels in ([0, 1, 2, 0, 1, 2], [1, 1, 0, 2, 0, 2]))
+    y, w = (
+        np.eye(3, dtype="float32")[labels] for labels in ([0, 1, 2, 0, 1, 2], [1, 1, 0, 2, 0, 2])
+    )
     share = generator.random(6).astype("float32")
     got = answer(x, y, z, w, share)
-    expect(isinstance(got, tuple) and len(got) == 2, "blend must give back a pair: rows and labels.", got)
+    expect(
+        isinstance(got, tuple) and len(got) == 2,
+        "blend must give back a pair: rows and labels.",
+        got,
+    )
     part, hint = share[:, None], "each row has its own share: share[:, None] is a column."
     expect_close(got[0], part * x + (1 - part) * z, "The blended rows", 1e-4, hint)
-    expect_close(got[1], part * y + (1 - part) * w, "The blended labels", 1e-4, "labels are blended as the rows are.")
+    expect_close(
+        got[1],
+        part * y + (1 - part) * w,
+        "The blended labels",
+        1e-4,
+        "labels are blended as the rows are.",
+    )
 
 
 blend = Exercise(
@@ -71,23 +136,33 @@ blend = Exercise(
     """Write `blend(x, y, z, w, share)`, which gives back the pair (rows, labels). `x` and `z` are rows of shape (n, d),
     `y` and `w` their labels as one-hot rows of shape (n, k), and `share`, of shape (n,), says how much of each blended
     row and label comes from `x` and `y`. Use NumPy, PyTorch or TensorFlow.""",
-    _check_blend, "the loss of a blended label is the same blend of two losses, since the cross-entropy is linear in the label.",
+    _check_blend,
+    "the loss of a blended label is the same blend of two losses, since the cross-entropy is linear in the label.",
     """
     def blend(x, y, z, w, share):
         part = share[:, None]  # one share for all columns of a row
         return part * x + (1 - part) * z, part * y + (1 - part) * w
     """,
-    hints=("λ of the one plus 1 − λ of the other, for rows and labels alike.", "`share[:, None]` has shape (n, 1)."))
+    hints=(
+        "λ of the one plus 1 − λ of the other, for rows and labels alike.",
+        "`share[:, None]` has shape (n, 1).",
+    ),
+)
 
 # %% ../../nbs/lib/course/24_ch06.ipynb #e2406635
-_PAIRS = [ # text, what became of it, whether the denials are the same, why
+_PAIRS = [  # text, what became of it, whether the denials are the same, why
     ("房间不大", "客房不大", True, "both deny once"),
     ("房间不大", "客房大", False, "不 was lost"),
     ("早餐很好", "早餐没有很好", False, "没有 came in"),
     ("早餐非常好", "早餐十分好", True, "非常 means 'very' and denies nothing"),
     ("The room isn't big", "The chamber isn't large", True, "both deny once"),
     ("The room isn't big", "The room is big", False, "isn't became is"),
-    ("I would never say it was not good", "I would say it was good", False, "two denials are lost, though the sense is near"),
+    (
+        "I would never say it was not good",
+        "I would say it was good",
+        False,
+        "two denials are lost, though the sense is near",
+    ),
     ("a knot and a note", "a note", True, "knot and note deny nothing"),
 ]
 
@@ -96,14 +171,19 @@ def _check_same_denials(answer):
     expect_function(answer, "same_denials")
     for text, new, right, why in _PAIRS:
         got = answer(text, new)
-        expect(bool(got) == right, f"same_denials({text!r}, {new!r}) must be {right}: {why}.", bool(got))
+        expect(
+            bool(got) == right,
+            f"same_denials({text!r}, {new!r}) must be {right}: {why}.",
+            bool(got),
+        )
 
 
 same_denials = Exercise(
     "same_denials",
     """Write `same_denials(text, new)`, which says whether two texts hold equally many negations, in Chinese or English.
     `words` and `is_negation` of `bigdata_ai.data.augment_text` do the hard part.""",
-    _check_same_denials, "a word decides by what it is and not by the characters in it, so text is cut into words first.",
+    _check_same_denials,
+    "a word decides by what it is and not by the characters in it, so text is cut into words first.",
     """
     from bigdata_ai.data.augment_text import is_negation, words
 
@@ -111,4 +191,8 @@ same_denials = Exercise(
         count, count_new = (sum(map(is_negation, words(one))) for one in (text, new))
         return count == count_new
     """,
-    hints=("Cut both texts into words, and count.", "`is_negation(word)` is True or False, and `sum` counts the True ones."))
+    hints=(
+        "Cut both texts into words, and count.",
+        "`is_negation(word)` is True or False, and `sum` counts the True ones.",
+    ),
+)

@@ -15,27 +15,51 @@ from ..data.catalog import Table, table
 from ..data.split import SealedTest, leakage
 
 # %% ../../nbs/lib/course/25_ch07.ipynb #ae2d4745
-def visits() -> Table: # 300 made-up visits of 60 patients; the group column is `patient`
+def visits() -> Table:  # 300 made-up visits of 60 patients; the group column is `patient`
     "Make the table of exercise 1."
     generator = rng(0, "visits")
     patient = np.sort(generator.integers(0, 60, 300))
     ill = generator.random(60)[patient] < 0.4
-    frame = pd.DataFrame({"id": np.arange(300), "patient": [f"P{number:02d}" for number in patient],
-                          "pulse": generator.normal(70 + 10 * ill, 8).round(), "ill": ill})
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(300),
+            "patient": [f"P{number:02d}" for number in patient],
+            "pulse": generator.normal(70 + 10 * ill, 8).round(),
+            "ill": ill,
+        }
+    )
     return table(frame, target="ill", id="id", group="patient", name="made-up visits")
 
 
 def _check_sides(answer):
-    expect(isinstance(answer, (tuple, list)) and len(answer) == 2, "The answer must be a pair: (rest, held).", answer)
+    expect(
+        isinstance(answer, (tuple, list)) and len(answer) == 2,
+        "The answer must be a pair: (rest, held).",
+        answer,
+    )
     for side in answer:
-        expect(not isinstance(side, SealedTest), "Neither side may be sealed.", side, "hold_out gives two open sides.")
+        expect(
+            not isinstance(side, SealedTest),
+            "Neither side may be sealed.",
+            side,
+            "hold_out gives two open sides.",
+        )
         expect(isinstance(side, Table), "Both sides must be a Table.", side)
     rest, held = answer
     known = visits()
     every = np.sort(np.concatenate([rest.ids, held.ids]))
-    expect(np.array_equal(every, known.ids), "Each visit must be on exactly one side.", f"{len(every)} visits of {len(known)}")
+    expect(
+        np.array_equal(every, known.ids),
+        "Each visit must be on exactly one side.",
+        f"{len(every)} visits of {len(known)}",
+    )
     shared = leakage(rest, held, checks=("group",))["value"].nunique()
-    expect(not shared, "No patient may be on both sides.", f"{shared} of 60 are", "what must stay together is the patient.")
+    expect(
+        not shared,
+        "No patient may be on both sides.",
+        f"{shared} of 60 are",
+        "what must stay together is the patient.",
+    )
     share = len(held) / len(known)
     expect(0.1 < share < 0.4, "About a quarter of the visits must be held out.", f"{share:.0%}")
 
@@ -44,28 +68,43 @@ sides = Exercise(
     "sides",
     """`ch07.visits()` is a table of visits; the same patient comes several times. Hold out about a quarter, so that no
     patient is on both sides. Let `sides` be the pair `(rest, held)`.""",
-    _check_sides, "what is measured on the held side are patients that the model has never met.",
+    _check_sides,
+    "what is measured on the held side are patients that the model has never met.",
     """
     from bigdata_ai.course import ch07
     from bigdata_ai.data.split import hold_out
 
     sides = hold_out(ch07.visits(), 0.25, by="group")
     """,
-    hints=("`hold_out` can keep groups together.", "The table names its group column, so `by=\"group\"` is enough."))
+    hints=(
+        "`hold_out` can keep groups together.",
+        'The table names its group column, so `by="group"` is enough.',
+    ),
+)
 
 # %% ../../nbs/lib/course/25_ch07.ipynb #86cf7609
 def _check_reservoir(answer):
     expect_function(answer, "reservoir")
     short = answer(["a", "b"], 3, rng(0, "short"))
-    expect(sorted(map(str, list(short))) == ["a", "b"], "Of a stream of two items, a reservoir of three must hold both.", short)
+    expect(
+        sorted(map(str, list(short))) == ["a", "b"],
+        "Of a stream of two items, a reservoir of three must hold both.",
+        short,
+    )
     counts = np.zeros(10)
     for seed in range(3000):
         got = [int(item) for item in answer(list(range(10)), 3, rng(seed, "exercise"))]
-        expect(len(set(got)) == len(got) == 3, "The reservoir must hold 3 different items of 10.", got)
+        expect(
+            len(set(got)) == len(got) == 3, "The reservoir must hold 3 different items of 10.", got
+        )
         counts[got] += 1
     worst = int(np.abs(counts - 900).argmax())
-    expect(abs(counts[worst] - 900) < 110, f"Each of 10 items must be held in about 900 of 3000 runs, item {worst} too.",
-           f"{counts[worst]:.0f} runs", "item i (counted from 1) gets in with chance size / i.")
+    expect(
+        abs(counts[worst] - 900) < 110,
+        f"Each of 10 items must be held in about 900 of 3000 runs, item {worst} too.",
+        f"{counts[worst]:.0f} runs",
+        "item i (counted from 1) gets in with chance size / i.",
+    )
 
 
 reservoir = Exercise(
@@ -73,7 +112,8 @@ reservoir = Exercise(
     """Write `reservoir(stream, size, generator)`: go once through the list `stream`, as if its length were unknown, and give
     back `size` items as a list, each subset of that size with the same chance; all items, if there are fewer. `generator` is
     a NumPy random generator: `generator.integers(i)` draws from 0 … i−1.""",
-    _check_reservoir, "item i gets in with chance size/i, and all that came later leave it there just often enough.",
+    _check_reservoir,
+    "item i gets in with chance size/i, and all that came later leave it there just often enough.",
     """
     def reservoir(stream, size, generator):
         held = []
@@ -86,8 +126,12 @@ reservoir = Exercise(
                     held[place] = item
         return held
     """,
-    hints=("The first `size` items all get in.", "After that, item i should be held with chance size/i: draw one of i places.",
-           "If the place is below size, the new item takes it; otherwise it goes by."))
+    hints=(
+        "The first `size` items all get in.",
+        "After that, item i should be held with chance size/i: draw one of i places.",
+        "If the place is below size, the new item takes it; otherwise it goes by.",
+    ),
+)
 
 # %% ../../nbs/lib/course/25_ch07.ipynb #3375b123
 def _check_natural(answer):
@@ -95,8 +139,13 @@ def _check_natural(answer):
     p = np.array([0.1, 0.5, 0.9, 0.5, 0.99])
     for learned, true in ((0.5, 0.1), (0.5, 0.5), (0.2, 0.02)):
         up, down = p * true / learned, (1 - p) * (1 - true) / (1 - learned)
-        expect_close(answer(p, learned, true), up / (up + down), f"For shares of {learned} learned and {true} true, the probability", 1e-4,
-                     "both classes are weighted by true / learned; then the two are made to sum to 1.")
+        expect_close(
+            answer(p, learned, true),
+            up / (up + down),
+            f"For shares of {learned} learned and {true} true, the probability",
+            1e-4,
+            "both classes are weighted by true / learned; then the two are made to sum to 1.",
+        )
 
 
 natural = Exercise(
@@ -104,12 +153,17 @@ natural = Exercise(
     """A model of two classes learned from a sample in which the share of class 1 was `learned`; where it is used, the share is
     `true`. Write `natural(p, learned, true)`, which turns its probabilities `p` of class 1, shape (n,), into those for the true
     share. Use NumPy, PyTorch or TensorFlow.""",
-    _check_natural, "by Bayes' rule, sampling multiplied the odds by a constant, and this divides by it.",
+    _check_natural,
+    "by Bayes' rule, sampling multiplied the odds by a constant, and this divides by it.",
     """
     def natural(p, learned, true):
         up = p * true / learned
         down = (1 - p) * (1 - true) / (1 - learned)
         return up / (up + down)
     """,
-    hints=("What did sampling do to the odds p / (1 − p)?", "Multiply p by true / learned, and 1 − p by (1 − true) / (1 − learned).",
-           "The two no longer sum to 1: divide by their sum."))
+    hints=(
+        "What did sampling do to the odds p / (1 − p)?",
+        "Multiply p by true / learned, and 1 − p by (1 − true) / (1 − learned).",
+        "The two no longer sum to 1: divide by their sum.",
+    ),
+)

@@ -12,23 +12,49 @@ import pandas as pd
 from .exercise import Exercise, expect, expect_function
 
 # %% ../../nbs/lib/course/26_ch08.ipynb #b9f7b9c1
-_FILES = pd.DataFrame([("a", 1, -5.0, 12.0), ("b", 1, -9.0, 70.0), ("c", 2, 61.0, 90.0), ("d", 2, -3.0, 60.0),
-                       ("e", 2, np.nan, np.nan), ("f", 2, -8.0, 61.0)], columns=["path", "month", "low", "high"])
+_FILES = pd.DataFrame(
+    [
+        ("a", 1, -5.0, 12.0),
+        ("b", 1, -9.0, 70.0),
+        ("c", 2, 61.0, 90.0),
+        ("d", 2, -3.0, 60.0),
+        ("e", 2, np.nan, np.nan),
+        ("f", 2, -8.0, 61.0),
+    ],
+    columns=["path", "month", "low", "high"],
+)
 
 
-def _names(got): return sorted(str(name) for name in np.ravel(got))
+def _names(got):
+    return sorted(str(name) for name in np.ravel(got))
 
 
 def _check_candidates(answer):
     expect_function(answer, "candidates")
     got = _names(answer(_FILES.copy(), 2, 60))
     told = ", ".join(got) or "no file"
-    expect("e" in got, "File e must be read: its statistics are missing, so nothing is known of its rows.", told,
-           "a comparison with NaN is False.")
-    expect("f" in got, "File f must be read: its greatest delay is 61.", told, "only the greatest value decides what lies above 60.")
+    expect(
+        "e" in got,
+        "File e must be read: its statistics are missing, so nothing is known of its rows.",
+        told,
+        "a comparison with NaN is False.",
+    )
+    expect(
+        "f" in got,
+        "File f must be read: its greatest delay is 61.",
+        told,
+        "only the greatest value decides what lies above 60.",
+    )
     expect("c" in got, "File c must be read: all its delays lie above 60.", told)
-    expect("d" not in got, "File d must be skipped: its greatest delay is 60, and 60 is not above 60.", told, "> is not >=.")
-    expect(not {"a", "b"} & set(got), "Files a and b must be skipped: they hold another month.", told)
+    expect(
+        "d" not in got,
+        "File d must be skipped: its greatest delay is 60, and 60 is not above 60.",
+        told,
+        "> is not >=.",
+    )
+    expect(
+        not {"a", "b"} & set(got), "Files a and b must be skipped: they hold another month.", told
+    )
     expect(got == ["c", "e", "f"], "The files must be c, e and f, each once.", told)
     other = _names(answer(_FILES.copy(), 1, 60))
     expect(other == ["b"], "For month 1 it must be file b alone.", ", ".join(other) or "no file")
@@ -46,26 +72,41 @@ candidates = Exercise(
         may = ~(files["high"] <= delay)  # True for NaN as well
         return files.loc[(files["month"] == month) & may, "path"].tolist()
     """,
-    hints=("Turn it round: which files can't hold such a row?",
-           "Those of another month, and those whose greatest delay is known and at most `delay`.",
-           "`high > delay` is False for NaN; `~(high <= delay)` is True."))
+    hints=(
+        "Turn it round: which files can't hold such a row?",
+        "Those of another month, and those whose greatest delay is known and at most `delay`.",
+        "`high > delay` is False for NaN; `~(high <= delay)` is True.",
+    ),
+)
 
 # %% ../../nbs/lib/course/26_ch08.ipynb #b49b8f20
-_LOG = [{"add": ["a", "b"], "remove": []}, {"add": ["c"], "remove": []}, {"add": ["abc"], "remove": ["a", "b", "c"]},
-        {"add": ["d"], "remove": []},
-        {"add": ["a", "b", "c"], "remove": ["abc", "d"]}]
+_LOG = [
+    {"add": ["a", "b"], "remove": []},
+    {"add": ["c"], "remove": []},
+    {"add": ["abc"], "remove": ["a", "b", "c"]},
+    {"add": ["d"], "remove": []},
+    {"add": ["a", "b", "c"], "remove": ["abc", "d"]},
+]
 
 
 def _check_live(answer):
     expect_function(answer, "live")
     want = [["a", "b"], ["a", "b", "c"], ["abc"], ["abc", "d"], ["a", "b", "c"]]
-    hints = ("version 0 is the first commit.", "earlier commits stay in force.", "a commit also takes files away.",
-             "earlier commits stay in force.",
-             "a file that was removed can be added again.")
+    hints = (
+        "version 0 is the first commit.",
+        "earlier commits stay in force.",
+        "a commit also takes files away.",
+        "earlier commits stay in force.",
+        "a file that was removed can be added again.",
+    )
     for version in (1, 2, 0, 3, 4):
         got = _names(list(answer([dict(commit) for commit in _LOG], version)))
-        expect(got == want[version], f"Version {version} must have the files {', '.join(want[version])}.", ", ".join(got) or "no file",
-               hints[version])
+        expect(
+            got == want[version],
+            f"Version {version} must have the files {', '.join(want[version])}.",
+            ", ".join(got) or "no file",
+            hints[version],
+        )
 
 
 live = Exercise(
@@ -82,8 +123,12 @@ live = Exercise(
             files = files - set(commit["remove"]) | set(commit["add"])
         return sorted(files)
     """,
-    hints=("Start with no files and go through the commits.", "How many commits are there up to and with version 0?",
-           "Each commit: take away what it removed, then put in what it added."))
+    hints=(
+        "Start with no files and go through the commits.",
+        "How many commits are there up to and with version 0?",
+        "Each commit: take away what it removed, then put in what it added.",
+    ),
+)
 
 # %% ../../nbs/lib/course/26_ch08.ipynb #b753ba1d
 class _Log:
@@ -94,9 +139,11 @@ class _Log:
 
     def commit(self, rows, step):
         death, self.commits = (self.deaths.pop(0) if self.deaths else None), self.commits + 1
-        if death == "before": raise ConnectionError("the writer died before its commit")
+        if death == "before":
+            raise ConnectionError("the writer died before its commit")
         self.rows, self.last = self.rows + list(rows), step
-        if death == "after": raise ConnectionError("the writer died after its commit")
+        if death == "after":
+            raise ConnectionError("the writer died after its commit")
 
 
 def _check_deliver(answer):
@@ -104,18 +151,36 @@ def _check_deliver(answer):
     steps = [["a"], ["b", "c"], ["d"], ["e"]]
     for deaths in ((), ("before",), ("after",), (None, "after", None, "before", "after")):
         log = _Log(deaths)
-        for _ in range(len(deaths) + 1): # a supervisor starts the writer again
-            try: finished = answer(log, [list(rows) for rows in steps])
-            except ConnectionError: continue
+        for _ in range(len(deaths) + 1):  # a supervisor starts the writer again
+            try:
+                finished = answer(log, [list(rows) for rows in steps])
+            except ConnectionError:
+                continue
             break
         story = f"After deaths {', '.join(map(str, deaths)) or 'none'}"
-        expect(log.rows == ["a", "b", "c", "d", "e"], f"{story} the store must hold a b c d e.", " ".join(map(str, log.rows)) or "nothing",
-               "ask the store which step was the last, each time the writer starts.")
-        expect(log.last == len(steps) - 1, f"{story} the store must know its last step: 3.", log.last,
-               "commit(rows, step) is the only way in.")
-        expect(int(finished) == len(steps), f"{story} deliver must give back the number of steps that are stored: 4.", finished)
+        expect(
+            log.rows == ["a", "b", "c", "d", "e"],
+            f"{story} the store must hold a b c d e.",
+            " ".join(map(str, log.rows)) or "nothing",
+            "ask the store which step was the last, each time the writer starts.",
+        )
+        expect(
+            log.last == len(steps) - 1,
+            f"{story} the store must know its last step: 3.",
+            log.last,
+            "commit(rows, step) is the only way in.",
+        )
+        expect(
+            int(finished) == len(steps),
+            f"{story} deliver must give back the number of steps that are stored: 4.",
+            finished,
+        )
         allowed = len(steps) + sum(death == "before" for death in deaths)
-        expect(log.commits <= allowed, f"{story} there must be no more commits than are needed: {allowed}.", log.commits)
+        expect(
+            log.commits <= allowed,
+            f"{story} there must be no more commits than are needed: {allowed}.",
+            log.commits,
+        )
 
 
 deliver = Exercise(
@@ -133,6 +198,9 @@ deliver = Exercise(
             log.commit(steps[step], step)
         return log.last + 1
     """,
-    hints=("What does the writer know when it is started again? Only what it can ask.",
-           "The first step to store is the one after `log.last`.",
-           "Mind that `log.last` may be 0, which is not the same as None."))
+    hints=(
+        "What does the writer know when it is started again? Only what it can ask.",
+        "The first step to store is the one after `log.last`.",
+        "Mind that `log.last` may be 0, which is not the same as None.",
+    ),
+)

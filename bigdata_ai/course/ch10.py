@@ -12,7 +12,7 @@ from ..core import rng
 from .exercise import Exercise, expect, expect_close, expect_function
 
 # %% ../../nbs/lib/course/27_ch10.ipynb #5b1499b4
-_MEAN, _SD, _R = 7.5, 2.0, 0.8 # what y must have, whatever it looks like
+_MEAN, _SD, _R = 7.5, 2.0, 0.8  # what y must have, whatever it looks like
 
 
 def _check_same_summary(answer):
@@ -20,16 +20,30 @@ def _check_same_summary(answer):
     generator = rng(0, "same summary")
     x = np.linspace(4.0, 14.0, 40)
     far_out = np.where(np.arange(40) == 33, 9.0, 0.0) + 0.3 * x
-    patterns = {"noise": generator.normal(size=40), "a curve": (x - 6) ** 2, "a single point far out": far_out}
+    patterns = {
+        "noise": generator.normal(size=40),
+        "a curve": (x - 6) ** 2,
+        "a single point far out": far_out,
+    }
     for name, pattern in patterns.items():
         y = np.asarray(answer(x, pattern), dtype=float)
-        expect(y.shape == x.shape, "same_summary must give back one number for each x.", f"shape {y.shape}")
+        expect(
+            y.shape == x.shape,
+            "same_summary must give back one number for each x.",
+            f"shape {y.shape}",
+        )
         expect_close(y.mean(), _MEAN, f"For {name}, the mean of y")
         expect_close(y.std(), _SD, f"For {name}, the standard deviation of y")
         hint = "what of the pattern goes along with x must be taken out first."
-        expect_close(np.corrcoef(x, y)[0, 1], _R, f"For {name}, the correlation of x and y", hint=hint)
+        expect_close(
+            np.corrcoef(x, y)[0, 1], _R, f"For {name}, the correlation of x and y", hint=hint
+        )
         rest = [values - np.polyval(np.polyfit(x, values, 1), x) for values in (y, pattern)]
-        expect(abs(np.corrcoef(*rest)[0, 1]) > 0.999, "What the straight line leaves of y must be the pattern.", f"another one, for {name}")
+        expect(
+            abs(np.corrcoef(*rest)[0, 1]) > 0.999,
+            "What the straight line leaves of y must be the pattern.",
+            f"another one, for {name}",
+        )
 
 
 same_summary = Exercise(
@@ -47,9 +61,12 @@ same_summary = Exercise(
         rest = rest / rest.std()
         return 7.5 + 2.0 * (0.8 * u + 0.6 * rest)  # 0.8² + 0.6² = 1
     """,
-    hints=("Build y of two parts: one that follows x, and one that has nothing to do with it.",
-           "Standardise x. Take from the pattern its mean and its share along x, then give it spread one.",
-           "0.8 of the first and 0.6 of the second have spread one, because 0.8² + 0.6² = 1."))
+    hints=(
+        "Build y of two parts: one that follows x, and one that has nothing to do with it.",
+        "Standardise x. Take from the pattern its mean and its share along x, then give it spread one.",
+        "0.8 of the first and 0.6 of the second have spread one, because 0.8² + 0.6² = 1.",
+    ),
+)
 
 # %% ../../nbs/lib/course/27_ch10.ipynb #310af297
 def _floor(one, other, generator, shuffles=4000):
@@ -62,16 +79,33 @@ def _floor(one, other, generator, shuffles=4000):
 def _check_noise_floor(answer):
     expect_function(answer, "noise_floor")
     generator = rng(0, "noise floor")
-    pairs = ((generator.normal(size=50), generator.normal(3, 1, size=50)), (generator.exponential(size=20), generator.normal(size=200)))
+    pairs = (
+        (generator.normal(size=50), generator.normal(3, 1, size=50)),
+        (generator.exponential(size=20), generator.normal(size=200)),
+    )
     for one, other in pairs:
         want, got = _floor(one, other, generator), answer(one, other)
-        expect(np.ndim(got) == 0 and np.isfinite(got), "noise_floor must give back one number.", got)
+        expect(
+            np.ndim(got) == 0 and np.isfinite(got), "noise_floor must give back one number.", got
+        )
         real = abs(one.mean() - other.mean())
-        expect(not np.isclose(got, real, rtol=0.02), "The floor is what shuffled rows give, not the real difference.", f"{float(got):.3g}",
-               "put both together, shuffle, and cut again.")
-        expect(got >= 0, "The floor must be that of the size of the difference, without its sign.", f"{float(got):.3g}")
-        expect(abs(got / want - 1) < 0.2, f"For {len(one)} and {len(other)} rows, the floor must be about {want:.3g}.", f"{float(got):.3g}",
-               "parts of the sizes that came in, 200 shuffles or more, and the 0.99 quantile.")
+        expect(
+            not np.isclose(got, real, rtol=0.02),
+            "The floor is what shuffled rows give, not the real difference.",
+            f"{float(got):.3g}",
+            "put both together, shuffle, and cut again.",
+        )
+        expect(
+            got >= 0,
+            "The floor must be that of the size of the difference, without its sign.",
+            f"{float(got):.3g}",
+        )
+        expect(
+            abs(got / want - 1) < 0.2,
+            f"For {len(one)} and {len(other)} rows, the floor must be about {want:.3g}.",
+            f"{float(got):.3g}",
+            "parts of the sizes that came in, 200 shuffles or more, and the 0.99 quantile.",
+        )
 
 
 noise_floor = Exercise(
@@ -91,9 +125,12 @@ noise_floor = Exercise(
             differences.append(abs(pooled[:n].mean() - pooled[n:].mean()))
         return np.quantile(differences, 0.99)
     """,
-    hints=("If the two were the same, it would not matter which row stands in which of them.",
-           "np.concatenate, then shuffle, then pooled[:n] and pooled[n:].",
-           "Collect abs(first.mean() - second.mean()) of each shuffle; np.quantile(…, 0.99) of them is the floor."))
+    hints=(
+        "If the two were the same, it would not matter which row stands in which of them.",
+        "np.concatenate, then shuffle, then pooled[:n] and pooled[n:].",
+        "Collect abs(first.mean() - second.mean()) of each shuffle; np.quantile(…, 0.99) of them is the floor.",
+    ),
+)
 
 # %% ../../nbs/lib/course/27_ch10.ipynb #4529bbbb
 def _index(one, other):
@@ -104,16 +141,37 @@ def _index(one, other):
 
 def _check_psi(answer):
     expect_function(answer, "psi")
-    for one, other in (([90, 10, 0], [400, 30, 20]), ([100, 200, 300], [300, 200, 100]), ([50, 50], [5000, 5000])):
+    for one, other in (
+        ([90, 10, 0], [400, 30, 20]),
+        ([100, 200, 300], [300, 200, 100]),
+        ([50, 50], [5000, 5000]),
+    ):
         one, other = np.array(one, dtype=float), np.array(other, dtype=float)
         want, got = _index(one, other), np.asarray(answer(one, other), dtype=float)
         finite = got.shape == () and np.isfinite(got)
-        expect(finite, "psi must be one finite number, also where a bin is empty.", got, "add half a row to each bin.")
+        expect(
+            finite,
+            "psi must be one finite number, also where a bin is empty.",
+            got,
+            "add half a row to each bin.",
+        )
         p, q = (np.asarray(counts) + 0.5 for counts in (one, other))
         p, q = p / p.sum(), q / q.sum()
-        one_way = any(np.isclose(got, (a * np.log(a / b)).sum(), rtol=0.01) for a, b in ((p, q), (q, p)))
-        hint = "this is one direction only: Σ (p - q) ln(p / q)." if one_way else "shares of each vector, natural logarithm."
-        expect_close(got, want, f"For {one.astype(int).tolist()} and {other.astype(int).tolist()}, psi", 1e-3, hint)
+        one_way = any(
+            np.isclose(got, (a * np.log(a / b)).sum(), rtol=0.01) for a, b in ((p, q), (q, p))
+        )
+        hint = (
+            "this is one direction only: Σ (p - q) ln(p / q)."
+            if one_way
+            else "shares of each vector, natural logarithm."
+        )
+        expect_close(
+            got,
+            want,
+            f"For {one.astype(int).tolist()} and {other.astype(int).tolist()}, psi",
+            1e-3,
+            hint,
+        )
 
 
 psi = Exercise(
@@ -127,4 +185,8 @@ psi = Exercise(
         p, q = (one + 0.5) / (one + 0.5).sum(), (other + 0.5) / (other + 0.5).sum()
         return ((p - q) * np.log(p / q)).sum()
     """,
-    hints=("First the half, then the shares, then the sum.", "(p - q) * np.log(p / q), summed over the bins."))
+    hints=(
+        "First the half, then the shares, then the sum.",
+        "(p - q) * np.log(p / q), summed over the bins.",
+    ),
+)

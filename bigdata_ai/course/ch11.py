@@ -17,15 +17,33 @@ def _check_stable(answer):
     expect_function(answer, "stable_loss")
     z, y = np.array([0.0, 2.0, 2.0, -3.0, -3.0]), np.array([1.0, 1.0, 0.0, 1.0, 0.0])
     want = np.logaddexp(0, z) - y * z
-    expect(np.shape(answer(z, y)) == (5,), "stable_loss must give one loss for each row.", f"shape {np.shape(answer(z, y))}",
-           "no mean: the loss of each row.")
-    expect_close(answer(z, y), want, "For logits of 0, 2, 2, -3, -3 the loss", 1e-9, "log(1 + e^z) - y z.")
-    z, y = np.array([800.0, 800.0, -800.0, -800.0, 40.0, -40.0]), np.array([0.0, 1.0, 0.0, 1.0, 1.0, 1.0])
+    expect(
+        np.shape(answer(z, y)) == (5,),
+        "stable_loss must give one loss for each row.",
+        f"shape {np.shape(answer(z, y))}",
+        "no mean: the loss of each row.",
+    )
+    expect_close(
+        answer(z, y), want, "For logits of 0, 2, 2, -3, -3 the loss", 1e-9, "log(1 + e^z) - y z."
+    )
+    z, y = (
+        np.array([800.0, 800.0, -800.0, -800.0, 40.0, -40.0]),
+        np.array([0.0, 1.0, 0.0, 1.0, 1.0, 1.0]),
+    )
     got, want = np.asarray(answer(z, y), float), np.logaddexp(0, z) - y * z
-    expect(np.isfinite(got).all(), "For logits of 800 and -800 each loss must be finite.", str(got.tolist()),
-           "e^800 is more than the largest number, and the log of a rounded 0 is not a number.")
-    expect_close(got, want, "For logits of 800, 800, -800, -800, 40, -40 the loss", 1e-9,
-                 "nothing may be cut off: a row that is wrong by 800 costs 800.")
+    expect(
+        np.isfinite(got).all(),
+        "For logits of 800 and -800 each loss must be finite.",
+        str(got.tolist()),
+        "e^800 is more than the largest number, and the log of a rounded 0 is not a number.",
+    )
+    expect_close(
+        got,
+        want,
+        "For logits of 800, 800, -800, -800, 40, -40 the loss",
+        1e-9,
+        "nothing may be cut off: a row that is wrong by 800 costs 800.",
+    )
 
 
 stable_loss = Exercise(
@@ -43,9 +61,12 @@ stable_loss = Exercise(
     # In PyTorch:    torch.relu(z) - y * z + torch.log1p(torch.exp(-abs(z)))
     # In TensorFlow: tf.nn.relu(z) - y * z + tf.math.log1p(tf.exp(-abs(z)))
     """,
-    hints=("Put the sigmoid into the formula and simplify: what is left is log(1 + e^z) - y z.",
-           "e^z overflows for large z. Take it out: log(1 + e^z) = z + log(1 + e^-z).",
-           "Both cases in one: max(z, 0) + log(1 + e^-|z|)."))
+    hints=(
+        "Put the sigmoid into the formula and simplify: what is left is log(1 + e^z) - y z.",
+        "e^z overflows for large z. Take it out: log(1 + e^z) = z + log(1 + e^-z).",
+        "Both cases in one: max(z, 0) + log(1 + e^-|z|).",
+    ),
+)
 
 # %% ../../nbs/lib/course/29_ch11.ipynb #187e7f40
 def _check_gradient(answer):
@@ -55,19 +76,44 @@ def _check_gradient(answer):
     y = np.array([1.0, 0, 0, 1, 1, 0, 1])
     off = expit(X @ w + b) - y
     got = answer(X, y, w, b)
-    expect(isinstance(got, tuple) and len(got) == 2, "gradient must give back a pair: for w, and for b.", got)
+    expect(
+        isinstance(got, tuple) and len(got) == 2,
+        "gradient must give back a pair: for w, and for b.",
+        got,
+    )
     _told_apart(np.asarray(got[0]), X.T @ off / 7)
-    expect_close(got[0], X.T @ off / 7, "The gradient for w", 1e-10, "the mean over the rows of (σ(z) - y) x.")
-    expect_close(np.squeeze(got[1]), off.mean(), "The gradient for b", 1e-10, "the mean of σ(z) - y: one number.")
+    expect_close(
+        got[0],
+        X.T @ off / 7,
+        "The gradient for w",
+        1e-10,
+        "the mean over the rows of (σ(z) - y) x.",
+    )
+    expect_close(
+        np.squeeze(got[1]),
+        off.mean(),
+        "The gradient for b",
+        1e-10,
+        "the mean of σ(z) - y: one number.",
+    )
 
 
 def _told_apart(got, want):
     "Name the mistakes that have a name."
-    if got.shape != want.shape: return
-    expect(not np.allclose(got, -want), "The gradient must point uphill.", "one that points downhill",
-           "σ(z) - y, not y - σ(z).")
-    expect(not np.allclose(got, 7 * want), "The gradient for w must be that of the mean loss.", "7 times as much, for 7 rows",
-           "divide by n.")
+    if got.shape != want.shape:
+        return
+    expect(
+        not np.allclose(got, -want),
+        "The gradient must point uphill.",
+        "one that points downhill",
+        "σ(z) - y, not y - σ(z).",
+    )
+    expect(
+        not np.allclose(got, 7 * want),
+        "The gradient for w must be that of the mean loss.",
+        "7 times as much, for 7 rows",
+        "divide by n.",
+    )
 
 
 gradient = Exercise(
@@ -86,8 +132,12 @@ gradient = Exercise(
     # In PyTorch:    off = torch.sigmoid(X @ w + b) - y;  X.T @ off / len(y), off.mean()
     # In TensorFlow: off = tf.sigmoid(tf.linalg.matvec(X, w) + b) - y
     """,
-    hints=("Begin with one row: how does its loss change with its logit z?", "By σ(z) - y. And z changes with w by x.",
-           "The mean over the rows: X.T @ (σ(z) - y) / n."))
+    hints=(
+        "Begin with one row: how does its loss change with its logit z?",
+        "By σ(z) - y. And z changes with w by x.",
+        "The mean over the rows: X.T @ (σ(z) - y) / n.",
+    ),
+)
 
 # %% ../../nbs/lib/course/29_ch11.ipynb #5c49be85
 def _check_softmax(answer):
@@ -96,11 +146,26 @@ def _check_softmax(answer):
     want = (softmax(Z, axis=1) - np.eye(10)[y]) / 6
     got = np.asarray(answer(Z, y))
     if got.shape == want.shape:
-        expect(not np.allclose(got, 6 * want), "The gradient must be that of the mean over 6 rows.", "6 times as much", "divide by n.")
-        expect(not np.allclose(got, -want), "The gradient must point uphill.", "one that points downhill", "P - Y, not Y - P.")
+        expect(
+            not np.allclose(got, 6 * want),
+            "The gradient must be that of the mean over 6 rows.",
+            "6 times as much",
+            "divide by n.",
+        )
+        expect(
+            not np.allclose(got, -want),
+            "The gradient must point uphill.",
+            "one that points downhill",
+            "P - Y, not Y - P.",
+        )
     expect_close(got, want, "The gradient", 1e-10, "softmax minus 1 at the true class, over n.")
-    expect_close(np.asarray(answer(Z + 800, y)), want, "With 800 added to all logits the gradient", 1e-9,
-                 "it must stay the same: subtract each row's largest logit before the exponential.")
+    expect_close(
+        np.asarray(answer(Z + 800, y)),
+        want,
+        "With 800 added to all logits the gradient",
+        1e-9,
+        "it must stay the same: subtract each row's largest logit before the exponential.",
+    )
 
 
 softmax_gradient = Exercise(
@@ -119,8 +184,12 @@ softmax_gradient = Exercise(
     # In PyTorch:    (torch.softmax(Z, 1) - torch.nn.functional.one_hot(y, 10)) / len(y)
     # In TensorFlow: (tf.nn.softmax(Z) - tf.one_hot(y, 10, dtype=Z.dtype)) / len(y)
     """,
-    hints=("-log p of the true class is log Σ e^z minus the true logit. Take the derivative of both parts.",
-           "The first part gives the softmax, the second 1 at the true class.", "Then divide by n."))
+    hints=(
+        "-log p of the true class is log Σ e^z minus the true logit. Take the derivative of both parts.",
+        "The first part gives the softmax, the second 1 at the true class.",
+        "Then divide by n.",
+    ),
+)
 
 # %% ../../nbs/lib/course/29_ch11.ipynb #2b761e32
 def _smooth(v):
@@ -134,13 +203,31 @@ def _check_numeric(answer):
     w = np.array([0.3, -1.2, 2.0])
     want = np.exp(w) + np.array([w[1], w[0], 0])
     got = answer(_smooth, w)
-    expect(np.shape(got) == (3,), "numeric_gradient must give one number for each of the 3 weights.", f"shape {np.shape(got)}")
-    expect(np.asarray(got).dtype != np.float32, "The gradient must be in 64-bit numbers.", "float32",
-           "name the dtype where you make the tensor.")
+    expect(
+        np.shape(got) == (3,),
+        "numeric_gradient must give one number for each of the 3 weights.",
+        f"shape {np.shape(got)}",
+    )
+    expect(
+        np.asarray(got).dtype != np.float32,
+        "The gradient must be in 64-bit numbers.",
+        "float32",
+        "name the dtype where you make the tensor.",
+    )
     worst = np.abs(np.asarray(got, float) - want).max()
-    expect_close(got, want, "The gradient of a smooth function", 1e-3, "change one weight at a time, and leave the others.")
-    expect(worst <= 1e-8, "The gradient must be right to eight digits.", f"one that is off by {worst:.0e}",
-           "step to both sides, and choose a step between 1e-6 and 1e-4: a longer one is bent, a shorter one is lost in rounding.")
+    expect_close(
+        got,
+        want,
+        "The gradient of a smooth function",
+        1e-3,
+        "change one weight at a time, and leave the others.",
+    )
+    expect(
+        worst <= 1e-8,
+        "The gradient must be right to eight digits.",
+        f"one that is off by {worst:.0e}",
+        "step to both sides, and choose a step between 1e-6 and 1e-4: a longer one is bent, a shorter one is lost in rounding.",
+    )
 
 
 numeric_gradient = Exercise(
@@ -154,5 +241,9 @@ numeric_gradient = Exercise(
         steps = 1e-5 * np.eye(len(w))
         return np.array([(f(w + step) - f(w - step)) / 2e-5 for step in steps])
     """,
-    hints=("How much does f change if one weight moves a little?", "Move it to both sides: (f(w + h) - f(w - h)) / 2h.",
-           "h = 1e-5 is about the cube root of the rounding of a 64-bit number."))
+    hints=(
+        "How much does f change if one weight moves a little?",
+        "Move it to both sides: (f(w + h) - f(w - h)) / 2h.",
+        "h = 1e-5 is about the cube root of the rounding of a 64-bit number.",
+    ),
+)

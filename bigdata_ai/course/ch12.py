@@ -16,12 +16,23 @@ def _check_collapse(answer):
     expect_function(answer, "collapse")
     generator = rng(0, "collapse")
     shapes = [(6, 5), (5,), (5, 4), (4,), (4, 2), (2,)]
-    W1, b1, W2, b2, W3, b3 = parts = [generator.normal(size=shape).astype("float32") for shape in shapes]
+    W1, b1, W2, b2, W3, b3 = parts = [
+        generator.normal(size=shape).astype("float32") for shape in shapes
+    ]
     got = answer(*parts)
-    expect(isinstance(got, tuple) and len(got) == 2, "collapse must give back a pair: weight and bias.", got)
+    expect(
+        isinstance(got, tuple) and len(got) == 2,
+        "collapse must give back a pair: weight and bias.",
+        got,
+    )
     expect_close(got[0], W1 @ W2 @ W3, "The weight", 1e-3, "rows come first: x @ W1 @ W2 @ W3.")
-    expect_close(np.ravel(got[1]), (b1 @ W2 + b2) @ W3 + b3, "The bias", 1e-3,
-                 "the first bias passes through two layers, the second through one.")
+    expect_close(
+        np.ravel(got[1]),
+        (b1 @ W2 + b2) @ W3 + b3,
+        "The bias",
+        1e-3,
+        "the first bias passes through two layers, the second through one.",
+    )
 
 
 collapse = Exercise(
@@ -37,9 +48,12 @@ collapse = Exercise(
         # b1[None] is b1 as one row, which every framework can multiply.
         return W1 @ W2 @ W3, ((b1[None] @ W2 + b2) @ W3 + b3)[0]
     """,
-    hints=("Write the three layers as one formula, then multiply out.",
-           "What is multiplied by x is W; what is left is b.",
-           "b1 is multiplied by W2 and W3, b2 by W3 only."))
+    hints=(
+        "Write the three layers as one formula, then multiply out.",
+        "What is multiplied by x is W; what is left is b.",
+        "b1 is multiplied by W2 and W3, b2 by W3 only.",
+    ),
+)
 
 # %% ../../nbs/lib/course/30_ch12.ipynb #1c982fb2
 def _check_targets(answer):
@@ -47,13 +61,25 @@ def _check_targets(answer):
     y = np.array([8, 3, 0, 8, 1, 9, 2, 8, 7], dtype="int64")
     got = answer(y)
     expect(isinstance(got, np.ndarray), "targets must give back one tensor or array.", got)
-    expect(got.shape == (len(y), 1), f"The targets of {len(y)} rows must have shape ({len(y)}, 1), as the output has.",
-           f"shape {got.shape}", "add a column axis: the output of the network is a column.")
-    expect(got.dtype == np.float32, "The targets must be float32, as the output is.", f"{got.dtype}",
-           "a loss compares numbers of one type.")
+    expect(
+        got.shape == (len(y), 1),
+        f"The targets of {len(y)} rows must have shape ({len(y)}, 1), as the output has.",
+        f"shape {got.shape}",
+        "add a column axis: the output of the network is a column.",
+    )
+    expect(
+        got.dtype == np.float32,
+        "The targets must be float32, as the output is.",
+        f"{got.dtype}",
+        "a loss compares numbers of one type.",
+    )
     low, high = got.min(), got.max()
-    expect(low >= 0 and high <= 1, "The targets must lie in 0 … 1: they are probabilities.", f"{low:g} … {high:g}",
-           "ask a yes-or-no question: is it an 8?")
+    expect(
+        low >= 0 and high <= 1,
+        "The targets must lie in 0 … 1: they are probabilities.",
+        f"{low:g} … {high:g}",
+        "ask a yes-or-no question: is it an 8?",
+    )
     expect_close(got[:, 0], y == 8, "The target of an 8 must be 1, all others 0: the target")
 
 
@@ -71,8 +97,12 @@ targets = Exercise(
     # The same in PyTorch:    (y == 8).float().unsqueeze(1)
     # The same in TensorFlow: tf.cast(y[:, None] == 8, tf.float32)
     """,
-    hints=("Three things must fit: range, type and shape.", "`y == 8` answers the question, as booleans.",
-           "Then change the type to float32 and add an axis of length one."))
+    hints=(
+        "Three things must fit: range, type and shape.",
+        "`y == 8` answers the question, as booleans.",
+        "Then change the type to float32 and add an axis of length one.",
+    ),
+)
 
 # %% ../../nbs/lib/course/30_ch12.ipynb #9ed0cfc7
 def _check_decide(answer):
@@ -80,19 +110,32 @@ def _check_decide(answer):
     one = np.array([[2.0], [-1.0], [0.5], [-3.0], [0.2]], "float32")
     many = rng(0, "decide").normal(size=(6, 10)).astype("float32")
     got = answer(one)
-    expect(not (np.shape(got) == (5,) and not np.any(got)), "Five logits of both signs must give both classes.",
-           "class 0 five times", "the largest of one column is always the one at position 0.")
-    expect_close(got, [1, 0, 1, 0, 1], "For one logit a row, the class",
-                 hint="positive means 1; the sigmoid of 0 is a half.")
-    expect_close(answer(many), many.argmax(axis=1), "For ten logits a row, the class",
-                 hint="the position of the largest, row by row.")
+    expect(
+        not (np.shape(got) == (5,) and not np.any(got)),
+        "Five logits of both signs must give both classes.",
+        "class 0 five times",
+        "the largest of one column is always the one at position 0.",
+    )
+    expect_close(
+        got,
+        [1, 0, 1, 0, 1],
+        "For one logit a row, the class",
+        hint="positive means 1; the sigmoid of 0 is a half.",
+    )
+    expect_close(
+        answer(many),
+        many.argmax(axis=1),
+        "For ten logits a row, the class",
+        hint="the position of the largest, row by row.",
+    )
 
 
 decide = Exercise(
     "decide",
     """Write `decide(outputs)`, which turns raw outputs (logits) into class numbers of shape (n,). With shape (n, 1) the
     classes are 0 and 1; with shape (n, k) there is one output a class. Use NumPy, PyTorch or TensorFlow.""",
-    _check_decide, "one logit decides by its sign, several by the position of the largest.",
+    _check_decide,
+    "one logit decides by its sign, several by the position of the largest.",
     """
     def decide(outputs):
         outputs = np.asarray(outputs)
@@ -101,8 +144,11 @@ decide = Exercise(
     # With PyTorch tensors:    (outputs[:, 0] > 0).long(),              outputs.argmax(dim=1)
     # With TensorFlow tensors: tf.cast(outputs[:, 0] > 0, tf.int64),    tf.argmax(outputs, axis=1)
     """,
-    hints=("How many columns are there? That makes two cases.",
-           "The sigmoid of a logit is above a half exactly where the logit is above 0."))
+    hints=(
+        "How many columns are there? That makes two cases.",
+        "The sigmoid of a logit is above a half exactly where the logit is above 0.",
+    ),
+)
 
 # %% ../../nbs/lib/course/30_ch12.ipynb #858e846b
 _CORRECT = "divide m by 1 - 0.9^t and v by 1 - 0.999^t."
@@ -121,11 +167,29 @@ def _check_adam(answer):
     w, g, zero = np.zeros(3), np.array([1.0, -1e-7, 1e-9]), np.zeros(3)
     for t, m, v in ((1, zero, zero), (3, 0.3 * g, 0.002 * g * g)):
         want, got = _adam(w, g, m, v, t, early=False), answer(w, g, m, v, t)
-        expect(isinstance(got, tuple) and len(got) == 3, "adam_step must give back three vectors: w, m, v.", got)
-        expect_close(1e9 * np.asarray(got[1]), 1e9 * want[1], "The new m, times 1e9,", 1e-3, "m = 0.9 m + 0.1 g.")
-        expect_close(1e9 * np.asarray(got[2]), 1e9 * want[2], "The new v, times 1e9,", 1e-3, "v = 0.999 v + 0.001 g².")
+        expect(
+            isinstance(got, tuple) and len(got) == 3,
+            "adam_step must give back three vectors: w, m, v.",
+            got,
+        )
+        expect_close(
+            1e9 * np.asarray(got[1]),
+            1e9 * want[1],
+            "The new m, times 1e9,",
+            1e-3,
+            "m = 0.9 m + 0.1 g.",
+        )
+        expect_close(
+            1e9 * np.asarray(got[2]),
+            1e9 * want[2],
+            "The new v, times 1e9,",
+            1e-3,
+            "v = 0.999 v + 0.001 g².",
+        )
         early = np.allclose(got[0], _adam(w, g, m, v, t, early=True)[0], rtol=1e-3, atol=0)
-        hint = "this is Keras's rule: epsilon is added before the correction." if early else _CORRECT
+        hint = (
+            "this is Keras's rule: epsilon is added before the correction." if early else _CORRECT
+        )
         what = f"At step {t}, for a gradient of 1, -1e-7 and 1e-9, the new w, times 1000,"
         expect_close(1e3 * np.asarray(got[0]), 1e3 * want[0], what, 1e-3, hint)
 
@@ -144,6 +208,9 @@ adam_step = Exercise(
         corrected_m, corrected_v = m / (1 - 0.9**t), v / (1 - 0.999**t)
         return w - 0.001 * corrected_m / (corrected_v**0.5 + 1e-8), m, v
     """,
-    hints=("Both moments are running means; both begin at zero and so are too small at first.",
-           "Correct m and v, take the root of the corrected v, and add epsilon last.",
-           "w - 0.001 * m̂ / (√v̂ + 1e-8), where m̂ = m / (1 - 0.9^t) and v̂ = v / (1 - 0.999^t)."))
+    hints=(
+        "Both moments are running means; both begin at zero and so are too small at first.",
+        "Correct m and v, take the root of the corrected v, and add epsilon last.",
+        "w - 0.001 * m̂ / (√v̂ + 1e-8), where m̂ = m / (1 - 0.9^t) and v̂ = v / (1 - 0.999^t).",
+    ),
+)

@@ -17,14 +17,36 @@ def _check_dropout(answer):
     u, rate = rng(0, "dropout").random((50, 40)), 0.2
     x = 1 + rng(1, "dropout").random((50, 40))
     got = np.asarray(answer(x, u, rate))
-    expect(got.shape == x.shape, f"dropout must give as many values as it gets, {x.shape}.", f"shape {got.shape}")
+    expect(
+        got.shape == x.shape,
+        f"dropout must give as many values as it gets, {x.shape}.",
+        f"shape {got.shape}",
+    )
     dropped, want = got == 0, u < rate
-    expect(not np.array_equal(dropped, ~want), "A value must be dropped with probability `rate`.",
-           f"{dropped.mean():.0%} zeros for a rate of 0.2", "rate is the share that goes, not the share that stays.")
-    expect(np.array_equal(dropped, want), "Exactly the values with u < rate must be 0.", f"{dropped.mean():.1%} zeros")
-    expect(not np.allclose(got[~want], x[~want]), "What is left must be scaled up.", "values as they were",
-           "else the mean of a layer is smaller in training than in use.")
-    expect_close(got[~want], x[~want] / 0.8, "What is left, with a rate of 0.2,", 1e-6, "divide by the share that stays, 1 - rate.")
+    expect(
+        not np.array_equal(dropped, ~want),
+        "A value must be dropped with probability `rate`.",
+        f"{dropped.mean():.0%} zeros for a rate of 0.2",
+        "rate is the share that goes, not the share that stays.",
+    )
+    expect(
+        np.array_equal(dropped, want),
+        "Exactly the values with u < rate must be 0.",
+        f"{dropped.mean():.1%} zeros",
+    )
+    expect(
+        not np.allclose(got[~want], x[~want]),
+        "What is left must be scaled up.",
+        "values as they were",
+        "else the mean of a layer is smaller in training than in use.",
+    )
+    expect_close(
+        got[~want],
+        x[~want] / 0.8,
+        "What is left, with a rate of 0.2,",
+        1e-6,
+        "divide by the share that stays, 1 - rate.",
+    )
     expect_close(answer(x, u, 0.0), x, "With a rate of 0 a value", 1e-6)
 
 
@@ -42,28 +64,47 @@ dropout = Exercise(
     # In PyTorch:    x * (u >= rate) / (1 - rate)
     # In TensorFlow: tf.where(u < rate, tf.zeros_like(x), x / (1 - rate))
     """,
-    hints=("Which values go? Those with u < rate.", "What is the mean of a value that is x with probability 1 - rate, else 0?",
-           "Divide what stays by 1 - rate."))
+    hints=(
+        "Which values go? Those with u < rate.",
+        "What is the mean of a value that is x with probability 1 - rate, else 0?",
+        "Divide what stays by 1 - rate.",
+    ),
+)
 
 # %% ../../nbs/lib/course/31_ch13.ipynb #502f1238
 def _check_he(answer):
     expect_function(answer, "he")
     z = rng(0, "he").standard_normal((200, 100))
     got = np.asarray(answer(z))
-    expect(got.shape == z.shape, f"he must give weights of the shape of z, {z.shape}.", f"shape {got.shape}")
+    expect(
+        got.shape == z.shape,
+        f"he must give weights of the shape of z, {z.shape}.",
+        f"shape {got.shape}",
+    )
     factor = got.std() / z.std()
-    hints = {(2 / 100)**0.5: "a unit adds up its inputs, so their number counts: z.shape[0].",
-             (1 / 200)**0.5: "this keeps the variance without a ReLU; a ReLU lets half of it through.",
-             2 / 200: "the variance of the weights shall be 2 / inputs; z is scaled by its root.",
-             (2 / 300)**0.5: "this is Glorot's, a compromise between both directions, made without a ReLU."}
-    hint = next((text for value, text in hints.items() if np.isclose(factor, value)), "the standard deviation shall be √(2 / inputs).")
+    hints = {
+        (2 / 100) ** 0.5: "a unit adds up its inputs, so their number counts: z.shape[0].",
+        (1 / 200) ** 0.5: "this keeps the variance without a ReLU; a ReLU lets half of it through.",
+        2 / 200: "the variance of the weights shall be 2 / inputs; z is scaled by its root.",
+        (2 / 300)
+        ** 0.5: "this is Glorot's, a compromise between both directions, made without a ReLU.",
+    }
+    hint = next(
+        (text for value, text in hints.items() if np.isclose(factor, value)),
+        "the standard deviation shall be √(2 / inputs).",
+    )
     expect_close(got * 10, z, "For 200 inputs, ten times a weight", 1e-6, hint)
     x = rng(1, "he").standard_normal((400, 50))
     start = (x**2).mean()
-    for layer in range(20): x = np.maximum(x @ np.asarray(answer(rng(layer, "layers").standard_normal((50, 50)))), 0)
+    for layer in range(20):
+        x = np.maximum(x @ np.asarray(answer(rng(layer, "layers").standard_normal((50, 50)))), 0)
     ratio = (x**2).mean() / start
-    expect(0.1 < ratio < 10, "After 20 layers of 50 units the mean square must be about what it was.", f"{ratio:.1g} times as much",
-           "the scale must depend on the number of inputs.")
+    expect(
+        0.1 < ratio < 10,
+        "After 20 layers of 50 units the mean square must be about what it was.",
+        f"{ratio:.1g} times as much",
+        "the scale must depend on the number of inputs.",
+    )
 
 
 he = Exercise(
@@ -76,9 +117,12 @@ he = Exercise(
     def he(z):
         return z * (2 / z.shape[0]) ** 0.5
     """,
-    hints=("What is the variance of a sum of n products of independent numbers of mean 0?",
-           "n times the variance of a weight times the mean square of an input. Then max(·, 0) halves the mean square.",
-           "So the variance of a weight shall be 2 / inputs."))
+    hints=(
+        "What is the variance of a sum of n products of independent numbers of mean 0?",
+        "n times the variance of a weight times the mean square of an input. Then max(·, 0) halves the mean square.",
+        "So the variance of a weight shall be 2 / inputs.",
+    ),
+)
 
 # %% ../../nbs/lib/course/31_ch13.ipynb #7bc86180
 def _check_best(answer):
@@ -87,12 +131,23 @@ def _check_best(answer):
     for k, want in ((1, 0.675), (2, 0.75625), (1000, 0.9)):
         got = answer(scores, k)
         expect(np.shape(got) == (), "expected_best must give one number.", f"shape {np.shape(got)}")
-        hint = {1: "one draw has the mean of all.", 2: "with replacement: both draws may be the same one.",
-                1000: "the best of very many draws is the best there is."}[k]
-        expect_close(got, want, f"For scores of 0.5, 0.9, 0.6, 0.7 and k = {k} the expectation", 1e-6, hint)
+        hint = {
+            1: "one draw has the mean of all.",
+            2: "with replacement: both draws may be the same one.",
+            1000: "the best of very many draws is the best there is.",
+        }[k]
+        expect_close(
+            got, want, f"For scores of 0.5, 0.9, 0.6, 0.7 and k = {k} the expectation", 1e-6, hint
+        )
     many = rng(0, "scores").normal(size=50)
-    drawn = np.sort(many) @ np.diff((np.arange(51) / 50)**7)
-    expect_close(answer(many, 7), drawn, "For 50 scores of both signs and k = 7 the expectation", 1e-6, "the scores must be sorted first.")
+    drawn = np.sort(many) @ np.diff((np.arange(51) / 50) ** 7)
+    expect_close(
+        answer(many, 7),
+        drawn,
+        "For 50 scores of both signs and k = 7 the expectation",
+        1e-6,
+        "the scores must be sorted first.",
+    )
 
 
 expected_best = Exercise(
@@ -107,5 +162,9 @@ expected_best = Exercise(
         weights = np.diff((np.arange(N + 1) / N) ** k)
         return (np.sort(scores) * weights).sum()
     """,
-    hints=("With what probability are all k draws among the i smallest?", "(i/N)^k. And exactly the i-th smallest is the best with what?",
-           "(i/N)^k - ((i-1)/N)^k: the weights of the sorted scores."))
+    hints=(
+        "With what probability are all k draws among the i smallest?",
+        "(i/N)^k. And exactly the i-th smallest is the best with what?",
+        "(i/N)^k - ((i-1)/N)^k: the weights of the sorted scores.",
+    ),
+)

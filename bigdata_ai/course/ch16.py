@@ -13,11 +13,18 @@ from .exercise import Exercise, expect, expect_close, expect_function
 # %% ../../nbs/lib/course/32_ch16.ipynb #c4b96a40
 def _check_beside(answer):
     expect_function(answer, "beside")
-    for errors, want in (([[0.2, 0.3], [0.25, 0.35]], 0.0), ([[0.2, 0.3], [0.25, 0.5]], 0.15), ([[0.2, 0.4], [0.4, 0.45]], -0.15)):
+    for errors, want in (
+        ([[0.2, 0.3], [0.25, 0.35]], 0.0),
+        ([[0.2, 0.3], [0.25, 0.5]], 0.15),
+        ([[0.2, 0.4], [0.4, 0.45]], -0.15),
+    ):
         got = answer(np.array(errors))
         expect(np.shape(got) == (), "beside must give one number.", f"shape {np.shape(got)}")
         (none, second), (first, both) = errors
-        told = {both - none: "this is the cost of both together; the two single costs must go off.", -want: "the sign is turned round."}
+        told = {
+            both - none: "this is the cost of both together; the two single costs must go off.",
+            -want: "the sign is turned round.",
+        }
         hint = next((text for value, text in told.items() if np.isclose(float(got), value)), None)
         expect_close(got, want, f"For errors of {errors}", 1e-6, hint)
 
@@ -32,17 +39,32 @@ beside = Exercise(
     def beside(errors):
         return (errors[1, 1] - errors[0, 1]) - (errors[1, 0] - errors[0, 0])
     """,
-    hints=("What does the first fault cost without the second?", "errors[1, 0] - errors[0, 0]. And with it?"))
+    hints=(
+        "What does the first fault cost without the second?",
+        "errors[1, 0] - errors[0, 0]. And with it?",
+    ),
+)
 
 # %% ../../nbs/lib/course/32_ch16.ipynb #22999d6c
 def _check_more_rows(answer):
     expect_function(answer, "more_rows")
-    for n, b, factor, want in ((1000, 0.5, 0.5, 3000), (1000, 0.5, 1.0, 0), (200, 0.25, 0.5, 3000), (500, 1.0, 0.8, 125)):
+    for n, b, factor, want in (
+        (1000, 0.5, 0.5, 3000),
+        (1000, 0.5, 1.0, 0),
+        (200, 0.25, 0.5, 3000),
+        (500, 1.0, 0.8, 125),
+    ):
         got = answer(n, b, factor)
         expect(np.shape(got) == (), "more_rows must give one number.", f"shape {np.shape(got)}")
         bought = np.isclose(float(got), want + n)
-        hint = "the rows that are there already need not be bought." if bought else "solve (m / n)^-b = factor for m."
-        expect_close(got, want, f"With {n} rows, an exponent of {b} and a factor of {factor}", 1e-6, hint)
+        hint = (
+            "the rows that are there already need not be bought."
+            if bought
+            else "solve (m / n)^-b = factor for m."
+        )
+        expect_close(
+            got, want, f"With {n} rows, an exponent of {b} and a factor of {factor}", 1e-6, hint
+        )
 
 
 more_rows = Exercise(
@@ -55,4 +77,8 @@ more_rows = Exercise(
     def more_rows(n, b, factor):
         return n * factor ** (-1 / b) - n
     """,
-    hints=("The error with m rows is (m / n)^-b times that with n rows.", "So m = n · factor^(-1/b), of which n are there."))
+    hints=(
+        "The error with m rows is (m / n)^-b times that with n rows.",
+        "So m = n · factor^(-1/b), of which n are there.",
+    ),
+)

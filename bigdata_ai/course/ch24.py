@@ -11,10 +11,11 @@ import numpy as np
 from .exercise import Exercise, expect, expect_close, expect_function
 
 # %% ../../nbs/lib/course/41_ch24.ipynb #abbb7048
-_CURVES = ( # rows, errors, target
-    ([100, 200, 400, 800], [0.2, 0.2 / 2**0.5, 0.1, 0.1 / 2**0.5], 0.05), # exactly 2 n^-0.5
+_CURVES = (  # rows, errors, target
+    ([100, 200, 400, 800], [0.2, 0.2 / 2**0.5, 0.1, 0.1 / 2**0.5], 0.05),  # exactly 2 n^-0.5
     ([50, 100, 200, 400, 800, 1600], [0.36, 0.29, 0.21, 0.16, 0.125, 0.1], 0.04),
-    ([50, 400, 3200], [0.31, 0.15, 0.072], 0.15)) # the target was reached long ago
+    ([50, 400, 3200], [0.31, 0.15, 0.072], 0.15),
+)  # the target was reached long ago
 _RISING = ([100, 200, 400], [0.2, 0.21, 0.22], 0.1)
 
 
@@ -30,16 +31,38 @@ def _check_rows_for(answer):
         got, want = answer(n.copy(), errors.copy(), target), _rows(n, errors, target)
         expect(np.shape(got) == (), "rows_for must give one number.", f"shape {np.shape(got)}")
         slope, start = np.polyfit(n, errors, 1)
-        told = {_rows(n, errors, target, slice(-2, None)): "this is the law of the last two points; fit it to all of them.",
-                (target - start) / slope: "this is a line through the errors; a power law is a line in the logarithms of both.",
-                1 / want: "the sign of the exponent is turned round.",
-                np.log(want): "this is the logarithm of the rows."}
-        hint = next((text for value, text in told.items() if np.isclose(float(got), value) and not np.isclose(value, want)), None)
-        expect_close(got, want, f"For the errors {errors.round(3).tolist()} and the target {target}", 1e-4, hint)
+        told = {
+            _rows(
+                n, errors, target, slice(-2, None)
+            ): "this is the law of the last two points; fit it to all of them.",
+            (target - start)
+            / slope: "this is a line through the errors; a power law is a line in the logarithms of both.",
+            1 / want: "the sign of the exponent is turned round.",
+            np.log(want): "this is the logarithm of the rows.",
+        }
+        hint = next(
+            (
+                text
+                for value, text in told.items()
+                if np.isclose(float(got), value) and not np.isclose(value, want)
+            ),
+            None,
+        )
+        expect_close(
+            got,
+            want,
+            f"For the errors {errors.round(3).tolist()} and the target {target}",
+            1e-4,
+            hint,
+        )
     n, errors, target = _RISING
     got = answer(np.array(n, float), np.array(errors), target)
-    expect(float(got) == np.inf, "A curve that doesn't fall never reaches a lower error: give infinity.",
-           f"{float(got):.3g} for the errors {errors}", "look at the slope before you divide by it.")
+    expect(
+        float(got) == np.inf,
+        "A curve that doesn't fall never reaches a lower error: give infinity.",
+        f"{float(got):.3g} for the errors {errors}",
+        "look at the slope before you divide by it.",
+    )
 
 
 rows_for = Exercise(
@@ -55,18 +78,22 @@ rows_for = Exercise(
         if slope >= 0: return np.inf
         return np.exp((np.log(target) - start) / slope)
     """,
-    hints=("log(error) = log(a) - b log(n): a line. Which n solves it for the target?",
-           "np.polyfit(np.log(n), np.log(errors), 1) gives -b and log(a).",
-           "What does the formula say for a curve that rises?"))
+    hints=(
+        "log(error) = log(a) - b log(n): a line. Which n solves it for the target?",
+        "np.polyfit(np.log(n), np.log(errors), 1) gives -b and log(a).",
+        "What does the formula say for a curve that rises?",
+    ),
+)
 
 # %% ../../nbs/lib/course/41_ch24.ipynb #9d71a6f6
-_NOISY = ( # sizes, clean errors, the noisy error, what is right
+_NOISY = (  # sizes, clean errors, the noisy error, what is right
     ([100, 200, 400, 800], [0.4, 0.3, 0.2, 0.1], 0.25, 200 * 2**0.5),
     ([100, 400, 1600], [0.3, 0.2, 0.1], 0.12, 400 * 4**0.8),
-    ([100, 200, 400, 800], [0.4, 0.2, 0.26, 0.1], 0.22, 100 * 2**0.9), # 400 rows had bad luck
+    ([100, 200, 400, 800], [0.4, 0.2, 0.26, 0.1], 0.22, 100 * 2**0.9),  # 400 rows had bad luck
     ([100, 200, 400, 800, 1600], [0.4, 0.2, 0.26, 0.15, 0.1], 0.18, 400 * 2**0.4),
     ([100, 200, 400, 800], [0.4, 0.3, 0.2, 0.1], 0.05, 800.0),
-    ([100, 200, 400, 800], [0.4, 0.3, 0.2, 0.1], 0.55, 100.0))
+    ([100, 200, 400, 800], [0.4, 0.3, 0.2, 0.1], 0.55, 100.0),
+)
 
 
 def _check_effective(answer):
@@ -76,13 +103,36 @@ def _check_effective(answer):
         got = answer(sizes.copy(), clean.copy(), noisy)
         expect(np.shape(got) == (), "effective must give one number.", f"shape {np.shape(got)}")
         falling = np.minimum.accumulate(clean)
-        told = {np.interp(-noisy, -falling, sizes): "between two sizes the line goes over the logarithm of the rows.",
-                np.exp(np.interp(noisy, clean, np.log(sizes))): "np.interp wants values that grow; these fall.",
-                np.exp(np.interp(noisy, clean[::-1], np.log(sizes[::-1]))): "the curve has a bump: no more rows are worth less than fewer.",
-                np.exp(np.interp(-noisy, -clean, np.log(sizes))): "the curve has a bump: no more rows are worth less than fewer.",
-                want / sizes[-1]: "this is a share of the rows; give rows."}
-        hint = next((text for value, text in told.items() if np.isclose(float(got), value) and not np.isclose(value, want)), None)
-        expect_close(got, want, f"For the clean errors {clean.tolist()} and the noisy error {noisy}", 1e-4, hint)
+        told = {
+            np.interp(
+                -noisy, -falling, sizes
+            ): "between two sizes the line goes over the logarithm of the rows.",
+            np.exp(
+                np.interp(noisy, clean, np.log(sizes))
+            ): "np.interp wants values that grow; these fall.",
+            np.exp(
+                np.interp(noisy, clean[::-1], np.log(sizes[::-1]))
+            ): "the curve has a bump: no more rows are worth less than fewer.",
+            np.exp(
+                np.interp(-noisy, -clean, np.log(sizes))
+            ): "the curve has a bump: no more rows are worth less than fewer.",
+            want / sizes[-1]: "this is a share of the rows; give rows.",
+        }
+        hint = next(
+            (
+                text
+                for value, text in told.items()
+                if np.isclose(float(got), value) and not np.isclose(value, want)
+            ),
+            None,
+        )
+        expect_close(
+            got,
+            want,
+            f"For the clean errors {clean.tolist()} and the noisy error {noisy}",
+            1e-4,
+            hint,
+        )
 
 
 effective = Exercise(
@@ -98,14 +148,25 @@ effective = Exercise(
         falling = np.minimum.accumulate(clean)
         return np.exp(np.interp(-noisy, -falling, np.log(sizes)))
     """,
-    hints=("Read the curve backwards: from an error to rows.", "np.interp needs values that grow: take the negative of all errors.",
-           "np.minimum.accumulate takes out the bumps."))
+    hints=(
+        "Read the curve backwards: from an error to rows.",
+        "np.interp needs values that grow: take the negative of all errors.",
+        "np.minimum.accumulate takes out the bumps.",
+    ),
+)
 
 # %% ../../nbs/lib/course/41_ch24.ipynb #55861853
-_INTERVALS = ( # low, high, truth, coverage, mean width
+_INTERVALS = (  # low, high, truth, coverage, mean width
     ([0.1, 0.2, 0.3, 0.4], [0.2, 0.3, 0.4, 0.5], [0.15, 0.35, 0.31, 0.49], 0.75, 0.1),
-    ([0.1, 0.2, 0.3], [0.2, 0.4, 0.6], [0.1, 0.4, 0.7], 2 / 3, 0.2), # the ends belong to it
-    ([0.1, np.nan, 0.3, np.nan, 0.0], [0.2, np.nan, 0.4, np.nan, 0.1], [0.15, 0.2, 0.5, 0.9, 0.05], 2 / 3, 0.1))
+    ([0.1, 0.2, 0.3], [0.2, 0.4, 0.6], [0.1, 0.4, 0.7], 2 / 3, 0.2),  # the ends belong to it
+    (
+        [0.1, np.nan, 0.3, np.nan, 0.0],
+        [0.2, np.nan, 0.4, np.nan, 0.1],
+        [0.15, 0.2, 0.5, 0.9, 0.05],
+        2 / 3,
+        0.1,
+    ),
+)
 
 
 def _check_kept(answer):
@@ -113,17 +174,36 @@ def _check_kept(answer):
     for low, high, truth, share, width in _INTERVALS:
         arrays = [np.array(values) for values in (low, high, truth)]
         got = answer(*(values.copy() for values in arrays))
-        expect(isinstance(got, np.ndarray | tuple) and len(np.atleast_1d(np.asarray(got))) == 2,
-               "kept must give a pair: coverage and mean width.", f"shape {np.shape(got)}")
+        expect(
+            isinstance(got, np.ndarray | tuple) and len(np.atleast_1d(np.asarray(got))) == 2,
+            "kept must give a pair: coverage and mean width.",
+            f"shape {np.shape(got)}",
+        )
         got = np.asarray(got, float)
         low, high, truth = arrays
-        told = {1 - share: "this is the share that lies outside.",
-                np.mean((low < truth) & (truth < high)): "a truth on an end lies inside.",
-                np.mean((low <= truth) & (truth <= high)): "a refused prediction is no miss: leave NaN out of the count."}
-        hint = next((text for value, text in told.items() if np.isclose(got[0], value) and not np.isclose(value, share)), None)
+        told = {
+            1 - share: "this is the share that lies outside.",
+            np.mean((low < truth) & (truth < high)): "a truth on an end lies inside.",
+            np.mean(
+                (low <= truth) & (truth <= high)
+            ): "a refused prediction is no miss: leave NaN out of the count.",
+        }
+        hint = next(
+            (
+                text
+                for value, text in told.items()
+                if np.isclose(got[0], value) and not np.isclose(value, share)
+            ),
+            None,
+        )
         expect_close(got[0], share, f"The coverage for the truths {truth.tolist()}", 1e-6, hint)
-        expect_close(got[1], width, f"The mean width for low {low.tolist()}", 1e-6,
-                     "a refused prediction has no width: leave NaN out of the mean.")
+        expect_close(
+            got[1],
+            width,
+            f"The mean width for low {low.tolist()}",
+            1e-6,
+            "a refused prediction has no width: leave NaN out of the mean.",
+        )
 
 
 kept = Exercise(
@@ -139,4 +219,8 @@ kept = Exercise(
         inside = (low <= truth) & (truth <= high)
         return inside[told].mean(), (high - low)[told].mean()
     """,
-    hints=("How many intervals are there, NaN left out?", "What is NaN <= 0.2? Choose the rows first, then count."))
+    hints=(
+        "How many intervals are there, NaN left out?",
+        "What is NaN <= 0.2? Choose the rows first, then count.",
+    ),
+)

@@ -13,11 +13,17 @@ from .exercise import Exercise, expect, expect_close, expect_function
 # %% ../../nbs/lib/course/42_ch25.ipynb #a4e01510
 def _check_regret(answer):
     expect_function(answer, "regret")
-    for gains, spend, want in (({"row": 0.02, "label": 0.05}, "row", 0.03), ({"row": 0.02, "label": 0.05}, "label", 0.0),
-                               ({"row": 0.01, "label": -0.02, "source": 0.04}, "label", 0.06)):
+    for gains, spend, want in (
+        ({"row": 0.02, "label": 0.05}, "row", 0.03),
+        ({"row": 0.02, "label": 0.05}, "label", 0.0),
+        ({"row": 0.01, "label": -0.02, "source": 0.04}, "label", 0.06),
+    ):
         got = answer(dict(gains), spend)
         expect(np.shape(got) == (), "regret must give one number.", f"shape {np.shape(got)}")
-        told = {-want: "the sign is turned round.", gains[spend]: "this is what the purchase gained; what did the best one gain more?"}
+        told = {
+            -want: "the sign is turned round.",
+            gains[spend]: "this is what the purchase gained; what did the best one gain more?",
+        }
         hint = next((text for value, text in told.items() if np.isclose(float(got), value)), None)
         expect_close(got, want, f"For the gains {gains} and '{spend}'", 1e-6, hint)
 
@@ -32,21 +38,39 @@ regret = Exercise(
     def regret(gains, spend):
         return max(gains.values()) - gains[spend]
     """,
-    hints=("What would the best purchase have gained?", "max(gains.values())"))
+    hints=("What would the best purchase have gained?", "max(gains.values())"),
+)
 
 # %% ../../nbs/lib/course/42_ch25.ipynb #fbb5850e
 def _check_cleaned(answer):
     expect_function(answer, "cleaned")
-    for n, before, after, classes in ((1000, 0.25, 0.05, 2), (600, 0.3, 0.1, 3), (500, 0.2, 0.2, 10)):
+    for n, before, after, classes in (
+        (1000, 0.25, 0.05, 2),
+        (600, 0.3, 0.1, 3),
+        (500, 0.2, 0.2, 10),
+    ):
         c = classes / (classes - 1)
         want = n * ((1 - c * after) / (1 - c * before)) ** 2
         got = answer(n, before, after, classes)
         expect(np.shape(got) == (), "cleaned must give one number.", f"shape {np.shape(got)}")
-        told = {n * ((1 - c * before) / (1 - c * after)) ** 2: "cleaning makes a row worth more, not less.",
-                n * ((1 - 2 * after) / (1 - 2 * before)) ** 2: "2 is K/(K-1) for two classes only.",
-                n * (1 - c * before) ** 2: "this is what the rows are worth now, in clean ones."}
-        hint = next((text for value, text in told.items() if np.isclose(float(got), value) and not np.isclose(value, want)), None)
-        expect_close(got, want, f"For {n} rows, noise {before} to {after}, {classes} classes", 1e-6, hint)
+        told = {
+            n
+            * ((1 - c * before) / (1 - c * after))
+            ** 2: "cleaning makes a row worth more, not less.",
+            n * ((1 - 2 * after) / (1 - 2 * before)) ** 2: "2 is K/(K-1) for two classes only.",
+            n * (1 - c * before) ** 2: "this is what the rows are worth now, in clean ones.",
+        }
+        hint = next(
+            (
+                text
+                for value, text in told.items()
+                if np.isclose(float(got), value) and not np.isclose(value, want)
+            ),
+            None,
+        )
+        expect_close(
+            got, want, f"For {n} rows, noise {before} to {after}, {classes} classes", 1e-6, hint
+        )
 
 
 cleaned = Exercise(
@@ -61,4 +85,8 @@ cleaned = Exercise(
         chance = classes / (classes - 1)
         return n * ((1 - chance * after) / (1 - chance * before)) ** 2
     """,
-    hints=("How many clean rows is the table worth before, and after?", "Divide the worth of a row after by its worth before."))
+    hints=(
+        "How many clean rows is the table worth before, and after?",
+        "Divide the worth of a row after by its worth before.",
+    ),
+)

@@ -20,7 +20,8 @@ from ..core import BigDataError, require
 class Status(str):
     'How an answer was judged: "no answer", "wrong" or "right".'
 
-    def _ipython_display_(self) -> None: "Show nothing: `check` has printed its line already."
+    def _ipython_display_(self) -> None:
+        "Show nothing: `check` has printed its line already."
 
 
 NO_ANSWER, WRONG, RIGHT = Status("no answer"), Status("wrong"), Status("right")
@@ -35,24 +36,33 @@ class NoAnswer(BigDataError):
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #4a2ffc92
 def to_numpy(
-    value: object, # a tensor of either framework, an array, a number, a text, or a list or tuple of these
-) -> object: # the same as ndarray; a text stays a text; a list or tuple of arrays becomes a tuple of ndarrays
+    # a tensor of either framework, an array, a number, a text, or a list or tuple of these
+    value: object,
+    # the same as ndarray; a text stays a text; a list or tuple of arrays becomes a tuple of
+    # ndarrays
+) -> object:
     "Turn what a learner's code gave back into NumPy, without importing a framework."
     if isinstance(value, (list, tuple)) and any(hasattr(item, "shape") for item in value):
         return tuple(to_numpy(item) for item in value)
     for method in ("detach", "cpu", "numpy"):
-        if callable(getattr(value, method, None)): value = getattr(value, method)()
+        if callable(getattr(value, method, None)):
+            value = getattr(value, method)()
     return value if isinstance(value, str) else np.asarray(value)
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #8033ce85
 def through(
-    function: Callable, # the learner's
-    make: Callable[[np.ndarray], object], # array -> tensor or array that the learner's code works with
-) -> Callable: # takes and gives NumPy
+    function: Callable,  # the learner's
+    # array -> tensor or array that the learner's code works with
+    make: Callable[[np.ndarray], object],
+) -> Callable:  # takes and gives NumPy
     "Wrap a learner's function so that it takes and gives NumPy arrays."
+
     def call(*args):
         result = function(*(make(arg) if isinstance(arg, np.ndarray) else arg for arg in args))
-        if _blank(result): raise NoAnswer("the function gives back nothing. If it is finished, it lacks a `return`.")
+        if _blank(result):
+            raise NoAnswer(
+                "the function gives back nothing. If it is finished, it lacks a `return`."
+            )
         return to_numpy(result)
 
     return call
@@ -60,20 +70,32 @@ def through(
 
 def _blank(answer):
     "True for None, `...` and a collection of nothing else."
-    if isinstance(answer, dict): answer = list(answer.values())
-    if isinstance(answer, (list, tuple)) and answer: return all(_blank(item) for item in answer)
+    if isinstance(answer, dict):
+        answer = list(answer.values())
+    if isinstance(answer, (list, tuple)) and answer:
+        return all(_blank(item) for item in answer)
     return answer is None or answer is ...
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #fdc97867
-_MAKERS = {"torch": "tensor", "tensorflow": "constant"} # framework -> its function that makes a tensor of an array
+# framework -> its function that makes a tensor of an array
+_MAKERS = {"torch": "tensor", "tensorflow": "constant"}
 
 
 def makers(
-    function: Callable, # the learner's
-) -> dict[str, Callable]: # "NumPy", "torch", "tensorflow" -> array to tensor; the one that the code names comes first
+    function: Callable,  # the learner's
+    # "NumPy", "torch", "tensorflow" -> array to tensor; the one that the code names comes first
+) -> dict[str, Callable]:
     "List the kinds of arrays that a function can be tried with: NumPy's, and those of the loaded frameworks."
-    loaded = {name: getattr(sys.modules[name], maker) for name, maker in _MAKERS.items() if name in sys.modules}
-    named = {value.__name__.partition(".")[0] for value in _used(function) if isinstance(value, ModuleType)}
+    loaded = {
+        name: getattr(sys.modules[name], maker)
+        for name, maker in _MAKERS.items()
+        if name in sys.modules
+    }
+    named = {
+        value.__name__.partition(".")[0]
+        for value in _used(function)
+        if isinstance(value, ModuleType)
+    }
     first = [name for name in loaded if name in named]
     every = {"NumPy": np.array, **loaded}
     return {name: every[name] for name in dict.fromkeys([*first, *every])}
@@ -81,24 +103,26 @@ def makers(
 
 def _used(function):
     "What the names in a function's code stand for."
-    try: names = inspect.getclosurevars(inspect.unwrap(function))
-    except (TypeError, ValueError): return [] # a class, a built-in: has no code to look at
+    try:
+        names = inspect.getclosurevars(inspect.unwrap(function))
+    except (TypeError, ValueError):
+        return []  # a class, a built-in: has no code to look at
     return [*names.globals.values(), *names.nonlocals.values()]
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #20b76e13
 def expect(
-    holds: bool, # the condition
-    must: str, # what must hold, as a sentence
-    received: object = None, # what came instead; a text is shown as it is
-    hint: str = "", # what the mistake may have been
+    holds: bool,  # the condition
+    must: str,  # what must hold, as a sentence
+    received: object = None,  # what came instead; a text is shown as it is
+    hint: str = "",  # what the mistake may have been
 ) -> None:
     "Raise `Wrong` unless `holds`."
     require(holds, must, received, hint, Wrong)
 
 
 def expect_function(
-    answer: object, # the learner's
-    name: str, # what the function is called
+    answer: object,  # the learner's
+    name: str,  # what the function is called
 ) -> None:
     "Raise `Wrong` unless the answer can be called."
     hint = f"check({name}), without a call."
@@ -106,26 +130,30 @@ def expect_function(
 
 
 def expect_close(
-    got: object, # what the answer gave
-    want: np.ndarray, # what is right: array or number
-    what: str, # how the message calls it, such as "The bias"
-    tolerance: float = 1e-4, # largest difference allowed, relative to the larger of 1 and |want|
-    hint: str = "", # what the mistake may have been
+    got: object,  # what the answer gave
+    want: np.ndarray,  # what is right: array or number
+    what: str,  # how the message calls it, such as "The bias"
+    tolerance: float = 1e-4,  # largest difference allowed, relative to the larger of 1 and |want|
+    hint: str = "",  # what the mistake may have been
 ) -> None:
     "Raise `Wrong` unless shape and values are those that are right."
     got, want = _numbers(got, what), np.asarray(want)
     kind = f"have shape {want.shape}" if want.shape else "be one number"
     expect(got.shape == want.shape, f"{what} must {kind}.", f"shape {got.shape}", hint)
-    off = ~(np.abs(got - want.astype(np.float64)) <= tolerance * np.maximum(1, np.abs(want))) # NaN is off, too
-    if not off.any(): return
+    # NaN is off, too
+    off = ~(np.abs(got - want.astype(np.float64)) <= tolerance * np.maximum(1, np.abs(want)))
+    if not off.any():
+        return
     at = np.unravel_index(off.argmax(), off.shape)
     place = f" at position {', '.join(map(str, at))}" if at else ""
     expect(False, f"{what} must be {want[at]:.6g}{place}.", f"{got[at]:.6g}", hint)
 
 
 def _numbers(got, what):
-    try: return np.asarray(got).astype(np.float64)
-    except (TypeError, ValueError): expect(False, f"{what} must be numbers of one shape.", got)
+    try:
+        return np.asarray(got).astype(np.float64)
+    except (TypeError, ValueError):
+        expect(False, f"{what} must be numbers of one shape.", got)
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #701161e1
 class Exercise:
@@ -133,21 +161,27 @@ class Exercise:
 
     def __init__(
         self,
-        name: str, # the variable or function that the learner writes
-        question: str, # Markdown
-        checker: Callable[[object], None], # raises `Wrong`; gets functions wrapped by `through`, all else as it is
-        why: str, # one sentence for a right answer: why it is right
-        solution: str, # Python source that defines `name`
-        hints: Sequence[str] = (), # from the gentlest to the plainest
+        name: str,  # the variable or function that the learner writes
+        question: str,  # Markdown
+        # raises `Wrong`; gets functions wrapped by `through`, all else as it is
+        checker: Callable[[object], None],
+        why: str,  # one sentence for a right answer: why it is right
+        solution: str,  # Python source that defines `name`
+        hints: Sequence[str] = (),  # from the gentlest to the plainest
     ):
         "Put an exercise together; nothing is run."
-        self.name, self.question, self.why, self.hints = name, inspect.cleandoc(question), why, tuple(hints)
+        self.name, self.question, self.why, self.hints = (
+            name,
+            inspect.cleandoc(question),
+            why,
+            tuple(hints),
+        )
         self._checker, self._solution, self._given = checker, inspect.cleandoc(solution), 0
 
     def check(
         self,
-        answer: object = ..., # the learner's; None and `...` mean that there is none yet
-    ) -> Status: # "no answer", "wrong" or "right"
+        answer: object = ...,  # the learner's; None and `...` mean that there is none yet
+    ) -> Status:  # "no answer", "wrong" or "right"
         "Judge an answer, print the judgement, and give it back."
         status, reason = self._judge(answer)
         print({NO_ANSWER: "No answer yet: ", WRONG: "Wrong: ", RIGHT: "Right: "}[status] + reason)
@@ -156,8 +190,10 @@ class Exercise:
     def hint(self) -> None:
         "Print the next hint; each call gives one more."
         number, self._given = self._given, self._given + 1
-        if number < len(self.hints): print(f"Hint {number + 1} of {len(self.hints)}: {self.hints[number]}")
-        else: print("That was the last hint. The solution shows one way to do it: solution().")
+        if number < len(self.hints):
+            print(f"Hint {number + 1} of {len(self.hints)}: {self.hints[number]}")
+        else:
+            print("That was the last hint. The solution shows one way to do it: solution().")
 
     def solution(self) -> None:
         "Print one right answer as Python source."
@@ -165,22 +201,31 @@ class Exercise:
 
     def _judge(self, answer):
         "Right if any kind of tensor makes it right, for a function is right if it works in its own framework."
-        if _blank(answer): return NO_ANSWER, f"put yours in the place of `...`, then check({self.name})."
-        if not callable(answer): return self._try(answer, "")[1:]
+        if _blank(answer):
+            return NO_ANSWER, f"put yours in the place of `...`, then check({self.name})."
+        if not callable(answer):
+            return self._try(answer, "")[1:]
         tries = []
         for name, make in makers(answer).items():
             tries.append(self._try(through(answer, make), f" It was called with {name} arrays."))
-            if tries[-1][1] is RIGHT: break
+            if tries[-1][1] is RIGHT:
+                break
         return min(tries, key=lambda one: one[0])[1:]
 
     def _try(self, answer, called):
         "Give how telling the outcome is (0 most), the status and the reason."
-        try: self._checker(answer)
-        except NoAnswer as error: return 1, NO_ANSWER, str(error)
-        except Wrong as error: return 1, WRONG, str(error)
-        except Exception as error: return 2, WRONG, f"your code raised {type(error).__name__}: {error}.{called}"
+        try:
+            self._checker(answer)
+        except NoAnswer as error:
+            return 1, NO_ANSWER, str(error)
+        except Wrong as error:
+            return 1, WRONG, str(error)
+        except Exception as error:
+            return 2, WRONG, f"your code raised {type(error).__name__}: {error}.{called}"
         return 0, RIGHT, self.why
 
-    def __repr__(self) -> str: return f"Exercise {self.name}: {self.question}"
+    def __repr__(self) -> str:
+        return f"Exercise {self.name}: {self.question}"
 
-    def _repr_markdown_(self) -> str: return f"**Exercise `{self.name}`.** {self.question}"
+    def _repr_markdown_(self) -> str:
+        return f"**Exercise `{self.name}`.** {self.question}"

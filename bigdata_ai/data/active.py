@@ -17,7 +17,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
 
 from .. import viz
-from ..core import check_classes, check_features, check_whole, choose, need, progress, require, rng
+from ..core import check_classes, check_features, check_whole, choose, need, progress
+from ..core import require, rng
 from .split import training_rows
 
 # %% ../../nbs/lib/data/53_active.ipynb #931e74cc
@@ -26,8 +27,8 @@ class DistanceSVC(SVC):
 
     def predict_proba(
         self,
-        X, # shape (n, d)
-    ) -> np.ndarray: # shape (n, 2), in the order of classes_; not calibrated, only ordered
+        X,  # shape (n, d)
+    ) -> np.ndarray:  # shape (n, 2), in the order of classes_; not calibrated, only ordered
         "Give the sigmoid of the distance from the border."
         positive = expit(self.decision_function(X))
         return np.column_stack([1 - positive, positive])
@@ -37,20 +38,24 @@ STRATEGIES = ("random", "margin", "least_confident", "entropy", "core_set")
 
 
 def learning_curves(
-    data, # Dataset, labelled; a SealedTest is refused
-    strategies=("random", "margin"), # names in STRATEGIES; "random" is the control and has to be there
-    seeds=range(5), # one run of each strategy a seed: pool, start and ties are drawn anew
-    model=None, # a scikit-learn classifier with predict_proba; None means DistanceSVC()
-    start: int = 20, # labels known at the start
-    budget: int | None = None, # labels at the end; None spends the whole pool
-    step: int = 1, # labels asked for before the model is fitted again
-    held: float = 0.4, # share of rows that score and are never asked for
-    show_progress: bool = False, # a bar over the runs
-) -> pd.DataFrame: # one row a fit: strategy, seed, labels, accuracy in [0, 1]
+    data,  # Dataset, labelled; a SealedTest is refused
+    # names in STRATEGIES; "random" is the control and has to be there
+    strategies=("random", "margin"),
+    seeds=range(5),  # one run of each strategy a seed: pool, start and ties are drawn anew
+    model=None,  # a scikit-learn classifier with predict_proba; None means DistanceSVC()
+    start: int = 20,  # labels known at the start
+    budget: int | None = None,  # labels at the end; None spends the whole pool
+    step: int = 1,  # labels asked for before the model is fitted again
+    held: float = 0.4,  # share of rows that score and are never asked for
+    show_progress: bool = False,  # a bar over the runs
+) -> pd.DataFrame:  # one row a fit: strategy, seed, labels, accuracy in [0, 1]
     "Run each strategy from the same starts and score the model after every step."
     need("skactiveml", "data")
     data = training_rows(data, "What is asked about")
-    X, y = check_features(data.X).astype(np.float64), check_classes(data.y, len(data), int(data.classes))
+    X, y = (
+        check_features(data.X).astype(np.float64),
+        check_classes(data.y, len(data), int(data.classes)),
+    )
     names = [choose(name, STRATEGIES, "strategy") for name in strategies]
     require("random" in names, "strategies must hold the control 'random'.", names)
     start, step = check_whole(start, "start", 2), check_whole(step, "step")
@@ -58,15 +63,23 @@ def learning_curves(
     budget = check_whole(pool if budget is None else budget, "budget", start, pool)
     runs = [(name, seed) for seed in seeds for name in names]
     model = DistanceSVC() if model is None else model
-    return pd.concat([_run(X, y, name, seed, model, start, budget, step, held)
-                      for name, seed in (progress(runs, "active learning", unit="run") if show_progress else runs)], ignore_index=True)
+    return pd.concat(
+        [
+            _run(X, y, name, seed, model, start, budget, step, held)
+            for name, seed in (
+                progress(runs, "active learning", unit="run") if show_progress else runs
+            )
+        ],
+        ignore_index=True,
+    )
 
 
 def _run(X, y, name, seed, model, start, budget, step, held):
     state = int(rng(seed, "active").integers(2**31))
     X, test_X, y, test_y = train_test_split(X, y, test_size=held, random_state=state)
     mean, scale = X.mean(axis=0), X.std(axis=0)
-    X, test_X = ((part - mean) / np.where(scale > 0, scale, 1) for part in (X, test_X)) # by the pool: needs no label
+    # by the pool: needs no label
+    X, test_X = ((part - mean) / np.where(scale > 0, scale, 1) for part in (X, test_X))
     known, result = np.full(len(y), np.nan), []
     first = _start(y, start, rng(seed, "start"))
     known[first] = y[first]
@@ -75,7 +88,8 @@ def _run(X, y, name, seed, model, start, budget, step, held):
         rows = np.flatnonzero(~np.isnan(known))
         fitted = clone(model).fit(X[rows], known[rows].astype(np.int64))
         result.append((name, seed, len(rows), float((fitted.predict(test_X) == test_y).mean())))
-        if len(rows) >= budget: return pd.DataFrame(result, columns=["strategy", "seed", "labels", "accuracy"])
+        if len(rows) >= budget:
+            return pd.DataFrame(result, columns=["strategy", "seed", "labels", "accuracy"])
         asked = ask(X, known, fitted, min(step, budget - len(rows)))
         known[asked] = y[asked]
 
@@ -84,7 +98,7 @@ def _start(y, start, draw):
     "Rows at random, one of each class first: a classifier needs two."
     order = draw.permutation(len(y))
     first = [order[np.argmax(y[order] == label)] for label in np.unique(y)]
-    return np.concatenate([first, order[~np.isin(order, first)][:max(start - len(first), 0)]])
+    return np.concatenate([first, order[~np.isin(order, first)][: max(start - len(first), 0)]])
 
 
 def _strategy(name, classes, state):
@@ -96,56 +110,102 @@ def _strategy(name, classes, state):
     if name == "core_set":
         query = pool.CoreSet(random_state=state)
         return lambda X, known, fitted, count: query.query(X, known, batch_size=count)
-    query = pool.UncertaintySampling({"margin": "margin_sampling"}.get(name, name), random_state=state)
-    def wrap(fitted, X, known): return classifier.SklearnClassifier(fitted, classes=classes).fit(X, known)
+    query = pool.UncertaintySampling(
+        {"margin": "margin_sampling"}.get(name, name), random_state=state
+    )
 
-    return lambda X, known, fitted, count: query.query(X, known, wrap(fitted, X, known), fit_clf=False, batch_size=count)
+    def wrap(fitted, X, known):
+        return classifier.SklearnClassifier(fitted, classes=classes).fit(X, known)
+
+    return lambda X, known, fitted, count: query.query(
+        X, known, wrap(fitted, X, known), fit_clf=False, batch_size=count
+    )
 
 # %% ../../nbs/lib/data/53_active.ipynb #b60feb40
 def aubc(
-    curves: pd.DataFrame, # as `learning_curves` gives
-) -> pd.Series: # accuracy in [0, 1], by strategy and seed
+    curves: pd.DataFrame,  # as `learning_curves` gives
+) -> pd.Series:  # accuracy in [0, 1], by strategy and seed
     "Give the area under each learning curve, over its width: the mean accuracy from the first label to the last."
-    require({"strategy", "seed", "labels", "accuracy"} <= set(curves), "Curves must have strategy, seed, labels, accuracy.", list(curves))
+    require(
+        {"strategy", "seed", "labels", "accuracy"} <= set(curves),
+        "Curves must have strategy, seed, labels, accuracy.",
+        list(curves),
+    )
 
     def area(run):
         run = run.sort_values("labels")
         width = run["labels"].iloc[-1] - run["labels"].iloc[0]
-        return np.trapezoid(run["accuracy"], run["labels"]) / width if width else run["accuracy"].iloc[0]
+        return (
+            np.trapezoid(run["accuracy"], run["labels"]) / width
+            if width
+            else run["accuracy"].iloc[0]
+        )
 
     return curves.groupby(["strategy", "seed"])[["labels", "accuracy"]].apply(area).rename("aubc")
 
 
 def compare(
-    curves: pd.DataFrame, # as `learning_curves` gives
-    level: float = 0.95, # of the t-interval of the mean paired difference over seeds
-) -> pd.DataFrame: # by strategy: aubc, gain over random, low and high of its interval, seeds, verdict "wins", "loses" or "undecided"
+    curves: pd.DataFrame,  # as `learning_curves` gives
+    level: float = 0.95,  # of the t-interval of the mean paired difference over seeds
+    # by strategy: aubc, gain over random, low and high of its interval, seeds, verdict "wins",
+    # "loses" or "undecided"
+) -> pd.DataFrame:
     "Compare each strategy with the control within seeds."
     wide = aubc(curves).unstack("strategy")
     require("random" in wide, "Curves must hold the control 'random'.", list(wide))
     gains = wide.drop(columns="random").sub(wide["random"], axis=0)
-    half = student.ppf((1 + level) / 2, max(len(gains) - 1, 1)) * gains.sem() if len(gains) > 1 else gains.iloc[0] * np.inf
-    table = pd.DataFrame({"aubc": wide.mean(), "gain": gains.mean(), "low": gains.mean() - half, "high": gains.mean() + half})
+    half = (
+        student.ppf((1 + level) / 2, max(len(gains) - 1, 1)) * gains.sem()
+        if len(gains) > 1
+        else gains.iloc[0] * np.inf
+    )
+    table = pd.DataFrame(
+        {
+            "aubc": wide.mean(),
+            "gain": gains.mean(),
+            "low": gains.mean() - half,
+            "high": gains.mean() + half,
+        }
+    )
     table["seeds"] = len(wide)
-    table["verdict"] = np.select([table["low"] > 0, table["high"] < 0], ["wins", "loses"], "undecided")
+    table["verdict"] = np.select(
+        [table["low"] > 0, table["high"] < 0], ["wins", "loses"], "undecided"
+    )
     table.loc["random", "verdict"] = "control"
     return table.rename_axis("strategy").sort_values("aubc", ascending=False)
 
 # %% ../../nbs/lib/data/53_active.ipynb #7049d029
 def draw_curves(
-    curves: pd.DataFrame, # as `learning_curves` gives
-    title: str = "Accuracy against labels", # above the axes
-    level: float = 0.95, # of the t-interval of the mean over seeds
-    ax: Axes | None = None, # None makes a new figure
-) -> Axes: # one line a strategy with its band
+    curves: pd.DataFrame,  # as `learning_curves` gives
+    title: str = "Accuracy against labels",  # above the axes
+    level: float = 0.95,  # of the t-interval of the mean over seeds
+    ax: Axes | None = None,  # None makes a new figure
+) -> Axes:  # one line a strategy with its band
     "Draw mean accuracy against labels with intervals over seeds."
     with viz.style():
         ax = plt.subplots()[1] if ax is None else ax
-        for color, name in zip(viz.PALETTE, sorted(curves["strategy"].unique(), key=lambda name: name != "random"), strict=False):
-            wide = curves[curves["strategy"] == name].pivot(index="labels", columns="seed", values="accuracy")
-            mean, half = wide.mean(axis=1), wide.sem(axis=1).fillna(0) * student.ppf((1 + level) / 2, max(wide.shape[1] - 1, 1))
+        for color, name in zip(
+            viz.PALETTE,
+            sorted(curves["strategy"].unique(), key=lambda name: name != "random"),
+            strict=False,
+        ):
+            wide = curves[curves["strategy"] == name].pivot(
+                index="labels", columns="seed", values="accuracy"
+            )
+            mean, half = (
+                wide.mean(axis=1),
+                wide.sem(axis=1).fillna(0)
+                * student.ppf((1 + level) / 2, max(wide.shape[1] - 1, 1)),
+            )
             ax.plot(mean.index, mean, color=color, label=name)
-            ax.fill_between(mean.index, (mean - half).clip(0, 1), (mean + half).clip(0, 1), color=color, alpha=0.2, lw=0)
+            ax.fill_between(
+                mean.index,
+                (mean - half).clip(0, 1),
+                (mean + half).clip(0, 1),
+                color=color,
+                alpha=0.2,
+                lw=0,
+            )
         ax.legend(loc="lower right")
         ax.set(title=title, xlabel="labels", ylabel=f"accuracy (mean, {level:.0%} interval)")
         return ax

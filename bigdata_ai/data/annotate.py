@@ -29,15 +29,15 @@ class AnnotationLog:
 
     def __init__(
         self,
-        path: Path | str, # the file; made with its folder at the first act
+        path: Path | str,  # the file; made with its folder at the first act
     ):
         "Name the file; nothing is read or written yet."
         self.path = Path(path)
 
     def append(
         self,
-        act: dict, # what happened; must have an "act" of ACTS
-    ) -> dict: # the act as it was written
+        act: dict,  # what happened; must have an "act" of ACTS
+    ) -> dict:  # the act as it was written
         "Write one act at the end of the file and sync it; a line that was cut off before is dropped first."
         choose(act.get("act"), ACTS, "act")
         line = (json.dumps(act, ensure_ascii=False) + "\n").encode()
@@ -45,16 +45,19 @@ class AnnotationLog:
         with open(self.path, "ab+") as file, _locked(file):
             end = _whole_lines(file)
             file.truncate(end)
-            try: _write(file, line)
+            try:
+                _write(file, line)
             except BaseException:
                 file.truncate(end)
                 raise
         return act
 
-    def acts(self) -> list[dict]: # oldest first; a last line that was cut off is left out
+    def acts(self) -> list[dict]:  # oldest first; a last line that was cut off is left out
         "Read all acts."
-        if not self.path.exists(): return []
-        lines = self.path.read_bytes().split(b"\n")[:-1] # what follows the last newline was cut off
+        if not self.path.exists():
+            return []
+        # what follows the last newline was cut off
+        lines = self.path.read_bytes().split(b"\n")[:-1]
         return [_read(line, number, self.path) for number, line in enumerate(lines, start=1)]
 
 
@@ -62,14 +65,17 @@ class AnnotationLog:
 def _locked(file):
     "Two kernels on one file write one after the other."
     fcntl.flock(file, fcntl.LOCK_EX)
-    try: yield
-    finally: fcntl.flock(file, fcntl.LOCK_UN)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _whole_lines(file):
     "Length of the file up to its last newline, in bytes."
     size = file.seek(0, os.SEEK_END)
-    if size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n": return size
+    if size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n":
+        return size
     file.seek(0)
     return file.read().rfind(b"\n") + 1
 
@@ -81,10 +87,16 @@ def _write(file, line):
 
 
 def _read(line, number, path):
-    try: act = json.loads(line)
-    except ValueError: act = None
-    require(isinstance(act, dict) and act.get("act") in ACTS, f"Line {number} of {path.name} must be an act.",
-            line.decode(errors="replace"), "something else changed the file; put that line right or take it out.")
+    try:
+        act = json.loads(line)
+    except ValueError:
+        act = None
+    require(
+        isinstance(act, dict) and act.get("act") in ACTS,
+        f"Line {number} of {path.name} must be an act.",
+        line.decode(errors="replace"),
+        "something else changed the file; put that line right or take it out.",
+    )
     return act
 
 # %% ../../nbs/lib/data/55_annotate.ipynb #7a4a9e60
@@ -93,46 +105,75 @@ class Annotator:
 
     def __init__(
         self,
-        items: Sequence, # what is shown: texts, image arrays, or a data frame (its rows); or a Dataset
-        labels: Sequence[str], # the labels to choose from, in the order of the buttons
-        path: Path | str, # the log; if it exists, work goes on where it stopped
-        ids: Sequence | None = None, # one id an item, int or str, no two equal; None takes those of the data set, else positions
-        annotator: str = "", # who labels; written to each line
-        order: Sequence[int] | None = None, # positions in the order to be asked, such as by `audit` or active learning; None: as they come
+        # what is shown: texts, image arrays, or a data frame (its rows); or a Dataset
+        items: Sequence,
+        labels: Sequence[str],  # the labels to choose from, in the order of the buttons
+        path: Path | str,  # the log; if it exists, work goes on where it stopped
+        # one id an item, int or str, no two equal; None takes those of the data set, else positions
+        ids: Sequence | None = None,
+        annotator: str = "",  # who labels; written to each line
+        # positions in the order to be asked, such as by `audit` or active learning; None: as they
+        # come
+        order: Sequence[int] | None = None,
     ):
         "Open the log and find the first item without a label."
-        if isinstance(items, SealedTest): items.take([]) # refuses, with the seal's own message
-        if hasattr(items, "X") and hasattr(items, "ids"): items, ids = _rows(items), items.ids if ids is None else ids
+        if isinstance(items, SealedTest):
+            items.take([])  # refuses, with the seal's own message
+        if hasattr(items, "X") and hasattr(items, "ids"):
+            items, ids = _rows(items), items.ids if ids is None else ids
         self.items, self.labels, self.annotator = items, [str(label) for label in labels], annotator
-        require(len(self.labels) > 1 and len(set(self.labels)) == len(self.labels), "labels must be two or more, no two equal.", labels)
-        require(not isinstance(items, str) and len(items) > 0, "items must be a sequence of at least one.", items)
+        require(
+            len(self.labels) > 1 and len(set(self.labels)) == len(self.labels),
+            "labels must be two or more, no two equal.",
+            labels,
+        )
+        require(
+            not isinstance(items, str) and len(items) > 0,
+            "items must be a sequence of at least one.",
+            items,
+        )
         self.ids = list(range(len(items))) if ids is None else np.asarray(ids).tolist()
-        require(len(set(self.ids)) == len(self.ids) == len(items), "ids must be one for each item, no two equal.", ids)
+        require(
+            len(set(self.ids)) == len(self.ids) == len(items),
+            "ids must be one for each item, no two equal.",
+            ids,
+        )
         self._order = list(range(len(items))) if order is None else np.asarray(order).tolist()
-        inside = len(set(self._order)) == len(self._order) and set(self._order) <= set(range(len(items)))
-        require(inside and len(self._order) > 0, "order must hold positions of items, none twice.", order)
+        inside = len(set(self._order)) == len(self._order) and set(self._order) <= set(
+            range(len(items))
+        )
+        require(
+            inside and len(self._order) > 0,
+            "order must hold positions of items, none twice.",
+            order,
+        )
         self.log = AnnotationLog(path)
-        self._done = [] # acts that stand, oldest first
-        for act in self.log.acts(): self._take(act)
+        self._done = []  # acts that stand, oldest first
+        for act in self.log.acts():
+            self._take(act)
         foreign = {act["label"] for act in self._done if act["act"] == "label"} - set(self.labels)
-        require(not foreign, f"{self.log.path.name} must hold labels of this task only.", sorted(foreign),
-                "use another file for another task.")
+        require(
+            not foreign,
+            f"{self.log.path.name} must hold labels of this task only.",
+            sorted(foreign),
+            "use another file for another task.",
+        )
 
     @property
-    def current(self) -> int | None: # position in items; None when all are done
+    def current(self) -> int | None:  # position in items; None when all are done
         "Say which item is to be labelled now."
         done = {act["id"] for act in self._done}
         return next((position for position in self._order if self.ids[position] not in done), None)
 
     @property
-    def progress(self) -> tuple[int, int]: # done (labelled or skipped), and to do in all
+    def progress(self) -> tuple[int, int]:  # done (labelled or skipped), and to do in all
         "Count what is done."
         asked = {self.ids[position] for position in self._order}
         return len(asked & {act["id"] for act in self._done}), len(asked)
 
     def label(
         self,
-        label: str, # one of `labels`
+        label: str,  # one of `labels`
     ) -> None:
         "Label the current item and go on to the next."
         self._act("label", label=choose(str(label), self.labels, "label"))
@@ -141,22 +182,28 @@ class Annotator:
         "Leave the current item without a label and go on to the next."
         self._act("skip")
 
-    def undo(self) -> bool: # False where there is nothing to undo
+    def undo(self) -> bool:  # False where there is nothing to undo
         "Take back the last act that stands; its item comes up again."
-        if not self._done: return False
+        if not self._done:
+            return False
         self._take(self.log.append({"act": "undo", "id": self._done[-1]["id"], **self._stamp()}))
         return True
 
     def key(
         self,
-        key: str, # a label of one character, else "1" … "9" for the labels in order, "s" skips, "u" undoes
+        # a label of one character, else "1" … "9" for the labels in order, "s" skips, "u" undoes
+        key: str,
     ) -> None:
         "Do what a key stands for."
-        if key in self.labels: self.label(key)
-        elif key and key in "123456789"[:len(self.labels)]: self.label(self.labels[int(key) - 1])
-        else: {"s": self.skip, "u": self.undo}[choose(key, ["s", "u"], "key")]()
+        if key in self.labels:
+            self.label(key)
+        elif key and key in "123456789"[: len(self.labels)]:
+            self.label(self.labels[int(key) - 1])
+        else:
+            {"s": self.skip, "u": self.undo}[choose(key, ["s", "u"], "key")]()
 
-    def table(self) -> pd.DataFrame: # one row a labelled item, in order of labelling: id, label, annotator, time (UTC)
+    # one row a labelled item, in order of labelling: id, label, annotator, time (UTC)
+    def table(self) -> pd.DataFrame:
         "Give the labels that stand."
         rows = [act for act in self._done if act["act"] == "label"]
         return pd.DataFrame(rows, columns=["id", "label", "annotator", "time"])
@@ -166,14 +213,25 @@ class Annotator:
 
     def _act(self, act, **what):
         at = self.current
-        require(at is not None, "There must be an item left.", f"all {self.progress[1]:,} done", "undo takes the last one back.")
+        require(
+            at is not None,
+            "There must be an item left.",
+            f"all {self.progress[1]:,} done",
+            "undo takes the last one back.",
+        )
         self._take(self.log.append({"act": act, "id": self.ids[at], **what, **self._stamp()}))
 
-    def _stamp(self): return {"annotator": self.annotator, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+    def _stamp(self):
+        return {
+            "annotator": self.annotator,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
 
     def _take(self, act):
-        if act["act"] != "undo": self._done.append(act)
-        elif self._done: self._done.pop()
+        if act["act"] != "undo":
+            self._done.append(act)
+        elif self._done:
+            self._done.pop()
 
 
 def _rows(data):
@@ -182,39 +240,56 @@ def _rows(data):
 
 # %% ../../nbs/lib/data/55_annotate.ipynb #95c92c17
 def widget(
-    annotator: Annotator, # what is labelled
-    show: Callable | None = None, # draws one item, for example with display or plt; None shows text, image or row
-): # an ipywidgets.VBox
+    annotator: Annotator,  # what is labelled
+    # draws one item, for example with display or plt; None shows text, image or row
+    show: Callable | None = None,
+):  # an ipywidgets.VBox
     "Put the annotator into JupyterLab: the item, a button for each label, skip, undo, keys and progress."
     w = need("ipywidgets", "data")
     bar, view, message = w.IntProgress(max=annotator.progress[1]), w.Output(), w.HTML()
-    kind = "label" if all(len(label) == 1 for label in annotator.labels) else f"1-{min(len(annotator.labels), 9)}"
+    kind = (
+        "label"
+        if all(len(label) == 1 for label in annotator.labels)
+        else f"1-{min(len(annotator.labels), 9)}"
+    )
     keys = w.Text(placeholder=f"{kind}, s, u", layout=w.Layout(width="7em"), continuous_update=True)
-    buttons = {label: w.Button(description=label if i > 9 or len(label) == 1 else f"{i}: {label}", tooltip=label)
-               for i, label in enumerate(annotator.labels, start=1)}
+    buttons = {
+        label: w.Button(
+            description=label if i > 9 or len(label) == 1 else f"{i}: {label}", tooltip=label
+        )
+        for i, label in enumerate(annotator.labels, start=1)
+    }
     skip, undo = w.Button(description="skip (s)"), w.Button(description="undo (u)", icon="undo")
 
     def draw():
         done, total = annotator.progress
         bar.value, bar.description, at = done, f"{done}/{total}", annotator.current
-        for button in (*buttons.values(), skip): button.disabled = at is None
+        for button in (*buttons.values(), skip):
+            button.disabled = at is None
         view.clear_output(wait=True)
         with view:
-            if at is None: print("All done.")
-            else: (show or show_item)(_item(annotator.items, at))
+            if at is None:
+                print("All done.")
+            else:
+                (show or show_item)(_item(annotator.items, at))
 
     def act(do, *args):
-        try: do(*args)
-        except Exception as error: message.value = f"<b>Not written.</b> {type(error).__name__}: {error}"
-        else: message.value = ""
+        try:
+            do(*args)
+        except Exception as error:
+            message.value = f"<b>Not written.</b> {type(error).__name__}: {error}"
+        else:
+            message.value = ""
         draw()
 
     def typed(change):
-        if not change["new"]: return
+        if not change["new"]:
+            return
         keys.value = ""
         act(annotator.key, change["new"][-1])
 
-    for label, button in buttons.items(): button.on_click(lambda _, label=label: act(annotator.label, label))
+    for label, button in buttons.items():
+        button.on_click(lambda _, label=label: act(annotator.label, label))
     skip.on_click(lambda _: act(annotator.skip))
     undo.on_click(lambda _: act(annotator.undo))
     keys.observe(typed, "value")
@@ -224,19 +299,24 @@ def widget(
 
 
 def show_item(
-    item, # str, array of shape (h, w) or (h, w, 3), a row of a frame, or anything with a repr
+    item,  # str, array of shape (h, w) or (h, w, 3), a row of a frame, or anything with a repr
 ) -> None:
     "Show one item as what it is: text, image or row."
     from IPython.display import display
-    if isinstance(item, str): print(item)
+
+    if isinstance(item, str):
+        print(item)
     elif isinstance(item, np.ndarray) and item.ndim >= 2:
         import matplotlib.pyplot as plt
+
         figure, ax = plt.subplots(figsize=(2.2, 2.2))
         ax.imshow(item, cmap="gray_r")
         ax.axis("off")
         display(figure)
         plt.close(figure)
-    else: display(item.to_frame() if isinstance(item, pd.Series) else item)
+    else:
+        display(item.to_frame() if isinstance(item, pd.Series) else item)
 
 
-def _item(items, at): return items.iloc[at] if hasattr(items, "iloc") else items[at]
+def _item(items, at):
+    return items.iloc[at] if hasattr(items, "iloc") else items[at]

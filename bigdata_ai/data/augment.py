@@ -21,13 +21,18 @@ from .split import hash_fraction, source_rows
 @dataclass(frozen=True, eq=False, repr=False)
 class _Made:
     "What made rows add to a `Dataset` or a `Table`."
-    made: np.ndarray = None # shape (n,), str: "" for a measured row, else what made it
-    partners: np.ndarray = None # shape (n,), as ids: the second parent of a mixed row; otherwise the first
-    soft: np.ndarray | None = None # shape (n, classes), float32: the shares of the classes in each row; None without mixing
+
+    made: np.ndarray = None  # shape (n,), str: "" for a measured row, else what made it
+    # shape (n,), as ids: the second parent of a mixed row; otherwise the first
+    partners: np.ndarray = None
+    # shape (n, classes), float32: the shares of the classes in each row; None without mixing
+    soft: np.ndarray | None = None
 
     def take(self, rows):
         soft = None if self.soft is None else self.soft[rows]
-        return replace(super().take(rows), made=self.made[rows], partners=self.partners[rows], soft=soft)
+        return replace(
+            super().take(rows), made=self.made[rows], partners=self.partners[rows], soft=soft
+        )
 
     def _counted(self):
         measured = int((self.made == "").sum())
@@ -37,6 +42,7 @@ class _Made:
 @dataclass(frozen=True, eq=False, repr=False)
 class Augmented(_Made, Dataset):
     "Measured rows and rows made of them; `ids` are those of the measured row each was made of, so they repeat."
+
     def __repr__(self) -> str:
         return f"Augmented({self.name!r}: {self._counted()} × {self.X.shape[1]} features, {self.classes or 'no'} classes)"
 
@@ -44,6 +50,7 @@ class Augmented(_Made, Dataset):
 @dataclass(frozen=True, eq=False, repr=False)
 class AugmentedTable(_Made, Table):
     "Measured rows of a table and rows made of them; ids are those of the measured row each was made of, so they repeat."
+
     def __repr__(self) -> str:
         return f"AugmentedTable({self.name!r}: {self._counted()}, target {self.target!r})"
 
@@ -53,37 +60,46 @@ class Draws:
 
     def __init__(
         self,
-        ids, # shape (n,), int or str
-        *scope, # seed, copy, step …: what the numbers are for
+        ids,  # shape (n,), int or str
+        *scope,  # seed, copy, step …: what the numbers are for
     ):
         "Prepare to draw for these rows."
-        again = pd.Series(ids).groupby(np.asarray(ids)).cumcount().to_numpy() # 0 for the first row of an id
-        self.keys = [f"{key}#{time}" if time else str(key) for key, time in zip(np.asarray(ids).tolist(), again.tolist(), strict=True)]
+        # 0 for the first row of an id
+        again = pd.Series(ids).groupby(np.asarray(ids)).cumcount().to_numpy()
+        self.keys = [
+            f"{key}#{time}" if time else str(key)
+            for key, time in zip(np.asarray(ids).tolist(), again.tolist(), strict=True)
+        ]
         self.seed, self.scope = check_whole(scope[0], "seed", 0), "/".join(map(str, scope))
 
     def uniform(
         self,
-        name: str, # what for
-        low: float = 0.0, # the least
-        high: float = 1.0, # not reached
-    ) -> np.ndarray: # shape (n,), float64
+        name: str,  # what for
+        low: float = 0.0,  # the least
+        high: float = 1.0,  # not reached
+    ) -> np.ndarray:  # shape (n,), float64
         "Draw one number a row."
-        return low + (high - low) * hash_fraction(np.array(self.keys, dtype=object), f"{self.scope}/{name}/")
+        return low + (high - low) * hash_fraction(
+            np.array(self.keys, dtype=object), f"{self.scope}/{name}/"
+        )
 
     def normal(
         self,
-        name: str, # what for
-        *shape: int, # of what one row gets
-    ) -> np.ndarray: # shape (n, *shape), float32, standard normal
+        name: str,  # what for
+        *shape: int,  # of what one row gets
+    ) -> np.ndarray:  # shape (n, *shape), float32, standard normal
         "Draw an array a row."
-        made = [self.generator(name, i).standard_normal(shape, dtype=np.float32) for i in range(len(self.keys))]
+        made = [
+            self.generator(name, i).standard_normal(shape, dtype=np.float32)
+            for i in range(len(self.keys))
+        ]
         return np.array(made, dtype=np.float32).reshape(len(self.keys), *shape)
 
     def generator(
         self,
-        name: str, # what for
-        i: int, # position of the row
-    ) -> np.random.Generator: # of this row alone
+        name: str,  # what for
+        i: int,  # position of the row
+    ) -> np.random.Generator:  # of this row alone
         "Make the generator of one row."
         return rng(self.seed, self.scope, name, self.keys[i])
 
@@ -91,10 +107,11 @@ class Draws:
 @dataclass(frozen=True)
 class Shift:
     "Move each picture by whole pixels."
-    pixels: int = 2 # farthest move along each axis
-    inside: bool = True # no farther than the empty border, so that no ink leaves the picture
-    sure: bool = False # the caller answers for ink that leaves the picture
-    keeps = "no ink leaves the picture" # what must hold for the label to stay
+
+    pixels: int = 2  # farthest move along each axis
+    inside: bool = True  # no farther than the empty border, so that no ink leaves the picture
+    sure: bool = False  # the caller answers for ink that leaves the picture
+    keeps = "no ink leaves the picture"  # what must hold for the label to stay
 
     def __post_init__(self):
         check_whole(self.pixels, "pixels")
@@ -102,13 +119,15 @@ class Shift:
 
     def apply(
         self,
-        images: np.ndarray, # shape (n, height, width)
-        draws: Draws, # of these rows
-    ) -> np.ndarray: # shape (n, height, width), float32
+        images: np.ndarray,  # shape (n, height, width)
+        draws: Draws,  # of these rows
+    ) -> np.ndarray:  # shape (n, height, width), float32
         "Move the pictures."
         moves = []
         for axis in (1, 2):
-            move = np.rint(draws.uniform(f"axis {axis}", -self.pixels - 0.5, self.pixels + 0.5)).clip(-self.pixels, self.pixels)
+            move = np.rint(
+                draws.uniform(f"axis {axis}", -self.pixels - 0.5, self.pixels + 0.5)
+            ).clip(-self.pixels, self.pixels)
             before, after = _margins(images, axis)
             moves.append(move.clip(-before, after) if self.inside else move)
         return _warp(images, *[-move[:, None, None] for move in moves])
@@ -117,63 +136,92 @@ class Shift:
 @dataclass(frozen=True)
 class Rotate:
     "Turn each picture about its centre."
-    degrees: float = 15.0 # farthest turn either way
-    sure: bool = False # the caller answers for turns beyond 45°
+
+    degrees: float = 15.0  # farthest turn either way
+    sure: bool = False  # the caller answers for turns beyond 45°
     keeps = "the turn is at most 45°; beyond it a 6 comes near a 9 and a 7 near a 1"
 
-    def __post_init__(self): _rule(self, 0 < check_number(self.degrees, "degrees") <= 45, f"{self.degrees}°", self.degrees > 0)
+    def __post_init__(self):
+        _rule(
+            self,
+            0 < check_number(self.degrees, "degrees") <= 45,
+            f"{self.degrees}°",
+            self.degrees > 0,
+        )
 
     def apply(
         self,
-        images: np.ndarray, # shape (n, height, width)
-        draws: Draws, # of these rows
-    ) -> np.ndarray: # shape (n, height, width), float32
+        images: np.ndarray,  # shape (n, height, width)
+        draws: Draws,  # of these rows
+    ) -> np.ndarray:  # shape (n, height, width), float32
         "Turn the pictures."
         angle = np.deg2rad(draws.uniform("angle", -self.degrees, self.degrees))[:, None, None]
         rows, columns = (np.arange(size) - (size - 1) / 2 for size in images.shape[1:])
         rows, columns = rows[:, None], columns[None, :]
-        return _warp(images, (np.cos(angle) - 1) * rows - np.sin(angle) * columns, np.sin(angle) * rows + (np.cos(angle) - 1) * columns)
+        return _warp(
+            images,
+            (np.cos(angle) - 1) * rows - np.sin(angle) * columns,
+            np.sin(angle) * rows + (np.cos(angle) - 1) * columns,
+        )
 
 
 @dataclass(frozen=True)
 class Elastic:
     "Bend each picture by a smooth random field, as an unsteady hand would (Simard et al. 2003)."
-    strength: float = 1.0 # root mean square of the displacement along each axis, in pixels
-    smooth: float = 4.0 # width of the Gaussian that smooths the field, in pixels; smaller bends finer
-    sure: bool = False # the caller answers for fields that may break strokes
+
+    strength: float = 1.0  # root mean square of the displacement along each axis, in pixels
+    # width of the Gaussian that smooths the field, in pixels; smaller bends finer
+    smooth: float = 4.0
+    sure: bool = False  # the caller answers for fields that may break strokes
     keeps = "the field hardly ever folds: strength is at most 0.4 times smooth"
 
     def __post_init__(self):
-        positive = check_number(self.strength, "strength") > 0 and check_number(self.smooth, "smooth") > 0
-        _rule(self, self.strength <= 0.4 * self.smooth, f"strength {self.strength}, smooth {self.smooth}", positive)
+        positive = (
+            check_number(self.strength, "strength") > 0 and check_number(self.smooth, "smooth") > 0
+        )
+        _rule(
+            self,
+            self.strength <= 0.4 * self.smooth,
+            f"strength {self.strength}, smooth {self.smooth}",
+            positive,
+        )
 
     def apply(
         self,
-        images: np.ndarray, # shape (n, height, width)
-        draws: Draws, # of these rows
-    ) -> np.ndarray: # shape (n, height, width), float32
+        images: np.ndarray,  # shape (n, height, width)
+        draws: Draws,  # of these rows
+    ) -> np.ndarray:  # shape (n, height, width), float32
         "Bend the pictures."
         from scipy.ndimage import gaussian_filter
-        scale = self.strength * 2 * self.smooth * np.sqrt(np.pi) # a Gaussian of this width leaves 1 / (2 smooth √π) of white noise
-        fields = [gaussian_filter(draws.normal(axis, *images.shape[1:]), (0, self.smooth, self.smooth), mode="wrap") * scale
-                  for axis in ("rows", "columns")]
+
+        # a Gaussian of this width leaves 1 / (2 smooth √π) of white noise
+        scale = self.strength * 2 * self.smooth * np.sqrt(np.pi)
+        fields = [
+            gaussian_filter(
+                draws.normal(axis, *images.shape[1:]), (0, self.smooth, self.smooth), mode="wrap"
+            )
+            * scale
+            for axis in ("rows", "columns")
+        ]
         return _warp(images, *fields)
 
 
 @dataclass(frozen=True)
 class Noise:
     "Add normal noise to each pixel; values stay in the range of the data."
-    sd: float = 0.1 # standard deviation, where 1 is full ink
-    sure: bool = False # the caller answers for more noise than a third of full ink
+
+    sd: float = 0.1  # standard deviation, where 1 is full ink
+    sure: bool = False  # the caller answers for more noise than a third of full ink
     keeps = "a reader still sees the stroke: the deviation is at most a third of full ink"
 
-    def __post_init__(self): _rule(self, 0 < check_number(self.sd, "sd") <= 1 / 3, f"sd {self.sd}", self.sd > 0)
+    def __post_init__(self):
+        _rule(self, 0 < check_number(self.sd, "sd") <= 1 / 3, f"sd {self.sd}", self.sd > 0)
 
     def apply(
         self,
-        images: np.ndarray, # shape (n, height, width), in [0, 1]
-        draws: Draws, # of these rows
-    ) -> np.ndarray: # shape (n, height, width), float32, in [0, 1]
+        images: np.ndarray,  # shape (n, height, width), in [0, 1]
+        draws: Draws,  # of these rows
+    ) -> np.ndarray:  # shape (n, height, width), float32, in [0, 1]
         "Add the noise."
         return (images + self.sd * draws.normal("noise", *images.shape[1:])).clip(0, 1)
 
@@ -181,16 +229,18 @@ class Noise:
 @dataclass(frozen=True)
 class Flip:
     "Mirror each picture left to right, with a chance of a half."
-    sure: bool = False # the caller answers for classes that are their own mirror image
+
+    sure: bool = False  # the caller answers for classes that are their own mirror image
     keeps = "every class is its own mirror image, which no number can tell"
 
-    def __post_init__(self): _rule(self, False, "sure=False")
+    def __post_init__(self):
+        _rule(self, False, "sure=False")
 
     def apply(
         self,
-        images: np.ndarray, # shape (n, height, width)
-        draws: Draws, # of these rows
-    ) -> np.ndarray: # shape (n, height, width)
+        images: np.ndarray,  # shape (n, height, width)
+        draws: Draws,  # of these rows
+    ) -> np.ndarray:  # shape (n, height, width)
         "Mirror half of the pictures."
         return np.where((draws.uniform("flip") < 0.5)[:, None, None], images[:, :, ::-1], images)
 
@@ -198,8 +248,12 @@ class Flip:
 def _rule(step, holds, received, possible=True):
     name = type(step).__name__
     require(possible, f"{name} needs numbers above 0.", received)
-    require(holds or step.sure, f"{name} keeps labels only while {step.keeps}.", received,
-            "sure=True, if it is true of these data.")
+    require(
+        holds or step.sure,
+        f"{name} keeps labels only while {step.keeps}.",
+        received,
+        "sure=True, if it is true of these data.",
+    )
 
 
 def _margins(images, axis):
@@ -213,85 +267,144 @@ def _margins(images, axis):
 def _warp(images, down, right, block=256):
     "Read each picture at (row + down, column + right), by bilinear interpolation, with nothing outside."
     from scipy.ndimage import map_coordinates
+
     n, height, width = images.shape
     down, right = (np.broadcast_to(part, images.shape) for part in (down, right))
     out = np.empty(images.shape, dtype=np.float32)
-    for start in range(0, n, block): # in blocks, for the coordinates take 12 times the room of the pictures
+    # in blocks, for the coordinates take 12 times the room of the pictures
+    for start in range(0, n, block):
         part = slice(start, min(start + block, n))
-        which, row, column = np.mgrid[:part.stop - start, :height, :width]
-        map_coordinates(images[part], [which, row + down[part], column + right[part]], out[part], order=1, mode="constant", cval=0.0)
+        which, row, column = np.mgrid[: part.stop - start, :height, :width]
+        map_coordinates(
+            images[part],
+            [which, row + down[part], column + right[part]],
+            out[part],
+            order=1,
+            mode="constant",
+            cval=0.0,
+        )
     return out
 
 # %% ../../nbs/lib/data/60_augment.ipynb #31581976
 @dataclass(frozen=True)
 class Mixup:
     "Blend each row with another one; the class is drawn in the shares of the blend."
-    alpha: float = 0.2 # of the Beta(alpha, alpha) that λ comes from; small values leave most rows nearly pure
+
+    # of the Beta(alpha, alpha) that λ comes from; small values leave most rows nearly pure
+    alpha: float = 0.2
     keeps = "nothing: the label changes with the row; `y` is drawn in the shares of the blend, `soft` holds the shares"
 
-    def __post_init__(self): require(check_number(self.alpha, "alpha") > 0, "alpha must be above 0.", self.alpha)
+    def __post_init__(self):
+        require(check_number(self.alpha, "alpha") > 0, "alpha must be above 0.", self.alpha)
 
     def partners(
         self,
-        draws: Draws, # of these rows
-    ) -> tuple[np.ndarray, np.ndarray]: # positions of the partners, shape (n,), int64; shares of the first parent, shape (n,)
+        draws: Draws,  # of these rows
+        # positions of the partners, shape (n,), int64; shares of the first parent, shape (n,)
+    ) -> tuple[np.ndarray, np.ndarray]:
         "Draw a partner and a share for each row: the same whatever the order of the rows."
-        circle = np.argsort(draws.uniform("partner"), kind="stable") # each row blends with its neighbour in a random circle
+        # each row blends with its neighbour in a random circle
+        circle = np.argsort(draws.uniform("partner"), kind="stable")
         partner = np.empty(len(circle), dtype=np.int64)
         partner[circle] = np.roll(circle, -1)
-        share = np.array([draws.generator("share", i).beta(self.alpha, self.alpha) for i in range(len(circle))])
-        return partner, np.maximum(share, 1 - share) # the first parent is the larger part
+        share = np.array(
+            [draws.generator("share", i).beta(self.alpha, self.alpha) for i in range(len(circle))]
+        )
+        return partner, np.maximum(share, 1 - share)  # the first parent is the larger part
 
 
 STEPS = (Shift, Rotate, Elastic, Noise, Flip, Mixup)
 
 # %% ../../nbs/lib/data/60_augment.ipynb #78a748f7
 def augment(
-    data: Dataset, # pictures to learn from; for Mixup alone, rows of any kind
-    steps: Sequence, # Shift(…), Rotate(…) …, in order; Mixup(…) may stand last
-    copies: int = 1, # made rows for each row
-    seed: int = 0, # another seed makes other rows
-    keep: bool = True, # whether the measured rows stand in front
-) -> Augmented: # len(data) * (copies + keep) rows
+    data: Dataset,  # pictures to learn from; for Mixup alone, rows of any kind
+    steps: Sequence,  # Shift(…), Rotate(…) …, in order; Mixup(…) may stand last
+    copies: int = 1,  # made rows for each row
+    seed: int = 0,  # another seed makes other rows
+    keep: bool = True,  # whether the measured rows stand in front
+) -> Augmented:  # len(data) * (copies + keep) rows
     "Make more rows to learn from; raises for a sealed test, for held-out rows, and for rows that are no pictures."
     data, steps = source_rows(data), [steps] if not isinstance(steps, Sequence) else list(steps)
     check_whole(copies, "copies")
-    require(isinstance(data, Dataset), "Pictures must come as a Dataset.", data, "augment_text and augment_table hold what is for tables.")
-    require(steps and not any(isinstance(step, Mixup) for step in steps[:-1]), "There must be steps, Mixup last.", steps)
-    for step in steps: require(isinstance(step, STEPS), "A step must be Shift, Rotate, Elastic, Noise, Flip or Mixup.", step)
+    require(
+        isinstance(data, Dataset),
+        "Pictures must come as a Dataset.",
+        data,
+        "augment_text and augment_table hold what is for tables.",
+    )
+    require(
+        steps and not any(isinstance(step, Mixup) for step in steps[:-1]),
+        "There must be steps, Mixup last.",
+        steps,
+    )
+    for step in steps:
+        require(
+            isinstance(step, STEPS),
+            "A step must be Shift, Rotate, Elastic, Noise, Flip or Mixup.",
+            step,
+        )
     pictures = data.image_shape is not None or all(isinstance(step, Mixup) for step in steps)
-    require(pictures, "Only rows with an image_shape are pictures.", data, "dataclasses.replace(data, image_shape=(height, width)).")
-    parts = ([marked(data)] if keep else []) + [_copy(data, steps, copy, seed) for copy in range(copies)]
+    require(
+        pictures,
+        "Only rows with an image_shape are pictures.",
+        data,
+        "dataclasses.replace(data, image_shape=(height, width)).",
+    )
+    parts = ([marked(data)] if keep else []) + [
+        _copy(data, steps, copy, seed) for copy in range(copies)
+    ]
     return joined(parts)
 
 
 def marked(
-    data: Dataset | Table, # measured, or augmented before
-    made: str = "", # what made all of these rows; "" leaves them as they are
-) -> Augmented | AugmentedTable: # the same rows
+    data: Dataset | Table,  # measured, or augmented before
+    made: str = "",  # what made all of these rows; "" leaves them as they are
+) -> Augmented | AugmentedTable:  # the same rows
     "Give rows their marks."
-    if isinstance(data, (Augmented, AugmentedTable)) and not made: return data
+    if isinstance(data, (Augmented, AugmentedTable)) and not made:
+        return data
     plain, kind = (Table, AugmentedTable) if isinstance(data, Table) else (Dataset, Augmented)
     values = {field.name: getattr(data, field.name) for field in fields(plain)}
     old = getattr(data, "made", np.full(len(data), ""))
-    marks = np.array([f"{before}+{made}" if before else made for before in old.tolist()], dtype=object).astype(str)
-    return kind(**values, made=marks, partners=getattr(data, "partners", data.ids), soft=getattr(data, "soft", None))
+    marks = np.array(
+        [f"{before}+{made}" if before else made for before in old.tolist()], dtype=object
+    ).astype(str)
+    return kind(
+        **values,
+        made=marks,
+        partners=getattr(data, "partners", data.ids),
+        soft=getattr(data, "soft", None),
+    )
 
 
 def joined(
-    parts: Sequence[Augmented | AugmentedTable], # of one data set
-) -> Augmented | AugmentedTable: # all rows
+    parts: Sequence[Augmented | AugmentedTable],  # of one data set
+) -> Augmented | AugmentedTable:  # all rows
     "Put augmented parts together; where one has soft labels, the others get theirs."
     first, names = parts[0], ("made", "partners")
-    soft = None if all(part.soft is None for part in parts) else np.concatenate([soft_labels(part) for part in parts])
-    if isinstance(first, Table): rows = {"frame": pd.concat([part.frame for part in parts], ignore_index=True)}
-    else: rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("X", "y", "ids")}
-    return replace(first, **rows, **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}, soft=soft)
+    soft = (
+        None
+        if all(part.soft is None for part in parts)
+        else np.concatenate([soft_labels(part) for part in parts])
+    )
+    if isinstance(first, Table):
+        rows = {"frame": pd.concat([part.frame for part in parts], ignore_index=True)}
+    else:
+        rows = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("X", "y", "ids")
+        }
+    return replace(
+        first,
+        **rows,
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
+        soft=soft,
+    )
 
 
 def soft_labels(
-    data: Dataset | Table, # with classes
-) -> np.ndarray: # shape (n, classes), float32, rows sum to 1
+    data: Dataset | Table,  # with classes
+) -> np.ndarray:  # shape (n, classes), float32, rows sum to 1
     "Give the shares of the classes in each row: 1 for the class of a row that was not mixed."
     soft = getattr(data, "soft", None)
     return np.eye(data.classes, dtype=np.float32)[data.y] if soft is None else soft
@@ -303,24 +416,40 @@ def _copy(data, steps, copy, seed):
     if data.image_shape is not None:
         images = data.X.reshape(-1, *data.image_shape)
         for i, step in enumerate(steps):
-            if not isinstance(step, Mixup): images = step.apply(images, Draws(data.ids, seed, copy, i, type(step).__name__))
-        made = replace(made, X=np.ascontiguousarray(images.reshape(data.X.shape), dtype=data.X.dtype))
-    return _mixed(made, steps[-1], Draws(data.ids, seed, copy, "mixup")) if isinstance(steps[-1], Mixup) else made
+            if not isinstance(step, Mixup):
+                images = step.apply(images, Draws(data.ids, seed, copy, i, type(step).__name__))
+        made = replace(
+            made, X=np.ascontiguousarray(images.reshape(data.X.shape), dtype=data.X.dtype)
+        )
+    return (
+        _mixed(made, steps[-1], Draws(data.ids, seed, copy, "mixup"))
+        if isinstance(steps[-1], Mixup)
+        else made
+    )
 
 
 def _mixed(data, step, draws):
     other, share = step.partners(draws)
     part = share[:, None].astype(data.X.dtype)
     mixed = replace(data, X=part * data.X + (1 - part) * data.X[other], partners=data.ids[other])
-    if not data.classes: return replace(mixed, y=share * data.y + (1 - share) * data.y[other])
+    if not data.classes:
+        return replace(mixed, y=share * data.y + (1 - share) * data.y[other])
     first = draws.uniform("label") < share
-    soft = part.astype(np.float32) * soft_labels(data) + (1 - part.astype(np.float32)) * soft_labels(data)[other]
+    soft = (
+        part.astype(np.float32) * soft_labels(data)
+        + (1 - part.astype(np.float32)) * soft_labels(data)[other]
+    )
     return replace(mixed, y=np.where(first, data.y, data.y[other]), soft=soft)
 
 # %% ../../nbs/lib/data/60_augment.ipynb #3d2079c8
 def rules(
-    steps=STEPS, # classes of steps
-) -> pd.DataFrame: # one row a step: what it does, and what must hold for the label to stay
+    steps=STEPS,  # classes of steps
+) -> pd.DataFrame:  # one row a step: what it does, and what must hold for the label to stay
     "List what each step asks of the data."
-    return pd.DataFrame({"does": [step.__doc__ for step in steps], "the label stays while": [step.keeps for step in steps]},
-                        index=[step.__name__ for step in steps])
+    return pd.DataFrame(
+        {
+            "does": [step.__doc__ for step in steps],
+            "the label stays while": [step.keeps for step in steps],
+        },
+        index=[step.__name__ for step in steps],
+    )

@@ -13,17 +13,22 @@ import numpy as np
 import pandas as pd
 
 from ..core import check_classes, check_number, check_whole, choose, need, require, rng
-from .augment import Augmented, AugmentedTable, Draws, Mixup, joined, marked, soft_labels
+from .augment import Augmented, AugmentedTable, Draws, Mixup, joined, marked
+from .augment import soft_labels
 from .catalog import Dataset, Table
 from .split import source_rows
 
 # %% ../../nbs/lib/data/62_augment_table.ipynb #4841821f
 def _numeric(data, columns=None):
     "Columns of numbers that may change; those asked for, if any are."
-    if isinstance(data, Dataset): return list(range(data.X.shape[1])) if columns is None else list(columns)
+    if isinstance(data, Dataset):
+        return list(range(data.X.shape[1])) if columns is None else list(columns)
     fixed = {data.group, data.time}
-    known = [name for name in data.features if data.frame[name].dtype.kind in "fiu" and name not in fixed]
-    for name in columns or (): choose(name, known, "numeric column")
+    known = [
+        name for name in data.features if data.frame[name].dtype.kind in "fiu" and name not in fixed
+    ]
+    for name in columns or ():
+        choose(name, known, "numeric column")
     return known if columns is None else list(columns)
 
 
@@ -36,29 +41,43 @@ def _values(data, names):
 def _with_values(data, names, values, measured):
     "The same rows with new numbers, within the range of the measured rows, whole where they were whole."
     old = _values(measured, names)
-    with np.errstate(invalid="ignore"): low, high = np.nanmin(old, axis=0), np.nanmax(old, axis=0)
+    with np.errstate(invalid="ignore"):
+        low, high = np.nanmin(old, axis=0), np.nanmax(old, axis=0)
     values = np.clip(values, low, high)
     if isinstance(data, Dataset):
         X = data.X.copy()
         X[:, names] = values
         return replace(data, X=X)
-    whole = {name: np.rint(values[:, i]) if data.frame[name].dtype.kind in "iu" else values[:, i] for i, name in enumerate(names)}
-    return replace(data, frame=data.frame.assign(**{name: column.astype(data.frame[name].dtype) for name, column in whole.items()}))
+    whole = {
+        name: np.rint(values[:, i]) if data.frame[name].dtype.kind in "iu" else values[:, i]
+        for i, name in enumerate(names)
+    }
+    return replace(
+        data,
+        frame=data.frame.assign(
+            **{name: column.astype(data.frame[name].dtype) for name, column in whole.items()}
+        ),
+    )
 
 # %% ../../nbs/lib/data/62_augment_table.ipynb #f011216b
 def jitter(
-    data: Dataset | Table, # rows to learn from
-    share: float = 0.05, # of each column's standard deviation
-    columns: Sequence | None = None, # which to change; None means all numbers but group and time
-    copies: int = 1, # made rows for each row
-    seed: int = 0, # another seed makes other rows
-    keep: bool = True, # whether the measured rows stand in front
-    sure: bool = False, # the caller answers for a share above 0.2
-) -> Augmented | AugmentedTable: # len(data) * (copies + keep) rows
+    data: Dataset | Table,  # rows to learn from
+    share: float = 0.05,  # of each column's standard deviation
+    columns: Sequence | None = None,  # which to change; None means all numbers but group and time
+    copies: int = 1,  # made rows for each row
+    seed: int = 0,  # another seed makes other rows
+    keep: bool = True,  # whether the measured rows stand in front
+    sure: bool = False,  # the caller answers for a share above 0.2
+) -> Augmented | AugmentedTable:  # len(data) * (copies + keep) rows
     "Make rows by adding normal noise to numbers; missing values stay missing."
     data = source_rows(data)
     holds = 0 < check_number(share, "share") <= 0.2 or share > 0 and sure
-    require(holds, "Noise keeps labels only while it is small: a share above 0, up to 0.2.", share, "sure=True, if the data bear more.")
+    require(
+        holds,
+        "Noise keeps labels only while it is small: a share above 0, up to 0.2.",
+        share,
+        "sure=True, if the data bear more.",
+    )
     names = _numeric(data, columns)
     require(len(names) > 0, "There must be numbers to change.", data)
     old = _values(data, names)
@@ -70,16 +89,19 @@ def jitter(
 
 # %% ../../nbs/lib/data/62_augment_table.ipynb #dc773220
 def mixup(
-    data: Dataset | Table, # rows to learn from, with classes or real-valued targets
-    alpha: float = 0.2, # of the Beta(alpha, alpha) that the shares come from
-    copies: int = 1, # made rows for each row
-    seed: int = 0, # another seed makes other rows
-    keep: bool = True, # whether the measured rows stand in front
-) -> Augmented | AugmentedTable: # len(data) * (copies + keep) rows
+    data: Dataset | Table,  # rows to learn from, with classes or real-valued targets
+    alpha: float = 0.2,  # of the Beta(alpha, alpha) that the shares come from
+    copies: int = 1,  # made rows for each row
+    seed: int = 0,  # another seed makes other rows
+    keep: bool = True,  # whether the measured rows stand in front
+) -> Augmented | AugmentedTable:  # len(data) * (copies + keep) rows
     "Make rows by blending pairs of rows; the label changes with the row."
     data, step = source_rows(data), Mixup(alpha)
     require(not (isinstance(data, Table) and data.target is None), "Blending needs a target.", data)
-    made = [_blend(data, step, Draws(data.ids, seed, copy, "mixup")) for copy in range(check_whole(copies, "copies"))]
+    made = [
+        _blend(data, step, Draws(data.ids, seed, copy, "mixup"))
+        for copy in range(check_whole(copies, "copies"))
+    ]
     return joined([marked(data), *made] if keep else made)
 
 
@@ -87,16 +109,23 @@ def _blend(data, step, draws):
     other, part = step.partners(draws)
     names, made = _numeric(data), marked(data, "mixup")
     values = _values(data, names)
-    made = _with_values(made, names, part[:, None] * values + (1 - part[:, None]) * values[other], data)
+    made = _with_values(
+        made, names, part[:, None] * values + (1 - part[:, None]) * values[other], data
+    )
     made = replace(made, partners=data.ids[other])
-    if not data.classes: return _with_target(made, part * data.y + (1 - part) * data.y[other])
+    if not data.classes:
+        return _with_target(made, part * data.y + (1 - part) * data.y[other])
     soft = part[:, None] * soft_labels(data) + (1 - part[:, None]) * soft_labels(data)[other]
-    return replace(_with_target(made, np.where(draws.uniform("label") < part, data.y, data.y[other])), soft=soft.astype(np.float32))
+    return replace(
+        _with_target(made, np.where(draws.uniform("label") < part, data.y, data.y[other])),
+        soft=soft.astype(np.float32),
+    )
 
 
 def _with_target(data, y):
     "The same rows with other targets: codes, or real values."
-    if isinstance(data, Dataset): return replace(data, y=y)
+    if isinstance(data, Dataset):
+        return replace(data, y=y)
     values = np.array(data.labels, dtype=object)[y] if data.labels else y
     target = pd.Series(values, index=data.frame.index).astype(data.frame[data.target].dtype)
     return replace(data, frame=data.frame.assign(**{data.target: target}))
@@ -106,45 +135,71 @@ KINDS = ("smote", "smotenc", "smoten", "borderline")
 
 
 def smote(
-    data: Dataset | Table, # rows to learn from, with classes; no missing values
-    counts: Mapping | None = None, # class label -> rows it shall have, as many as it has or more; None: as many as the largest class
-    kind: str | None = None, # one of `KINDS`; None picks by the columns
-    neighbours: int = 5, # of the same class, among which a partner is drawn
-    seed: int = 0, # of the draw
-) -> Augmented | AugmentedTable: # the measured rows, then the made ones
+    data: Dataset | Table,  # rows to learn from, with classes; no missing values
+    # class label -> rows it shall have, as many as it has or more; None: as many as the largest
+    # class
+    counts: Mapping | None = None,
+    kind: str | None = None,  # one of `KINDS`; None picks by the columns
+    neighbours: int = 5,  # of the same class, among which a partner is drawn
+    seed: int = 0,  # of the draw
+) -> Augmented | AugmentedTable:  # the measured rows, then the made ones
     "Make rows of rare classes between measured ones, with imbalanced-learn; the parents' ids are kept."
     data = source_rows(data)
     require(data.classes > 1, "SMOTE needs classes.", data)
     names, nominal = _numeric(data), _nominal(data)
     kind = choose(kind or _kind(names, nominal), KINDS, "kind of SMOTE")
-    fits = {"smotenc": names and nominal, "smoten": nominal and not names}.get(kind, names and not nominal)
-    require(fits, f"{kind} must suit the columns.", f"{len(names)} numeric, {len(nominal)} of categories", "kind=None picks one.")
+    fits = {"smotenc": names and nominal, "smoten": nominal and not names}.get(
+        kind, names and not nominal
+    )
+    require(
+        fits,
+        f"{kind} must suit the columns.",
+        f"{len(names)} numeric, {len(nominal)} of categories",
+        "kind=None picks one.",
+    )
     X, centre, spread, codes = _matrix(data, names, nominal)
-    parent, partner, y, new = _run_smote(kind, X, data.y, _wanted(data, counts, neighbours), neighbours, seed, len(names))
+    parent, partner, y, new = _run_smote(
+        kind, X, data.y, _wanted(data, counts, neighbours), neighbours, seed, len(names)
+    )
     made = _with_target(marked(data.take(parent), kind), y)
-    if names: made = _with_values(made, names, new[:, :len(names)] * spread + centre, data)
-    made = _with_codes(made, nominal, codes, new[:, len(names):])
+    if names:
+        made = _with_values(made, names, new[:, : len(names)] * spread + centre, data)
+    made = _with_codes(made, nominal, codes, new[:, len(names) :])
     return joined([marked(data), replace(made, partners=data.ids[partner])])
 
 
 def _nominal(data):
     "Columns of texts, truths and categories that may change."
-    if isinstance(data, Dataset): return []
+    if isinstance(data, Dataset):
+        return []
     fixed, numbers = {data.group, data.time}, set(_numeric(data))
-    return [name for name in data.features if name not in fixed | numbers and data.frame[name].dtype.kind not in "mM"]
+    return [
+        name
+        for name in data.features
+        if name not in fixed | numbers and data.frame[name].dtype.kind not in "mM"
+    ]
 
 
-def _kind(names, nominal): return "smote" if not nominal else "smotenc" if names else "smoten"
+def _kind(names, nominal):
+    return "smote" if not nominal else "smotenc" if names else "smoten"
 
 
 def _matrix(data, names, nominal):
     "Standardised numbers and codes of categories, as one float64 matrix, and the way back."
     values = _values(data, names) if names else np.empty((len(data), 0))
     codes = {name: pd.factorize(data.frame[name]) for name in nominal}
-    coded = np.array([code for code, _ in codes.values()], dtype=np.float64).reshape(len(codes), len(data)).T
+    coded = (
+        np.array([code for code, _ in codes.values()], dtype=np.float64)
+        .reshape(len(codes), len(data))
+        .T
+    )
     gaps = np.isnan(values).any(axis=1) | (coded < 0).any(axis=1)
-    require(not gaps.any(), "SMOTE needs rows without gaps.", f"{gaps.sum()} of {len(data)} rows with missing values",
-            "fill them with the cleaner that was fitted on these rows.")
+    require(
+        not gaps.any(),
+        "SMOTE needs rows without gaps.",
+        f"{gaps.sum()} of {len(data)} rows with missing values",
+        "fill them with the cleaner that was fitted on these rows.",
+    )
     centre, spread = values.mean(axis=0), values.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
     return np.hstack([(values - centre) / spread, coded]), centre, spread, codes
@@ -154,19 +209,37 @@ def _wanted(data, counts, neighbours):
     "Code of a class -> rows it shall have."
     have = np.bincount(check_classes(data.y, len(data), data.classes), minlength=data.classes)
     labels = getattr(data, "labels", tuple(range(data.classes)))
-    if counts is None: wanted = {code: int(have.max()) for code in np.flatnonzero(have)}
-    else: wanted = {_code(label, labels): check_whole(count, f"Rows of {label!r}") for label, count in counts.items()}
+    if counts is None:
+        wanted = {code: int(have.max()) for code in np.flatnonzero(have)}
+    else:
+        wanted = {
+            _code(label, labels): check_whole(count, f"Rows of {label!r}")
+            for label, count in counts.items()
+        }
     for code, count in wanted.items():
-        require(count >= have[code], f"Class {labels[code]!r} must be asked for at least the rows it has.", f"{count} of {have[code]}")
-        require(count == have[code] or have[code] > neighbours, f"Class {labels[code]!r} needs more rows than neighbours.",
-                f"{have[code]} rows, {neighbours} neighbours", "fewer neighbours, or sample.balanced with replacement.")
+        require(
+            count >= have[code],
+            f"Class {labels[code]!r} must be asked for at least the rows it has.",
+            f"{count} of {have[code]}",
+        )
+        require(
+            count == have[code] or have[code] > neighbours,
+            f"Class {labels[code]!r} needs more rows than neighbours.",
+            f"{have[code]} rows, {neighbours} neighbours",
+            "fewer neighbours, or sample.balanced with replacement.",
+        )
     more = any(count > have[code] for code, count in wanted.items())
     require(more, "At least one class must get rows.", f"{have.tolist()} rows already")
     return wanted
 
 
 def _code(label, labels):
-    require(label in labels, "The class must be one of the data.", label, f"Known: {', '.join(map(repr, labels))}.")
+    require(
+        label in labels,
+        "The class must be one of the data.",
+        label,
+        f"Known: {', '.join(map(repr, labels))}.",
+    )
     return labels.index(label)
 
 
@@ -174,31 +247,48 @@ def _run_smote(kind, X, y, wanted, neighbours, seed, numbers):
     "Positions of both parents, class and values of each made row."
     state = int(rng(seed, "smote").integers(2**31))
     extra = {"categorical_features": list(range(numbers, X.shape[1]))} if kind == "smotenc" else {}
-    sampler = _recording(kind)(sampling_strategy=wanted, random_state=state, k_neighbors=neighbours, **extra)
+    sampler = _recording(kind)(
+        sampling_strategy=wanted, random_state=state, k_neighbors=neighbours, **extra
+    )
     sampler.drawn = []
     new, labels = sampler.fit_resample(X, y)
     of_class = {label: np.flatnonzero(y == label) for label, _, _ in sampler.drawn}
-    parent, partner = (np.concatenate([of_class[draw[0]][draw[i]] for draw in sampler.drawn]) for i in (1, 2))
-    made = np.asarray(new[len(X):], dtype=np.float64)
+    parent, partner = (
+        np.concatenate([of_class[draw[0]][draw[i]] for draw in sampler.drawn]) for i in (1, 2)
+    )
+    made = np.asarray(new[len(X) :], dtype=np.float64)
     known = len(parent) == len(made)
-    require(known, "The installed imbalanced-learn must be one that this kit knows.", f"{len(parent)} parents, {len(made)} rows")
-    return parent, partner, labels[len(X):], made
+    require(
+        known,
+        "The installed imbalanced-learn must be one that this kit knows.",
+        f"{len(parent)} parents, {len(made)} rows",
+    )
+    return parent, partner, labels[len(X) :], made
 
 
 def _recording(kind):
     "The sampler of imbalanced-learn, made to note which rows of the class each new row comes from."
     over = need("imblearn.over_sampling", "data")
-    base = {"smote": over.SMOTE, "smotenc": over.SMOTENC, "smoten": over.SMOTEN, "borderline": over.BorderlineSMOTE}[kind]
+    base = {
+        "smote": over.SMOTE,
+        "smotenc": over.SMOTENC,
+        "smoten": over.SMOTEN,
+        "borderline": over.BorderlineSMOTE,
+    }[kind]
 
     class Recording(base):
         def _generate_samples(self, X, nn_data, nn_num, rows, cols, steps, y_type=None, y=None):
-            own = rows if X.shape[0] == nn_data.shape[0] else _where(X, nn_data)[rows] # Borderline starts from some rows only
+            # Borderline starts from some rows only
+            own = rows if X.shape[0] == nn_data.shape[0] else _where(X, nn_data)[rows]
             self.drawn.append((y_type, own, nn_num[rows, cols]))
             return super()._generate_samples(X, nn_data, nn_num, rows, cols, steps, y_type, y)
 
-    class RecordingModes(base): # SMOTEN takes the commonest value of all neighbours, so there is no one partner
+    # SMOTEN takes the commonest value of all neighbours, so there is no one partner
+    class RecordingModes(base):
         def _make_samples(self, X_class, klass, y_dtype, nn_indices, n_samples):
-            rows = np.random.RandomState(self.random_state).choice(np.arange(len(X_class)), size=n_samples, replace=True)
+            rows = np.random.RandomState(self.random_state).choice(
+                np.arange(len(X_class)), size=n_samples, replace=True
+            )
             self.drawn.append((klass, rows, rows))
             return super()._make_samples(X_class, klass, y_dtype, nn_indices, n_samples)
 
@@ -212,6 +302,10 @@ def _where(X, among):
 
 
 def _with_codes(data, nominal, codes, values):
-    columns = {name: pd.Series(codes[name][1].take(values[:, i].astype(np.int64)), index=data.frame.index).astype(data.frame[name].dtype)
-               for i, name in enumerate(nominal)}
+    columns = {
+        name: pd.Series(
+            codes[name][1].take(values[:, i].astype(np.int64)), index=data.frame.index
+        ).astype(data.frame[name].dtype)
+        for i, name in enumerate(nominal)
+    }
     return replace(data, frame=data.frame.assign(**columns)) if columns else data

@@ -27,77 +27,106 @@ _TOKEN = re.compile(r"[\u4e00-\u9fff]+|\w+?(?=[\u4e00-\u9fff])|\w+(?:['’]\w+)*
 
 
 def words(
-    text: str, # Chinese, English or both
-) -> list[str]: # words, spaces and marks in their order; joined they are the text
+    text: str,  # Chinese, English or both
+) -> list[str]:  # words, spaces and marks in their order; joined they are the text
     "Cut a text into words and what stands between them."
-    return [token for run in _TOKEN.findall(text) for token in (_chinese(run) if has_cjk(run) else [run])]
+    return [
+        token
+        for run in _TOKEN.findall(text)
+        for token in (_chinese(run) if has_cjk(run) else [run])
+    ]
 
 
 def _chinese(run):
     jieba = need("jieba", "data")
-    jieba.setLogLevel(60) # it reports on loading its dictionary
+    jieba.setLogLevel(60)  # it reports on loading its dictionary
     return jieba.lcut(run)
 
 # %% ../../nbs/lib/data/61_augment_text.ipynb #cd843c8e
-NEGATIONS = frozenset("""no not never none nobody nothing nowhere neither nor without hardly scarcely barely rarely seldom cannot
-lack lacks lacked lacking fail fails failed few ain't 缺乏 缺少 难以 很少 拒绝 禁止 毫""".split()) # whole words
-_DENYING = set("不没無无非未别勿莫否甭") # a word with one of these denies …
-_HARMLESS = {"非常", "特别", "特别是", "别人", "别的", "分别", "区别", "级别"} # … but for these
-_SCOPE = 2 # words after a negation that it may deny: "not very good"
-TURNS = frozenset("but however although though except unless despite yet 但 但是 可是 可 不过 然而 却 虽然 尽管 除了".split())
+NEGATIONS = frozenset(
+    """no not never none nobody nothing nowhere neither nor without hardly scarcely barely rarely seldom cannot
+lack lacks lacked lacking fail fails failed few ain't 缺乏 缺少 难以 很少 拒绝 禁止 毫""".split()
+)  # whole words
+_DENYING = set("不没無无非未别勿莫否甭")  # a word with one of these denies …
+_HARMLESS = {"非常", "特别", "特别是", "别人", "别的", "分别", "区别", "级别"}  # … but for these
+_SCOPE = 2  # words after a negation that it may deny: "not very good"
+TURNS = frozenset(
+    "but however although though except unless despite yet 但 但是 可是 可 不过 然而 却 虽然 尽管 除了".split()
+)
 
 
 def is_negation(
-    word: str, # one token of `words`
-) -> bool: # also for the Chinese words that hold a denying character
+    word: str,  # one token of `words`
+) -> bool:  # also for the Chinese words that hold a denying character
     "Say whether a word denies."
     plain = word.lower().replace("’", "'")
-    return plain in NEGATIONS or plain.endswith("n't") or bool(_DENYING & set(word)) and word not in _HARMLESS
+    return (
+        plain in NEGATIONS
+        or plain.endswith("n't")
+        or bool(_DENYING & set(word))
+        and word not in _HARMLESS
+    )
 
 
 def free_words(
-    tokens: list[str], # of `words`
-    keep: Sequence[str] = (), # further words that must stay
-) -> np.ndarray: # shape (len(tokens),), bool: True for a word that may be changed
+    tokens: list[str],  # of `words`
+    keep: Sequence[str] = (),  # further words that must stay
+) -> np.ndarray:  # shape (len(tokens),), bool: True for a word that may be changed
     "Find the words that neither deny, nor are denied, nor turn the sentence, nor hold a digit."
     free, denied = np.zeros(len(tokens), dtype=bool), 0
     for i, token in enumerate(tokens):
         if not _is_word(token):
-            denied *= token.isspace() # a mark ends what is denied
+            denied *= token.isspace()  # a mark ends what is denied
             continue
-        protected = is_negation(token) or token.lower() in TURNS or token in keep or any(map(str.isdigit, token))
-        free[i], denied = not (protected or denied), _SCOPE if is_negation(token) else max(denied - 1, 0)
+        protected = (
+            is_negation(token)
+            or token.lower() in TURNS
+            or token in keep
+            or any(map(str.isdigit, token))
+        )
+        free[i], denied = (
+            not (protected or denied),
+            _SCOPE if is_negation(token) else max(denied - 1, 0),
+        )
     return free
 
 
-def _is_word(token): return any(map(str.isalnum, token))
+def _is_word(token):
+    return any(map(str.isalnum, token))
 
 # %% ../../nbs/lib/data/61_augment_text.ipynb #5401deee
 @cache
 def synonyms(
-    language: str, # "zh" or "en"
-) -> Mapping[str, tuple[str, ...]]: # word -> words that may stand in its place
+    language: str,  # "zh" or "en"
+) -> Mapping[str, tuple[str, ...]]:  # word -> words that may stand in its place
     "Read the kit's dictionary."
     choose(language, ("zh", "en"), "language")
     groups = tomllib.loads((data_path() / "synonyms.toml").read_text(encoding="utf-8"))[language]
-    return {word: tuple(other for other in group if other != word) for group in groups for word in group}
+    return {
+        word: tuple(other for other in group if other != word) for group in groups for word in group
+    }
 
 
 @dataclass(frozen=True)
 class Synonyms:
     "Replace words by others of the same meaning."
-    share: float = 0.3 # chance of each word that has a synonym, in (0, 1]
-    own: Mapping[str, Sequence[str]] = field(default_factory=dict) # word -> replacements; goes before the kit's dictionary
-    keep: tuple[str, ...] = () # words that must stay
-    keeps = "words of the dictionary share strength and judgement; negations and what they deny stay"
 
-    def __post_init__(self): _check_part(self.share, 1.0, True, self)
+    share: float = 0.3  # chance of each word that has a synonym, in (0, 1]
+    # word -> replacements; goes before the kit's dictionary
+    own: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()  # words that must stay
+    keeps = (
+        "words of the dictionary share strength and judgement; negations and what they deny stay"
+    )
+
+    def __post_init__(self):
+        _check_part(self.share, 1.0, True, self)
 
     def apply(
         self,
-        texts: Sequence[str], # one a row
-        draws: Draws, # of these rows
-    ) -> list[str]: # as many
+        texts: Sequence[str],  # one a row
+        draws: Draws,  # of these rows
+    ) -> list[str]:  # as many
         "Replace the words."
         return [self._one(words(text), draws.generator("words", i)) for i, text in enumerate(texts)]
 
@@ -105,65 +134,87 @@ class Synonyms:
         free = free_words(tokens, self.keep)
         for i in np.flatnonzero(free):
             others = self.own.get(tokens[i]) or self._known(tokens[i].lower())
-            if others and generator.random() < self.share: tokens[i] = _as(tokens[i], others[generator.integers(len(others))])
+            if others and generator.random() < self.share:
+                tokens[i] = _as(tokens[i], others[generator.integers(len(others))])
         return "".join(tokens)
 
-    def _known(self, word): return synonyms("zh" if has_cjk(word) else "en").get(word)
+    def _known(self, word):
+        return synonyms("zh" if has_cjk(word) else "en").get(word)
 
 
-def _as(word, other): return other[:1].upper() + other[1:] if word[:1].isupper() else other
+def _as(word, other):
+    return other[:1].upper() + other[1:] if word[:1].isupper() else other
 
 
 def _check_part(share, most, holds, step):
     name = type(step).__name__
-    require(0 < check_number(share, f"The share of {name}") <= 1, f"The share of {name} must lie above 0, up to 1.", share)
+    require(
+        0 < check_number(share, f"The share of {name}") <= 1,
+        f"The share of {name} must lie above 0, up to 1.",
+        share,
+    )
     holds = share <= most and holds or step.sure
-    require(holds, f"{name} keeps labels only while {step.keeps}.", step, "sure=True, if it is true of these data.")
+    require(
+        holds,
+        f"{name} keeps labels only while {step.keeps}.",
+        step,
+        "sure=True, if it is true of these data.",
+    )
 
 # %% ../../nbs/lib/data/61_augment_text.ipynb #50d2cedf
 @dataclass(frozen=True)
 class Deletion:
     "Leave words out."
-    share: float = 0.1 # chance of each word that may go, in (0, 1]
-    keep: tuple[str, ...] = () # words that must stay
-    negations: bool = False # whether negations may go as well
-    sure: bool = False # the caller answers for the label
+
+    share: float = 0.1  # chance of each word that may go, in (0, 1]
+    keep: tuple[str, ...] = ()  # words that must stay
+    negations: bool = False  # whether negations may go as well
+    sure: bool = False  # the caller answers for the label
     keeps = "negations, what they deny and what turns the sentence stay, and at most 0.3 of the other words go"
 
-    def __post_init__(self): _check_part(self.share, 0.3, not self.negations, self)
+    def __post_init__(self):
+        _check_part(self.share, 0.3, not self.negations, self)
 
     def apply(
         self,
-        texts: Sequence[str], # one a row
-        draws: Draws, # of these rows
-    ) -> list[str]: # as many; at least one word is left in each
+        texts: Sequence[str],  # one a row
+        draws: Draws,  # of these rows
+    ) -> list[str]:  # as many; at least one word is left in each
         "Leave the words out."
         return [self._one(words(text), draws.generator("words", i)) for i, text in enumerate(texts)]
 
     def _one(self, tokens, generator):
         free = free_words(tokens, self.keep)
-        if self.negations: free |= np.array([is_negation(token) for token in tokens], dtype=bool)
+        if self.negations:
+            free |= np.array([is_negation(token) for token in tokens], dtype=bool)
         gone = free & (generator.random(len(tokens)) < self.share)
-        if gone.sum() == sum(map(_is_word, tokens)): gone[np.flatnonzero(gone)[:1]] = False
-        after = np.r_[False, gone][:len(gone)] # the space behind a word goes with it
-        return "".join(token for token, out, behind in zip(tokens, gone, after, strict=True) if not (out or behind and token == " "))
+        if gone.sum() == sum(map(_is_word, tokens)):
+            gone[np.flatnonzero(gone)[:1]] = False
+        after = np.r_[False, gone][: len(gone)]  # the space behind a word goes with it
+        return "".join(
+            token
+            for token, out, behind in zip(tokens, gone, after, strict=True)
+            if not (out or behind and token == " ")
+        )
 
 
 @dataclass(frozen=True)
 class Swap:
     "Let neighbouring words change places."
-    share: float = 0.1 # chance of each pair of neighbours, in (0, 1]
-    keep: tuple[str, ...] = () # words that must stay
-    sure: bool = False # the caller answers for the label
+
+    share: float = 0.1  # chance of each pair of neighbours, in (0, 1]
+    keep: tuple[str, ...] = ()  # words that must stay
+    sure: bool = False  # the caller answers for the label
     keeps = "words move within their clause, never a negation or what it denies, and at most 0.3 of the pairs"
 
-    def __post_init__(self): _check_part(self.share, 0.3, True, self)
+    def __post_init__(self):
+        _check_part(self.share, 0.3, True, self)
 
     def apply(
         self,
-        texts: Sequence[str], # one a row
-        draws: Draws, # of these rows
-    ) -> list[str]: # as many, each with the same words
+        texts: Sequence[str],  # one a row
+        draws: Draws,  # of these rows
+    ) -> list[str]:  # as many, each with the same words
         "Swap the words."
         return [self._one(words(text), draws.generator("words", i)) for i, text in enumerate(texts)]
 
@@ -172,8 +223,12 @@ class Swap:
         luck = generator.random(len(free))
         while i + 1 < len(free):
             one, other = free[i], free[i + 1]
-            near = not any(map(_is_word, tokens[one + 1:other])) and "".join(tokens[one + 1:other]).strip() == ""
-            if near and luck[i] < self.share: tokens[one], tokens[other], i = tokens[other], tokens[one], i + 1
+            near = (
+                not any(map(_is_word, tokens[one + 1 : other]))
+                and "".join(tokens[one + 1 : other]).strip() == ""
+            )
+            if near and luck[i] < self.share:
+                tokens[one], tokens[other], i = tokens[other], tokens[one], i + 1
             i += 1
         return "".join(tokens)
 
@@ -181,26 +236,35 @@ class Swap:
 @dataclass(frozen=True)
 class BackTranslation:
     "Send texts into another language and back."
-    there: Callable[[list[str]], list[str]] # texts -> texts in the other language
-    back: Callable[[list[str]], list[str]] # and back
+
+    there: Callable[[list[str]], list[str]]  # texts -> texts in the other language
+    back: Callable[[list[str]], list[str]]  # and back
     keeps = "the translator keeps the meaning; a text that lost or gained a negation is not used"
 
     def apply(
         self,
-        texts: Sequence[str], # one a row
-        draws: Draws, # not used: what comes back depends on the translator alone
-    ) -> list[str]: # as many; a text that failed the check is unchanged
+        texts: Sequence[str],  # one a row
+        draws: Draws,  # not used: what comes back depends on the translator alone
+    ) -> list[str]:  # as many; a text that failed the check is unchanged
         "Translate there and back."
         returned = self._through(self.back, self._through(self.there, list(texts)))
         bad = [not _sound(text, new) for text, new in zip(texts, returned, strict=True)]
-        if any(bad): warnings.warn(f"{sum(bad)} of {len(bad)} texts came back empty, in another script or with a negation more or less, "
-                                   "and stay as they were.", stacklevel=2)
-        return [text if failed else new for text, new, failed in zip(texts, returned, bad, strict=True)]
+        if any(bad):
+            warnings.warn(
+                f"{sum(bad)} of {len(bad)} texts came back empty, in another script or with a negation more or less, "
+                "and stay as they were.",
+                stacklevel=2,
+            )
+        return [
+            text if failed else new for text, new, failed in zip(texts, returned, bad, strict=True)
+        ]
 
     def _through(self, translate, texts):
         result = list(translate(texts))
         fits = len(result) == len(texts) and all(isinstance(text, str) for text in result)
-        require(fits, "A translator must give one text for each.", f"{len(result)} for {len(texts)}")
+        require(
+            fits, "A translator must give one text for each.", f"{len(result)} for {len(texts)}"
+        )
         return result
 
 
@@ -213,29 +277,54 @@ TEXT_STEPS = (Synonyms, Deletion, Swap, BackTranslation)
 
 
 def augment_text(
-    data: Table, # rows to learn from
-    column: str, # the one with the texts
-    steps: Sequence, # Synonyms(…), Deletion(…), Swap(…), BackTranslation(…), in order
-    copies: int = 1, # made rows for each row
-    seed: int = 0, # another seed makes other rows
-    keep: bool = True, # whether the measured rows stand in front
-    unchanged: bool = False, # whether made rows stay in which nothing changed
-) -> AugmentedTable: # up to len(data) * (copies + keep) rows
+    data: Table,  # rows to learn from
+    column: str,  # the one with the texts
+    steps: Sequence,  # Synonyms(…), Deletion(…), Swap(…), BackTranslation(…), in order
+    copies: int = 1,  # made rows for each row
+    seed: int = 0,  # another seed makes other rows
+    keep: bool = True,  # whether the measured rows stand in front
+    unchanged: bool = False,  # whether made rows stay in which nothing changed
+) -> AugmentedTable:  # up to len(data) * (copies + keep) rows
     "Make more texts to learn from; raises for a sealed test, for held-out rows, and for a column without texts."
     data, steps = source_rows(data), list(steps) if isinstance(steps, Sequence) else [steps]
-    require(isinstance(data, Table), "Texts must come as a Table.", data, "catalog.table(frame, target=…) makes one.")
+    require(
+        isinstance(data, Table),
+        "Texts must come as a Table.",
+        data,
+        "catalog.table(frame, target=…) makes one.",
+    )
     texts = data.frame[choose(column, data.features, "column")].tolist()
     others = sum(not isinstance(text, str) for text in texts)
     require(not others, f"{column!r} must hold texts.", f"{others} value(s) that are none")
-    for step in steps: require(isinstance(step, TEXT_STEPS), "A step must be Synonyms, Deletion, Swap or BackTranslation.", step)
+    for step in steps:
+        require(
+            isinstance(step, TEXT_STEPS),
+            "A step must be Synonyms, Deletion, Swap or BackTranslation.",
+            step,
+        )
     require(len(steps) > 0, "There must be steps.", steps)
-    parts = [_text_copy(data, column, texts, steps, Draws, (seed, copy), unchanged) for copy in range(check_whole(copies, "copies"))]
+    parts = [
+        _text_copy(data, column, texts, steps, Draws, (seed, copy), unchanged)
+        for copy in range(check_whole(copies, "copies"))
+    ]
     return joined([marked(data), *parts] if keep else parts)
 
 
 def _text_copy(data, column, texts, steps, draws, scope, unchanged):
     new = texts
-    for i, step in enumerate(steps): new = step.apply(new, draws(data.ids, *scope, i, type(step).__name__))
+    for i, step in enumerate(steps):
+        new = step.apply(new, draws(data.ids, *scope, i, type(step).__name__))
     made = marked(data, "+".join(type(step).__name__.lower() for step in steps))
-    made = replace(made, frame=made.frame.assign(**{column: np.array(new, dtype=object)}).astype({column: data.frame[column].dtype}))
-    return made if unchanged else made.take(np.array([one != other for one, other in zip(new, texts, strict=True)], dtype=bool))
+    made = replace(
+        made,
+        frame=made.frame.assign(**{column: np.array(new, dtype=object)}).astype(
+            {column: data.frame[column].dtype}
+        ),
+    )
+    return (
+        made
+        if unchanged
+        else made.take(
+            np.array([one != other for one, other in zip(new, texts, strict=True)], dtype=bool)
+        )
+    )

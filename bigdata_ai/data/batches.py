@@ -22,20 +22,26 @@ import pyarrow.dataset
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from ..core import ContentError, check_number, check_whole, choose, digest, need, require, rng
+from ..core import ContentError, check_number, check_whole, choose, digest, need, require
+from ..core import rng
 
 # %% ../../nbs/lib/data/75_batches.ipynb #dede4749
 @dataclass(slots=True, eq=False)
 class Batch:
     "Rows of one step; unpacks as `X, y`, as `X, y, ids` or as what was asked for."
-    X: np.ndarray # shape (rows, d), float32, C-contiguous
-    y: np.ndarray | None = None # shape (rows,), int64 for a column of whole numbers or bool, else float32; (rows, k) float32 for a list
-    ids: np.ndarray | None = None # shape (rows,), the id column as it is
 
-    def __len__(self) -> int: return len(self.X)
+    X: np.ndarray  # shape (rows, d), float32, C-contiguous
+    # shape (rows,), int64 for a column of whole numbers or bool, else float32; (rows, k) float32
+    # for a list
+    y: np.ndarray | None = None
+    ids: np.ndarray | None = None  # shape (rows,), the id column as it is
 
-    def __iter__(self): # a loop over the parts would take longer than cutting a batch does
-        if self.ids is None: return iter((self.X,) if self.y is None else (self.X, self.y))
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __iter__(self):  # a loop over the parts would take longer than cutting a batch does
+        if self.ids is None:
+            return iter((self.X,) if self.y is None else (self.X, self.y))
         return iter((self.X, self.ids) if self.y is None else (self.X, self.y, self.ids))
 
 # %% ../../nbs/lib/data/75_batches.ipynb #5be11a58
@@ -47,27 +53,39 @@ _MAGIC = set("*?[")
 class _File:
     path: str
     metadata: pq.FileMetaData
-    keys: dict # constant columns from folders named key=value
-    footer: str # hash of the footer
-    stamp: tuple # size and time of change
+    keys: dict  # constant columns from folders named key=value
+    footer: str  # hash of the footer
+    stamp: tuple  # size and time of change
 
 
 def _listed(source):
     "The file system and the paths of what the caller named."
-    if isinstance(source, pa.dataset.Dataset): return _of_dataset(source)
+    if isinstance(source, pa.dataset.Dataset):
+        return _of_dataset(source)
     sources = [source] if isinstance(source, str | Path) else source
-    fits = isinstance(sources, list | tuple) and sources and all(isinstance(one, str | Path) for one in sources)
+    fits = (
+        isinstance(sources, list | tuple)
+        and sources
+        and all(isinstance(one, str | Path) for one in sources)
+    )
     require(fits, "source must be a path, a URL, a list of them, or a pyarrow dataset.", source)
     sources = [str(one) for one in sources]
-    if "://" in sources[0]: return _of_urls(sources)
+    if "://" in sources[0]:
+        return _of_urls(sources)
     found = [path for one in sources for path in _local(one)]
     return pa.fs.LocalFileSystem(), _some(found, source)
 
 
 def _local(source):
     path = Path(source)
-    if path.is_dir(): return sorted(str(one) for one in path.rglob("*") if one.is_file() and _counts(one.relative_to(path).parts))
-    if path.exists() or not _MAGIC & set(source): return [source]
+    if path.is_dir():
+        return sorted(
+            str(one)
+            for one in path.rglob("*")
+            if one.is_file() and _counts(one.relative_to(path).parts)
+        )
+    if path.exists() or not _MAGIC & set(source):
+        return [source]
     return sorted(glob.glob(source, recursive=True))
 
 
@@ -75,18 +93,32 @@ def _of_urls(sources):
     fsspec, found = need("fsspec", "data"), []
     for source in sources:
         system, path = fsspec.core.url_to_fs(source)
-        if _MAGIC & set(path): found += sorted(system.glob(path))
-        elif not system.isdir(path): found.append(path)
-        else: found += [one for one in sorted(system.find(path)) if _counts(one[len(path):].strip("/").split("/"))]
+        if _MAGIC & set(path):
+            found += sorted(system.glob(path))
+        elif not system.isdir(path):
+            found.append(path)
+        else:
+            found += [
+                one
+                for one in sorted(system.find(path))
+                if _counts(one[len(path) :].strip("/").split("/"))
+            ]
     protocols = {source.partition("://")[0] for source in sources}
     require(len(protocols) == 1, "All URLs must be of one protocol.", sorted(protocols))
     return pa.fs.PyFileSystem(pa.fs.FSSpecHandler(system)), _some(found, sources)
 
 
 def _of_dataset(source):
-    plain = isinstance(source, pa.dataset.FileSystemDataset) and source.format.default_extname == "parquet"
-    require(plain and not source._scan_options, "A dataset must be one of Parquet files, unfiltered.", type(source).__name__,
-            "write it to Parquet first: pyarrow.dataset.write_dataset.")
+    plain = (
+        isinstance(source, pa.dataset.FileSystemDataset)
+        and source.format.default_extname == "parquet"
+    )
+    require(
+        plain and not source._scan_options,
+        "A dataset must be one of Parquet files, unfiltered.",
+        type(source).__name__,
+        "write it to Parquet first: pyarrow.dataset.write_dataset.",
+    )
     return source.filesystem, _some(list(source.files), "a dataset without files")
 
 
@@ -95,8 +127,12 @@ def _counts(parts):
 
 
 def _some(paths, source):
-    require(paths, "source must hold at least one Parquet file.", source,
-            f"a folder is searched for names ending in {', '.join(_ENDINGS)}.")
+    require(
+        paths,
+        "source must hold at least one Parquet file.",
+        source,
+        f"a folder is searched for names ending in {', '.join(_ENDINGS)}.",
+    )
     return paths
 
 # %% ../../nbs/lib/data/75_batches.ipynb #a1d94767
@@ -119,8 +155,10 @@ def _read_footer(system, path):
 
 
 def _unreadable(where, error):
-    return ContentError(f"Parquet must be readable. Received: {where}: {_why(error)}. "
-                        "Hint: write the file again, or leave it out with on_error='skip'.")
+    return ContentError(
+        f"Parquet must be readable. Received: {where}: {_why(error)}. "
+        "Hint: write the file again, or leave it out with on_error='skip'."
+    )
 
 
 def _why(error):
@@ -130,9 +168,17 @@ def _why(error):
 def _keys(system, paths, source):
     "The constant columns of each file, from folders named key=value or from the dataset's own partitioning."
     given = isinstance(source, pa.dataset.Dataset)
-    if not given and not any("=" in path for path in paths): return {}
-    whole = source if given else pa.dataset.dataset(paths, filesystem=system, format="parquet", partitioning="hive")
-    return {part.path: pa.dataset.get_partition_keys(part.partition_expression) for part in whole.get_fragments()}
+    if not given and not any("=" in path for path in paths):
+        return {}
+    whole = (
+        source
+        if given
+        else pa.dataset.dataset(paths, filesystem=system, format="parquet", partitioning="hive")
+    )
+    return {
+        part.path: pa.dataset.get_partition_keys(part.partition_expression)
+        for part in whole.get_fragments()
+    }
 
 
 def _opened(source, on_error):
@@ -140,20 +186,35 @@ def _opened(source, on_error):
     system, paths = _listed(source)
     footers, lost = {}, {}
     for path in paths:
-        try: footers[path] = _read_footer(system, path)
+        try:
+            footers[path] = _read_footer(system, path)
         except ContentError as error:
-            if on_error == "raise": raise
+            if on_error == "raise":
+                raise
             lost[path] = str(error)
-    require(footers, "At least one Parquet file must be readable.", f"none of {len(paths)}", error=ContentError)
+    require(
+        footers,
+        "At least one Parquet file must be readable.",
+        f"none of {len(paths)}",
+        error=ContentError,
+    )
     keys = _keys(system, list(footers), source)
-    files = [_File(path, metadata, keys.get(path, {}), footer, _stamp(system, path, footer))
-             for path, (metadata, footer) in footers.items()]
+    files = [
+        _File(path, metadata, keys.get(path, {}), footer, _stamp(system, path, footer))
+        for path, (metadata, footer) in footers.items()
+    ]
     return system, files, lost
 
 # %% ../../nbs/lib/data/75_batches.ipynb #10a50b40
 def _numeric(kind):
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
+    tests = (
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_boolean,
+        pa.types.is_decimal,
+        pa.types.is_null,
+    )
     return any(test(kind) for test in tests)
 
 
@@ -165,38 +226,54 @@ def _whole(kind):
 def _kinds(file):
     "Arrow type by column name, constant columns too."
     schema = file.metadata.schema.to_arrow_schema()
-    return dict(zip(schema.names, schema.types, strict=True)) | {name: pa.scalar(value).type for name, value in file.keys.items()}
+    return dict(zip(schema.names, schema.types, strict=True)) | {
+        name: pa.scalar(value).type for name, value in file.keys.items()
+    }
 
 
 def _check_columns(kinds, path, wanted, may_lack):
     "Raise unless every wanted column is there and numeric; a column that `fill` covers may lack."
     for name in wanted:
-        if name not in kinds and name in may_lack: continue
+        if name not in kinds and name in may_lack:
+            continue
         choose(name, kinds, f"column of {path}")
-        require(_numeric(kinds[name]), "A column of X or y must be numeric.", f"{name!r} of type {kinds[name]} in {path}",
-                "features.Encoder turns text, categories and dates into numbers first.")
+        require(
+            _numeric(kinds[name]),
+            "A column of X or y must be numeric.",
+            f"{name!r} of type {kinds[name]} in {path}",
+            "features.Encoder turns text, categories and dates into numbers first.",
+        )
 
 
 def _names(value, what):
     names = [value] if isinstance(value, str) else list(value)
-    require(names and all(isinstance(name, str) for name in names), f"{what} must name columns.", value)
+    require(
+        names and all(isinstance(name, str) for name in names), f"{what} must name columns.", value
+    )
     require(len(set(names)) == len(names), f"{what} must name each column once.", names)
     return names
 
 
 def _filled(fill, names):
     "`fill` as {column: value}."
-    if fill is None: return {}
+    if fill is None:
+        return {}
     given = fill if isinstance(fill, dict) else dict.fromkeys(names, fill)
     for name, value in given.items():
         choose(name, names, "column to fill")
-        require(isinstance(value, float) and math.isnan(value) or check_number(value, "fill") is not None, "fill must be a number.", value)
+        require(
+            isinstance(value, float)
+            and math.isnan(value)
+            or check_number(value, "fill") is not None,
+            "fill must be a number.",
+            value,
+        )
     return {name: float(value) for name, value in given.items()}
 
 # %% ../../nbs/lib/data/75_batches.ipynb #7453d6fb
-_TILE = 4096 # rows; with 20 columns a tile of 320 KiB fits the second-level cache
-_STREAM = 2**25 # values; a row group with more is read in pieces
-_PIECE = 2**16 # rows of such a piece
+_TILE = 4096  # rows; with 20 columns a tile of 320 KiB fits the second-level cache
+_STREAM = 2**25  # values; a row group with more is read in pieces
+_PIECE = 2**16  # rows of such a piece
 
 
 def _array(table, name):
@@ -204,46 +281,64 @@ def _array(table, name):
     column = table.column(name)
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
-    if pa.types.is_decimal(array.type): return array.cast(pa.float64())
-    if pa.types.is_null(array.type) or pa.types.is_boolean(array.type) and array.null_count: return array.cast(pa.float32())
+    if pa.types.is_decimal(array.type):
+        return array.cast(pa.float64())
+    if pa.types.is_null(array.type) or pa.types.is_boolean(array.type) and array.null_count:
+        return array.cast(pa.float32())
     return array
 
 
 def _numbers(table, name, file):
     "One column as NumPy numbers with NaN where null; a column that is not in the file is all NaN."
-    if name in file.keys: return np.broadcast_to(np.asarray(file.keys[name], dtype=np.float64), table.num_rows)
-    if name not in table.column_names: return np.broadcast_to(np.float32("nan"), table.num_rows)
+    if name in file.keys:
+        return np.broadcast_to(np.asarray(file.keys[name], dtype=np.float64), table.num_rows)
+    if name not in table.column_names:
+        return np.broadcast_to(np.float32("nan"), table.num_rows)
     return _array(table, name).to_numpy(zero_copy_only=False)
 
 
 def _place(columns, out, names, fill, where):
     "Write columns into row-major `out`, tile by tile."
-    with np.errstate(all="ignore"): # a value too large for float32 is found below
+    with np.errstate(all="ignore"):  # a value too large for float32 is found below
         for start in range(0, len(out), _TILE):
-            tile = out[start:start + _TILE]
-            for j, column in enumerate(columns): tile[:, j] = column[start:start + _TILE]
-            if not np.isfinite(np.einsum("ij->", tile)): _mend(tile, names, fill, where)
+            tile = out[start : start + _TILE]
+            for j, column in enumerate(columns):
+                tile[:, j] = column[start : start + _TILE]
+            if not np.isfinite(np.einsum("ij->", tile)):
+                _mend(tile, names, fill, where)
 
 
 def _mend(tile, names, fill, where):
     "Fill what is missing, or raise."
     missing = np.isnan(tile)
     for j in np.flatnonzero(missing.any(axis=0)):
-        require(names[j] in fill, "Every value must be there: no null, no NaN.",
-                f"{missing[:, j].sum()} missing in {len(tile)} rows of column {names[j]!r}, {where}",
-                "clean the column, or give a value by fill={" + repr(names[j]) + ": 0.0}.")
+        require(
+            names[j] in fill,
+            "Every value must be there: no null, no NaN.",
+            f"{missing[:, j].sum()} missing in {len(tile)} rows of column {names[j]!r}, {where}",
+            "clean the column, or give a value by fill={" + repr(names[j]) + ": 0.0}.",
+        )
         tile[missing[:, j], j] = fill[names[j]]
     endless = np.isinf(tile).any(axis=0)
-    require(not endless.any(), "Every value must be finite in float32.",
-            f"infinite or beyond 3.4e38 in column {names[endless.argmax()]!r}, {where}", "clean or scale the column first.")
+    require(
+        not endless.any(),
+        "Every value must be finite in float32.",
+        f"infinite or beyond 3.4e38 in column {names[endless.argmax()]!r}, {where}",
+        "clean or scale the column first.",
+    )
 
 
 def _exact(table, name, file, where):
     "One column as NumPy in its own type, without nulls."
-    if name in file.keys: return np.broadcast_to(np.asarray(file.keys[name]), table.num_rows)
+    if name in file.keys:
+        return np.broadcast_to(np.asarray(file.keys[name]), table.num_rows)
     array = _array(table, name)
-    require(array.null_count == 0, "Whole-number labels and ids must not be null.", f"{array.null_count} null in column {name!r}, {where}",
-            "clean the column first: nothing stands for a missing label.")
+    require(
+        array.null_count == 0,
+        "Whole-number labels and ids must not be null.",
+        f"{array.null_count} null in column {name!r}, {where}",
+        "clean the column first: nothing stands for a missing label.",
+    )
     return array.to_numpy(zero_copy_only=False)
 
 # %% ../../nbs/lib/data/75_batches.ipynb #77590410
@@ -257,7 +352,13 @@ def _range(rows, index, count, even):
 def _segments(order, rows, start, stop):
     "(row group, first row, last row + 1) of each row group in positions start … stop."
     ends = np.cumsum(rows[order])
-    touched = range(int(np.searchsorted(ends, start, "right")), int(np.searchsorted(ends, stop, "left")) + 1) if start < stop else ()
+    touched = (
+        range(
+            int(np.searchsorted(ends, start, "right")), int(np.searchsorted(ends, stop, "left")) + 1
+        )
+        if start < stop
+        else ()
+    )
     found = []
     for i in touched:
         begin = int(ends[i] - rows[order[i]])
@@ -270,7 +371,8 @@ def _grouped(segments, limit):
     windows, held = [], limit
     for segment in segments:
         size = segment[2] - segment[1]
-        if held + size > limit: windows, held = [*windows, []], 0
+        if held + size > limit:
+            windows, held = [*windows, []], 0
         windows[-1].append(segment)
         held += size
     return windows
@@ -278,16 +380,21 @@ def _grouped(segments, limit):
 # %% ../../nbs/lib/data/75_batches.ipynb #bba69b66
 def _empty(shape, dtype):
     "An array that begins on a cache line: TensorFlow takes no other without copying."
-    if dtype == np.dtype(object): return np.empty(shape, dtype)
+    if dtype == np.dtype(object):
+        return np.empty(shape, dtype)
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.empty(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
-    return raw[start:start + size].view(dtype).reshape(shape)
+    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def _cut(rows, start, stop):
     y, ids = rows.y, rows.ids
-    return Batch(rows.X[start:stop], y if y is None else y[start:stop], ids if ids is None else ids[start:stop])
+    return Batch(
+        rows.X[start:stop],
+        y if y is None else y[start:stop],
+        ids if ids is None else ids[start:stop],
+    )
 
 
 class Batches:
@@ -295,30 +402,51 @@ class Batches:
 
     def __init__(
         self,
-        source, # file, list of files, folder, glob, fsspec URL, or pyarrow dataset; the list of files is taken now
-        X=None, # names of the feature columns, in order; None takes all but `y` and `ids`
-        y=None, # name of the target column, or a list of names for (rows, k) targets; None for no target
-        ids: str | None = None, # name of the id column; None for no ids
-        batch_size: int = 256, # rows a batch, 1 or more
-        shuffle: bool = True, # False keeps the order of the files
-        buffer_rows: int | None = 2**18, # rows permuted together; None means all, an exact shuffle
-        seed: int = 0, # of the order, 0 or greater
-        drop_last: bool = False, # leave out a last batch that is not full
-        fill=None, # number for missing values of X, or {column: number}, of float targets too; None raises for a missing value
-        on_error: str = "raise", # "raise" or "skip" what can't be read; `skipped` then tells what was left out
-        threads: int = 2, # row groups read at a time; Arrow spreads the columns of each over all cores
-        prefetch: int = 1, # windows read ahead, 0 or more
+        # file, list of files, folder, glob, fsspec URL, or pyarrow dataset; the list of files is
+        # taken now
+        source,
+        X=None,  # names of the feature columns, in order; None takes all but `y` and `ids`
+        # name of the target column, or a list of names for (rows, k) targets; None for no target
+        y=None,
+        ids: str | None = None,  # name of the id column; None for no ids
+        batch_size: int = 256,  # rows a batch, 1 or more
+        shuffle: bool = True,  # False keeps the order of the files
+        buffer_rows: int | None = 2**18,  # rows permuted together; None means all, an exact shuffle
+        seed: int = 0,  # of the order, 0 or greater
+        drop_last: bool = False,  # leave out a last batch that is not full
+        # number for missing values of X, or {column: number}, of float targets too; None raises for
+        # a missing value
+        fill=None,
+        # "raise" or "skip" what can't be read; `skipped` then tells what was left out
+        on_error: str = "raise",
+        # row groups read at a time; Arrow spreads the columns of each over all cores
+        threads: int = 2,
+        prefetch: int = 1,  # windows read ahead, 0 or more
     ):
         "Read the footers and check everything that can be checked without reading data."
-        self.batch_size, self.seed = check_whole(batch_size, "batch_size"), check_whole(seed, "seed", 0)
+        self.batch_size, self.seed = (
+            check_whole(batch_size, "batch_size"),
+            check_whole(seed, "seed", 0),
+        )
         self.prefetch = check_whole(prefetch, "prefetch", 0)
         self.buffer_rows = None if buffer_rows is None else check_whole(buffer_rows, "buffer_rows")
         self.threads = check_whole(threads, "threads")
-        self.shuffle, self.drop_last, self.on_error = bool(shuffle), bool(drop_last), choose(on_error, ("raise", "skip"), "way with errors")
-        self._system, self._files, self.skipped = _opened(source, on_error) # skipped: {file or file and row group: why}
+        self.shuffle, self.drop_last, self.on_error = (
+            bool(shuffle),
+            bool(drop_last),
+            choose(on_error, ("raise", "skip"), "way with errors"),
+        )
+        # skipped: {file or file and row group: why}
+        self._system, self._files, self.skipped = _opened(source, on_error)
         self._choose_columns(X, y, ids, fill)
-        self._units = [(f, g) for f, file in enumerate(self._files) for g in range(file.metadata.num_row_groups)]
-        self._rows = np.array([self._files[f].metadata.row_group(g).num_rows for f, g in self._units], dtype=np.int64)
+        self._units = [
+            (f, g)
+            for f, file in enumerate(self._files)
+            for g in range(file.metadata.num_row_groups)
+        ]
+        self._rows = np.array(
+            [self._files[f].metadata.row_group(g).num_rows for f, g in self._units], dtype=np.int64
+        )
         self.index, self.count, self.even = 0, 1, "no"
         self.epoch, self._done, self._resumed, self._running = 0, 0, 0, None
 
@@ -327,35 +455,57 @@ class Batches:
         self._targets = targets = [] if y is None else _names(y, "y")
         self.y = y if y is None or isinstance(y, str) else targets
         self.ids = ids if ids is None else choose(ids, kinds[0], "column")
-        self.X = [name for name in kinds[0] if name not in (*targets, ids)] if X is None else _names(X, "X")
+        self.X = (
+            [name for name in kinds[0] if name not in (*targets, ids)]
+            if X is None
+            else _names(X, "X")
+        )
         require(self.X, "X must name at least one column.", "no column besides y and ids")
         twice = sorted(set(self.X) & {*targets, ids})
-        require(not twice, "A column must be a feature, a target or an id, and only one of them.", twice)
+        require(
+            not twice, "A column must be a feature, a target or an id, and only one of them.", twice
+        )
         self._fill = _filled(fill, self.X + (targets if isinstance(fill, dict) else []))
         for file, kind in zip(self._files, kinds, strict=True):
             _check_columns(kind, file.path, self.X + targets, self._fill)
-            if ids is not None: choose(ids, kind, f"column of {file.path}")
-        self._labels = isinstance(y, str) and y not in self._fill and all(_whole(kind[y]) for kind in kinds)
-        types = {pa.array([], kind[ids]).to_numpy(zero_copy_only=False).dtype for kind in kinds} if ids is not None else set()
+            if ids is not None:
+                choose(ids, kind, f"column of {file.path}")
+        self._labels = (
+            isinstance(y, str) and y not in self._fill and all(_whole(kind[y]) for kind in kinds)
+        )
+        types = (
+            {pa.array([], kind[ids]).to_numpy(zero_copy_only=False).dtype for kind in kinds}
+            if ids is not None
+            else set()
+        )
         self._id_type = types.pop() if len(types) == 1 else np.dtype(object)
 
-    def __len__(self) -> int: # batches an epoch; those of skipped row groups that are not known yet are counted
+    # batches an epoch; those of skipped row groups that are not known yet are counted
+    def __len__(self) -> int:
         rows = self._size(self._windows(self.epoch))
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
     def __repr__(self) -> str:
         shard = "" if self.count == 1 else f", shard {self.index} of {self.count}"
-        return (f"Batches({len(self._files)} files, {len(self._rows)} row groups, {self._rows.sum():,} rows{shard}; {len(self):,} batches "
-                f"of {self.batch_size} × {len(self.X)}, epoch {self.epoch}, window {self._widest(self._windows(self.epoch)):,} rows)")
+        return (
+            f"Batches({len(self._files)} files, {len(self._rows)} row groups, {self._rows.sum():,} rows{shard}; {len(self):,} batches "
+            f"of {self.batch_size} × {len(self.X)}, epoch {self.epoch}, window {self._widest(self._windows(self.epoch)):,} rows)"
+        )
 
     # The plan
 
     def _windows(self, epoch):
         "The epoch as a list of windows, each a list of segments."
         order = np.arange(len(self._rows))
-        if self.shuffle: order = rng(self.seed, "row groups", epoch).permutation(order)
-        segments = _segments(order, self._rows, *_range(int(self._rows.sum()), self.index, self.count, self.even))
-        return _grouped(segments, max(int(self._rows.sum()), 1) if self.buffer_rows is None else self.buffer_rows)
+        if self.shuffle:
+            order = rng(self.seed, "row groups", epoch).permutation(order)
+        segments = _segments(
+            order, self._rows, *_range(int(self._rows.sum()), self.index, self.count, self.even)
+        )
+        return _grouped(
+            segments,
+            max(int(self._rows.sum()), 1) if self.buffer_rows is None else self.buffer_rows,
+        )
 
     def _lost(self, unit):
         return self._name(unit) in self.skipped
@@ -366,34 +516,55 @@ class Batches:
 
     def _size(self, windows):
         "Rows of windows, without what is known to be lost."
-        return sum(stop - start for window in windows for unit, start, stop in window if not self._lost(unit))
+        return sum(
+            stop - start
+            for window in windows
+            for unit, start, stop in window
+            if not self._lost(unit)
+        )
 
     def _widest(self, windows):
-        return max((sum(stop - start for _, start, stop in window) for window in windows), default=0)
+        return max(
+            (sum(stop - start for _, start, stop in window) for window in windows), default=0
+        )
 
     def _shuffled(self, epoch, number, rows):
         "Positions of a window's rows in the order they come out."
-        return rng(self.seed, "rows", epoch, self.index, number).permutation(rows) if self.shuffle else np.arange(rows)
+        return (
+            rng(self.seed, "rows", epoch, self.index, number).permutation(rows)
+            if self.shuffle
+            else np.arange(rows)
+        )
 
     def order(
         self,
-        epoch: int | None = None, # None means the present one
-    ) -> np.ndarray: # shape (rows,), int64: position of each row in the files one after another, in the order it comes out
+        epoch: int | None = None,  # None means the present one
+        # shape (rows,), int64: position of each row in the files one after another, in the order it
+        # comes out
+    ) -> np.ndarray:
         "Tell the order of an epoch without reading any data."
-        epoch, first = self.epoch if epoch is None else check_whole(epoch, "epoch", 0), np.cumsum(self._rows) - self._rows
+        epoch, first = (
+            self.epoch if epoch is None else check_whole(epoch, "epoch", 0),
+            np.cumsum(self._rows) - self._rows,
+        )
         parts = [np.zeros(0, dtype=np.int64)]
         for number, window in enumerate(self._windows(epoch)):
-            rows = np.concatenate([np.where(self._lost(unit), -1, first[unit] + np.arange(start, stop)) for unit, start, stop in window])
+            rows = np.concatenate(
+                [
+                    np.where(self._lost(unit), -1, first[unit] + np.arange(start, stop))
+                    for unit, start, stop in window
+                ]
+            )
             rows = rows[self._shuffled(epoch, number, len(rows))]
             parts.append(rows[rows >= 0])
         rows = np.concatenate(parts)
-        return rows[:len(rows) // self.batch_size * self.batch_size] if self.drop_last else rows
+        return rows[: len(rows) // self.batch_size * self.batch_size] if self.drop_last else rows
 
     # Where it stands
 
     def set_epoch(
         self,
-        epoch: int, # 0 or greater: each has another order
+        epoch: int,  # 0 or greater: each has another order
     ) -> None:
         "Make the next pass the one of `epoch`, from its start."
         self._stop()
@@ -401,39 +572,78 @@ class Batches:
 
     def shard(
         self,
-        index: int, # this worker, 0 … count-1
-        count: int, # workers, 1 or more
-        even: str = "no", # "drop" or "pad" give every shard the same number of rows; "no" lets them differ by one
-    ) -> "Batches": # the same batches, of this worker's rows only
+        index: int,  # this worker, 0 … count-1
+        count: int,  # workers, 1 or more
+        # "drop" or "pad" give every shard the same number of rows; "no" lets them differ by one
+        even: str = "no",
+    ) -> "Batches":  # the same batches, of this worker's rows only
         "Give the rows of one of several workers."
         other = copy.copy(self)
         other.count = check_whole(count, "count")
-        other.index, other.even = check_whole(index, "index", 0, count - 1), choose(even, ("no", "drop", "pad"), "way to make shards even")
+        other.index, other.even = (
+            check_whole(index, "index", 0, count - 1),
+            choose(even, ("no", "drop", "pad"), "way to make shards even"),
+        )
         other._done, other._resumed, other._running, other.skipped = 0, 0, None, dict(self.skipped)
         return other
 
     def _settings(self):
         "All that decides which rows come when, as JSON."
-        plain = {name: getattr(self, name) for name in ("X", "y", "ids", "batch_size", "shuffle", "buffer_rows", "seed", "drop_last")}
-        return plain | {"fill": {name: repr(value) for name, value in self._fill.items()}, "shard": [self.index, self.count, self.even],
-                        "files": digest([file.footer for file in self._files])}
+        plain = {
+            name: getattr(self, name)
+            for name in (
+                "X",
+                "y",
+                "ids",
+                "batch_size",
+                "shuffle",
+                "buffer_rows",
+                "seed",
+                "drop_last",
+            )
+        }
+        return plain | {
+            "fill": {name: repr(value) for name, value in self._fill.items()},
+            "shard": [self.index, self.count, self.even],
+            "files": digest([file.footer for file in self._files]),
+        }
 
-    def state(self) -> dict: # plain JSON: epoch, batches handed out in it, what was skipped, and the settings
+    # plain JSON: epoch, batches handed out in it, what was skipped, and the settings
+    def state(self) -> dict:
         "Tell where the pass stands, after the batch handed out last."
-        lost = [[unit, self.skipped[self._name(unit)]] for unit in range(len(self._units)) if self._lost(unit)]
-        return {"epoch": self.epoch, "batch": self._done, "skipped": lost, "settings": self._settings()}
+        lost = [
+            [unit, self.skipped[self._name(unit)]]
+            for unit in range(len(self._units))
+            if self._lost(unit)
+        ]
+        return {
+            "epoch": self.epoch,
+            "batch": self._done,
+            "skipped": lost,
+            "settings": self._settings(),
+        }
 
     def restore(
         self,
-        state: dict, # from `state`, of the same files and settings
+        state: dict,  # from `state`, of the same files and settings
     ) -> None:
         "Make the next pass begin right after the batch at which `state` was taken."
-        whole = isinstance(state, dict) and {"epoch", "batch", "skipped", "settings"} <= state.keys()
+        whole = (
+            isinstance(state, dict) and {"epoch", "batch", "skipped", "settings"} <= state.keys()
+        )
         require(whole, "A state must come from Batches.state.", state)
         mine, theirs = self._settings(), state["settings"]
-        other = [f"{name}: {theirs.get(name)} there, {mine[name]} here" for name in mine if mine[name] != theirs.get(name)]
-        require(not other, "A state must be of the same files and settings.", "; ".join(other),
-                "open the batches as they were when the state was taken.")
+        other = [
+            f"{name}: {theirs.get(name)} there, {mine[name]} here"
+            for name in mine
+            if mine[name] != theirs.get(name)
+        ]
+        require(
+            not other,
+            "A state must be of the same files and settings.",
+            "; ".join(other),
+            "open the batches as they were when the state was taken.",
+        )
         self.set_epoch(state["epoch"])
         self._done = self._resumed = check_whole(state["batch"], "batch", 0)
         self.skipped |= {self._name(unit): why for unit, why in state["skipped"]}
@@ -449,17 +659,20 @@ class Batches:
         first, self._resumed = self._resumed, 0
         self._done = first
         running = self._pass(self.epoch, first)
-        self._running = weakref.ref(running) # weak, so that a loop that is broken off ends the pass and its threads at once
+        # weak, so that a loop that is broken off ends the pass and its threads at once
+        self._running = weakref.ref(running)
         return running
 
     def _stop(self):
         running = self._running and self._running()
-        if running is not None: running.close()
+        if running is not None:
+            running.close()
         self._running = None
 
     def _pass(self, epoch, first):
         "One epoch from batch `first` on."
-        for file in self._files: self._check_same(file)
+        for file in self._files:
+            self._check_same(file)
         windows, skip = self._windows(epoch), first * self.batch_size
         for chunk in self._chunks(epoch, windows, skip):
             end = len(chunk) - len(chunk) % self.batch_size if self.drop_last else len(chunk)
@@ -470,16 +683,26 @@ class Batches:
 
     def _check_same(self, file):
         same = _stamp(self._system, file.path, file.footer) == file.stamp
-        require(same, "A file must not change while batches are taken of it.", file.path, "make the Batches again.", ContentError)
+        require(
+            same,
+            "A file must not change while batches are taken of it.",
+            file.path,
+            "make the Batches again.",
+            ContentError,
+        )
 
     def room(
         self,
-        rows: int, # rows, 0 or more
-    ) -> Batch: # arrays of the shapes and dtypes of a batch, not filled
+        rows: int,  # rows, 0 or more
+    ) -> Batch:  # arrays of the shapes and dtypes of a batch, not filled
         "Make arrays for `rows` rows."
         shape = rows if isinstance(self.y, str) else (rows, len(self._targets))
         y = None if self.y is None else _empty(shape, np.int64 if self._labels else np.float32)
-        return Batch(_empty((rows, len(self.X)), np.float32), y, None if self.ids is None else _empty(rows, self._id_type))
+        return Batch(
+            _empty((rows, len(self.X)), np.float32),
+            y,
+            None if self.ids is None else _empty(rows, self._id_type),
+        )
 
     def _chunks(self, epoch, windows, skip):
         "A few batches at a time, gathered from one window after another; the last chunk may be shorter."
@@ -488,49 +711,65 @@ class Batches:
         for block, rows in self._loaded(epoch, windows, skip):
             at = 0
             while at < len(rows):
-                picked = rows[at:at + step - filled]
+                picked = rows[at : at + step - filled]
                 for part, out in zip(block, chunk, strict=True):
-                    np.take(part, picked, axis=0, out=out[filled:filled + len(picked)], mode="clip") # "raise" would copy once more
+                    # "raise" would copy once more
+                    np.take(
+                        part, picked, axis=0, out=out[filled : filled + len(picked)], mode="clip"
+                    )
                 at, filled = at + len(picked), filled + len(picked)
                 if filled == step:
                     yield chunk
                     chunk, filled = self.room(step), 0
-        if filled: yield _cut(chunk, 0, filled)
+        if filled:
+            yield _cut(chunk, 0, filled)
 
     def _loaded(self, epoch, windows, skip):
         "Each window as (block, positions in the order they come out), read ahead by the threads."
         sizes = np.cumsum([self._size([window]) for window in windows])
-        first = int(np.searchsorted(sizes, skip, "right")) # whole windows that were handed out before
+        # whole windows that were handed out before
+        first = int(np.searchsorted(sizes, skip, "right"))
         skip -= int(sizes[first - 1]) if first else 0
-        blocks = [self.room(self._widest(windows)) for _ in range(min(self.prefetch + 1, len(windows) - first))]
+        blocks = [
+            self.room(self._widest(windows))
+            for _ in range(min(self.prefetch + 1, len(windows) - first))
+        ]
         ahead, coming = deque(), iter(range(first, len(windows)))
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="batches")
         try:
-            for block, number in zip(blocks, coming, strict=False): ahead.append(self._start(pool, epoch, windows, number, block))
+            for block, number in zip(blocks, coming, strict=False):
+                ahead.append(self._start(pool, epoch, windows, number, block))
             while ahead:
                 block, loads, shuffled = ahead.popleft()
                 lost = [span for load in loads if (span := load.result())]
                 rows = shuffled.result()
-                for start, stop in lost: rows = rows[(rows < start) | (rows >= stop)]
+                for start, stop in lost:
+                    rows = rows[(rows < start) | (rows >= stop)]
                 yield block, rows[skip:]
                 skip = 0
                 for number in coming:
                     ahead.append(self._start(pool, epoch, windows, number, block))
                     break
-        finally: # also when the caller breaks off: nothing is read any more
+        finally:  # also when the caller breaks off: nothing is read any more
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, pool, epoch, windows, number, block):
         ends = np.cumsum([0, *(stop - start for _, start, stop in windows[number])]).tolist()
-        loads = [pool.submit(self._load, segment, block, *span) for segment, span in zip(windows[number], pairwise(ends), strict=True)]
+        loads = [
+            pool.submit(self._load, segment, block, *span)
+            for segment, span in zip(windows[number], pairwise(ends), strict=True)
+        ]
         return block, loads, pool.submit(self._shuffled, epoch, number, ends[-1])
 
     def _load(self, segment, block, start, stop):
         "Read one segment into rows start … stop of a block; give them back where they are lost."
-        if self._lost(segment[0]): return start, stop
-        try: self._read(segment, block, start)
+        if self._lost(segment[0]):
+            return start, stop
+        try:
+            self._read(segment, block, start)
         except (pa.ArrowException, OSError) as error:
-            if self.on_error == "raise": raise _unreadable(self._name(segment[0]), error) from error
+            if self.on_error == "raise":
+                raise _unreadable(self._name(segment[0]), error) from error
             self.skipped[self._name(segment[0])] = _why(error)
             return start, stop
 
@@ -548,33 +787,57 @@ class Batches:
     def _tables(self, file, group):
         "One row group as tables of the chosen columns: one, or for a very large group several."
         have = set(file.metadata.schema.to_arrow_schema().names) - set(file.keys)
-        wanted = [name for name in (*self.X, *self._targets, *filter(None, [self.ids])) if name in have]
-        far = not isinstance(self._system, pa.fs.LocalFileSystem) # fetching ahead pays where a read has to travel, and costs elsewhere
+        wanted = [
+            name for name in (*self.X, *self._targets, *filter(None, [self.ids])) if name in have
+        ]
+        # fetching ahead pays where a read has to travel, and costs elsewhere
+        far = not isinstance(self._system, pa.fs.LocalFileSystem)
         options = {"metadata": file.metadata, "pre_buffer": far, "page_checksum_verification": True}
-        with self._system.open_input_file(file.path) as source, pq.ParquetFile(source, **options) as parquet:
+        with (
+            self._system.open_input_file(file.path) as source,
+            pq.ParquetFile(source, **options) as parquet,
+        ):
             rows = file.metadata.row_group(group).num_rows
             if rows * max(len(wanted), 1) <= _STREAM:
                 yield parquet.read_row_group(group, columns=wanted, use_threads=True)
                 return
-            for part in parquet.iter_batches(_PIECE, [group], wanted, use_threads=False): yield pa.Table.from_batches([part])
+            for part in parquet.iter_batches(_PIECE, [group], wanted, use_threads=False):
+                yield pa.Table.from_batches([part])
 
     def _write(self, table, file, block, at, where):
         rows = slice(at, at + table.num_rows)
-        _place([_numbers(table, name, file) for name in self.X], block.X[rows], self.X, self._fill, where)
-        if self.ids is not None: block.ids[rows] = _exact(table, self.ids, file, where)
-        if self._labels: block.y[rows] = _exact(table, self.y, file, where)
+        _place(
+            [_numbers(table, name, file) for name in self.X],
+            block.X[rows],
+            self.X,
+            self._fill,
+            where,
+        )
+        if self.ids is not None:
+            block.ids[rows] = _exact(table, self.ids, file, where)
+        if self._labels:
+            block.y[rows] = _exact(table, self.y, file, where)
         elif self.y is not None:
             out = block.y[rows].reshape(table.num_rows, -1)
-            _place([_numbers(table, name, file) for name in self._targets], out, self._targets, self._fill, where)
+            _place(
+                [_numbers(table, name, file) for name in self._targets],
+                out,
+                self._targets,
+                self._fill,
+                where,
+            )
 
 # %% ../../nbs/lib/data/75_batches.ipynb #f4deb7fb
 def shuffle_quality(
-    order, # shape (n,): positions in the files, in the order they come out; from `Batches.order`
-    batch_size: int, # rows a batch
-) -> dict: # rank_correlation in [-1, 1], 0 for a good shuffle; batch_spread from 0, 1 for a good shuffle
+    order,  # shape (n,): positions in the files, in the order they come out; from `Batches.order`
+    batch_size: int,  # rows a batch
+    # rank_correlation in [-1, 1], 0 for a good shuffle; batch_spread from 0, 1 for a good shuffle
+) -> dict:
     "Measure how far an order is from that of the files."
     order, size = np.asarray(order, dtype=np.float64), check_whole(batch_size, "batch_size", 2)
     require(len(order) >= size, "There must be at least one full batch.", f"{len(order)} rows")
-    whole = order[:len(order) // size * size].reshape(-1, size)
-    return {"rank_correlation": float(np.corrcoef(order, np.arange(len(order)))[0, 1]),
-            "batch_spread": float(np.sqrt(whole.var(axis=1, ddof=1).mean() / order.var()))}
+    whole = order[: len(order) // size * size].reshape(-1, size)
+    return {
+        "rank_correlation": float(np.corrcoef(order, np.arange(len(order)))[0, 1]),
+        "batch_spread": float(np.sqrt(whole.var(axis=1, ddof=1).mean() / order.var())),
+    }

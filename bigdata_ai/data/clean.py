@@ -20,7 +20,8 @@ from matplotlib.axes import Axes
 
 from .. import viz
 from ..core import brief, check_number, check_whole, choose, need, require
-from .frames import count, door, drop_duplicates, kind, summarise, to_arrow, to_pandas
+from .frames import count, door, drop_duplicates, kind, summarise, to_arrow
+from .frames import to_pandas
 from .rules import BLANKS, NUMERIC, Rule, Rules, layers, number
 
 # %% ../../nbs/lib/data/40_clean.ipynb #a5497f55
@@ -29,25 +30,26 @@ class Cleaner(Rules):
 
     def clean(
         self,
-        frame, # training rows, any kind that does not stream
-    ): # the same kind; rows that a rule drops are gone
+        frame,  # training rows, any kind that does not stream
+    ):  # the same kind; rows that a rule drops are gone
         "Apply the fitted rules and remove the rows that they drop."
         self._check_fitted()
         opened = self._open(frame)
-        for layer in layers(self.rules): opened = self._apply_layer(opened, layer, self.learnt_, training=True)
+        for layer in layers(self.rules):
+            opened = self._apply_layer(opened, layer, self.learnt_, training=True)
         return opened.to_native()
 
     def fit_clean(
         self,
-        frame, # training rows, any kind that does not stream
-    ): # the same kind; rows that a rule drops are gone
+        frame,  # training rows, any kind that does not stream
+    ):  # the same kind; rows that a rule drops are gone
         "Fit and clean in one go: the same as `fit(frame).clean(frame)`, at half the cost."
         return self._learn(frame, keep=True)
 
     def report(
         self,
-        frame, # any kind that does not stream
-    ) -> "Report": # one row a rule, in the order of the rules
+        frame,  # any kind that does not stream
+    ) -> "Report":  # one row a rule, in the order of the rules
         "Count what each rule finds and changes in a frame, without changing it."
         self._check_fitted()
         opened = self._open(frame)
@@ -56,44 +58,69 @@ class Cleaner(Rules):
         for layer in layers(self.rules):
             types, counts = self._types(opened), {}
             for i in layer:
-                if not self.rules[i].drops: counts[f"{i}"] = _sum(self._changed(i, types))
+                if not self.rules[i].drops:
+                    counts[f"{i}"] = _sum(self._changed(i, types))
             counted = summarise(opened, counts)
             before = left
             opened = self._apply_layer(opened, layer, self.learnt_, training=True)
-            if any(self.rules[i].drops for i in layer): left = summarise(opened, {"rows": nw.len()})["rows"]
-            for i in layer: found[i] = (0, before - left) if self.rules[i].drops else (int(counted[f"{i}"] or 0), 0)
-        table = pd.DataFrame({"column": [rule.column for rule in self.rules], "rule": [rule.says() for rule in self.rules],
-                              "learnt": [_short(learnt) for learnt in self.learnt_], "changed": [one for one, _ in found],
-                              "dropped": [one for _, one in found]})
+            if any(self.rules[i].drops for i in layer):
+                left = summarise(opened, {"rows": nw.len()})["rows"]
+            for i in layer:
+                found[i] = (
+                    (0, before - left) if self.rules[i].drops else (int(counted[f"{i}"] or 0), 0)
+                )
+        table = pd.DataFrame(
+            {
+                "column": [rule.column for rule in self.rules],
+                "rule": [rule.says() for rule in self.rules],
+                "learnt": [_short(learnt) for learnt in self.learnt_],
+                "changed": [one for one, _ in found],
+                "dropped": [one for _, one in found],
+            }
+        )
         table["share"] = (table["changed"] + table["dropped"]) / max(rows, 1)
         return Report(table, rows, left)
 
     def trace(
         self,
-        frame, # any kind that does not stream
-        id: str, # column that names a row; no rule may change it
-    ) -> pd.DataFrame: # columns id, rule, column, before, after (as text); one row a changed value or dropped row
+        frame,  # any kind that does not stream
+        id: str,  # column that names a row; no rule may change it
+        # columns id, rule, column, before, after (as text); one row a changed value or dropped row
+    ) -> pd.DataFrame:
         "List every change with the rule that made it."
         self._check_fitted()
         opened = self._open(frame)
-        require(id in self._types(opened), "The frame must have the column that names its rows.", id)
+        require(
+            id in self._types(opened), "The frame must have the column that names its rows.", id
+        )
         parts = []
         for layer in layers(self.rules):
             types = self._types(opened)
             after = self._apply_layer(opened, layer, self.learnt_, training=True)
             for i in layer:
-                parts.append(self._dropped(i, opened, after, id) if self.rules[i].drops else self._changes(i, opened, types, id))
+                parts.append(
+                    self._dropped(i, opened, after, id)
+                    if self.rules[i].drops
+                    else self._changes(i, opened, types, id)
+                )
             opened = after
-        whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[id, "rule", "column", "before", "after"])
+        whole = (
+            pd.concat(parts, ignore_index=True)
+            if parts
+            else pd.DataFrame(columns=[id, "rule", "column", "before", "after"])
+        )
         return whole[[id, "rule", "column", "before", "after"]]
 
     def _changed(self, i, types):
         "True where rule `i` changes its column; False or null elsewhere."
         rule = self.rules[i]
         new = rule.values(self.learnt_[i], types)[rule.column]
-        if rule.retypes(types): new = new.cast(nw.String)
+        if rule.retypes(types):
+            new = new.cast(nw.String)
         old = nw.col(rule.column).cast(nw.String) if rule.retypes(types) else nw.col(rule.column)
-        if rule.retypes(types): return ~old.is_null() & new.is_null() # a new type is not a change; a value lost to it is
+        # a new type is not a change; a value lost to it is
+        if rule.retypes(types):
+            return ~old.is_null() & new.is_null()
         return (~old.is_null() & ~new.is_null() & (old != new)) | (old.is_null() != new.is_null())
 
     def _changes(self, i, opened, types, id):
@@ -104,58 +131,85 @@ class Cleaner(Rules):
         return to_pandas(hit.to_native()).assign(rule=f"{i + 1}. {rule.says()}", column=rule.column)
 
     def _dropped(self, i, before, after, id):
-        old, new = (to_arrow(one.select(id).to_native()).column(id).to_pandas() for one in (before, after))
+        old, new = (
+            to_arrow(one.select(id).to_native()).column(id).to_pandas() for one in (before, after)
+        )
         gone = old[~old.isin(new)]
         rule = self.rules[i]
-        return pd.DataFrame({id: gone, "rule": f"{i + 1}. {rule.says()}", "column": rule.column, "before": "the row", "after": None})
+        return pd.DataFrame(
+            {
+                id: gone,
+                "rule": f"{i + 1}. {rule.says()}",
+                "column": rule.column,
+                "before": "the row",
+                "after": None,
+            }
+        )
 
 
 @dataclass(frozen=True)
 class CleaningRule(Rule):
     "A rule of a `Cleaner`."
 
-    def says(self) -> str: # a few words
+    def says(self) -> str:  # a few words
         "Name the rule with its settings, as a report does."
-        usual = {field.name: {} if field.default is MISSING else field.default for field in fields(self)}
-        given = {name: value for name, value in self.__dict__.items() if name != "column" and value != usual[name]}
+        usual = {
+            field.name: {} if field.default is MISSING else field.default for field in fields(self)
+        }
+        given = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name != "column" and value != usual[name]
+        }
         return f"{type(self).__name__}({', '.join(f'{name}={_say(value)}' for name, value in given.items())})"
 
     def retypes(
         self,
-        types: Mapping[str, str], # column -> type
-    ) -> bool: # True where the new values are of another type than the old ones
+        types: Mapping[str, str],  # column -> type
+    ) -> bool:  # True where the new values are of another type than the old ones
         "Say whether the rule changes the column's type."
         return False
 
 
-def _say(value): return f"{value:.4g}" if isinstance(value, float) else brief(value)
+def _say(value):
+    return f"{value:.4g}" if isinstance(value, float) else brief(value)
 
 
-def _sum(hit): return hit.cast(nw.Int64).sum()
+def _sum(hit):
+    return hit.cast(nw.Int64).sum()
 
 
 def _short(learnt):
     "What was learnt, in a few words."
-    texts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {brief(value)}" for name, value in learnt.items()]
+    texts = [
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {brief(value)}"
+        for name, value in learnt.items()
+    ]
     return ", ".join(text if len(text) <= 40 else text[:37] + "..." for text in texts)
 
 # %% ../../nbs/lib/data/40_clean.ipynb #8ae74606
 @dataclass(frozen=True)
 class Report:
     "What each rule of a cleaner found."
-    table: pd.DataFrame # one row a rule: column, rule, learnt, changed (values), dropped (rows), share of all rows
-    rows_in: int # rows before
-    rows_out: int # rows after the rules that drop
+
+    # one row a rule: column, rule, learnt, changed (values), dropped (rows), share of all rows
+    table: pd.DataFrame
+    rows_in: int  # rows before
+    rows_out: int  # rows after the rules that drop
 
     def figure(
         self,
-        title: str = "What cleaning changed", # above the axes
-        ax: Axes | None = None, # None makes a new figure
-    ) -> Axes: # one bar a rule
+        title: str = "What cleaning changed",  # above the axes
+        ax: Axes | None = None,  # None makes a new figure
+    ) -> Axes:  # one bar a rule
         "Draw the share of rows that each rule changed or dropped."
         with viz.style():
-            if ax is None: ax = plt.subplots(figsize=(7, 0.9 + 0.3 * len(self.table)))[1]
-            names = [f"{column}: {rule}" for column, rule in zip(self.table["column"], self.table["rule"], strict=True)]
+            if ax is None:
+                ax = plt.subplots(figsize=(7, 0.9 + 0.3 * len(self.table)))[1]
+            names = [
+                f"{column}: {rule}"
+                for column, rule in zip(self.table["column"], self.table["rule"], strict=True)
+            ]
             names = [name if len(name) <= 60 else name[:57] + "..." for name in names]
             where = np.arange(len(names))[::-1]
             whole = max(self.rows_in, 1)
@@ -167,35 +221,58 @@ class Report:
             ax.grid(axis="y", visible=False)
             ax.margins(x=0.15)
             ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-            ax.set(title=f"{title} ({self.rows_in:,} rows in, {self.rows_out:,} out)", xlabel="share of rows (%), number beside")
+            ax.set(
+                title=f"{title} ({self.rows_in:,} rows in, {self.rows_out:,} out)",
+                xlabel="share of rows (%), number beside",
+            )
             return ax
 
     def _repr_html_(self) -> str:
-        return self._shown().style.hide(axis="index").format({"share": "{:.2%}", "changed": "{:,}", "dropped": "{:,}"}).to_html()
+        return (
+            self._shown()
+            .style.hide(axis="index")
+            .format({"share": "{:.2%}", "changed": "{:,}", "dropped": "{:,}"})
+            .to_html()
+        )
 
     def __repr__(self) -> str:
-        lines = self._shown().to_string(index=False, max_colwidth=40, formatters={"share": "{:.2%}".format})
+        lines = self._shown().to_string(
+            index=False, max_colwidth=40, formatters={"share": "{:.2%}".format}
+        )
         return f"{lines}\n{self.rows_in:,} rows in, {self.rows_out:,} out"
 
-    def _shown(self): return self.table.drop(columns="learnt") if (self.table["learnt"] == "").all() else self.table
+    def _shown(self):
+        return (
+            self.table.drop(columns="learnt") if (self.table["learnt"] == "").all() else self.table
+        )
 
 # %% ../../nbs/lib/data/40_clean.ipynb #618e3757
 @Cleaner.register
 @dataclass(frozen=True)
 class Text(CleaningRule):
     "Strip blanks, make one case, turn full-width digits and blanks into plain ones; empty text becomes a gap."
-    strip: bool = True # blanks at both ends
-    case: str | None = None # "lower", "upper" or None
-    halfwidth: bool = False # ０-９ ． ％ － and the wide blank become plain
-    gaps: tuple[str, ...] = ("",) # texts that mean "missing", after the other steps
 
-    def __post_init__(self): choose(str(self.case), ("None", "lower", "upper"), "case")
+    strip: bool = True  # blanks at both ends
+    case: str | None = None  # "lower", "upper" or None
+    halfwidth: bool = False  # ０-９ ． ％ － and the wide blank become plain
+    gaps: tuple[str, ...] = ("",)  # texts that mean "missing", after the other steps
 
-    def values(self, learnt, types): return {self.column: self._done(self._bare(nw.col(self.column), nw), nw)}
+    def __post_init__(self):
+        choose(str(self.case), ("None", "lower", "upper"), "case")
+
+    def values(self, learnt, types):
+        return {self.column: self._done(self._bare(nw.col(self.column), nw), nw)}
 
     def in_polars(self, types, whole):
         import polars as pl
-        return {self.column: (lambda column: self._bare(column, pl), lambda column, bare: self._done(bare, pl))} # so it strips once
+
+        # so it strips once
+        return {
+            self.column: (
+                lambda column: self._bare(column, pl),
+                lambda column, bare: self._done(bare, pl),
+            )
+        }
 
     def _bare(self, value, frames):
         "Without blanks and full width, in narwhals' words, or in polars', which are the same."
@@ -205,27 +282,40 @@ class Text(CleaningRule):
 
     def _done(self, bare, frames):
         "In one case and with gaps."
-        value = bare # case does not make a text empty, and comparing before it spares engines a step
-        if self.case: value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
-        if not self.gaps: return value
-        return frames.when(bare != "" if self.gaps == ("",) else ~value.is_in(list(self.gaps))).then(value)
+        # case does not make a text empty, and comparing before it spares engines a step
+        value = bare
+        if self.case:
+            value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
+        if not self.gaps:
+            return value
+        return frames.when(
+            bare != "" if self.gaps == ("",) else ~value.is_in(list(self.gaps))
+        ).then(value)
 
     def in_duckdb(self, types):
-        if types[self.column] != "String": return {}
+        if types[self.column] != "String":
+            return {}
         first = f"translate({{x}}, '{_WIDE}', '{_NARROW}')" if self.halfwidth else "{x}"
-        if self.strip: first = _STRIP_SQL.format(x=first) if self.halfwidth else _STRIPPED_SQL
+        if self.strip:
+            first = _STRIP_SQL.format(x=first) if self.halfwidth else _STRIPPED_SQL
         then = {"upper": "upper({x})", "lower": "lower({x})", None: "{x}"}[self.case]
-        if self.gaps: then = f"case when {then} not in ({', '.join(map(_sql_text, self.gaps))}) then {then} end"
+        if self.gaps:
+            then = (
+                f"case when {then} not in ({', '.join(map(_sql_text, self.gaps))}) then {then} end"
+            )
         return {self.column: (first, then)}
 
 
 _WIDE, _NARROW = "０１２３４５６７８９．％－　", "0123456789.%- "
 _STRIP_SQL = f"regexp_replace({{x}}, '^[{BLANKS}]+|[{BLANKS}]+$', '', 'g')"
-_STRIPPED_SQL = ("case when strlen({x}) = length({x}) and {x} >= '!' and {x}[-1] >= '!' then {x} " # the common case, at half the cost
-                 f"else {_STRIP_SQL} end")
+# the common case, at half the cost
+_STRIPPED_SQL = (
+    "case when strlen({x}) = length({x}) and {x} >= '!' and {x}[-1] >= '!' then {x} "
+    f"else {_STRIP_SQL} end"
+)
 
 
-def _sql_text(text): # as it stands in a template
+def _sql_text(text):  # as it stands in a template
     return "'" + text.replace("'", "''").replace("{", "{{").replace("}", "}}") + "'"
 
 
@@ -238,40 +328,76 @@ def _stripped(text, frames=nw):
 @dataclass(frozen=True)
 class Number(CleaningRule):
     "Read numbers from text; what is not a number becomes a gap. A column of numbers becomes 64-bit floats."
-    thousands: str = "," # mark between thousands, removed; "" for none
-    decimal: str = "." # decimal mark
-    percent: bool = False # "5%" is 0.05
 
-    def retypes(self, types): return types[self.column] != "Float64"
+    thousands: str = ","  # mark between thousands, removed; "" for none
+    decimal: str = "."  # decimal mark
+    percent: bool = False  # "5%" is 0.05
+
+    def retypes(self, types):
+        return types[self.column] != "Float64"
 
     def values(self, learnt, types):
-        if types[self.column] in NUMERIC: return {self.column: number(self.column)}
+        if types[self.column] in NUMERIC:
+            return {self.column: number(self.column)}
         text, share = self._plain(nw.col(self.column).cast(nw.String))
         value = nw.when(text.str.contains(_NUMBER)).then(text).cast(nw.Float64)
-        return {self.column: nw.when(share).then(value / 100).otherwise(value) if self.percent else value}
+        return {
+            self.column: nw.when(share).then(value / 100).otherwise(value)
+            if self.percent
+            else value
+        }
 
     def in_polars(self, types, whole):
-        if types[self.column] != "String" or self.percent: return {}
+        if types[self.column] != "String" or self.percent:
+            return {}
         import polars as pl
-        def checked(column, *read): return pl.map_batches(read, _checked_numbers, return_dtype=pl.Float64, is_elementwise=not whole)
-        return {self.column: (lambda column: self._plain(column, pl)[0], lambda column, text: text.cast(pl.Float64, strict=False), checked)}
+
+        def checked(column, *read):
+            return pl.map_batches(
+                read, _checked_numbers, return_dtype=pl.Float64, is_elementwise=not whole
+            )
+
+        return {
+            self.column: (
+                lambda column: self._plain(column, pl)[0],
+                lambda column, text: text.cast(pl.Float64, strict=False),
+                checked,
+            )
+        }
 
     def in_duckdb(self, types):
-        if types[self.column] != "String": return {}
+        if types[self.column] != "String":
+            return {}
         first = _STRIPPED_SQL
-        for mark, plain in ((self.thousands, ""), (self.decimal if self.decimal != "." else "", ".")):
-            if mark: first = f"replace({first}, {_sql_text(mark)}, '{plain}')"
+        for mark, plain in (
+            (self.thousands, ""),
+            (self.decimal if self.decimal != "." else "", "."),
+        ):
+            if mark:
+                first = f"replace({first}, {_sql_text(mark)}, '{plain}')"
         text = _STRIP_SQL.format(x="replace({x}, '%', '')") if self.percent else "{x}"
         value = f"cast(case when regexp_matches({text}, {_sql_text(_NUMBER)}) then {text} end as double)"
-        return {self.column: (first, f"case when ends_with({{x}}, '%') then {value} / 100 else {value} end" if self.percent else value)}
+        return {
+            self.column: (
+                first,
+                f"case when ends_with({{x}}, '%') then {value} / 100 else {value} end"
+                if self.percent
+                else value,
+            )
+        }
 
     def _plain(self, text, frames=nw):
         "Text as a computer writes numbers, and where there was a percent sign."
         text = _stripped(text, frames)
-        if self.thousands: text = text.str.replace_all(self.thousands, "", literal=True)
-        if self.decimal != ".": text = text.str.replace_all(self.decimal, ".", literal=True)
-        if not self.percent: return text, None
-        return _stripped(text.str.replace_all("%", "", literal=True), frames), text.str.ends_with("%")
+        if self.thousands:
+            text = text.str.replace_all(self.thousands, "", literal=True)
+        if self.decimal != ".":
+            text = text.str.replace_all(self.decimal, ".", literal=True)
+        if not self.percent:
+            return text, None
+        return _stripped(text.str.replace_all("%", "", literal=True), frames), text.str.ends_with(
+            "%"
+        )
 
 
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?$"
@@ -282,8 +408,9 @@ def _checked_numbers(read):
     text, value = read
     size = value.abs()
     least, most = size.min(), size.max()
-    if least is None or (least > 1e-90 and most < 1e90 and not value.is_nan().any()): return value
-    odd = ((size >= 1e90) | (size <= 1e-90)).fill_null(False).arg_true() # NaN is the greatest
+    if least is None or (least > 1e-90 and most < 1e90 and not value.is_nan().any()):
+        return value
+    odd = ((size >= 1e90) | (size <= 1e-90)).fill_null(False).arg_true()  # NaN is the greatest
     return value.clone().scatter(odd.filter(~text.gather(odd).str.contains(_NUMBER)), None)
 
 # %% ../../nbs/lib/data/40_clean.ipynb #893c2d04
@@ -291,25 +418,36 @@ def _checked_numbers(read):
 @dataclass(frozen=True)
 class Range(CleaningRule):
     "Values outside [low, high] become gaps, or the nearer bound."
-    low: float | None = None # least possible value, in the column's unit
-    high: float | None = None # greatest possible value
-    outside: str = "gap" # "gap" or "clip"
+
+    low: float | None = None  # least possible value, in the column's unit
+    high: float | None = None  # greatest possible value
+    outside: str = "gap"  # "gap" or "clip"
 
     def __post_init__(self):
         choose(self.outside, ("gap", "clip"), "outside")
-        for bound in filter(lambda one: one is not None, (self.low, self.high)): check_number(bound, f"A bound of {self.column!r}")
-        require((self.low, self.high) != (None, None) and (None in (self.low, self.high) or self.low <= self.high),
-                "A range must have a bound, and low must not exceed high.", f"low={self.low}, high={self.high}")
+        for bound in filter(lambda one: one is not None, (self.low, self.high)):
+            check_number(bound, f"A bound of {self.column!r}")
+        require(
+            (self.low, self.high) != (None, None)
+            and (None in (self.low, self.high) or self.low <= self.high),
+            "A range must have a bound, and low must not exceed high.",
+            f"low={self.low}, high={self.high}",
+        )
 
-    def values(self, learnt, types): return {self.column: _bounded(self.column, self.low, self.high, self.outside, types)}
+    def values(self, learnt, types):
+        return {self.column: _bounded(self.column, self.low, self.high, self.outside, types)}
 
 
 def _bounded(column, low, high, outside, types):
     "Clip to bounds, or make a gap outside them; whole numbers stay whole where the bounds are."
-    whole = types[column] not in ("Float32", "Float64", "Decimal") and all(bound is None or bound == int(bound) for bound in (low, high))
+    whole = types[column] not in ("Float32", "Float64", "Decimal") and all(
+        bound is None or bound == int(bound) for bound in (low, high)
+    )
     value = nw.col(column) if whole else number(column)
-    if whole: low, high = (None if bound is None else int(bound) for bound in (low, high))
-    if outside == "clip": return value.clip(low, high)
+    if whole:
+        low, high = (None if bound is None else int(bound) for bound in (low, high))
+    if outside == "clip":
+        return value.clip(low, high)
     inside = [value >= low] * (low is not None) + [value <= high] * (high is not None)
     return nw.when(*inside).then(value)
 
@@ -318,43 +456,66 @@ def _bounded(column, low, high, outside, types):
 @dataclass(frozen=True)
 class Category(CleaningRule):
     "Bring spellings together, and make values that are not allowed a gap or one common value."
-    same: Mapping[str, str] = field(default_factory=dict) # spelling -> the right one
-    allowed: tuple[str, ...] = () # the only values that there may be; () allows all
-    other: str | None = None # what a value that is not allowed becomes; None for a gap
+
+    same: Mapping[str, str] = field(default_factory=dict)  # spelling -> the right one
+    allowed: tuple[str, ...] = ()  # the only values that there may be; () allows all
+    other: str | None = None  # what a value that is not allowed becomes; None for a gap
 
     def values(self, learnt, types):
         value = nw.col(self.column)
-        for spelling, right in self.same.items(): value = nw.when(nw.col(self.column) == spelling).then(nw.lit(right)).otherwise(value)
-        if not self.allowed: return {self.column: value}
+        for spelling, right in self.same.items():
+            value = nw.when(nw.col(self.column) == spelling).then(nw.lit(right)).otherwise(value)
+        if not self.allowed:
+            return {self.column: value}
         kept = nw.when(value.is_in(list(self.allowed))).then(value)
-        return {self.column: kept if self.other is None else nw.when(value.is_null()).then(value).otherwise(
-            nw.when(value.is_in(list(self.allowed))).then(value).otherwise(nw.lit(self.other)))}
+        return {
+            self.column: kept
+            if self.other is None
+            else nw.when(value.is_null())
+            .then(value)
+            .otherwise(
+                nw.when(value.is_in(list(self.allowed))).then(value).otherwise(nw.lit(self.other))
+            )
+        }
 
 
 @Cleaner.register
 @dataclass(frozen=True)
 class Unit(CleaningRule):
     "Bring a quantity to one unit: by a column that names each row's unit, or by a range that gives another unit away."
-    factors: Mapping[str, float] = field(default_factory=dict) # unit -> factor to the wanted unit; needs `by`
-    by: str | None = None # column with the unit of each row
-    suspect: tuple[float, float] | None = None # values in [low, high] are in another unit …
-    factor: float = 1.0 # … and are multiplied by this
+
+    # unit -> factor to the wanted unit; needs `by`
+    factors: Mapping[str, float] = field(default_factory=dict)
+    by: str | None = None  # column with the unit of each row
+    suspect: tuple[float, float] | None = None  # values in [low, high] are in another unit …
+    factor: float = 1.0  # … and are multiplied by this
 
     def __post_init__(self):
-        require((self.by is None) != (self.suspect is None), "A unit must be told by a column or by a suspect range, not by both.",
-                f"by={self.by!r}, suspect={self.suspect}")
+        require(
+            (self.by is None) != (self.suspect is None),
+            "A unit must be told by a column or by a suspect range, not by both.",
+            f"by={self.by!r}, suspect={self.suspect}",
+        )
 
-    def reads(self): return {self.column, *filter(None, [self.by])}
+    def reads(self):
+        return {self.column, *filter(None, [self.by])}
 
-    def retypes(self, types): return False
+    def retypes(self, types):
+        return False
 
     def values(self, learnt, types):
         old = value = number(self.column)
         if self.suspect is not None:
             low, high = self.suspect
-            return {self.column: nw.when(old >= low, old <= high).then(old * float(self.factor)).otherwise(old)}
-        value = nw.when(nw.col(self.by).is_null()).then(old) # a unit that is not known makes a gap; no unit leaves the value
-        for unit, factor in self.factors.items(): value = nw.when(nw.col(self.by) == unit).then(old * float(factor)).otherwise(value)
+            return {
+                self.column: nw.when(old >= low, old <= high)
+                .then(old * float(self.factor))
+                .otherwise(old)
+            }
+        # a unit that is not known makes a gap; no unit leaves the value
+        value = nw.when(nw.col(self.by).is_null()).then(old)
+        for unit, factor in self.factors.items():
+            value = nw.when(nw.col(self.by) == unit).then(old * float(factor)).otherwise(value)
         return {self.column: value}
 
 
@@ -362,54 +523,94 @@ class Unit(CleaningRule):
 @dataclass(frozen=True)
 class Date(CleaningRule):
     "Read dates from text of a fixed width; days that no calendar has become gaps."
-    format: str = "%Y-%m-%d" # of %Y %m %d %H %M %S, each once, and plain characters
-    earliest: str | None = None # least possible date, as YYYY-MM-DD; earlier ones become gaps
-    latest: str | None = None # greatest possible date, as YYYY-MM-DD
+
+    format: str = "%Y-%m-%d"  # of %Y %m %d %H %M %S, each once, and plain characters
+    earliest: str | None = None  # least possible date, as YYYY-MM-DD; earlier ones become gaps
+    latest: str | None = None  # greatest possible date, as YYYY-MM-DD
 
     def __post_init__(self):
         letters = re.findall("%(.?)", self.format)
         fits = set(letters) <= set("YmdHMS") and len(set(letters)) == len(letters)
         require(fits, "A date format must be of %Y %m %d %H %M %S, each once.", self.format)
-        require({"Y", "m", "d"} <= set(letters), "A date format must have %Y, %m and %d.", self.format, "'%d.%m.%Y', '%Y-%m-%d %H:%M'.")
+        require(
+            {"Y", "m", "d"} <= set(letters),
+            "A date format must have %Y, %m and %d.",
+            self.format,
+            "'%d.%m.%Y', '%Y-%m-%d %H:%M'.",
+        )
 
-    def retypes(self, types): return types[self.column] == "String"
+    def retypes(self, types):
+        return types[self.column] == "String"
 
     def values(self, learnt, types):
         value = nw.col(self.column)
-        if types[self.column] == "String": value = self._parsed(_stripped(value))
+        if types[self.column] == "String":
+            value = self._parsed(_stripped(value))
         dated = types[self.column] in ("String", "Date", "Datetime")
-        require(dated, "A column of dates must be text or dates.", f"{self.column}: {types[self.column]}")
-        inside = [value >= _moment(self.earliest)] * bool(self.earliest) + [value <= _moment(self.latest)] * bool(self.latest)
+        require(
+            dated,
+            "A column of dates must be text or dates.",
+            f"{self.column}: {types[self.column]}",
+        )
+        inside = [value >= _moment(self.earliest)] * bool(self.earliest) + [
+            value <= _moment(self.latest)
+        ] * bool(self.latest)
         return {self.column: nw.when(*inside).then(value) if inside else value}
 
     def _parsed(self, text):
-        return nw.when(text.str.contains(_days_of_a_calendar(self.format))).then(text).str.to_datetime(format=self.format)
+        return (
+            nw.when(text.str.contains(_days_of_a_calendar(self.format)))
+            .then(text)
+            .str.to_datetime(format=self.format)
+        )
 
     def in_polars(self, types, whole):
-        if types[self.column] != "String" or self.earliest or self.latest: return {}
+        if types[self.column] != "String" or self.earliest or self.latest:
+            return {}
         import polars as pl
+
         check = partial(_checked_dates, format=self.format)
-        def checked(column, *both): return pl.map_batches(both, check, return_dtype=pl.Datetime("us"), is_elementwise=not whole)
-        def read(column, text): return text.str.to_datetime(self.format, strict=False)
+
+        def checked(column, *both):
+            return pl.map_batches(
+                both, check, return_dtype=pl.Datetime("us"), is_elementwise=not whole
+            )
+
+        def read(column, text):
+            return text.str.to_datetime(self.format, strict=False)
+
         return {self.column: (lambda column: _stripped(column, pl), read, checked)}
 
     def in_duckdb(self, types):
-        if types[self.column] != "String": return {}
+        if types[self.column] != "String":
+            return {}
         pattern, form = map(_sql_text, (_days_of_a_calendar(self.format), self.format))
         then = f"strptime(case when regexp_matches({{x}}, {pattern}) then {{x}} end, {form})"
-        bounds = [f"{{x}} {sign} timestamp '{_moment(day)}'" for sign, day in ((">=", self.earliest), ("<=", self.latest)) if day]
-        return {self.column: (_STRIPPED_SQL, then, *[f"case when {' and '.join(bounds)} then {{x}} end"] * bool(bounds))}
+        bounds = [
+            f"{{x}} {sign} timestamp '{_moment(day)}'"
+            for sign, day in ((">=", self.earliest), ("<=", self.latest))
+            if day
+        ]
+        return {
+            self.column: (
+                _STRIPPED_SQL,
+                then,
+                *[f"case when {' and '.join(bounds)} then {{x}} end"] * bool(bounds),
+            )
+        }
 
 
 def _checked_dates(read, format):
     "Polars' own reader takes what the pattern takes, and blanks, signs, a year 0 and a second 60, too. Repeated days are looked at once."
     text, value = read
     repeats = text.head(10_000).n_unique() <= 1_000
-    seen = text.gather(text.hash().arg_unique()) if repeats else text # twice as fast as text.unique()
+    # twice as fast as text.unique()
+    seen = text.gather(text.hash().arg_unique()) if repeats else text
     wrong = ~seen.str.contains(_days_of_a_calendar(format)).fill_null(False)
     if repeats:
         odd = seen.filter(wrong)
-        if odd.str.to_datetime(format, strict=False).is_null().all(): return value
+        if odd.str.to_datetime(format, strict=False).is_null().all():
+            return value
         wrong = text.is_in(odd.implode())
     return value.set(wrong, None)
 
@@ -420,34 +621,51 @@ def _days_of_a_calendar(format):
     fourth = "(?:0[48]|[2468][048]|[13579][26])"
     leap = f"(?:[0-9]{{2}}{fourth}|{fourth}00)"
     any_time = {"H": "(?:[01][0-9]|2[0-3])", "M": "[0-5][0-9]", "S": "[0-5][0-9]"}
-    kinds = [{"Y": year, "m": "(?:0[13578]|1[02])", "d": "(?:0[1-9]|[12][0-9]|3[01])"},
-             {"Y": year, "m": "(?:0[469]|11)", "d": "(?:0[1-9]|[12][0-9]|30)"},
-             {"Y": year, "m": "02", "d": "(?:0[1-9]|1[0-9]|2[0-8])"}, {"Y": leap, "m": "02", "d": "29"}]
+    kinds = [
+        {"Y": year, "m": "(?:0[13578]|1[02])", "d": "(?:0[1-9]|[12][0-9]|3[01])"},
+        {"Y": year, "m": "(?:0[469]|11)", "d": "(?:0[1-9]|[12][0-9]|30)"},
+        {"Y": year, "m": "02", "d": "(?:0[1-9]|1[0-9]|2[0-8])"},
+        {"Y": leap, "m": "02", "d": "29"},
+    ]
     pieces = re.split(r"%([A-Za-z])", format)
-    patterns = ("".join((one | any_time)[piece] if i % 2 else re.escape(piece) for i, piece in enumerate(pieces)) for one in kinds)
+    patterns = (
+        "".join(
+            (one | any_time)[piece] if i % 2 else re.escape(piece) for i, piece in enumerate(pieces)
+        )
+        for one in kinds
+    )
     return f"^(?:{'|'.join(patterns)})$"
 
 
 def _moment(text):
-    try: return pd.Timestamp(text).to_pydatetime()
-    except ValueError: require(False, "A date must be written as YYYY-MM-DD.", text)
+    try:
+        return pd.Timestamp(text).to_pydatetime()
+    except ValueError:
+        require(False, "A date must be written as YYYY-MM-DD.", text)
 
 # %% ../../nbs/lib/data/40_clean.ipynb #cbe8dd7b
 @Cleaner.register
 @dataclass(frozen=True)
 class Outliers(CleaningRule):
     "Clip values beyond learnt fences to the fence, or make them gaps."
-    method: str = "iqr" # "iqr", "quantile" or "robust_z"
-    k: float | None = None # "iqr": interquartile ranges beyond the quartiles (1.5); "robust_z": robust z-scores (3.5)
-    low: float = 0.01 # "quantile": level of the lower fence, in [0, 1)
-    high: float = 0.99 # "quantile": level of the upper fence, in (0, 1]
-    outside: str = "clip" # "clip" or "gap"
+
+    method: str = "iqr"  # "iqr", "quantile" or "robust_z"
+    # "iqr": interquartile ranges beyond the quartiles (1.5); "robust_z": robust z-scores (3.5)
+    k: float | None = None
+    low: float = 0.01  # "quantile": level of the lower fence, in [0, 1)
+    high: float = 0.99  # "quantile": level of the upper fence, in (0, 1]
+    outside: str = "clip"  # "clip" or "gap"
 
     def __post_init__(self):
         choose(self.method, ("iqr", "quantile", "robust_z"), "method")
         choose(self.outside, ("gap", "clip"), "outside")
-        require(0 <= self.low < self.high <= 1, "Quantile levels must satisfy 0 <= low < high <= 1.", f"low={self.low}, high={self.high}")
-        if self.k is not None: require(check_number(self.k, "k") > 0, "k must be positive.", self.k)
+        require(
+            0 <= self.low < self.high <= 1,
+            "Quantile levels must satisfy 0 <= low < high <= 1.",
+            f"low={self.low}, high={self.high}",
+        )
+        if self.k is not None:
+            require(check_number(self.k, "k") > 0, "k must be positive.", self.k)
 
     def asks(self, types):
         levels = {"iqr": (0.25, 0.75), "quantile": (self.low, self.high), "robust_z": (0.5,)}
@@ -456,142 +674,242 @@ class Outliers(CleaningRule):
 
     def learn(self, answers, opened, types):
         found = answers[self.column]
-        if found[0] is None: return {"low": None, "high": None} # no value, no fence
-        if self.method == "quantile": return {"low": found[0], "high": found[1]}
-        if self.method == "iqr": centre, reach = found, (1.5 if self.k is None else self.k) * (found[1] - found[0])
+        if found[0] is None:
+            return {"low": None, "high": None}  # no value, no fence
+        if self.method == "quantile":
+            return {"low": found[0], "high": found[1]}
+        if self.method == "iqr":
+            centre, reach = found, (1.5 if self.k is None else self.k) * (found[1] - found[0])
         else:
             away = opened.select((number(self.column) - found[0]).abs().alias("away"))
             from bigdata_ai.data.frames import quantiles
+
             spread = quantiles(away, {"away": [0.5]})["away"][0]
-            centre, reach = [found[0], found[0]], (3.5 if self.k is None else self.k) * 1.4826 * spread
+            centre, reach = (
+                [found[0], found[0]],
+                (3.5 if self.k is None else self.k) * 1.4826 * spread,
+            )
         return {"low": centre[0] - reach, "high": centre[1] + reach}
 
     def values(self, learnt, types):
-        if learnt["low"] is None: return {self.column: number(self.column)}
-        return {self.column: _bounded(self.column, learnt["low"], learnt["high"], self.outside, {self.column: "Float64"})}
+        if learnt["low"] is None:
+            return {self.column: number(self.column)}
+        return {
+            self.column: _bounded(
+                self.column, learnt["low"], learnt["high"], self.outside, {self.column: "Float64"}
+            )
+        }
 
 
 def _numeric(rule, types):
-    require(types[rule.column] in NUMERIC, f"{type(rule).__name__} needs a column of numbers.", f"{rule.column}: {types[rule.column]}",
-            f"put Number({rule.column!r}) before it.")
+    require(
+        types[rule.column] in NUMERIC,
+        f"{type(rule).__name__} needs a column of numbers.",
+        f"{rule.column}: {types[rule.column]}",
+        f"put Number({rule.column!r}) before it.",
+    )
 
 # %% ../../nbs/lib/data/40_clean.ipynb #2fd0dc78
 @Cleaner.register
 @dataclass(frozen=True)
 class Missing(CleaningRule):
     "Fill gaps with a learnt value, or drop training rows that have one."
-    how: str = "median" # "median", "mean", "mode", "constant", "model" or "drop"
-    value: object = None # for "constant": a number or a text
-    by: str | None = None # column of groups, for "median", "mean" and "mode": at most 10,000 groups
-    features: tuple[str, ...] = () # numeric columns that the model uses
-    flag: bool = False # add a column NAME_missing: 1 where there was a gap, else 0
+
+    how: str = "median"  # "median", "mean", "mode", "constant", "model" or "drop"
+    value: object = None  # for "constant": a number or a text
+    # column of groups, for "median", "mean" and "mode": at most 10,000 groups
+    by: str | None = None
+    features: tuple[str, ...] = ()  # numeric columns that the model uses
+    flag: bool = False  # add a column NAME_missing: 1 where there was a gap, else 0
 
     def __post_init__(self):
         choose(self.how, ("median", "mean", "mode", "constant", "model", "drop"), "how")
-        for what, given, how in (("A value", self.value is not None, "constant"), ("Features", bool(self.features), "model")):
-            require(given == (self.how == how), f"{what} must be given for how={how!r}, and for nothing else.",
-                    f"how={self.how!r}, value={self.value!r}, features={self.features}")
+        for what, given, how in (
+            ("A value", self.value is not None, "constant"),
+            ("Features", bool(self.features), "model"),
+        ):
+            require(
+                given == (self.how == how),
+                f"{what} must be given for how={how!r}, and for nothing else.",
+                f"how={self.how!r}, value={self.value!r}, features={self.features}",
+            )
         grouped = self.by is None or self.how in ("median", "mean", "mode")
-        require(grouped, "Groups go with median, mean or mode.", f"how={self.how!r}, by={self.by!r}")
-        if isinstance(self.value, float): check_number(self.value, "The constant")
+        require(
+            grouped, "Groups go with median, mean or mode.", f"how={self.how!r}, by={self.by!r}"
+        )
+        if isinstance(self.value, float):
+            check_number(self.value, "The constant")
 
     @property
-    def drops(self): return self.how == "drop"
+    def drops(self):
+        return self.how == "drop"
 
-    def reads(self): return {self.column, *filter(None, [self.by]), *self.features}
+    def reads(self):
+        return {self.column, *filter(None, [self.by]), *self.features}
 
-    def writes(self): return {self.column} | ({f"{self.column}_missing"} if self.flag else set())
+    def writes(self):
+        return {self.column} | ({f"{self.column}_missing"} if self.flag else set())
 
     def drop(self, opened, learnt):
         return opened.filter(~nw.col(self.column).is_null())
 
     def asks(self, types):
-        if self.how in ("median", "mean", "model"): _numeric(self, types)
-        if self.how == "median": return {}, {self.column: (0.5,)}
+        if self.how in ("median", "mean", "model"):
+            _numeric(self, types)
+        if self.how == "median":
+            return {}, {self.column: (0.5,)}
         return ({"mean": number(self.column).mean()}, {}) if self.how == "mean" else ({}, {})
 
     @property
-    def learns(self): return not self.drops
+    def learns(self):
+        return not self.drops
 
     def learn(self, answers, opened, types):
         match self.how:
-            case "median": learnt = {"value": answers[self.column][0]}
-            case "mean": learnt = {"value": answers["mean"]}
-            case "mode": learnt = {"value": next((value for value, _ in commonest(opened, [self.column])), None)}
-            case "constant": learnt = {"value": self.value}
-            case "model": return _linear(opened, self.column, self.features)
-            case _: return {}
+            case "median":
+                learnt = {"value": answers[self.column][0]}
+            case "mean":
+                learnt = {"value": answers["mean"]}
+            case "mode":
+                learnt = {
+                    "value": next((value for value, _ in commonest(opened, [self.column])), None)
+                }
+            case "constant":
+                learnt = {"value": self.value}
+            case "model":
+                return _linear(opened, self.column, self.features)
+            case _:
+                return {}
         known = learnt["value"] is not None
-        require(known, f"Missing({self.column!r}) needs at least one value to learn from.", "a column of gaps", "how='constant'.")
+        require(
+            known,
+            f"Missing({self.column!r}) needs at least one value to learn from.",
+            "a column of gaps",
+            "how='constant'.",
+        )
         return learnt | ({"groups": self._groups(opened)} if self.by else {})
 
     def _groups(self, opened):
         "[[group, value], …], largest groups first."
-        if self.how == "mode": found = {group: value for group, value, _ in reversed(commonest(opened, [self.by, self.column]))}
+        if self.how == "mode":
+            found = {
+                group: value
+                for group, value, _ in reversed(commonest(opened, [self.by, self.column]))
+            }
         else:
-            opened = _duck(opened, [self.by, self.column]) # Arrow's own grouped median is approximate
-            rows = opened.select(nw.col(self.by), number(self.column).alias("__value")).filter(~nw.col(self.by).is_null())
+            # Arrow's own grouped median is approximate
+            opened = _duck(opened, [self.by, self.column])
+            rows = opened.select(nw.col(self.by), number(self.column).alias("__value")).filter(
+                ~nw.col(self.by).is_null()
+            )
             value = nw.col("__value").median() if self.how == "median" else nw.col("__value").mean()
             grouped = to_arrow(rows.group_by(self.by).agg(value).to_native()).to_pydict()
             found = dict(zip(grouped[self.by], grouped["__value"], strict=True))
-        found = {group: value for group, value in found.items() if value is not None and value == value}
-        require(len(found) <= 10_000, "Groups to fill gaps by must be at most 10,000.", f"{len(found):,} in {self.by!r}",
-                "group by a coarser column.")
+        found = {
+            group: value for group, value in found.items() if value is not None and value == value
+        }
+        require(
+            len(found) <= 10_000,
+            "Groups to fill gaps by must be at most 10,000.",
+            f"{len(found):,} in {self.by!r}",
+            "group by a coarser column.",
+        )
         return [[group, found[group]] for group in sorted(found)]
 
     def values(self, learnt, types):
-        old = number(self.column) if self.how in ("median", "mean", "model") else nw.col(self.column)
-        made = {f"{self.column}_missing": nw.col(self.column).is_null().cast(nw.Int64)} if self.flag else {}
-        if self.drops: return made
-        if self.how == "model": return made | {self.column: nw.when(old.is_null()).then(_predicted(learnt)).otherwise(old)}
-        if not self.by: return made | {self.column: old.fill_null(learnt["value"])}
+        old = (
+            number(self.column) if self.how in ("median", "mean", "model") else nw.col(self.column)
+        )
+        made = (
+            {f"{self.column}_missing": nw.col(self.column).is_null().cast(nw.Int64)}
+            if self.flag
+            else {}
+        )
+        if self.drops:
+            return made
+        if self.how == "model":
+            return made | {
+                self.column: nw.when(old.is_null()).then(_predicted(learnt)).otherwise(old)
+            }
+        if not self.by:
+            return made | {self.column: old.fill_null(learnt["value"])}
         groups = [list(part) for part in zip(*learnt["groups"], strict=True)]
-        if not groups: return made | {self.column: old.fill_null(learnt["value"])}
-        filled = nw.col(self.by).replace_strict(*groups, default=learnt["value"], return_dtype=None if self.how == "mode" else nw.Float64)
+        if not groups:
+            return made | {self.column: old.fill_null(learnt["value"])}
+        filled = nw.col(self.by).replace_strict(
+            *groups,
+            default=learnt["value"],
+            return_dtype=None if self.how == "mode" else nw.Float64,
+        )
         return made | {self.column: nw.when(old.is_null()).then(filled).otherwise(old)}
 
 
 def _duck(opened, names):
     "Columns of an Arrow table as a DuckDB relation; all else as it is."
-    if kind(opened.to_native()) != "pyarrow": return opened
+    if kind(opened.to_native()) != "pyarrow":
+        return opened
     import duckdb
+
     return door(duckdb.from_arrow(opened.select(*names).to_native()))
 
 
 def commonest(
-    opened: nw.DataFrame | nw.LazyFrame, # an opened frame
-    names: Sequence[str], # columns; rows with a gap in one do not count
-) -> list[tuple]: # (value, rows) for one column, (value, …, rows) for several; most rows first, ties by value
+    opened: nw.DataFrame | nw.LazyFrame,  # an opened frame
+    names: Sequence[str],  # columns; rows with a gap in one do not count
+    # (value, rows) for one column, (value, …, rows) for several; most rows first, ties by value
+) -> list[tuple]:
     "Count the values of columns."
     known = opened.select(**{f"{i}": nw.col(name) for i, name in enumerate(names)})
     keys = [f"{i}" for i in range(len(names))]
-    match kind(native := known.to_native()): # narwhals takes thrice as long on a few rows of pandas
-        case "pandas": counted = native.groupby(keys, sort=False, observed=True).size().reset_index(name="rows")
-        case "pyarrow": counted = native.drop_null().group_by(keys).aggregate([([], "count_all")])
-        case _: counted = known.drop_nulls(keys).group_by(*keys).agg(rows=nw.len()).to_native()
-    rows = zip(*[column.to_pylist() for column in to_arrow(counted).columns], strict=True) # keys first
+    # narwhals takes thrice as long on a few rows of pandas
+    match kind(native := known.to_native()):
+        case "pandas":
+            counted = (
+                native.groupby(keys, sort=False, observed=True).size().reset_index(name="rows")
+            )
+        case "pyarrow":
+            counted = native.drop_null().group_by(keys).aggregate([([], "count_all")])
+        case _:
+            counted = known.drop_nulls(keys).group_by(*keys).agg(rows=nw.len()).to_native()
+    # keys first
+    rows = zip(*[column.to_pylist() for column in to_arrow(counted).columns], strict=True)
     return sorted(rows, key=lambda row: (-row[-1], row[:-1]))
 
 
 def _linear(opened, column, features):
     "Ridge regression of a column on others, whose own gaps count as their means."
     from sklearn.linear_model import Ridge
-    sample = to_pandas(opened.select(*[number(name).alias(name) for name in (column, *features)]).filter(~nw.col(column).is_null())
-                       .head(100_000).to_native())
-    require(len(sample) >= 2, f"A model for {column!r} needs rows where it is known.", f"{len(sample)} row(s)")
+
+    sample = to_pandas(
+        opened.select(*[number(name).alias(name) for name in (column, *features)])
+        .filter(~nw.col(column).is_null())
+        .head(100_000)
+        .to_native()
+    )
+    require(
+        len(sample) >= 2,
+        f"A model for {column!r} needs rows where it is known.",
+        f"{len(sample)} row(s)",
+    )
     X, y = sample[list(features)].to_numpy(float), sample[column].to_numpy(float)
-    means = np.where(np.isnan(X).all(axis=0), 0.0, np.nanmean(np.where(np.isnan(X).all(axis=0), 0.0, X), axis=0))
+    means = np.where(
+        np.isnan(X).all(axis=0), 0.0, np.nanmean(np.where(np.isnan(X).all(axis=0), 0.0, X), axis=0)
+    )
     X = np.where(np.isnan(X), means, X)
     scales = np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
     model = Ridge(alpha=1.0).fit((X - means) / scales, y)
     slopes = model.coef_ / scales
-    return {"intercept": float(model.intercept_ - slopes @ means), "slopes": dict(zip(features, slopes.tolist(), strict=True)),
-            "means": dict(zip(features, means.tolist(), strict=True))}
+    return {
+        "intercept": float(model.intercept_ - slopes @ means),
+        "slopes": dict(zip(features, slopes.tolist(), strict=True)),
+        "means": dict(zip(features, means.tolist(), strict=True)),
+    }
 
 
 def _predicted(learnt):
     value = nw.lit(learnt["intercept"])
-    for name, slope in learnt["slopes"].items(): value = value + number(name).fill_null(learnt["means"][name]) * slope
+    for name, slope in learnt["slopes"].items():
+        value = value + number(name).fill_null(learnt["means"][name]) * slope
     return value
 
 # %% ../../nbs/lib/data/40_clean.ipynb #4007edc7
@@ -599,97 +917,172 @@ def _predicted(learnt):
 @dataclass(frozen=True)
 class Duplicates(CleaningRule):
     "Drop training rows that repeat an earlier one. Its `column` is the one by which rows are in order, such as an id."
-    keys: tuple[str, ...] = () # columns that make two rows equal; () takes all but `column`
+
+    keys: tuple[str, ...] = ()  # columns that make two rows equal; () takes all but `column`
 
     @property
-    def drops(self): return True
+    def drops(self):
+        return True
 
-    def reads(self): return {self.column, *self.keys}
+    def reads(self):
+        return {self.column, *self.keys}
 
-    def writes(self): return set()
+    def writes(self):
+        return set()
 
     def drop(self, opened, learnt):
         native = opened.to_native()
-        return nw.from_native(drop_duplicates(native, self.keys or None, order_by=self.column, ignore=() if self.keys else (self.column,)))
+        return nw.from_native(
+            drop_duplicates(
+                native,
+                self.keys or None,
+                order_by=self.column,
+                ignore=() if self.keys else (self.column,),
+            )
+        )
 
-    def values(self, learnt, types): return {}
+    def values(self, learnt, types):
+        return {}
 
 
 @Cleaner.register
 @dataclass(frozen=True)
 class NearDuplicates(CleaningRule):
     "Drop training rows whose text nearly repeats that of an earlier row."
-    id: str = "id" # column that names a row; the row with the least one of a group stays
-    threshold: float = 0.8 # least share of common pieces (Jaccard similarity), in (0, 1]
+
+    id: str = "id"  # column that names a row; the row with the least one of a group stays
+    threshold: float = 0.8  # least share of common pieces (Jaccard similarity), in (0, 1]
 
     @property
-    def drops(self): return True
+    def drops(self):
+        return True
 
-    def reads(self): return {self.column, self.id}
+    def reads(self):
+        return {self.column, self.id}
 
-    def writes(self): return set()
+    def writes(self):
+        return set()
 
     def drop(self, opened, learnt):
         groups = near_duplicates(opened.to_native(), self.column, self.id, self.threshold)
-        gone = groups.loc[groups.groupby("group")[self.id].transform("min") != groups[self.id], self.id].tolist()
+        gone = groups.loc[
+            groups.groupby("group")[self.id].transform("min") != groups[self.id], self.id
+        ].tolist()
         return opened.filter(~nw.col(self.id).is_in(gone)) if gone else opened
 
-    def values(self, learnt, types): return {}
+    def values(self, learnt, types):
+        return {}
 
 
 def near_duplicates(
-    frame, # any kind that does not stream
-    column: str, # column of text
-    id: str, # column that names a row
-    threshold: float = 0.8, # least Jaccard similarity of the sets of three-character pieces, in (0, 1]
-    seed: int = 1, # of the hashes
-) -> pd.DataFrame: # columns group, id, column; only rows that have a near duplicate; groups count from 0
+    frame,  # any kind that does not stream
+    column: str,  # column of text
+    id: str,  # column that names a row
+    # least Jaccard similarity of the sets of three-character pieces, in (0, 1]
+    threshold: float = 0.8,
+    seed: int = 1,  # of the hashes
+    # columns group, id, column; only rows that have a near duplicate; groups count from 0
+) -> pd.DataFrame:
     "Find groups of texts that nearly repeat each other."
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
-    require(0 < check_number(threshold, "threshold") <= 1, "threshold must lie in (0, 1].", threshold)
+
+    require(
+        0 < check_number(threshold, "threshold") <= 1, "threshold must lie in (0, 1].", threshold
+    )
     sketch = need("datasketch", "data")
     rows = to_pandas(door(frame).select(id, column).filter(~nw.col(column).is_null()).to_native())
     rows = rows.drop_duplicates(id).reset_index(drop=True)
-    pieces = [{text[i:i + 3].encode() for i in range(max(len(text) - 2, 1))} for text in rows[column].astype(str)]
+    pieces = [
+        {text[i : i + 3].encode() for i in range(max(len(text) - 2, 1))}
+        for text in rows[column].astype(str)
+    ]
     hashes = sketch.MinHash.bulk(pieces, num_perm=128, seed=check_whole(seed, "seed", 0))
-    index, pairs = sketch.MinHashLSH(threshold=threshold, num_perm=128, weights=(0.1, 0.9)), [] # rather a pair too many, as each is checked
+    # rather a pair too many, as each is checked
+    index, pairs = sketch.MinHashLSH(threshold=threshold, num_perm=128, weights=(0.1, 0.9)), []
     for i, one in enumerate(hashes):
         pairs += [(i, j) for j in index.query(one) if _jaccard(pieces[i], pieces[j]) >= threshold]
         index.insert(i, one)
     a, b = np.array(pairs, dtype=int).reshape(-1, 2).T
-    group = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(len(rows), len(rows))), directed=False)[1]
+    group = connected_components(
+        coo_array((np.ones(len(a)), (a, b)), shape=(len(rows), len(rows))), directed=False
+    )[1]
     found = rows.assign(group=group)[np.bincount(group, minlength=1)[group] > 1]
-    return found.assign(group=pd.factorize(found["group"])[0])[["group", id, column]].sort_values(["group", id]).reset_index(drop=True)
+    return (
+        found.assign(group=pd.factorize(found["group"])[0])[["group", id, column]]
+        .sort_values(["group", id])
+        .reset_index(drop=True)
+    )
 
 
-def _jaccard(a, b): return len(a & b) / len(a | b)
+def _jaccard(a, b):
+    return len(a & b) / len(a | b)
 
 # %% ../../nbs/lib/data/40_clean.ipynb #4010d1eb
 def validate(
-    frame, # any kind that does not stream; pandas is checked as it is, other kinds as polars
-    schema, # a pandera schema, or column -> {"type", "nullable", "unique", "low", "high", "allowed", "pattern"}, all optional
-): # `frame` itself
+    frame,  # any kind that does not stream; pandas is checked as it is, other kinds as polars
+    # a pandera schema, or column -> {"type", "nullable", "unique", "low", "high", "allowed",
+    # "pattern"}, all optional
+    schema,
+):  # `frame` itself
     "Check a frame against a schema; raises `InputError` that names each failed check and how often it failed."
     pandas = kind(frame) == "pandas"
     pa_ = need("pandera.pandas" if pandas else "pandera.polars", "data")
-    checked = frame if pandas else need("polars", "data").from_arrow(to_arrow(door(frame).to_native()))
+    checked = (
+        frame if pandas else need("polars", "data").from_arrow(to_arrow(door(frame).to_native()))
+    )
     if isinstance(schema, Mapping):
         for column, wants in schema.items():
-            for name in wants: choose(name, ("type", "nullable", "unique", "low", "high", "allowed", "pattern"), f"condition of {column!r}")
-        schema = pa_.DataFrameSchema({column: _pandera_column(pa_, wants, pandas) for column, wants in schema.items()})
-    try: schema.validate(checked, lazy=True)
+            for name in wants:
+                choose(
+                    name,
+                    ("type", "nullable", "unique", "low", "high", "allowed", "pattern"),
+                    f"condition of {column!r}",
+                )
+        schema = pa_.DataFrameSchema(
+            {column: _pandera_column(pa_, wants, pandas) for column, wants in schema.items()}
+        )
+    try:
+        schema.validate(checked, lazy=True)
     except pa_.errors.SchemaErrors as error:
         cases = error.failure_cases if pandas else error.failure_cases.to_pandas()
-        counts = cases.groupby([cases["column"].fillna("").astype(str), cases["check"].astype(str)])["failure_case"]
-        said = [f"{column or 'table'}: {check} failed {len(values)}×, e.g. {brief(values.iloc[0])}" for (column, check), values in counts]
-        require(False, "The table must satisfy its schema.", "; ".join(said), "clean it first, or change the schema on purpose.")
+        counts = cases.groupby(
+            [cases["column"].fillna("").astype(str), cases["check"].astype(str)]
+        )["failure_case"]
+        said = [
+            f"{column or 'table'}: {check} failed {len(values)}×, e.g. {brief(values.iloc[0])}"
+            for (column, check), values in counts
+        ]
+        require(
+            False,
+            "The table must satisfy its schema.",
+            "; ".join(said),
+            "clean it first, or change the schema on purpose.",
+        )
     return frame
 
 
 def _pandera_column(pa_, wants, pandas):
-    types = {"int": "int64" if pandas else int, "float": "float64" if pandas else float, "str": str, "bool": bool}
-    checks = [make(wants[name]) for name, make in (("low", pa_.Check.ge), ("high", pa_.Check.le), ("allowed", pa_.Check.isin),
-                                                   ("pattern", pa_.Check.str_matches)) if name in wants]
+    types = {
+        "int": "int64" if pandas else int,
+        "float": "float64" if pandas else float,
+        "str": str,
+        "bool": bool,
+    }
+    checks = [
+        make(wants[name])
+        for name, make in (
+            ("low", pa_.Check.ge),
+            ("high", pa_.Check.le),
+            ("allowed", pa_.Check.isin),
+            ("pattern", pa_.Check.str_matches),
+        )
+        if name in wants
+    ]
     given = types[choose(wants["type"], types, "type")] if "type" in wants else None
-    return pa_.Column(given, checks=checks, nullable=wants.get("nullable", False), unique=wants.get("unique", False))
+    return pa_.Column(
+        given,
+        checks=checks,
+        nullable=wants.get("nullable", False),
+        unique=wants.get("unique", False),
+    )

@@ -18,15 +18,24 @@ from .split import SealedTest
 
 # %% ../../nbs/lib/data/51_consensus.ipynb #86544e20
 def check_votes(
-    votes, # data frame with the columns row, annotator and label, one row a vote
-) -> pd.DataFrame: # these three columns, none missing
+    votes,  # data frame with the columns row, annotator and label, one row a vote
+) -> pd.DataFrame:  # these three columns, none missing
     "Return votes as a pandas frame, or raise `InputError`; a sealed test is refused."
-    if isinstance(votes, SealedTest): votes.take([]) # refuses, with the seal's own message
+    if isinstance(votes, SealedTest):
+        votes.take([])  # refuses, with the seal's own message
     require(isinstance(votes, pd.DataFrame), "votes must be a pandas data frame.", votes)
     columns = ["row", "annotator", "label"]
-    require(set(columns) <= set(votes), "votes must have the columns row, annotator and label.", list(votes))
-    require(len(votes) > 0 and not votes[columns].isna().any(axis=None), "votes must hold at least one vote and no missing value.", votes,
-            "an annotator who abstains has no line.")
+    require(
+        set(columns) <= set(votes),
+        "votes must have the columns row, annotator and label.",
+        list(votes),
+    )
+    require(
+        len(votes) > 0 and not votes[columns].isna().any(axis=None),
+        "votes must hold at least one vote and no missing value.",
+        votes,
+        "an annotator who abstains has no line.",
+    )
     return votes[columns].reset_index(drop=True)
 
 # %% ../../nbs/lib/data/51_consensus.ipynb #0646db15
@@ -36,31 +45,51 @@ METHODS = ("majority", "dawid_skene", "crowdlab")
 @dataclass(frozen=True, eq=False)
 class Consensus:
     "What several annotators agree on."
-    method: str # one of METHODS
-    labels: pd.DataFrame # by row: label, confidence in [0, 1], votes, agreement (share of votes for the label)
-    annotators: pd.DataFrame # by annotator, best first: quality in [0, 1], votes, agreement (share of votes equal to the consensus)
+
+    method: str  # one of METHODS
+    # by row: label, confidence in [0, 1], votes, agreement (share of votes for the label)
+    labels: pd.DataFrame
+    # by annotator, best first: quality in [0, 1], votes, agreement (share of votes equal to the
+    # consensus)
+    annotators: pd.DataFrame
 
     def __repr__(self) -> str:
         return f"Consensus({self.method}: {len(self.labels):,} rows, {len(self.annotators):,} annotators)"
 
 
 def consensus(
-    votes: pd.DataFrame, # columns row, annotator, label: one row a vote
-    method: str = "dawid_skene", # one of METHODS
-    probabilities=None, # for "crowdlab": shape (rows, classes), out of fold, in ascending order of row and of label
-) -> Consensus: # labels and the quality of annotators
+    votes: pd.DataFrame,  # columns row, annotator, label: one row a vote
+    method: str = "dawid_skene",  # one of METHODS
+    # for "crowdlab": shape (rows, classes), out of fold, in ascending order of row and of label
+    probabilities=None,
+) -> Consensus:  # labels and the quality of annotators
     "Find one label a row and the quality of each annotator."
     votes = check_votes(votes)
-    find = {"majority": _majority, "dawid_skene": _dawid_skene, "crowdlab": _crowdlab}[choose(method, METHODS, "method")]
+    find = {"majority": _majority, "dawid_skene": _dawid_skene, "crowdlab": _crowdlab}[
+        choose(method, METHODS, "method")
+    ]
     labels, quality = find(votes, probabilities)
     agrees = votes["label"] == votes["row"].map(labels["label"])
-    for by, table in ("row", labels), ("annotator", annotators := pd.DataFrame({"quality": quality})):
-        table["votes"], table["agreement"] = votes.groupby(by).size(), agrees.groupby(votes[by]).mean()
+    for by, table in (
+        ("row", labels),
+        ("annotator", annotators := pd.DataFrame({"quality": quality})),
+    ):
+        table["votes"], table["agreement"] = (
+            votes.groupby(by).size(),
+            agrees.groupby(votes[by]).mean(),
+        )
         table.index.name = by
-    return Consensus(method, labels, annotators.fillna({"quality": annotators["agreement"]}).sort_values("quality", ascending=False))
+    return Consensus(
+        method,
+        labels,
+        annotators.fillna({"quality": annotators["agreement"]}).sort_values(
+            "quality", ascending=False
+        ),
+    )
 
 
-def _crowdkit(votes): return votes.set_axis(["task", "worker", "label"], axis=1)
+def _crowdkit(votes):
+    return votes.set_axis(["task", "worker", "label"], axis=1)
 
 
 def _likeliest(belief):
@@ -79,34 +108,60 @@ def _dawid_skene(votes, _):
     "The quality of an annotator is the probability of being right, over classes as common as estimated."
     columns = votes.set_axis(["task", "worker", "label"], axis=1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore") # crowd-kit 1.4 uses what pandas 3.1 deprecates
+        warnings.simplefilter("ignore")  # crowd-kit 1.4 uses what pandas 3.1 deprecates
         model = need("crowdkit.aggregation", "data").DawidSkene(n_iter=50).fit(columns)
     right = model.errors_.stack().rename_axis(["worker", "given", "true"]).rename("p").reset_index()
     right = right[right["given"] == right["true"]]
-    return _likeliest(model.probas_), (right["p"] * right["true"].map(model.priors_)).groupby(right["worker"]).sum()
+    return _likeliest(model.probas_), (right["p"] * right["true"].map(model.priors_)).groupby(
+        right["worker"]
+    ).sum()
 
 
 def _crowdlab(votes, probabilities):
-    classes, wide = np.sort(votes["label"].unique()), votes.drop_duplicates(["row", "annotator"], keep="last")
+    classes, wide = (
+        np.sort(votes["label"].unique()),
+        votes.drop_duplicates(["row", "annotator"], keep="last"),
+    )
     wide = wide.pivot(index="row", columns="annotator", values="label").sort_index()
-    require(probabilities is not None, "crowdlab must be given out-of-fold probabilities.", probabilities, "out_of_fold gives them.")
+    require(
+        probabilities is not None,
+        "crowdlab must be given out-of-fold probabilities.",
+        probabilities,
+        "out_of_fold gives them.",
+    )
     p = check_probabilities(probabilities, len(wide))
-    require(p.shape[1] == len(classes), f"Probabilities must have one column for each of the {len(classes)} labels voted.", p)
-    codes = pd.DataFrame({i: wide[name].map(dict(zip(classes, range(len(classes)), strict=True))) for i, name in enumerate(wide)})
-    found = need("cleanlab.multiannotator", "data").get_label_quality_multiannotator(codes.astype(float), p, verbose=False)
+    require(
+        p.shape[1] == len(classes),
+        f"Probabilities must have one column for each of the {len(classes)} labels voted.",
+        p,
+    )
+    codes = pd.DataFrame(
+        {
+            i: wide[name].map(dict(zip(classes, range(len(classes)), strict=True)))
+            for i, name in enumerate(wide)
+        }
+    )
+    found = need("cleanlab.multiannotator", "data").get_label_quality_multiannotator(
+        codes.astype(float), p, verbose=False
+    )
     label, quality = found["label_quality"], found["annotator_stats"]["annotator_quality"]
-    labels = pd.DataFrame({"label": classes[label["consensus_label"].to_numpy(dtype=np.int64)],
-                           "confidence": label["consensus_quality_score"].to_numpy()}, wide.index)
+    labels = pd.DataFrame(
+        {
+            "label": classes[label["consensus_label"].to_numpy(dtype=np.int64)],
+            "confidence": label["consensus_quality_score"].to_numpy(),
+        },
+        wide.index,
+    )
     return labels, pd.Series(quality.to_numpy(), index=[wide.columns[i] for i in quality.index])
 
 # %% ../../nbs/lib/data/51_consensus.ipynb #43f36c0d
 def annotators_for(
-    y, # shape (n,): true labels 0 … classes-1
-    accuracy, # one probability of being right for each annotator, in [0, 1]
-    share: float = 1.0, # share of rows that each of them sees, in (0, 1]
-    classes: int | None = None, # number of classes; None counts them
-    seed: int = 0, # another seed makes other errors
-) -> pd.DataFrame: # columns row, annotator, label: one row a vote
+    y,  # shape (n,): true labels 0 … classes-1
+    accuracy,  # one probability of being right for each annotator, in [0, 1]
+    share: float = 1.0,  # share of rows that each of them sees, in (0, 1]
+    classes: int | None = None,  # number of classes; None counts them
+    seed: int = 0,  # another seed makes other errors
+) -> pd.DataFrame:  # columns row, annotator, label: one row a vote
     "Make votes by annotators of known accuracy, whose errors are independent and alike for all other classes."
     y, draw = np.asarray(y, dtype=np.int64), rng(seed, "annotators")
     classes = check_whole(classes or int(y.max()) + 1, "classes", 2)
@@ -114,5 +169,7 @@ def annotators_for(
     for name, right in enumerate(accuracy):
         rows = np.flatnonzero(draw.random(len(y)) < share)
         off = np.where(draw.random(len(rows)) < right, 0, draw.integers(1, classes, len(rows)))
-        parts.append(pd.DataFrame({"row": rows, "annotator": f"a{name}", "label": (y[rows] + off) % classes}))
+        parts.append(
+            pd.DataFrame({"row": rows, "annotator": f"a{name}", "label": (y[rows] + off) % classes})
+        )
     return pd.concat(parts, ignore_index=True)

@@ -21,7 +21,7 @@ from .frames import hash_column, to_pandas
 from .rules import NUMERIC, Rule, Rules, layers, number
 
 # %% ../../nbs/lib/data/45_features.ipynb #1b83f969
-KEY = "__key_fraction" # the column by which target encoding folds training rows
+KEY = "__key_fraction"  # the column by which target encoding folds training rows
 
 
 class Encoder(Rules):
@@ -29,20 +29,31 @@ class Encoder(Rules):
 
     def __init__(
         self,
-        rules: Sequence[Rule], # each makes one or more feature columns
-        keep: Sequence[str] = (), # columns that pass through beside the features, such as an id
+        rules: Sequence[Rule],  # each makes one or more feature columns
+        keep: Sequence[str] = (),  # columns that pass through beside the features, such as an id
     ):
         "Take a list of rules."
         super().__init__(rules)
         self.keep = tuple(keep)
 
     @property
-    def names_(self) -> list[str]: # feature columns, in the order of the rules
+    def names_(self) -> list[str]:  # feature columns, in the order of the rules
         "Name the feature columns that come out."
         self._check_fitted()
-        names = [name for rule, learnt in zip(self.rules, self.learnt_, strict=True) for name in rule.names(learnt)]
-        twice = sorted({name for name in names if names.count(name) > 1} | set(names) & set(self.keep))
-        require(not twice, "Feature columns must differ.", f"{twice[:5]} made twice", "one rule of a kind for a column.")
+        names = [
+            name
+            for rule, learnt in zip(self.rules, self.learnt_, strict=True)
+            for name in rule.names(learnt)
+        ]
+        twice = sorted(
+            {name for name in names if names.count(name) > 1} | set(names) & set(self.keep)
+        )
+        require(
+            not twice,
+            "Feature columns must differ.",
+            f"{twice[:5]} made twice",
+            "one rule of a kind for a column.",
+        )
         return names
 
     def fit(self, frame, y=None):
@@ -51,14 +62,16 @@ class Encoder(Rules):
 
     def transform(self, frame):
         opened, back = self._ready(frame)
-        for layer in layers(self.rules): opened = self._apply_layer(opened, layer, self.learnt_, training=False)
+        for layer in layers(self.rules):
+            opened = self._apply_layer(opened, layer, self.learnt_, training=False)
         return back(self._chosen(opened))
 
     def fit_transform(self, frame, y=None):
         done = self._learn(self._folded(frame), keep=True)
         return self._chosen(nw.from_native(done)).to_native()
 
-    def to_dict(self): return super().to_dict() | {"keep": list(self.keep)}
+    def to_dict(self):
+        return super().to_dict() | {"keep": list(self.keep)}
 
     @classmethod
     def from_dict(cls, state):
@@ -68,7 +81,13 @@ class Encoder(Rules):
 
     def _chosen(self, opened):
         types = self._types(opened)
-        return opened.select(*self.keep, *[name if types[name] == "Float64" else number(name).alias(name) for name in self.names_])
+        return opened.select(
+            *self.keep,
+            *[
+                name if types[name] == "Float64" else number(name).alias(name)
+                for name in self.names_
+            ],
+        )
 
     def _folded(self, frame):
         keys = {rule.key for rule in self.rules if hasattr(rule, "key")}
@@ -80,20 +99,24 @@ class Encoder(Rules):
 class FeatureRule(Rule):
     "A rule of an `Encoder`."
 
-    def writes(self): return set() # features do not feed other rules: all are made at once, of the columns as they came
+    # features do not feed other rules: all are made at once, of the columns as they came
+    def writes(self):
+        return set()
 
     def named(
         self,
-        *parts: object, # what tells the features of one column apart
-        mark: str = "=", # between column and part
-    ) -> str: # without dots and backticks, which Spark reads as part of its own syntax
+        *parts: object,  # what tells the features of one column apart
+        mark: str = "=",  # between column and part
+    ) -> str:  # without dots and backticks, which Spark reads as part of its own syntax
         "Name one feature."
-        return f"{self.column}{mark}{'_'.join(map(str, parts))}".replace(".", "\u2024").replace("`", "'")
+        return f"{self.column}{mark}{'_'.join(map(str, parts))}".replace(".", "\u2024").replace(
+            "`", "'"
+        )
 
     def names(
         self,
-        learnt: Mapping, # what the rule learnt
-    ) -> list[str]: # feature columns
+        learnt: Mapping,  # what the rule learnt
+    ) -> list[str]:  # feature columns
         "Name the columns that the rule makes."
         return list(self.values(learnt, {self.column: "Float64"}))
 
@@ -102,74 +125,119 @@ class FeatureRule(Rule):
 @dataclass(frozen=True)
 class Scale(FeatureRule):
     "Scale a column of numbers."
-    how: str = "standard" # "standard", "minmax", "robust" or "quantile"
 
-    def __post_init__(self): choose(self.how, ("standard", "minmax", "robust", "quantile"), "scaling")
+    how: str = "standard"  # "standard", "minmax", "robust" or "quantile"
+
+    def __post_init__(self):
+        choose(self.how, ("standard", "minmax", "robust", "quantile"), "scaling")
 
     def asks(self, types):
-        require(types[self.column] in NUMERIC, "Scale needs a column of numbers.", f"{self.column}: {types[self.column]}",
-                "clean.Number reads text.")
+        require(
+            types[self.column] in NUMERIC,
+            "Scale needs a column of numbers.",
+            f"{self.column}: {types[self.column]}",
+            "clean.Number reads text.",
+        )
         value = number(self.column)
-        if self.how == "standard": return {"mean": value.mean(), "std": value.std(ddof=0), "values": value.count()}, {}
-        if self.how == "minmax": return {"low": value.min(), "high": value.max()}, {}
-        return {}, {self.column: (0.25, 0.5, 0.75) if self.how == "robust" else tuple(np.linspace(0, 1, 33).tolist())}
+        if self.how == "standard":
+            return {"mean": value.mean(), "std": value.std(ddof=0), "values": value.count()}, {}
+        if self.how == "minmax":
+            return {"low": value.min(), "high": value.max()}, {}
+        return {}, {
+            self.column: (0.25, 0.5, 0.75)
+            if self.how == "robust"
+            else tuple(np.linspace(0, 1, 33).tolist())
+        }
 
     def learn(self, answers, opened, types):
         known = answers.get("mean", answers.get("low", answers.get(self.column, [None])[0]))
-        require(known is not None, f"Scale({self.column!r}) needs at least one value to learn from.", "a column of gaps")
+        require(
+            known is not None,
+            f"Scale({self.column!r}) needs at least one value to learn from.",
+            "a column of gaps",
+        )
         match self.how:
-            case "standard": centre, spread = answers["mean"], _beyond_rounding(**answers)
-            case "minmax": centre, spread = answers["low"], answers["high"] - answers["low"]
-            case "robust": centre, spread = answers[self.column][1], answers[self.column][2] - answers[self.column][0]
-            case _: return {"knots": answers[self.column]}
-        return {"centre": centre, "spread": spread if spread and spread > 0 else 1.0} # a constant column becomes 0
+            case "standard":
+                centre, spread = answers["mean"], _beyond_rounding(**answers)
+            case "minmax":
+                centre, spread = answers["low"], answers["high"] - answers["low"]
+            case "robust":
+                centre, spread = (
+                    answers[self.column][1],
+                    answers[self.column][2] - answers[self.column][0],
+                )
+            case _:
+                return {"knots": answers[self.column]}
+        # a constant column becomes 0
+        return {"centre": centre, "spread": spread if spread and spread > 0 else 1.0}
 
     def values(self, learnt, types):
         value = number(self.column)
-        if self.how != "quantile": return {self.column: (value - learnt["centre"]) / learnt["spread"]}
+        if self.how != "quantile":
+            return {self.column: (value - learnt["centre"]) / learnt["spread"]}
         knots, step = learnt["knots"], 1 / (len(learnt["knots"]) - 1)
-        pieces = [(value.clip(low, high) - low) * (step / (high - low)) if high > low else (value >= high).cast(nw.Float64) * step
-                  for low, high in zip(knots, knots[1:], strict=False)]
+        pieces = [
+            (value.clip(low, high) - low) * (step / (high - low))
+            if high > low
+            else (value >= high).cast(nw.Float64) * step
+            for low, high in zip(knots, knots[1:], strict=False)
+        ]
         return {self.column: sum(pieces[1:], start=pieces[0])}
 
 
 def _beyond_rounding(mean, std, values):
     "The deviation, or 0 where rounding alone explains it: Chan, Golub and LeVeque (1983), as scikit-learn draws the line."
     rounding = values * np.finfo(np.float64).eps
-    return std if std ** 2 > rounding * std ** 2 + (rounding * mean) ** 2 else 0.0
+    return std if std**2 > rounding * std**2 + (rounding * mean) ** 2 else 0.0
 
 # %% ../../nbs/lib/data/45_features.ipynb #6eae1578
 @Encoder.register
 @dataclass(frozen=True)
 class OneHot(FeatureRule):
     "One column of 0 and 1 for each frequent category, one for all others, and one for gaps where training rows had some."
-    top: int = 20 # most categories that get a column of their own, 1 or more
-    least: int = 1 # least training rows of such a category
 
-    def __post_init__(self): check_whole(self.top, "top"), check_whole(self.least, "least")
+    top: int = 20  # most categories that get a column of their own, 1 or more
+    least: int = 1  # least training rows of such a category
 
-    def asks(self, types): return {"gaps": nw.col(self.column).is_null().cast(nw.Int64).sum()}, {}
+    def __post_init__(self):
+        check_whole(self.top, "top"), check_whole(self.least, "least")
+
+    def asks(self, types):
+        return {"gaps": nw.col(self.column).is_null().cast(nw.Int64).sum()}, {}
 
     def learn(self, answers, opened, types):
         counts = commonest(opened, [self.column])
-        kept = [value for value, rows in counts if rows >= self.least][:self.top]
-        require(bool(kept), f"OneHot({self.column!r}) needs a category with at least {self.least} rows.", f"{len(counts)} categories")
+        kept = [value for value, rows in counts if rows >= self.least][: self.top]
+        require(
+            bool(kept),
+            f"OneHot({self.column!r}) needs a category with at least {self.least} rows.",
+            f"{len(counts)} categories",
+        )
         return {"categories": kept, "gaps": bool(answers["gaps"])}
 
     def values(self, learnt, types):
         value, kept = nw.col(self.column), learnt["categories"]
         made = {self.named(one): (value == one).fill_null(False).cast(nw.Float64) for one in kept}
-        made[self.named("other")] = (~value.is_in(kept) & ~value.is_null()).fill_null(False).cast(nw.Float64)
-        return made | ({self.named("gap"): value.is_null().cast(nw.Float64)} if learnt["gaps"] else {})
+        made[self.named("other")] = (
+            (~value.is_in(kept) & ~value.is_null()).fill_null(False).cast(nw.Float64)
+        )
+        return made | (
+            {self.named("gap"): value.is_null().cast(nw.Float64)} if learnt["gaps"] else {}
+        )
 
-    def names(self, learnt): return [*map(self.named, [*learnt["categories"], "other", *["gap"] * learnt["gaps"]])]
+    def names(self, learnt):
+        return [*map(self.named, [*learnt["categories"], "other", *["gap"] * learnt["gaps"]])]
 
     def in_pandas(self, learnt, frame):
         value, kept = frame[self.column], learnt["categories"]
-        if not isinstance(value.dtype, np.dtype | pd.StringDtype): return {}
+        if not isinstance(value.dtype, np.dtype | pd.StringDtype):
+            return {}
         codes, gaps = pd.Index(kept).get_indexer(pd.Index(value)), value.isna().to_numpy()
-        made = {self.named(one): codes == i for i, one in enumerate(kept)} | {self.named("other"): (codes < 0) & ~gaps}
-        if learnt["gaps"]: made[self.named("gap")] = gaps
+        made = {self.named(one): codes == i for i, one in enumerate(kept)} | {
+            self.named("other"): (codes < 0) & ~gaps
+        }
+        if learnt["gaps"]:
+            made[self.named("gap")] = gaps
         return {name: hit.astype(np.float64) for name, hit in made.items()}
 
 
@@ -177,14 +245,21 @@ class OneHot(FeatureRule):
 @dataclass(frozen=True)
 class Ordinal(FeatureRule):
     "Number the categories from 0; what is not known becomes -1."
-    order: tuple = () # categories, lowest first; () takes those of the training rows in sorted order
+
+    # categories, lowest first; () takes those of the training rows in sorted order
+    order: tuple = ()
 
     def learn(self, answers, opened, types):
-        return {"categories": list(self.order) or sorted(value for value, _ in commonest(opened, [self.column]))}
+        return {
+            "categories": list(self.order)
+            or sorted(value for value, _ in commonest(opened, [self.column]))
+        }
 
     def values(self, learnt, types):
         codes = [float(i) for i in range(len(learnt["categories"]))]
-        value = nw.col(self.column).replace_strict(learnt["categories"], codes, default=-1.0, return_dtype=nw.Float64)
+        value = nw.col(self.column).replace_strict(
+            learnt["categories"], codes, default=-1.0, return_dtype=nw.Float64
+        )
         return {self.named("code", mark="_"): value.fill_null(-1.0)}
 
 # %% ../../nbs/lib/data/45_features.ipynb #42772a67
@@ -192,74 +267,116 @@ class Ordinal(FeatureRule):
 @dataclass(frozen=True)
 class TargetEncoding(FeatureRule):
     "Replace a category by the smoothed mean target of the training rows that have it; out of fold for these rows themselves."
-    target: str = "target" # column of numbers: 0 and 1 for two classes
-    key: str = "id" # column that names a row: whole numbers or text
-    folds: int = 5 # parts of the training rows, 2 or more
-    smoothing: float = 20.0 # rows of the overall mean that are added to each category, 0 or more
+
+    target: str = "target"  # column of numbers: 0 and 1 for two classes
+    key: str = "id"  # column that names a row: whole numbers or text
+    folds: int = 5  # parts of the training rows, 2 or more
+    smoothing: float = 20.0  # rows of the overall mean that are added to each category, 0 or more
 
     def __post_init__(self):
         check_whole(self.folds, "folds", 2)
-        require(check_number(self.smoothing, "smoothing") >= 0, "smoothing must be 0 or more.", self.smoothing)
+        require(
+            check_number(self.smoothing, "smoothing") >= 0,
+            "smoothing must be 0 or more.",
+            self.smoothing,
+        )
 
     def learn(self, answers, opened, types):
         found = types.get(self.target)
-        require(found in NUMERIC, f"The target {self.target!r} must be a column of numbers in the training rows.", found)
+        require(
+            found in NUMERIC,
+            f"The target {self.target!r} must be a column of numbers in the training rows.",
+            found,
+        )
         fold = (nw.col(KEY) * self.folds).floor().alias("fold")
-        rows = opened.select(nw.col(self.column), number(self.target).alias("target"), fold).filter(~nw.col("target").is_null())
+        rows = opened.select(nw.col(self.column), number(self.target).alias("target"), fold).filter(
+            ~nw.col("target").is_null()
+        )
         groups = rows.group_by(self.column, "fold").agg(total=nw.col("target").sum(), rows=nw.len())
         found = to_pandas(groups.to_native()).astype({"total": float, "rows": float, "fold": int})
-        require(len(found) > 0, f"TargetEncoding({self.column!r}) needs rows with a target.", "none")
-        return {"all": self._means(found), "without": [self._means(found[found["fold"] != i]) for i in range(self.folds)]}
+        require(
+            len(found) > 0, f"TargetEncoding({self.column!r}) needs rows with a target.", "none"
+        )
+        return {
+            "all": self._means(found),
+            "without": [self._means(found[found["fold"] != i]) for i in range(self.folds)],
+        }
 
     def _means(self, groups):
         "Smoothed means by category, and the overall mean for all others."
         rows = groups["rows"].sum()
         overall = float(groups["total"].sum() / rows) if rows else 0.0
-        sums = groups.dropna(subset=[self.column]).groupby(self.column, sort=True)[["total", "rows"]].sum()
+        sums = (
+            groups.dropna(subset=[self.column])
+            .groupby(self.column, sort=True)[["total", "rows"]]
+            .sum()
+        )
         means = (sums["total"] + self.smoothing * overall) / (sums["rows"] + self.smoothing)
         return {"categories": sums.index.tolist(), "means": means.tolist(), "overall": overall}
 
-    def values(self, learnt, types): return {self.named("mean", mark="_"): self._looked_up(learnt["all"])}
+    def values(self, learnt, types):
+        return {self.named("mean", mark="_"): self._looked_up(learnt["all"])}
 
     def training_values(self, learnt, types):
         value, fold = self._looked_up(learnt["all"]), (nw.col(KEY) * self.folds).floor()
-        for i, means in enumerate(learnt["without"]): value = nw.when(fold == float(i)).then(self._looked_up(means)).otherwise(value)
+        for i, means in enumerate(learnt["without"]):
+            value = nw.when(fold == float(i)).then(self._looked_up(means)).otherwise(value)
         return {self.named("mean", mark="_"): value}
 
     def _looked_up(self, means):
-        if not means["categories"]: return nw.lit(means["overall"])
-        found = nw.col(self.column).replace_strict(means["categories"], means["means"], default=means["overall"], return_dtype=nw.Float64)
+        if not means["categories"]:
+            return nw.lit(means["overall"])
+        found = nw.col(self.column).replace_strict(
+            means["categories"], means["means"], default=means["overall"], return_dtype=nw.Float64
+        )
         return found.fill_null(means["overall"])
 
 # %% ../../nbs/lib/data/45_features.ipynb #0e758780
-_CIRCLES = {"month": 12, "weekday": 7, "hour": 24, "day": 31, "minute": 60} # part -> steps of its circle
+# part -> steps of its circle
+_CIRCLES = {"month": 12, "weekday": 7, "hour": 24, "day": 31, "minute": 60}
 
 
 @Encoder.register
 @dataclass(frozen=True)
 class DateParts(FeatureRule):
     "Turn dates into numbers."
-    parts: tuple[str, ...] = ("month", "weekday") # of "year", "month", "day", "weekday" (1 Monday … 7), "hour", "minute", "ordinal_day"
-    circle: bool = True # a sine and a cosine for the parts that go round, instead of the number
+
+    # of "year", "month", "day", "weekday" (1 Monday … 7), "hour", "minute", "ordinal_day"
+    parts: tuple[str, ...] = ("month", "weekday")
+    circle: bool = True  # a sine and a cosine for the parts that go round, instead of the number
 
     def __post_init__(self):
-        for part in self.parts: choose(part, ("year", "month", "day", "weekday", "hour", "minute", "ordinal_day"), "part of a date")
+        for part in self.parts:
+            choose(
+                part,
+                ("year", "month", "day", "weekday", "hour", "minute", "ordinal_day"),
+                "part of a date",
+            )
 
     def asks(self, types):
-        require(types[self.column] in ("Date", "Datetime"), "DateParts needs a column of dates.", f"{self.column}: {types[self.column]}",
-                "clean.Date reads text.")
+        require(
+            types[self.column] in ("Date", "Datetime"),
+            "DateParts needs a column of dates.",
+            f"{self.column}: {types[self.column]}",
+            "clean.Date reads text.",
+        )
         return {}, {}
 
-    def learn(self, answers, opened, types): return {}
+    def learn(self, answers, opened, types):
+        return {}
 
     def values(self, learnt, types):
         made = {}
         for part in self.parts:
             value = getattr(nw.col(self.column).dt, part)().cast(nw.Float64)
-            if not (self.circle and part in _CIRCLES): made[self.named(part, mark="_")] = value
+            if not (self.circle and part in _CIRCLES):
+                made[self.named(part, mark="_")] = value
             else:
                 angle = value * (2 * np.pi / _CIRCLES[part])
-                made |= {self.named(part, "sin", mark="_"): angle.sin(), self.named(part, "cos", mark="_"): angle.cos()}
+                made |= {
+                    self.named(part, "sin", mark="_"): angle.sin(),
+                    self.named(part, "cos", mark="_"): angle.cos(),
+                }
         return made
 
 
@@ -267,10 +384,12 @@ class DateParts(FeatureRule):
 @dataclass(frozen=True)
 class Pieces(FeatureRule):
     "One column of 0 and 1 for each of the pieces of text that tell most."
-    target: str | None = None # column of classes in the training rows; None chooses by frequency
-    unit: str = "character" # "character": pieces of 1 to 2 characters, for Chinese; "word": words between blanks
-    size: int = 200 # pieces, 1 or more
-    sample: int = 20_000 # training rows that are looked at, from the top
+
+    target: str | None = None  # column of classes in the training rows; None chooses by frequency
+    # "character": pieces of 1 to 2 characters, for Chinese; "word": words between blanks
+    unit: str = "character"
+    size: int = 200  # pieces, 1 or more
+    sample: int = 20_000  # training rows that are looked at, from the top
 
     def __post_init__(self):
         choose(self.unit, ("character", "word"), "unit")
@@ -279,36 +398,73 @@ class Pieces(FeatureRule):
     def learn(self, answers, opened, types):
         from sklearn.feature_extraction.text import CountVectorizer
         from sklearn.feature_selection import chi2
+
         wanted = [self.column, *filter(None, [self.target])]
-        rows = to_pandas(opened.select(*wanted).filter(~nw.col(self.column).is_null()).head(self.sample).to_native())
+        rows = to_pandas(
+            opened.select(*wanted)
+            .filter(~nw.col(self.column).is_null())
+            .head(self.sample)
+            .to_native()
+        )
         require(len(rows) > 0, f"Pieces({self.column!r}) needs texts to learn from.", "none")
-        how = {"analyzer": "char", "ngram_range": (1, 2)} if self.unit == "character" else {"token_pattern": r"\S+"}
-        counter = CountVectorizer(binary=True, lowercase=False, min_df=min(2, len(rows)), dtype=np.float64, **how)
-        try: found = counter.fit_transform(rows[self.column].astype(str))
-        except ValueError: require(False, f"Pieces({self.column!r}) needs texts that share pieces.", f"{len(rows)} rows")
-        score = np.asarray(found.sum(axis=0)).ravel() if self.target is None else np.nan_to_num(chi2(found, rows[self.target])[0])
-        best = np.lexsort((counter.get_feature_names_out(), -score))[:self.size]
+        how = (
+            {"analyzer": "char", "ngram_range": (1, 2)}
+            if self.unit == "character"
+            else {"token_pattern": r"\S+"}
+        )
+        counter = CountVectorizer(
+            binary=True, lowercase=False, min_df=min(2, len(rows)), dtype=np.float64, **how
+        )
+        try:
+            found = counter.fit_transform(rows[self.column].astype(str))
+        except ValueError:
+            require(
+                False,
+                f"Pieces({self.column!r}) needs texts that share pieces.",
+                f"{len(rows)} rows",
+            )
+        score = (
+            np.asarray(found.sum(axis=0)).ravel()
+            if self.target is None
+            else np.nan_to_num(chi2(found, rows[self.target])[0])
+        )
+        best = np.lexsort((counter.get_feature_names_out(), -score))[: self.size]
         return {"pieces": [piece for piece in counter.get_feature_names_out()[best].tolist()]}
 
     def values(self, learnt, types):
         text = nw.col(self.column)
-        if self.unit == "word": text = nw.concat_str(nw.lit(" "), text.str.replace_all(r"\s+", " "), nw.lit(" "))
+        if self.unit == "word":
+            text = nw.concat_str(nw.lit(" "), text.str.replace_all(r"\s+", " "), nw.lit(" "))
         mark = "" if self.unit == "character" else " "
-        return {self.named(piece, mark="~"): text.str.contains(f"{mark}{piece}{mark}", literal=True).fill_null(False).cast(nw.Float64)
-                for piece in learnt["pieces"]}
+        return {
+            self.named(piece, mark="~"): text.str.contains(f"{mark}{piece}{mark}", literal=True)
+            .fill_null(False)
+            .cast(nw.Float64)
+            for piece in learnt["pieces"]
+        }
 
 # %% ../../nbs/lib/data/45_features.ipynb #8519fcff
 def dataset(
-    rows: Table, # the table that was encoded: targets and ids
-    features, # its encoded rows, any kind of frame that does not stream, in the same order
-) -> Dataset: # float64 features, as both frameworks train on
+    rows: Table,  # the table that was encoded: targets and ids
+    features,  # its encoded rows, any kind of frame that does not stream, in the same order
+) -> Dataset:  # float64 features, as both frameworks train on
     "Join encoded features with targets and ids; raises `InputError` where a feature has gaps."
     from bigdata_ai.data.catalog import from_arrays
+
     frame = to_pandas(features)
-    require(len(frame) == len(rows), f"There must be features for each of the {len(rows)} rows.", f"{len(frame)} rows",
-            "Cleaner.clean may have dropped some: take these rows from the table, too.")
+    require(
+        len(frame) == len(rows),
+        f"There must be features for each of the {len(rows)} rows.",
+        f"{len(frame)} rows",
+        "Cleaner.clean may have dropped some: take these rows from the table, too.",
+    )
     bad = [name for name in frame if not np.isfinite(frame[name].to_numpy(float)).all()]
-    require(not bad, "Features must have no gaps.", f"gaps in {bad[:5]}", "fill them with clean.Missing before encoding.")
+    require(
+        not bad,
+        "Features must have no gaps.",
+        f"gaps in {bad[:5]}",
+        "fill them with clean.Missing before encoding.",
+    )
     return from_arrays(frame.to_numpy(float), rows.y, rows.ids, rows.classes, rows.name)
 
 
@@ -317,33 +473,36 @@ class Prepared:
 
     def __init__(
         self,
-        model, # has predict_proba(X) or predict(X)
-        *steps, # fitted Cleaner, Encoder or anything with transform(frame), in order
+        model,  # has predict_proba(X) or predict(X)
+        *steps,  # fitted Cleaner, Encoder or anything with transform(frame), in order
     ):
         "Put fitted steps before a model."
-        for step in steps: require(hasattr(step, "transform"), "Each step must have transform.", step)
+        for step in steps:
+            require(hasattr(step, "transform"), "Each step must have transform.", step)
         self.model, self.steps = model, steps
-        for name in ("train_ids", "trained_on"): # what the model was trained on, for `evaluate`
-            if hasattr(model, name): setattr(self, name, getattr(model, name))
+        for name in ("train_ids", "trained_on"):  # what the model was trained on, for `evaluate`
+            if hasattr(model, name):
+                setattr(self, name, getattr(model, name))
 
     def prepare(
         self,
-        frame, # raw rows
-    ) -> np.ndarray: # shape (n, d), float64
+        frame,  # raw rows
+    ) -> np.ndarray:  # shape (n, d), float64
         "Apply the steps."
-        for step in self.steps: frame = step.transform(frame)
+        for step in self.steps:
+            frame = step.transform(frame)
         return frame if isinstance(frame, np.ndarray) else to_pandas(frame).to_numpy(float)
 
     def predict_proba(
         self,
-        frame, # raw rows
-    ) -> np.ndarray: # shape (n, classes)
+        frame,  # raw rows
+    ) -> np.ndarray:  # shape (n, classes)
         "Predict class probabilities of raw rows."
         return self.model.predict_proba(self.prepare(frame))
 
     def predict(
         self,
-        frame, # raw rows
-    ) -> np.ndarray: # shape (n,)
+        frame,  # raw rows
+    ) -> np.ndarray:  # shape (n,)
         "Predict classes or values of raw rows."
         return self.model.predict(self.prepare(frame))

@@ -26,162 +26,261 @@ import pyarrow as pa
 from ..core import RunError, brief, need, require
 
 # %% ../../nbs/lib/data/05_frames.ipynb #158a0698
-KINDS = {("pandas", "DataFrame"): "pandas", ("polars", "DataFrame"): "polars", ("polars", "LazyFrame"): "polars-lazy",
-         ("pyarrow", "Table"): "pyarrow", ("duckdb", "DuckDBPyRelation"): "duckdb", ("_duckdb", "DuckDBPyRelation"): "duckdb",
-         ("pyspark", "DataFrame"): "spark"} # (package, type) -> kind; a Spark frame that streams is "spark-stream"
+KINDS = {
+    ("pandas", "DataFrame"): "pandas",
+    ("polars", "DataFrame"): "polars",
+    ("polars", "LazyFrame"): "polars-lazy",
+    ("pyarrow", "Table"): "pyarrow",
+    ("duckdb", "DuckDBPyRelation"): "duckdb",
+    ("_duckdb", "DuckDBPyRelation"): "duckdb",
+    # (package, type) -> kind; a Spark frame that streams is "spark-stream"
+    ("pyspark", "DataFrame"): "spark",
+}
 
 
 def kind(
-    frame, # any data frame of `KINDS`
-) -> str: # "pandas", "polars", "polars-lazy", "pyarrow", "duckdb", "spark" or "spark-stream"
+    frame,  # any data frame of `KINDS`
+) -> str:  # "pandas", "polars", "polars-lazy", "pyarrow", "duckdb", "spark" or "spark-stream"
     "Name the kind of a data frame; raises `InputError` for anything else."
     types = [(base.__module__.partition(".")[0], base.__name__) for base in type(frame).__mro__]
     found = next((KINDS[one] for one in types if one in KINDS), None)
-    require(found is not None, "The table must be a data frame of pandas, polars, pyarrow, DuckDB or Spark.", frame,
-            "pandas.DataFrame(...) makes one; a narwhals frame has .to_native().")
+    require(
+        found is not None,
+        "The table must be a data frame of pandas, polars, pyarrow, DuckDB or Spark.",
+        frame,
+        "pandas.DataFrame(...) makes one; a narwhals frame has .to_native().",
+    )
     return "spark-stream" if found == "spark" and frame.isStreaming else found
 
 # %% ../../nbs/lib/data/05_frames.ipynb #e001cb20
 def door(
-    frame, # any data frame of `KINDS`
-) -> nw.DataFrame | nw.LazyFrame: # eager for pandas, polars and pyarrow, else lazy; NaN is null
+    frame,  # any data frame of `KINDS`
+) -> nw.DataFrame | nw.LazyFrame:  # eager for pandas, polars and pyarrow, else lazy; NaN is null
     "Open a frame to narwhals expressions; `.to_native()` gives back the kind that came in."
-    if kind(frame) == "pandas": return nw.from_native(_numpy_backed(frame))
+    if kind(frame) == "pandas":
+        return nw.from_native(_numpy_backed(frame))
     opened = nw.from_native(frame)
-    floats = [name for name, dtype in opened.collect_schema().items() if dtype in (nw.Float32, nw.Float64)]
+    floats = [
+        name for name, dtype in opened.collect_schema().items() if dtype in (nw.Float32, nw.Float64)
+    ]
     return opened.with_columns(nw.col(*floats).fill_nan(None)) if floats else opened
 
 
 def _numpy_backed(frame):
     "Columns of pandas' Arrow types as pandas' own, since their arithmetic lacks the remainder and their casts refuse large numbers."
-    arrows = [name for name, dtype in frame.dtypes.items() if isinstance(dtype, pd.ArrowDtype) and dtype.kind in "iufbMUO"]
+    arrows = [
+        name
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, pd.ArrowDtype) and dtype.kind in "iufbMUO"
+    ]
     arrows = [name for name in arrows if not pa.types.is_decimal(frame.dtypes[name].pyarrow_dtype)]
-    if not arrows: return frame
-    return frame.assign(**pa.Table.from_pandas(frame[arrows], preserve_index=False).to_pandas().set_index(frame.index))
+    if not arrows:
+        return frame
+    return frame.assign(
+        **pa.Table.from_pandas(frame[arrows], preserve_index=False)
+        .to_pandas()
+        .set_index(frame.index)
+    )
 
 
 def columns(
-    frame, # any data frame of `KINDS`
-) -> dict[str, str]: # column -> narwhals' name of its type: "Int64", "Float64", "String", "Datetime" …
+    frame,  # any data frame of `KINDS`
+    # column -> narwhals' name of its type: "Int64", "Float64", "String", "Datetime" …
+) -> dict[str, str]:
     "Name the columns of a frame and their types without reading a row."
-    return {name: str(dtype).partition("(")[0] for name, dtype in nw.from_native(frame).collect_schema().items()}
+    return {
+        name: str(dtype).partition("(")[0]
+        for name, dtype in nw.from_native(frame).collect_schema().items()
+    }
 
 
 def to_pandas(
-    frame, # any data frame of `KINDS` that does not stream
-) -> pd.DataFrame: # all rows in memory
+    frame,  # any data frame of `KINDS` that does not stream
+) -> pd.DataFrame:  # all rows in memory
     "Collect a frame into pandas."
     return frame if kind(frame) == "pandas" else to_arrow(frame).to_pandas()
 
 
 def to_arrow(
-    frame, # any data frame of `KINDS` that does not stream
-) -> pa.Table: # all rows in memory
+    frame,  # any data frame of `KINDS` that does not stream
+) -> pa.Table:  # all rows in memory
     "Collect a frame into an Arrow table."
-    require(kind(frame) != "spark-stream", "A streaming frame can't be collected.", "spark-stream", "writeStream, or use foreachBatch.")
+    require(
+        kind(frame) != "spark-stream",
+        "A streaming frame can't be collected.",
+        "spark-stream",
+        "writeStream, or use foreachBatch.",
+    )
     match kind(frame):
-        case "pandas": return pa.Table.from_pandas(frame, preserve_index=False)
-        case "polars": return frame.to_arrow()
-        case "polars-lazy": return frame.collect().to_arrow()
-        case "duckdb": return frame.to_arrow_table()
-        case "spark": return frame.toArrow()
-        case _: return frame
+        case "pandas":
+            return pa.Table.from_pandas(frame, preserve_index=False)
+        case "polars":
+            return frame.to_arrow()
+        case "polars-lazy":
+            return frame.collect().to_arrow()
+        case "duckdb":
+            return frame.to_arrow_table()
+        case "spark":
+            return frame.toArrow()
+        case _:
+            return frame
 
 # %% ../../nbs/lib/data/05_frames.ipynb #70c71229
 def summarise(
-    frame, # any data frame of `KINDS`, or an opened one
-    expressions: Mapping[str, nw.Expr], # name -> expression that gives one value
-) -> dict[str, object]: # name -> Python value: int, float, str, bool, datetime or None
+    frame,  # any data frame of `KINDS`, or an opened one
+    expressions: Mapping[str, nw.Expr],  # name -> expression that gives one value
+) -> dict[str, object]:  # name -> Python value: int, float, str, bool, datetime or None
     "Compute several aggregates in one pass."
-    if not expressions: return {}
+    if not expressions:
+        return {}
     opened = frame if isinstance(frame, (nw.DataFrame, nw.LazyFrame)) else door(frame)
     result = opened.select(**expressions)
-    table = result.collect("pyarrow").to_arrow() if isinstance(result, nw.LazyFrame) else result.to_arrow()
+    table = (
+        result.collect("pyarrow").to_arrow()
+        if isinstance(result, nw.LazyFrame)
+        else result.to_arrow()
+    )
     return {name: _plain(values[0]) for name, values in table.to_pydict().items()}
 
 
 def _plain(value):
     "Decimals, which DuckDB gives for sums, as numbers; NaN as None."
-    if type(value).__name__ == "Decimal": value = int(value) if value == int(value) else float(value)
+    if type(value).__name__ == "Decimal":
+        value = int(value) if value == int(value) else float(value)
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def quantiles(
-    frame, # any data frame of `KINDS`, or an opened one
-    levels: Mapping[str, Sequence[float]], # numeric column -> levels, each in [0, 1]
-) -> dict[str, list[float | None]]: # column -> its quantile at each level; None for a column without values
+    frame,  # any data frame of `KINDS`, or an opened one
+    levels: Mapping[str, Sequence[float]],  # numeric column -> levels, each in [0, 1]
+    # column -> its quantile at each level; None for a column without values
+) -> dict[str, list[float | None]]:
     "Compute quantiles: exact with linear interpolation; on Spark above 100,000 rows within 1/10,000 of the rank."
     opened = frame if isinstance(frame, (nw.DataFrame, nw.LazyFrame)) else door(frame)
     for column, asked in levels.items():
-        require(all(0 <= level <= 1 for level in asked), "Quantile levels must lie in [0, 1].", f"{list(asked)} for {column!r}")
-    if kind(opened.to_native()) == "spark": return _spark_quantiles(opened.to_native(), levels)
-    names = {(column, i): f"{column}\x1f{i}" for column, asked in levels.items() for i in range(len(asked))}
-    found = summarise(opened, {name: nw.col(column).cast(nw.Float64).quantile(levels[column][i], interpolation="linear")
-                               for (column, i), name in names.items()})
-    return {column: [found[names[column, i]] for i in range(len(asked))] for column, asked in levels.items()}
+        require(
+            all(0 <= level <= 1 for level in asked),
+            "Quantile levels must lie in [0, 1].",
+            f"{list(asked)} for {column!r}",
+        )
+    if kind(opened.to_native()) == "spark":
+        return _spark_quantiles(opened.to_native(), levels)
+    names = {
+        (column, i): f"{column}\x1f{i}"
+        for column, asked in levels.items()
+        for i in range(len(asked))
+    }
+    found = summarise(
+        opened,
+        {
+            name: nw.col(column)
+            .cast(nw.Float64)
+            .quantile(levels[column][i], interpolation="linear")
+            for (column, i), name in names.items()
+        },
+    )
+    return {
+        column: [found[names[column, i]] for i in range(len(asked))]
+        for column, asked in levels.items()
+    }
 
 
-EXACT_ROWS = 100_000 # up to so many rows Spark computes quantiles exactly
+EXACT_ROWS = 100_000  # up to so many rows Spark computes quantiles exactly
 
 
 def _spark_quantiles(frame, levels):
     F = need("pyspark.sql.functions", "spark")
     small = frame.limit(EXACT_ROWS + 1).count() <= EXACT_ROWS
-    compute = F.percentile if small else lambda column, asked: F.percentile_approx(column, asked, 10_000)
-    row = frame.agg(*[compute(F.col(f"`{column}`").cast("double"), [float(level) for level in asked]).alias(f"q{i}")
-                      for i, (column, asked) in enumerate(levels.items())]).collect()[0]
-    return {column: [None] * len(asked) if row[i] is None else [float(value) for value in row[i]]
-            for i, (column, asked) in enumerate(levels.items())}
+    compute = (
+        F.percentile if small else lambda column, asked: F.percentile_approx(column, asked, 10_000)
+    )
+    row = frame.agg(
+        *[
+            compute(F.col(f"`{column}`").cast("double"), [float(level) for level in asked]).alias(
+                f"q{i}"
+            )
+            for i, (column, asked) in enumerate(levels.items())
+        ]
+    ).collect()[0]
+    return {
+        column: [None] * len(asked) if row[i] is None else [float(value) for value in row[i]]
+        for i, (column, asked) in enumerate(levels.items())
+    }
 
 
 def count(
-    frame, # any data frame of `KINDS` that does not stream
-) -> int: # rows
+    frame,  # any data frame of `KINDS` that does not stream
+) -> int:  # rows
     "Count the rows of a frame."
     opened = nw.from_native(frame)
-    return len(opened) if isinstance(opened, nw.DataFrame) else summarise(opened, {"rows": nw.len()})["rows"]
+    return (
+        len(opened)
+        if isinstance(opened, nw.DataFrame)
+        else summarise(opened, {"rows": nw.len()})["rows"]
+    )
 
 # %% ../../nbs/lib/data/05_frames.ipynb #bd80de88
 def hash_column(
-    frame, # any data frame of `KINDS`, streaming too
-    key: str, # column of whole numbers or text, without gaps
-    salt: str = "", # another salt gives other, independent fractions
-    name: str = "fraction", # the new column
-): # the same kind with one more column: float64 in [0, 1), that of `data.split.hash_fraction`
+    frame,  # any data frame of `KINDS`, streaming too
+    key: str,  # column of whole numbers or text, without gaps
+    salt: str = "",  # another salt gives other, independent fractions
+    name: str = "fraction",  # the new column
+):  # the same kind with one more column: float64 in [0, 1), that of `data.split.hash_fraction`
     "Add to each row a fraction that depends on its key and the salt alone."
     found = columns(frame)
-    require(key in found and name not in found, f"The frame must have a column {key!r} and none called {name!r}.", list(found))
-    require(found[key].startswith(("Int", "UInt", "String")), "The key must hold whole numbers or text.", f"{key}: {found[key]}",
-            "the text of a float differs between engines.")
-    if kind(frame).startswith("spark"): return _spark_hash(frame, key, salt, name)
+    require(
+        key in found and name not in found,
+        f"The frame must have a column {key!r} and none called {name!r}.",
+        list(found),
+    )
+    require(
+        found[key].startswith(("Int", "UInt", "String")),
+        "The key must hold whole numbers or text.",
+        f"{key}: {found[key]}",
+        "the text of a float differs between engines.",
+    )
+    if kind(frame).startswith("spark"):
+        return _spark_hash(frame, key, salt, name)
     if kind(frame) == "duckdb":
-        return frame.project(f"*, {_DUCK_HASH.format(salt=_quote(salt), key=_quote(key, chr(34)))} as {_quote(name, chr(34))}")
+        return frame.project(
+            f"*, {_DUCK_HASH.format(salt=_quote(salt), key=_quote(key, chr(34)))} as {_quote(name, chr(34))}"
+        )
     if kind(frame) == "polars-lazy":
         pl = need("polars", "data")
-        return frame.map_batches(lambda part: hash_column(part, key, salt, name), schema=frame.collect_schema() | {name: pl.Float64})
+        return frame.map_batches(
+            lambda part: hash_column(part, key, salt, name),
+            schema=frame.collect_schema() | {name: pl.Float64},
+        )
     opened = nw.from_native(frame)
-    values = nw.new_series(name, _hashes(opened[key].to_arrow(), salt), nw.Float64, backend=opened.implementation)
-    if kind(frame) == "pandas": return frame.assign(**{name: values.to_numpy()})
+    values = nw.new_series(
+        name, _hashes(opened[key].to_arrow(), salt), nw.Float64, backend=opened.implementation
+    )
+    if kind(frame) == "pandas":
+        return frame.assign(**{name: values.to_numpy()})
     return opened.with_columns(values).to_native()
 
 
 _DUCK_HASH = "(('0x' || left(md5({salt} || {key}::varchar), 8))::bigint / 2**32)"
 
 
-def _quote(text, mark="'"): return mark + text.replace(mark, mark * 2) + mark
+def _quote(text, mark="'"):
+    return mark + text.replace(mark, mark * 2) + mark
 
 
 @cache
 def _duckdb(process):
     "A database of this process, since opening one takes longer than a small question."
     import duckdb
+
     return duckdb.connect()
 
 
 def _hashes(values, salt):
     with _duckdb(os.getpid()).cursor() as engine:
         engine.register("keys", pa.table({"key": values}))
-        return engine.execute(f"select {_DUCK_HASH.format(salt=_quote(salt), key='key')} as f from keys").fetchnumpy()["f"]
+        return engine.execute(
+            f"select {_DUCK_HASH.format(salt=_quote(salt), key='key')} as f from keys"
+        ).fetchnumpy()["f"]
 
 
 def _spark_hash(frame, key, salt, name):
@@ -191,46 +290,84 @@ def _spark_hash(frame, key, salt, name):
 
 # %% ../../nbs/lib/data/05_frames.ipynb #56788796
 def spark_session(
-    master: str = "local[2]", # "local[N]" for N threads here, or the address of a cluster: "spark://host:7077"
-    memory: str = "1g", # of the driver, and of each executor
-    app: str = "bigdata_ai", # name in Spark's own pages
-    **conf: object, # further Spark settings, with "_" for ".": spark_sql_shuffle_partitions=4
-): # pyspark.sql.SparkSession
+    # "local[N]" for N threads here, or the address of a cluster: "spark://host:7077"
+    master: str = "local[2]",
+    memory: str = "1g",  # of the driver, and of each executor
+    app: str = "bigdata_ai",  # name in Spark's own pages
+    **conf: object,  # further Spark settings, with "_" for ".": spark_sql_shuffle_partitions=4
+):  # pyspark.sql.SparkSession
     "Start Spark, or give the session that runs."
     SparkSession = need("pyspark.sql", "spark").SparkSession
-    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning) # at each conversion
+    # at each conversion
+    warnings.filterwarnings(
+        "ignore", message="PySpark does not yet fully support pandas", category=FutureWarning
+    )
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    settings = {"spark.driver.memory": memory, "spark.executor.memory": memory, "spark.ui.enabled": "false",
-                "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.sql.session.timeZone": "UTC",
-                "spark.sql.shuffle.partitions": 4, "spark.sql.execution.arrow.pyspark.enabled": "true", "spark.log.level": "ERROR",
-                "spark.ui.showConsoleProgress": "false"} | {name.replace("_", "."): value for name, value in conf.items()}
+    settings = {
+        "spark.driver.memory": memory,
+        "spark.executor.memory": memory,
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": 4,
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.log.level": "ERROR",
+        "spark.ui.showConsoleProgress": "false",
+    } | {name.replace("_", "."): value for name, value in conf.items()}
     builder = SparkSession.builder.master(master).appName(app)
-    for name, value in settings.items(): builder = builder.config(name, str(value))
+    for name, value in settings.items():
+        builder = builder.config(name, str(value))
     return builder.getOrCreate()
 
 
 @contextlib.contextmanager
 def spark_cluster(
-    workers: int = 1, # worker processes, each a JVM of its own
-    cores: int = 1, # of each worker
-    memory: str = "1g", # of each worker
-    wait: float = 60.0, # seconds until the workers must be there
-) -> Iterator[str]: # the address of the master, "spark://127.0.0.1:PORT"
+    workers: int = 1,  # worker processes, each a JVM of its own
+    cores: int = 1,  # of each worker
+    memory: str = "1g",  # of each worker
+    wait: float = 60.0,  # seconds until the workers must be there
+) -> Iterator[str]:  # the address of the master, "spark://127.0.0.1:PORT"
     "Run a standalone Spark cluster on loopback inside a `with` block: a master and workers, each a JVM of its own."
     home = Path(need("pyspark", "spark").__file__).parent
     port, page = _free_port(), _free_port()
     address, ready = f"spark://127.0.0.1:{port}", "Successfully registered with master"
     base = [str(home / "bin" / "spark-class")]
-    environment = os.environ | {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable,
-                                "SPARK_DAEMON_MEMORY": "256m"}
-    master = [*base, "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", str(page)]
-    worker = [*base, "org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0", "--cores", str(cores),
-              "--memory", memory, address]
+    environment = os.environ | {
+        "SPARK_HOME": str(home),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_DAEMON_MEMORY": "256m",
+    }
+    master = [
+        *base,
+        "org.apache.spark.deploy.master.Master",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--webui-port",
+        str(page),
+    ]
+    worker = [
+        *base,
+        "org.apache.spark.deploy.worker.Worker",
+        "--host",
+        "127.0.0.1",
+        "--webui-port",
+        "0",
+        "--cores",
+        str(cores),
+        "--memory",
+        memory,
+        address,
+    ]
     with contextlib.ExitStack() as stack:
         stack.enter_context(_daemon(master, environment, "I have been elected leader", wait))
-        for _ in range(workers): stack.enter_context(_daemon(worker, environment, ready, wait))
+        for _ in range(workers):
+            stack.enter_context(_daemon(worker, environment, ready, wait))
         yield address
 
 
@@ -244,52 +381,91 @@ def _free_port():
 def _daemon(command, environment, ready, wait):
     "Run a process until it has said `ready`; end it after the block."
     import tempfile
+
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         log = Path(folder, "log")
         with log.open("wb") as sink:
-            process = subprocess.Popen(command, stdout=sink, stderr=sink, env=environment, cwd=folder)
+            process = subprocess.Popen(
+                command, stdout=sink, stderr=sink, env=environment, cwd=folder
+            )
         try:
             end = time.monotonic() + wait
             while ready not in (said := log.read_text(errors="replace")):
-                require(process.poll() is None and time.monotonic() < end, f"{command[1]} must start within {wait:g} s.",
-                        said[-500:] or "nothing", error=RunError)
+                require(
+                    process.poll() is None and time.monotonic() < end,
+                    f"{command[1]} must start within {wait:g} s.",
+                    said[-500:] or "nothing",
+                    error=RunError,
+                )
                 time.sleep(0.1)
             yield
         finally:
             process.terminate()
-            try: process.wait(10)
-            except subprocess.TimeoutExpired: process.kill()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 # %% ../../nbs/lib/data/05_frames.ipynb #2540bdc6
 def drop_duplicates(
-    frame, # any data frame of `KINDS`, streaming too
-    keys: Sequence[str] | None = None, # columns that make two rows equal; None takes all but `ignore`
-    order_by: str | None = None, # column by which the first is kept; needed by DuckDB and Spark where the rest of a row may differ
-    ignore: Sequence[str] = (), # columns that do not count, such as a row's id
-): # the same kind with one row for each key
+    frame,  # any data frame of `KINDS`, streaming too
+    # columns that make two rows equal; None takes all but `ignore`
+    keys: Sequence[str] | None = None,
+    # column by which the first is kept; needed by DuckDB and Spark where the rest of a row may
+    # differ
+    order_by: str | None = None,
+    ignore: Sequence[str] = (),  # columns that do not count, such as a row's id
+):  # the same kind with one row for each key
     "Keep the first row of each key."
     found = list(columns(frame))
     keys = [name for name in found if name not in ignore] if keys is None else list(keys)
     for name in (*keys, *ignore, *filter(None, [order_by])):
-        require(name in found, "The frame must have the columns that duplicates are looked for by.", name, f"it has {brief(found)}")
-    if kind(frame) == "spark-stream": return frame.dropDuplicates(keys)
+        require(
+            name in found,
+            "The frame must have the columns that duplicates are looked for by.",
+            name,
+            f"it has {brief(found)}",
+        )
+    if kind(frame) == "spark-stream":
+        return frame.dropDuplicates(keys)
     ordered = kind(frame) in ("pandas", "polars", "polars-lazy", "pyarrow")
     chosen = ordered or order_by is not None or set(keys) == set(found)
-    require(chosen, f"On {kind(frame)} the row to keep must be chosen by order_by.", "None", "name a column of ids.")
-    if kind(frame) == "duckdb" and order_by is not None: return _first_in_duckdb(frame, keys, order_by)
+    require(
+        chosen,
+        f"On {kind(frame)} the row to keep must be chosen by order_by.",
+        "None",
+        "name a column of ids.",
+    )
+    if kind(frame) == "duckdb" and order_by is not None:
+        return _first_in_duckdb(frame, keys, order_by)
     opened = nw.from_native(frame)
     # the frame's own order will do where it is that one
-    if order_by is not None and isinstance(opened, nw.DataFrame) and opened[order_by].is_sorted(): order_by = None
-    if not ordered and order_by is None: return opened.unique(keys, keep="any").to_native()
-    if order_by is None and kind(frame) == "polars-lazy": return frame.unique(keys, keep="first", maintain_order=True)
-    if order_by is None: return opened.unique(keys, keep="first", maintain_order=True).to_native()
+    if order_by is not None and isinstance(opened, nw.DataFrame) and opened[order_by].is_sorted():
+        order_by = None
+    if not ordered and order_by is None:
+        return opened.unique(keys, keep="any").to_native()
+    if order_by is None and kind(frame) == "polars-lazy":
+        return frame.unique(keys, keep="first", maintain_order=True)
+    if order_by is None:
+        return opened.unique(keys, keep="first", maintain_order=True).to_native()
     return opened.unique(keys, keep="first", order_by=[order_by]).to_native()
 
 
 def _first_in_duckdb(frame, keys, order_by):
     "The row with the least value of `order_by` in each group; a window function takes twice as long."
-    quoted, groups = {name: _quote(name, '"') for name in frame.columns}, ", ".join(_quote(name, '"') for name in keys)
-    rest = ", ".join(f"{_quote(name)}: {field}" for name, field in quoted.items() if name not in keys)
+    quoted, groups = (
+        {name: _quote(name, '"') for name in frame.columns},
+        ", ".join(_quote(name, '"') for name in keys),
+    )
+    rest = ", ".join(
+        f"{_quote(name)}: {field}" for name, field in quoted.items() if name not in keys
+    )
     first = f", arg_min({{{rest}}}, {quoted[order_by]}) as rest_of_row" if rest else ""
-    fields = ", ".join(field if name in keys else f"rest_of_row.{field} as {field}" for name, field in quoted.items())
-    return frame.query("rows_of_frame", f"select {fields} from (select {groups}{first} from rows_of_frame group by {groups})")
+    fields = ", ".join(
+        field if name in keys else f"rest_of_row.{field} as {field}"
+        for name, field in quoted.items()
+    )
+    return frame.query(
+        "rows_of_frame",
+        f"select {fields} from (select {groups}{first} from rows_of_frame group by {groups})",
+    )

@@ -22,49 +22,72 @@ KINDS = ("uniform", "pair", "instance")
 
 
 def corrupt(
-    y, # shape (n,): class labels 0 … classes-1
-    share: float, # expected share of labels to change, in [0, 1)
-    kind: str = "uniform", # "uniform" any other class; "pair" class k to k+1; "instance" by what a random linear map says of the row
-    classes: int | None = None, # number of classes; None counts them
-    X=None, # shape (n, d): features, for "instance" only
-    seed: int = 0, # another seed changes other labels
-) -> np.ndarray: # shape (n,), int64: the labels with errors in them
+    y,  # shape (n,): class labels 0 … classes-1
+    share: float,  # expected share of labels to change, in [0, 1)
+    # "uniform" any other class; "pair" class k to k+1; "instance" by what a random linear map says
+    # of the row
+    kind: str = "uniform",
+    classes: int | None = None,  # number of classes; None counts them
+    X=None,  # shape (n, d): features, for "instance" only
+    seed: int = 0,  # another seed changes other labels
+) -> np.ndarray:  # shape (n,), int64: the labels with errors in them
     "Change some labels to another class; `y` itself stays as it is."
     y = check_classes(y, np.size(y), classes or np.iinfo(np.int64).max)
     classes, draw = classes or int(y.max()) + 1, rng(seed, "corrupt", kind)
     require(0 <= check_number(share, "share") < 1, "share must lie in [0, 1).", share)
-    require(classes > 1, "Labels can only be wrong where there are two classes or more.", f"{classes} class")
+    require(
+        classes > 1,
+        "Labels can only be wrong where there are two classes or more.",
+        f"{classes} class",
+    )
     rows = np.arange(len(y))
-    if choose(kind, KINDS, "kind of noise") == "uniform": other = (y + draw.integers(1, classes, len(y))) % classes
-    elif kind == "pair": other = (y + 1) % classes
+    if choose(kind, KINDS, "kind of noise") == "uniform":
+        other = (y + draw.integers(1, classes, len(y))) % classes
+    elif kind == "pair":
+        other = (y + 1) % classes
     else:
         score = _standard(X, len(y)) @ draw.normal(size=(np.shape(X)[1], classes))
         score[rows, y] = -np.inf
-        other, share = score.argmax(axis=1), np.clip(draw.normal(share, 0.1, len(y)), 0, 1) if share else 0
+        other, share = (
+            score.argmax(axis=1),
+            np.clip(draw.normal(share, 0.1, len(y)), 0, 1) if share else 0,
+        )
     return np.where(draw.random(len(y)) < share, other, y)
 
 
 def _standard(X, n):
-    require(X is not None and np.shape(X)[0] == n, "Noise of kind 'instance' must be given X, one row a label.", X)
+    require(
+        X is not None and np.shape(X)[0] == n,
+        "Noise of kind 'instance' must be given X, one row a label.",
+        X,
+    )
     X = np.asarray(X, dtype=np.float64)
     return (X - X.mean(axis=0)) / (X.std(axis=0) + 1e-9)
 
 # %% ../../nbs/lib/data/50_label.ipynb #85b7e990
 def out_of_fold(
-    model, # a classifier with fit(X, y) and predict_proba(X); or a function: rows to learn from -> object with predict_proba(X)
-    data, # Dataset or Table, labelled; a SealedTest is refused
-    folds: int = 5, # 2 or more; each class must have at least as many rows
-    seed: int = 0, # another seed cuts other folds
-) -> np.ndarray: # shape (n, classes), float64, rows sum to 1: each row by a model that did not see it
+    # a classifier with fit(X, y) and predict_proba(X); or a function: rows to learn from -> object
+    # with predict_proba(X)
+    model,
+    data,  # Dataset or Table, labelled; a SealedTest is refused
+    folds: int = 5,  # 2 or more; each class must have at least as many rows
+    seed: int = 0,  # another seed cuts other folds
+    # shape (n, classes), float64, rows sum to 1: each row by a model that did not see it
+) -> np.ndarray:
     "Predict each row's class probabilities with a model that was trained on the other folds."
     from sklearn.model_selection import StratifiedKFold
+
     data, learn = training_rows(data, "What is predicted out of fold"), _learner(model)
     classes = _count(data.classes)
     require(classes > 1, "Out-of-fold probabilities need labels of two classes or more.", data)
     folds, counts = check_whole(folds, "folds", 2), np.bincount(data.y, minlength=classes)
     few = (counts > 0) & (counts < folds)
-    require(not few.any(), f"Each class must have at least {folds} rows, one a fold.",
-            f"{counts[few.argmax()]} of class {few.argmax()}", "use fewer folds, or join rare classes.")
+    require(
+        not few.any(),
+        f"Each class must have at least {folds} rows, one a fold.",
+        f"{counts[few.argmax()]} of class {few.argmax()}",
+        "use fewer folds, or join rare classes.",
+    )
     cut = StratifiedKFold(folds, shuffle=True, random_state=int(rng(seed, "folds").integers(2**31)))
     result = np.full((len(data), classes), np.nan)
     for train, held in cut.split(np.zeros(len(data)), data.y):
@@ -74,21 +97,36 @@ def out_of_fold(
 
 def _learner(model) -> Callable:
     "A function from rows to a trained model."
-    ready = hasattr(model, "fit") and hasattr(model, "predict_proba") and not isinstance(model, type)
-    require(ready or callable(model) and not isinstance(model, type), "model must be a classifier with fit and predict_proba, or a "
-            "function that trains one.", model, "LogisticRegression(), or lambda rows: fit(spec, rows, 'torch').")
-    if not ready: return model
+    ready = (
+        hasattr(model, "fit") and hasattr(model, "predict_proba") and not isinstance(model, type)
+    )
+    require(
+        ready or callable(model) and not isinstance(model, type),
+        "model must be a classifier with fit and predict_proba, or a function that trains one.",
+        model,
+        "LogisticRegression(), or lambda rows: fit(spec, rows, 'torch').",
+    )
+    if not ready:
+        return model
     from sklearn.base import clone
-    return lambda rows: (clone(model) if hasattr(model, "get_params") else model).fit(rows.X, rows.y)
+
+    return lambda rows: (clone(model) if hasattr(model, "get_params") else model).fit(
+        rows.X, rows.y
+    )
 
 
-def _count(classes): return classes if isinstance(classes, (int, np.integer)) else len(classes)
+def _count(classes):
+    return classes if isinstance(classes, (int, np.integer)) else len(classes)
 
 
 def _all_classes(model, X, classes):
     "Probabilities with a column for every class, also for those that a fold lacked."
-    require(hasattr(model, "predict_proba"), "The trained model must have predict_proba.", model,
-            "a function must give back the model it has trained; SVC has predict_proba with probability=True.")
+    require(
+        hasattr(model, "predict_proba"),
+        "The trained model must have predict_proba.",
+        model,
+        "a function must give back the model it has trained; SVC has predict_proba with probability=True.",
+    )
     got = np.asarray(model.predict_proba(X), dtype=np.float64)
     columns = np.asarray(getattr(model, "classes_", np.arange(got.shape[1]))).astype(np.int64)
     whole = np.zeros((len(got), classes))
@@ -97,123 +135,172 @@ def _all_classes(model, X, classes):
 
 
 def check_probabilities(
-    probabilities, # shape (n, classes), finite, 0 or greater, rows sum to 1 within 0.01
-    n: int, # rows that it must have
-) -> np.ndarray: # shape (n, classes), float64, rows sum to 1
+    probabilities,  # shape (n, classes), finite, 0 or greater, rows sum to 1 within 0.01
+    n: int,  # rows that it must have
+) -> np.ndarray:  # shape (n, classes), float64, rows sum to 1
     "Return class probabilities as float64 with rows that sum to 1, or raise `InputError`."
     p = np.asarray(probabilities, dtype=np.float64)
-    require(p.ndim == 2 and len(p) == n and n > 0 and p.shape[1] > 1, f"Probabilities must have shape ({n}, classes), one row a label.", p)
+    require(
+        p.ndim == 2 and len(p) == n and n > 0 and p.shape[1] > 1,
+        f"Probabilities must have shape ({n}, classes), one row a label.",
+        p,
+    )
     sound = np.isfinite(p).all() and (p >= 0).all() and (np.abs(p.sum(axis=1) - 1) < 0.01).all()
-    require(sound, "Each row of probabilities must be 0 or greater and sum to 1.", p, "predict_proba, not decision_function or logits.")
+    require(
+        sound,
+        "Each row of probabilities must be 0 or greater and sum to 1.",
+        p,
+        "predict_proba, not decision_function or logits.",
+    )
     return p / p.sum(axis=1, keepdims=True)
 
 # %% ../../nbs/lib/data/50_label.ipynb #7b1c4c76
 def noise_matrix(
-    probabilities, # shape (n, classes): out of fold
-    y, # shape (n,): the labels given
-) -> np.ndarray: # shape (classes, classes), float64: row true class, column given label, rows sum to 1
+    probabilities,  # shape (n, classes): out of fold
+    y,  # shape (n,): the labels given
+    # shape (classes, classes), float64: row true class, column given label, rows sum to 1
+) -> np.ndarray:
     "Estimate how labels err from the rows about which the model is surest."
     p = check_probabilities(probabilities, np.size(y))
     y, classes = check_classes(y, len(p), p.shape[1]), p.shape[1]
     guess, sure = p.argmax(axis=1), p.max(axis=1)
-    counts = np.full((classes, classes), 1 / classes) # one imagined row a class, so that nothing is impossible
+    # one imagined row a class, so that nothing is impossible
+    counts = np.full((classes, classes), 1 / classes)
     for label in range(classes):
         rows = np.flatnonzero(guess == label)
-        if len(rows): counts[label] += np.bincount(y[rows[sure[rows] >= np.median(sure[rows])]], minlength=classes)
-        else: counts[label, label] += 1
+        if len(rows):
+            counts[label] += np.bincount(
+                y[rows[sure[rows] >= np.median(sure[rows])]], minlength=classes
+            )
+        else:
+            counts[label, label] += 1
     return counts / counts.sum(axis=1, keepdims=True)
 
 
 def clean_posterior(
-    probabilities, # shape (n, classes): out of fold
-    y, # shape (n,): the labels given
-    noise: np.ndarray | None = None, # shape (classes, classes): as `noise_matrix` gives; None estimates it
-) -> np.ndarray: # shape (n, classes), float64, rows sum to 1: the true class, given row and label
+    probabilities,  # shape (n, classes): out of fold
+    y,  # shape (n,): the labels given
+    # shape (classes, classes): as `noise_matrix` gives; None estimates it
+    noise: np.ndarray | None = None,
+) -> np.ndarray:  # shape (n, classes), float64, rows sum to 1: the true class, given row and label
     "Estimate each row's true class from the model's probabilities and the label given."
     p = check_probabilities(probabilities, np.size(y))
     y = check_classes(y, len(p), p.shape[1])
-    logp = np.log(np.clip(p, 1e-6, 1)) # below one in a million a float16 or a forest says 0, and means it less
+    # below one in a million a float16 or a forest says 0, and means it less
+    logp = np.log(np.clip(p, 1e-6, 1))
     logp -= logp.mean(axis=1, keepdims=True)
-    given = np.log(noise_matrix(p, y) if noise is None else noise)[:, y].T # log P(given | true), one column a true class
+    # log P(given | true), one column a true class
+    given = np.log(noise_matrix(p, y) if noise is None else noise)[:, y].T
 
     def loss(v):
         prior = log_softmax(np.exp(v[0]) * logp + v[1:], axis=1)
         evidence = logsumexp(prior + given, axis=1)
         off = np.exp(prior + given - evidence[:, None]) - np.exp(prior)
-        return -evidence.mean(), -np.append(np.exp(v[0]) * (off * logp).sum(), off.sum(axis=0)) / len(p)
+        return -evidence.mean(), -np.append(
+            np.exp(v[0]) * (off * logp).sum(), off.sum(axis=0)
+        ) / len(p)
 
-    limits = [(-5, 5), *[(-20, 20)] * p.shape[1]] # of log a and b: out of reach, unless the classes part perfectly
+    # of log a and b: out of reach, unless the classes part perfectly
+    limits = [(-5, 5), *[(-20, 20)] * p.shape[1]]
     v = minimize(loss, np.zeros(p.shape[1] + 1), jac=True, method="L-BFGS-B", bounds=limits).x
     joint = log_softmax(np.exp(v[0]) * logp + v[1:], axis=1) + given
     return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
 
 
 def wrong_probability(
-    probabilities, # shape (n, classes): out of fold
-    y, # shape (n,): the labels given
-) -> np.ndarray: # shape (n,), float64 in [0, 1]; its mean estimates the share of wrong labels
+    probabilities,  # shape (n, classes): out of fold
+    y,  # shape (n,): the labels given
+) -> np.ndarray:  # shape (n,), float64 in [0, 1]; its mean estimates the share of wrong labels
     "Estimate how likely each label is wrong."
-    return 1 - clean_posterior(probabilities, y)[np.arange(np.size(y)), np.asarray(y, dtype=np.int64)]
+    return (
+        1 - clean_posterior(probabilities, y)[np.arange(np.size(y)), np.asarray(y, dtype=np.int64)]
+    )
 
 # %% ../../nbs/lib/data/50_label.ipynb #9f4264c1
 RULES = ("posterior", "cleanlab", "disagree")
 
 
 def likeliest_f1(
-    likely, # shape (n,): probability that a label is wrong, in [0, 1]
-) -> np.ndarray: # shape (n,), bool
+    likely,  # shape (n,): probability that a label is wrong, in [0, 1]
+) -> np.ndarray:  # shape (n,), bool
     "Flag as many of the likeliest rows as make the expected F1 largest; none if every probability is 0."
     likely = np.asarray(likely, dtype=np.float64)
     ranked = np.sort(likely)[::-1]
-    require(len(ranked) > 0 and ranked[0] <= 1 and ranked[-1] >= 0, "Probabilities must lie in [0, 1].", likely)
+    require(
+        len(ranked) > 0 and ranked[0] <= 1 and ranked[-1] >= 0,
+        "Probabilities must lie in [0, 1].",
+        likely,
+    )
     expected = 2 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + ranked.sum())
     return (likely >= ranked[expected.argmax()]) & (likely > 0)
 
 
 def flag(
-    probabilities, # shape (n, classes): out of fold
-    y, # shape (n,): the labels given
-    rule: str = "posterior", # "posterior" as above; "cleanlab" its default filter; "disagree" predicted is not given
-) -> np.ndarray: # shape (n,), bool: True where the label is taken for wrong
+    probabilities,  # shape (n, classes): out of fold
+    y,  # shape (n,): the labels given
+    # "posterior" as above; "cleanlab" its default filter; "disagree" predicted is not given
+    rule: str = "posterior",
+) -> np.ndarray:  # shape (n,), bool: True where the label is taken for wrong
     "Flag the labels that are probably wrong."
     p = check_probabilities(probabilities, np.size(y))
     y = check_classes(y, len(p), p.shape[1])
-    if choose(rule, RULES, "rule") == "posterior": return likeliest_f1(wrong_probability(p, y))
-    if rule == "disagree": return p.argmax(axis=1) != y
+    if choose(rule, RULES, "rule") == "posterior":
+        return likeliest_f1(wrong_probability(p, y))
+    if rule == "disagree":
+        return p.argmax(axis=1) != y
     return need("cleanlab.filter", "data").find_label_issues(y, p, n_jobs=1)
 
 
 def score_flags(
-    flagged, # shape (n,), bool
-    wrong, # shape (n,), bool: the truth
-) -> dict[str, float]: # precision, recall, f1 in [0, 1], and flagged, the share of rows; 0 where there is nothing to divide by
+    flagged,  # shape (n,), bool
+    wrong,  # shape (n,), bool: the truth
+    # precision, recall, f1 in [0, 1], and flagged, the share of rows; 0 where there is nothing to
+    # divide by
+) -> dict[str, float]:
     "Score flags against the truth."
     flagged, wrong = np.asarray(flagged, dtype=bool), np.asarray(wrong, dtype=bool)
-    require(flagged.shape == wrong.shape and flagged.size > 0, "Flags and truth must be of one length.", flagged)
+    require(
+        flagged.shape == wrong.shape and flagged.size > 0,
+        "Flags and truth must be of one length.",
+        flagged,
+    )
     hit = int((flagged & wrong).sum())
-    return {"precision": hit / max(flagged.sum(), 1), "recall": hit / max(wrong.sum(), 1),
-            "f1": 2 * hit / max(flagged.sum() + wrong.sum(), 1), "flagged": float(flagged.mean())}
+    return {
+        "precision": hit / max(flagged.sum(), 1),
+        "recall": hit / max(wrong.sum(), 1),
+        "f1": 2 * hit / max(flagged.sum() + wrong.sum(), 1),
+        "flagged": float(flagged.mean()),
+    }
 
 # %% ../../nbs/lib/data/50_label.ipynb #0624d62b
 def audit(
-    data, # Dataset or Table, labelled; a SealedTest is refused
-    probabilities, # shape (n, classes): out of fold, from `out_of_fold`
-    rule: str = "posterior", # which rule flags, one of RULES
-) -> pd.DataFrame: # one row a label, likeliest error first: id, given, suggested, likely (to be wrong), quality (cleanlab's), flagged
+    data,  # Dataset or Table, labelled; a SealedTest is refused
+    probabilities,  # shape (n, classes): out of fold, from `out_of_fold`
+    rule: str = "posterior",  # which rule flags, one of RULES
+    # one row a label, likeliest error first: id, given, suggested, likely (to be wrong), quality
+    # (cleanlab's), flagged
+) -> pd.DataFrame:
     "List the labels, those that are most likely wrong first."
     data = training_rows(data, "What is audited")
     p = check_probabilities(probabilities, len(data))
     posterior, y = clean_posterior(p, data.y), check_classes(data.y, len(data), p.shape[1])
-    table = pd.DataFrame({
-        "id": data.ids, "given": y, "suggested": posterior.argmax(axis=1), "likely": 1 - posterior[np.arange(len(y)), y],
-        "quality": need("cleanlab.rank", "data").get_label_quality_scores(y, p), "flagged": flag(p, y, rule)})
+    table = pd.DataFrame(
+        {
+            "id": data.ids,
+            "given": y,
+            "suggested": posterior.argmax(axis=1),
+            "likely": 1 - posterior[np.arange(len(y)), y],
+            "quality": need("cleanlab.rank", "data").get_label_quality_scores(y, p),
+            "flagged": flag(p, y, rule),
+        }
+    )
     return table.sort_values("likely", ascending=False, kind="stable", ignore_index=True)
 
 # %% ../../nbs/lib/data/50_label.ipynb #d4deeefd
 def effective_share(
-    noise: float, # share of wrong labels, uniform over the other classes, in [0, 1]
-    classes: int = 2, # number of classes
-) -> float: # what one noisy row is worth in clean rows, in [0, 1]; 0 from chance level on
+    noise: float,  # share of wrong labels, uniform over the other classes, in [0, 1]
+    classes: int = 2,  # number of classes
+) -> float:  # what one noisy row is worth in clean rows, in [0, 1]; 0 from chance level on
     "Give the share of rows that is left of noisy ones by the law (1 - ηK/(K-1))²."
     require(0 <= check_number(noise, "noise") <= 1, "noise must lie in [0, 1].", noise)
     classes = check_whole(classes, "classes", 2)
@@ -221,13 +308,21 @@ def effective_share(
 
 
 def rows_worth(
-    sizes, # shape (m,): rows of clean training sets, ascending
-    errors, # shape (m,): test error at each of them, in (0, 1]
-    error: float, # the error that was reached with noisy labels
-) -> float: # clean rows that reach it; NaN where `error` lies outside of what the clean curve reaches
+    sizes,  # shape (m,): rows of clean training sets, ascending
+    errors,  # shape (m,): test error at each of them, in (0, 1]
+    error: float,  # the error that was reached with noisy labels
+    # clean rows that reach it; NaN where `error` lies outside of what the clean curve reaches
+) -> float:
     "Read off a clean learning curve how many rows reach an error: between its points, both axes logarithmic."
-    sizes, errors = np.asarray(sizes, dtype=np.float64), np.minimum.accumulate(np.asarray(errors, dtype=np.float64))
-    require(sizes.shape == errors.shape and (np.diff(sizes) > 0).all() and (errors > 0).all(),
-            "A learning curve must have ascending sizes and an error above 0 for each.", errors)
-    if not errors[-1] <= error <= errors[0]: return float("nan")
+    sizes, errors = (
+        np.asarray(sizes, dtype=np.float64),
+        np.minimum.accumulate(np.asarray(errors, dtype=np.float64)),
+    )
+    require(
+        sizes.shape == errors.shape and (np.diff(sizes) > 0).all() and (errors > 0).all(),
+        "A learning curve must have ascending sizes and an error above 0 for each.",
+        errors,
+    )
+    if not errors[-1] <= error <= errors[0]:
+        return float("nan")
     return float(np.exp(np.interp(-np.log(error), -np.log(errors), np.log(sizes))))

@@ -34,50 +34,67 @@ from .frames import count, door, kind, to_pandas
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #944c8cb6
 def sample_rows(
-    frame, # any frame that `frames.kind` knows
-    rows: int = 10_000, # how many to draw; all if the table has no more
-    seed: int = 0, # another seed draws other rows
-) -> pd.DataFrame: # the rows, in the table's order where it has one
+    frame,  # any frame that `frames.kind` knows
+    rows: int = 10_000,  # how many to draw; all if the table has no more
+    seed: int = 0,  # another seed draws other rows
+) -> pd.DataFrame:  # the rows, in the table's order where it has one
     "Draw rows at random without replacement, in the engine that holds the frame."
     rows, seed, what = check_whole(rows, "rows"), check_whole(seed, "seed", 0), kind(frame)
     total = count(frame)
-    if total <= rows: return to_pandas(frame)
-    if what == "duckdb": return to_pandas(frame.query("t", f"from t using sample reservoir({rows} rows) repeatable ({seed})"))
-    if what == "spark": return to_pandas(frame.sample(min(1.0, rows / total), seed)).head(rows)
+    if total <= rows:
+        return to_pandas(frame)
+    if what == "duckdb":
+        return to_pandas(
+            frame.query("t", f"from t using sample reservoir({rows} rows) repeatable ({seed})")
+        )
+    if what == "spark":
+        return to_pandas(frame.sample(min(1.0, rows / total), seed)).head(rows)
     chosen = np.sort(rng(seed, "sample").choice(total, rows, replace=False))
-    if what == "pandas": return frame.iloc[chosen].reset_index(drop=True)
-    if what == "pyarrow": return to_pandas(frame.take(chosen))
-    if what == "polars": return to_pandas(frame[chosen])
+    if what == "pandas":
+        return frame.iloc[chosen].reset_index(drop=True)
+    if what == "pyarrow":
+        return to_pandas(frame.take(chosen))
+    if what == "polars":
+        return to_pandas(frame[chosen])
     return to_pandas(frame.with_row_index("__row").filter(_among("__row", chosen)).drop("__row"))
 
 
 def _among(column, chosen):
-    polars = importlib.import_module("polars") # only reached with a polars frame in hand
+    polars = importlib.import_module("polars")  # only reached with a polars frame in hand
     return polars.col(column).is_in(polars.Series(chosen, dtype=polars.UInt32).implode())
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #e4471a28
 def as_text(
-    value, # str, number, date, bool or bytes; anything else by `str`
-) -> str | None: # NFKC-normalised, stripped; None for a missing value
+    value,  # str, number, date, bool or bytes; anything else by `str`
+) -> str | None:  # NFKC-normalised, stripped; None for a missing value
     "Write a value as the one text that stands for it in every engine."
-    if _missing(value): return None
-    if isinstance(value, str): return unicodedata.normalize("NFKC", value).strip()
-    if isinstance(value, (bool, np.bool_)): return str(bool(value)).lower()
-    if isinstance(value, (int, np.integer)): return str(int(value))
-    if isinstance(value, (float, np.floating, decimal.Decimal)): return str(int(value)) if value == int(value) else str(float(value))
-    if isinstance(value, bytes): return value.decode("utf-8", "replace")
-    if isinstance(value, datetime.datetime): return _moment(value)
+    if _missing(value):
+        return None
+    if isinstance(value, str):
+        return unicodedata.normalize("NFKC", value).strip()
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value)).lower()
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating, decimal.Decimal)):
+        return str(int(value)) if value == int(value) else str(float(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, datetime.datetime):
+        return _moment(value)
     return value.isoformat() if isinstance(value, datetime.date) else str(value)
 
 
 def _moment(value):
     "ISO 8601 in UTC; midnight without a zone is a date, as engines without a date type write it."
-    if value.tzinfo is not None: return value.astimezone(datetime.UTC).isoformat()
+    if value.tzinfo is not None:
+        return value.astimezone(datetime.UTC).isoformat()
     return value.date().isoformat() if value.time() == datetime.time() else value.isoformat()
 
 
 def _missing(value):
-    if value is None or value is pd.NA or value is pd.NaT: return True
+    if value is None or value is pd.NA or value is pd.NaT:
+        return True
     return isinstance(value, (float, np.floating, decimal.Decimal)) and not math.isfinite(value)
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #ba20b223
@@ -89,12 +106,16 @@ SURNAMES = frozenset(
     "郎甄丛仲虞敖巩明佘池查麻苑迟邝官封谈匡鞠惠荆乐冀郁胥南班储原栗燕楚鄢劳谌奚皮粟冼蔺楼盘满闻位厉伊仝区郜海阚花权强帅屠豆朴"
     "盖练廉禹井祖漆巴丰支卿国狄平计索宣晋相初门云容敬来扈晁芮都普阙浦戈伏鹿薄邸雍辜羊阿乌母裘亓修邰赫杭况那宿鲜印逯隆茹诺战慕"
     "危玉银亢嵇公哈湛宾戎勾茅利於呼居揭干但尉冶斯元束檀衣信展阴昝智幸奉植衡富尧闭由"
-) | frozenset((
-    "欧阳 上官 皇甫 令狐 诸葛 司徒 司马 申屠 夏侯 贺兰 完颜 慕容 尉迟 长孙 东方 独孤 公孙 宇文 南宫 端木 "
-    "百里 澹台 呼延 轩辕 闻人 赫连 钟离 濮阳"
-).split()) # the commonest family names
+) | frozenset(
+    (
+        "欧阳 上官 皇甫 令狐 诸葛 司徒 司马 申屠 夏侯 贺兰 完颜 慕容 尉迟 长孙 东方 独孤 公孙 宇文 南宫 端木 "
+        "百里 澹台 呼延 轩辕 闻人 赫连 钟离 濮阳"
+    ).split()
+)  # the commonest family names
 _PLACES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-_PROVINCES = frozenset("11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83".split())
+_PROVINCES = frozenset(
+    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83".split()
+)
 _LATIN = ("en", "es", "fr", "de", "it", "nl", "pt", "sv", "no", "da", "pl", "fi")
 _MOBILE = r"(?:(?:\+|00)?86[-\s]?)?1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}"
 _LANDLINE = r"(?:(?:\+|00)86[-\s]?)?\(?0\d{2,3}\)?[-\s]\d{7,8}"
@@ -105,23 +126,35 @@ _RESIDENT = r"[1-8]\d{16}[\dXx]"
 _ZH_REGION = r"[\u4e00-\u9fff]{1,12}?(?:省|市|自治区|特别行政区|区|县|州|盟|旗)"
 _ZH_STREET = r"(?:路|街|大道|巷|胡同|弄|里|村|镇|乡|小区|花园|大厦)"
 _ZH_REST = r"[\u4e00-\u9fff\dA-Za-z\s#()-]{0,30}"
-_ZH_ADDRESS = (rf"{_ZH_REGION}{_ZH_REST}?(?:{_ZH_STREET}|\d+\s?(?:号|栋|幢|弄)){_ZH_REST}"
-               rf"|[\u4e00-\u9fff]{{1,8}}(?:路|街|大道|巷|胡同|弄)\s?[\dA-Za-z]+\s?(?:号|座|栋|幢|弄|室){_ZH_REST}")
-_EN_STREET = ("Street St Avenue Ave Road Rd Boulevard Blvd Lane Ln Drive Dr Court Ct Place Pl Square Sq Terrace Way Parkway Pkwy "
-              "Circle Cir Highway Hwy Trail Alley Loop Crescent Close Row Walk Plaza").replace(" ", "|")
-_EN_ADDRESS = (rf"\d{{1,6}}[A-Z]?,?\s+(?:[A-Z][\w.'-]*\s+){{1,4}}(?:{_EN_STREET}|(?:Apt|Suite|Unit)\.?\s\d+)\b.*"
-               r"|.*\d.*,\s*[A-Z]{2}\s+\d{5}(?:-\d{4})?")
+_ZH_ADDRESS = (
+    rf"{_ZH_REGION}{_ZH_REST}?(?:{_ZH_STREET}|\d+\s?(?:号|栋|幢|弄)){_ZH_REST}"
+    rf"|[\u4e00-\u9fff]{{1,8}}(?:路|街|大道|巷|胡同|弄)\s?[\dA-Za-z]+\s?(?:号|座|栋|幢|弄|室){_ZH_REST}"
+)
+_EN_STREET = (
+    "Street St Avenue Ave Road Rd Boulevard Blvd Lane Ln Drive Dr Court Ct Place Pl Square Sq Terrace Way Parkway Pkwy "
+    "Circle Cir Highway Hwy Trail Alley Loop Crescent Close Row Walk Plaza"
+).replace(" ", "|")
+_EN_ADDRESS = (
+    rf"\d{{1,6}}[A-Z]?,?\s+(?:[A-Z][\w.'-]*\s+){{1,4}}(?:{_EN_STREET}|(?:Apt|Suite|Unit)\.?\s\d+)\b.*"
+    r"|.*\d.*,\s*[A-Z]{2}\s+\d{5}(?:-\d{4})?"
+)
 _TITLE = r"(?:(?:Mr|Mrs|Ms|Dr|Miss|Prof)\.?\s+)?"
 
 
-def _full(pattern): return re.compile(pattern, re.DOTALL).fullmatch
+def _full(pattern):
+    return re.compile(pattern, re.DOTALL).fullmatch
 
 
 _mobile, _landline, _abroad, _american = map(_full, (_MOBILE, _LANDLINE, _ABROAD, _AMERICAN))
-_email, _resident, _zh_address, _en_address = map(_full, (_EMAIL, _RESIDENT, _ZH_ADDRESS, _EN_ADDRESS))
+_email, _resident, _zh_address, _en_address = map(
+    _full, (_EMAIL, _RESIDENT, _ZH_ADDRESS, _EN_ADDRESS)
+)
 _digits = _full(r"\d(?:[ -]?\d){12,18}")
-_brand = re.compile(r"4|5[1-5]|2[2-7]|3[0-9]|6[025]|81").match # Visa, Mastercard, Amex and Diners, UnionPay, Discover
-_plate = _full(rf"[{_PLACES}][A-Z][-·\s]?(?:[A-HJ-NP-Z0-9]{{4}}[A-HJ-NP-Z0-9挂学警港澳]|[A-HJ-NP-Z0-9]{{6}})")
+# Visa, Mastercard, Amex and Diners, UnionPay, Discover
+_brand = re.compile(r"4|5[1-5]|2[2-7]|3[0-9]|6[025]|81").match
+_plate = _full(
+    rf"[{_PLACES}][A-Z][-·\s]?(?:[A-HJ-NP-Z0-9]{{4}}[A-HJ-NP-Z0-9挂学警港澳]|[A-HJ-NP-Z0-9]{{6}})"
+)
 _passport = _full(r"[EGDSPH]\d{8}|E[A-HJ-NP-Z]\d{7}")
 _ssn = _full(r"\d{3}-\d{2}-\d{4}")
 _iban = _full(r"[A-Z]{2}\d{2}(?:\s?[A-Z0-9]){11,30}")
@@ -130,75 +163,113 @@ _en_name = _full(_TITLE + r"[^\W\d_][\w.'-]*(?:,?\s+[^\W\d_][\w.'-]*){1,3}")
 
 
 @lru_cache
-def _library(module): return need(module, "data")
+def _library(module):
+    return need(module, "data")
 
 
 def _valid_phone(text, region, check="is_valid_number"):
     phones = _library("phonenumbers")
-    try: return getattr(phones, check)(phones.parse(text, region))
-    except phones.NumberParseException: return False
+    try:
+        return getattr(phones, check)(phones.parse(text, region))
+    except phones.NumberParseException:
+        return False
 
 
 def _is_phone(text, named):
-    if len(text) < 7 or len(text) > 30: return False
-    if _mobile(text) or _landline(text): return _valid_phone(text, "CN")
-    if _abroad(text): return _valid_phone("+" + text.removeprefix("00").removeprefix("+"), None, "is_possible_number")
-    if _american(text): return _valid_phone(text, "US", "is_possible_number")
+    if len(text) < 7 or len(text) > 30:
+        return False
+    if _mobile(text) or _landline(text):
+        return _valid_phone(text, "CN")
+    if _abroad(text):
+        return _valid_phone(
+            "+" + text.removeprefix("00").removeprefix("+"), None, "is_possible_number"
+        )
+    if _american(text):
+        return _valid_phone(text, "US", "is_possible_number")
     bare = named and text.isdigit() and 7 <= len(text) <= 15
     return bare and any(_valid_phone(text, region, "is_possible_number") for region in ("CN", "US"))
 
 
 def _is_resident_id(text, named):
-    if len(text) == 15 and text.isdigit() and text[:2] in _PROVINCES: return _birthday("19" + text[6:12])
-    if not _resident(text) or text[:2] not in _PROVINCES or not _birthday(text[6:14]): return False
+    if len(text) == 15 and text.isdigit() and text[:2] in _PROVINCES:
+        return _birthday("19" + text[6:12])
+    if not _resident(text) or text[:2] not in _PROVINCES or not _birthday(text[6:14]):
+        return False
     return _library("stdnum.cn.ric").calc_check_digit(text.upper()) == text[-1].upper()
 
 
 def _birthday(digits):
     "Whether eight digits are a day on which a living person may have been born."
-    try: return 1900 <= datetime.datetime.strptime(digits, "%Y%m%d").year <= datetime.date.today().year
-    except ValueError: return False
+    try:
+        return (
+            1900 <= datetime.datetime.strptime(digits, "%Y%m%d").year <= datetime.date.today().year
+        )
+    except ValueError:
+        return False
 
 
 def _is_card(text, named):
-    if not _digits(text) or not _brand(text): return False
+    if not _digits(text) or not _brand(text):
+        return False
     return _library("stdnum.luhn").is_valid(re.sub(r"\D", "", text))
 
 
-def _is_ssn(text, named): return bool(_ssn(text)) and _library("stdnum.us.ssn").is_valid(text)
+def _is_ssn(text, named):
+    return bool(_ssn(text)) and _library("stdnum.us.ssn").is_valid(text)
 
 
-def _is_account(text, named): return bool(_iban(text)) and _library("stdnum.iban").is_valid(text)
+def _is_account(text, named):
+    return bool(_iban(text)) and _library("stdnum.iban").is_valid(text)
 
 
-def _is_passport(text, named): return bool(_passport(text) or named and re.fullmatch(r"[A-Z]{0,2}\d{6,9}", text))
+def _is_passport(text, named):
+    return bool(_passport(text) or named and re.fullmatch(r"[A-Z]{0,2}\d{6,9}", text))
 
 
-def _is_address(text, named): return len(text) < 120 and bool(_zh_address(text) or _en_address(text))
+def _is_address(text, named):
+    return len(text) < 120 and bool(_zh_address(text) or _en_address(text))
 
 
 def _is_name(text, named):
-    if _zh_name(text): return "·" in text or _zh_surname(text) and (named or text not in _zh_words())
-    words = [word.casefold() for word in re.split(r"[,\s]+", re.sub("^" + _TITLE, "", text)) if len(word.strip(".")) > 1]
+    if _zh_name(text):
+        return "·" in text or _zh_surname(text) and (named or text not in _zh_words())
+    words = [
+        word.casefold()
+        for word in re.split(r"[,\s]+", re.sub("^" + _TITLE, "", text))
+        if len(word.strip(".")) > 1
+    ]
     first, last = _en_names()
-    if named and len(words) == 1: return words[0] in first or words[0] in last
-    if not _en_name(text) or not text[0].isupper() or _FIRMS & set(words): return False
+    if named and len(words) == 1:
+        return words[0] in first or words[0] in last
+    if not _en_name(text) or not text[0].isupper() or _FIRMS & set(words):
+        return False
     family, given = (words[:1], words[1:]) if "," in text else (words[-1:], words[:-1])
     return bool(set(family) & last) and (not given or given[0] in first)
 
 
-def _zh_surname(text): return text[0] in SURNAMES and len(text) <= 3 or text[:2] in SURNAMES and len(text) >= 3
+def _zh_surname(text):
+    return text[0] in SURNAMES and len(text) <= 3 or text[:2] in SURNAMES and len(text) >= 3
 
 
-_FIRMS = frozenset("and sons group inc ltd llc plc co corp gmbh company partners associates".split()) # "Barry, Turner and Cook"
+# "Barry, Turner and Cook"
+_FIRMS = frozenset(
+    "and sons group inc ltd llc plc co corp gmbh company partners associates".split()
+)
 
 
 @lru_cache
 def _zh_words():
     "Words of jieba's dictionary that are not names of persons."
-    lines = Path(need("jieba", "data").__file__).with_name("dict.txt").read_text(encoding="utf-8").splitlines()
+    lines = (
+        Path(need("jieba", "data").__file__)
+        .with_name("dict.txt")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
     parts = (line.split(" ") for line in lines)
-    return frozenset(part[0] for part in parts if 2 <= len(part[0]) <= 4 and not part[-1].startswith("nr"))
+    return frozenset(
+        part[0] for part in parts if 2 <= len(part[0]) <= 4 and not part[-1].startswith("nr")
+    )
 
 
 @lru_cache
@@ -208,40 +279,72 @@ def _en_names():
     first, last = set(), set()
     for name in sorted(path.name for path in folder.iterdir() if path.name.split("_")[0] in _LATIN):
         lists = vars(importlib.import_module(f"faker.providers.person.{name}").Provider)
-        for key, found in (("first_names", first), ("first_names_male", first), ("first_names_female", first), ("last_names", last)):
-            if isinstance(lists.get(key), Iterable): found |= {word.casefold() for word in lists[key]}
+        for key, found in (
+            ("first_names", first),
+            ("first_names_male", first),
+            ("first_names_female", first),
+            ("last_names", last),
+        ):
+            if isinstance(lists.get(key), Iterable):
+                found |= {word.casefold() for word in lists[key]}
     return frozenset(first), frozenset(last)
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #a1d2972b
 @dataclass(frozen=True)
 class PersonalKind:
     "A kind of personal data: how a value and a column's name show it."
-    test: Callable[[str, bool], bool] # (text, whether the column's name says this kind) -> whether the text looks like it
-    floor: float # least share of matching rows that makes a column personal, when its name says nothing
-    words: str # regular expression of column names, lower case
-    inside: str = "" # regular expression that finds it within longer text
+
+    # (text, whether the column's name says this kind) -> whether the text looks like it
+    test: Callable[[str, bool], bool]
+    # least share of matching rows that makes a column personal, when its name says nothing
+    floor: float
+    words: str  # regular expression of column names, lower case
+    inside: str = ""  # regular expression that finds it within longer text
 
 
-_NOT_WORDS = re.compile("count|num_of|flag|verified|type|status|state|country|city|zip|opt_in|length|号码数|数量|省份|城市")
+_NOT_WORDS = re.compile(
+    "count|num_of|flag|verified|type|status|state|country|city|zip|opt_in|length|号码数|数量|省份|城市"
+)
 PERSONAL_KINDS = {
-    "email": PersonalKind(lambda text, named: bool(_email(text)), 0.1, "(^|_)e_?mail|邮箱|邮件地址|电邮", _EMAIL),
-    "phone": PersonalKind(_is_phone, 0.3, "(?<!i_)phone|(^|_)mobile(_|$)|telephone|(^|_)(tel|fax)(_|$)|msisdn|手机|电话|联系方式|传真",
-                          rf"(?<![\dA-Za-z]){_MOBILE}(?![\dA-Za-z])"),
-    "resident id": PersonalKind(_is_resident_id, 0.1, "id_?card|(resident|national)_?id|身份证|证件号",
-                                rf"(?<![\dA-Za-z]){_RESIDENT}(?![\dA-Za-z])"),
+    "email": PersonalKind(
+        lambda text, named: bool(_email(text)), 0.1, "(^|_)e_?mail|邮箱|邮件地址|电邮", _EMAIL
+    ),
+    "phone": PersonalKind(
+        _is_phone,
+        0.3,
+        "(?<!i_)phone|(^|_)mobile(_|$)|telephone|(^|_)(tel|fax)(_|$)|msisdn|手机|电话|联系方式|传真",
+        rf"(?<![\dA-Za-z]){_MOBILE}(?![\dA-Za-z])",
+    ),
+    "resident id": PersonalKind(
+        _is_resident_id,
+        0.1,
+        "id_?card|(resident|national)_?id|身份证|证件号",
+        rf"(?<![\dA-Za-z]){_RESIDENT}(?![\dA-Za-z])",
+    ),
     "social security": PersonalKind(_is_ssn, 0.3, "(^|_)ssn(_|$)|social_?security|社保号"),
     "passport": PersonalKind(_is_passport, 0.5, "passport|护照"),
-    "bank card": PersonalKind(_is_card, 0.3, "card_?(number|no|num)(_|$)|(credit|debit|bank)_?card|银行卡|信用卡|(^|_)卡号"),
+    "bank card": PersonalKind(
+        _is_card,
+        0.3,
+        "card_?(number|no|num)(_|$)|(credit|debit|bank)_?card|银行卡|信用卡|(^|_)卡号",
+    ),
     "bank account": PersonalKind(_is_account, 0.1, "(^|_)iban(_|$)|银行账号"),
-    "licence plate": PersonalKind(lambda text, named: bool(_plate(text)), 0.3, "licen[cs]e_?plate|plate_?(no|number)|车牌"),
-    "name": PersonalKind(_is_name, 0.25, "forename|surname|(first|last|full|given|family|middle|maiden|customer|patient|client|contact|"
-                                         "person|user|student|employee)_?name|姓名|联系人|收件人|户名"),
+    "licence plate": PersonalKind(
+        lambda text, named: bool(_plate(text)), 0.3, "licen[cs]e_?plate|plate_?(no|number)|车牌"
+    ),
+    "name": PersonalKind(
+        _is_name,
+        0.25,
+        "forename|surname|(first|last|full|given|family|middle|maiden|customer|patient|client|contact|"
+        "person|user|student|employee)_?name|姓名|联系人|收件人|户名",
+    ),
     "address": PersonalKind(_is_address, 0.2, "address|(^|_)addr(_|$)|street|地址|住址"),
 }
-_NAMED_FLOOR = 0.2 # of the usual floor, where the column's name says the kind as well
+_NAMED_FLOOR = 0.2  # of the usual floor, where the column's name says the kind as well
 
 
-def _snake(name): return re.sub(r"[\s.\-]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(name))).lower()
+def _snake(name):
+    return re.sub(r"[\s.\-]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(name))).lower()
 
 
 def _named(column, what):
@@ -250,47 +353,59 @@ def _named(column, what):
 
 
 def looks_like(
-    values, # iterable of any values
-    what: str, # one of `PERSONAL_KINDS`
-    named: bool = False, # whether the column's name says this kind, which allows looser forms
-) -> np.ndarray: # shape (n,), bool
+    values,  # iterable of any values
+    what: str,  # one of `PERSONAL_KINDS`
+    named: bool = False,  # whether the column's name says this kind, which allows looser forms
+) -> np.ndarray:  # shape (n,), bool
     "Say which values look like a kind of personal data."
-    found, texts = PERSONAL_KINDS[choose(what, PERSONAL_KINDS, "kind of personal data")], [as_text(value) for value in values]
+    found, texts = (
+        PERSONAL_KINDS[choose(what, PERSONAL_KINDS, "kind of personal data")],
+        [as_text(value) for value in values],
+    )
     known = {text: found.test(text, named) for text in set(texts) if text}
     return np.array([bool(known.get(text, False)) for text in texts], dtype=bool)
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #afc72e5e
 def mask(
-    value, # anything
-) -> str: # of the same length and shape, letters and digits but the first few replaced by *
+    value,  # anything
+) -> str:  # of the same length and shape, letters and digits but the first few replaced by *
     "Hide a value except for its shape and its first few characters."
     text = as_text(value) or ""
     shown = min(3, sum(map(str.isalnum, text)) // 3)
     counted = itertools.accumulate(map(str.isalnum, text))
-    return "".join("*" if character.isalnum() and seen > shown else character for character, seen in zip(text, counted, strict=True))
+    return "".join(
+        "*" if character.isalnum() and seen > shown else character
+        for character, seen in zip(text, counted, strict=True)
+    )
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #06c88dd6
-COLUMNS = ("column", "kind", "share", "rows", "found_by", "examples") # of the table that `find_personal` gives
+# of the table that `find_personal` gives
+COLUMNS = ("column", "kind", "share", "rows", "found_by", "examples")
 
 
 def find_personal(
-    frame, # any frame that `frames.kind` knows
-    rows: int = 10_000, # rows to look at, drawn at random; small shares in free text need more
-    seed: int = 0, # of the draw
-    examples: int = 2, # masked values to show, 0 or more
-) -> pd.DataFrame: # columns `COLUMNS`; share is that of the rows that are not missing; empty if nothing was found
+    frame,  # any frame that `frames.kind` knows
+    rows: int = 10_000,  # rows to look at, drawn at random; small shares in free text need more
+    seed: int = 0,  # of the draw
+    examples: int = 2,  # masked values to show, 0 or more
+    # columns `COLUMNS`; share is that of the rows that are not missing; empty if nothing was found
+) -> pd.DataFrame:
     "List the columns that hold personal data, with the share of rows that match and masked examples."
     check_whole(examples, "examples", 0)
-    if kind(frame) == "pandas": require(frame.columns.is_unique, "Column names must be unique.", list(frame.columns))
+    if kind(frame) == "pandas":
+        require(frame.columns.is_unique, "Column names must be unique.", list(frame.columns))
     table = sample_rows(frame, rows, seed)
-    found = itertools.chain.from_iterable(_personal(name, table[name], examples) for name in table.columns)
+    found = itertools.chain.from_iterable(
+        _personal(name, table[name], examples) for name in table.columns
+    )
     return pd.DataFrame(list(found), columns=list(COLUMNS))
 
 
 def _personal(name, values, examples):
     "What one column holds: its best kind by values, else what lies inside its texts, else what its name says."
     counts = _text_counts(values)
-    if counts is None: return
+    if counts is None:
+        return
     total, counter = int(counts.sum()), _is_counter(counts.index)
     every = {what: _evidence(name, counts, total, what, counter) for what in PERSONAL_KINDS}
     best = max(every.values(), key=lambda one: (one["share"] / one["floor"], one["named"]))
@@ -302,26 +417,44 @@ def _personal(name, values, examples):
     yield from inside
     said = [what for what, one in every.items() if one["named"]]
     many = 2 < len(counts) > 0.2 * total
-    if said and many and not inside: yield _row(name, said[0], every[said[0]]["share"], total, "name", [])
+    if said and many and not inside:
+        yield _row(name, said[0], every[said[0]]["share"], total, "name", [])
 
 
-_TEXTUAL = (str, int, bytes, np.integer) # what may be personal data in a column of mixed values
+_TEXTUAL = (str, int, bytes, np.integer)  # what may be personal data in a column of mixed values
 
 
 def _text_counts(values):
     "Each text of a column with its number of rows, or None for a type that holds no texts."
-    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values): return None
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+        return None
     values = values.dropna()
-    if pd.api.types.is_float_dtype(values) and len(values) and not (values == np.floor(values)).all(): return None
-    if values.dtype == object: values = values[[isinstance(value, _TEXTUAL) and not isinstance(value, bool) for value in values]]
-    counts = values.astype(object).map(as_text).value_counts() if len(values) else pd.Series(dtype="int64")
+    if (
+        pd.api.types.is_float_dtype(values)
+        and len(values)
+        and not (values == np.floor(values)).all()
+    ):
+        return None
+    if values.dtype == object:
+        values = values[
+            [isinstance(value, _TEXTUAL) and not isinstance(value, bool) for value in values]
+        ]
+    counts = (
+        values.astype(object).map(as_text).value_counts()
+        if len(values)
+        else pd.Series(dtype="int64")
+    )
     return counts[[bool(text) for text in counts.index]] if len(counts) else counts
 
 
 def _is_counter(texts):
     "Whether whole numbers fill a range so densely that they must have been counted out."
     numbers = [int(text) for text in texts if text.isdigit() and len(text) <= 18]
-    return len(numbers) >= 20 and len(numbers) > 0.9 * len(texts) and max(numbers) - min(numbers) < 20 * len(numbers)
+    return (
+        len(numbers) >= 20
+        and len(numbers) > 0.9 * len(texts)
+        and max(numbers) - min(numbers) < 20 * len(numbers)
+    )
 
 
 def _evidence(name, counts, total, what, counter):
@@ -330,7 +463,13 @@ def _evidence(name, counts, total, what, counter):
     hits = np.zeros(len(counts), bool) if counted_out else looks_like(counts.index, what, named)
     share = float(counts.to_numpy()[hits].sum() / total) if total else 0.0
     floor = PERSONAL_KINDS[what].floor * (_NAMED_FLOOR if named else 1)
-    return {"kind": what, "named": named, "share": share, "floor": floor, "matching": list(counts.index[hits])}
+    return {
+        "kind": what,
+        "named": named,
+        "share": share,
+        "floor": floor,
+        "matching": list(counts.index[hits]),
+    }
 
 
 def _inside(name, counts, total, examples):
@@ -339,9 +478,15 @@ def _inside(name, counts, total, examples):
     for what in ("email", "phone", "resident id"):
         pattern, hits, rows = re.compile(PERSONAL_KINDS[what].inside), [], 0
         for text, number in longer:
-            found = [hit.group() for hit in pattern.finditer(text) if PERSONAL_KINDS[what].test(hit.group(), False)]
-            if found: hits, rows = hits + found[:1], rows + int(number)
-        if hits: yield _row(name, what, rows / total, total, "inside text", hits[:examples])
+            found = [
+                hit.group()
+                for hit in pattern.finditer(text)
+                if PERSONAL_KINDS[what].test(hit.group(), False)
+            ]
+            if found:
+                hits, rows = hits + found[:1], rows + int(number)
+        if hits:
+            yield _row(name, what, rows / total, total, "inside text", hits[:examples])
 
 
 def _row(*values):
@@ -350,57 +495,102 @@ def _row(*values):
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #04b1f9b9
 def synthetic_people(
-    rows: int = 500, # number of persons
-    language: str = "zh", # "zh" or "en"
-    seed: int = 0, # another seed, other persons
-) -> tuple[pd.DataFrame, dict[str, str]]: # the table; column -> kind, "" for a decoy. Names of columns say nothing
+    rows: int = 500,  # number of persons
+    language: str = "zh",  # "zh" or "en"
+    seed: int = 0,  # another seed, other persons
+    # the table; column -> kind, "" for a decoy. Names of columns say nothing
+) -> tuple[pd.DataFrame, dict[str, str]]:
     "Make up a table of persons and decoys: synthetic, from Faker, about nobody."
     choose(language, ("zh", "en"), "language")
     fake = need("faker", "data").Faker({"zh": "zh_CN", "en": "en_US"}[language])
     fake.seed_instance(check_whole(seed, "seed", 0))
     makers = _PEOPLE[language] | _DECOYS
-    table = pd.DataFrame({f"c{i}": [make(fake) for _ in range(check_whole(rows, "rows"))] for i, make in enumerate(makers.values())})
+    table = pd.DataFrame(
+        {
+            f"c{i}": [make(fake) for _ in range(check_whole(rows, "rows"))]
+            for i, make in enumerate(makers.values())
+        }
+    )
     table.attrs["synthetic"] = "made up with Faker; about nobody"
-    return table, dict(zip(table.columns, ["" if key.startswith("not ") else key.partition(",")[0] for key in makers], strict=True))
+    return table, dict(
+        zip(
+            table.columns,
+            ["" if key.startswith("not ") else key.partition(",")[0] for key in makers],
+            strict=True,
+        )
+    )
 
 
-_AREAS = ("010", "020", "021", "022", "023", "025", "027", "028") # of the largest cities of China
+_AREAS = ("010", "020", "021", "022", "023", "025", "027", "028")  # of the largest cities of China
 
 
-def _old_resident_id(fake): return (lambda number: number[:6] + number[8:17])(fake.ssn())
+def _old_resident_id(fake):
+    return (lambda number: number[:6] + number[8:17])(fake.ssn())
 
 
-def _spaced(fake): return (lambda number: f"+86 {number[:3]}-{number[3:7]}-{number[7:]}")(fake.phone_number())
+def _spaced(fake):
+    return (lambda number: f"+86 {number[:3]}-{number[3:7]}-{number[7:]}")(fake.phone_number())
 
 
-def _landline_number(fake): return fake.random_element(_AREAS) + fake.numerify("-6%%%####")
+def _landline_number(fake):
+    return fake.random_element(_AREAS) + fake.numerify("-6%%%####")
 
 
-def _given(name, *arguments): return lambda fake: getattr(fake, name)(*arguments)
+def _given(name, *arguments):
+    return lambda fake: getattr(fake, name)(*arguments)
 
 
-_BOTH = {"name": _given("name"), "phone": _given("phone_number"), "address": _given("address"), "address, street": _given("street_address"),
-         "email": _given("email"), "bank card": _given("credit_card_number")}
+_BOTH = {
+    "name": _given("name"),
+    "phone": _given("phone_number"),
+    "address": _given("address"),
+    "address, street": _given("street_address"),
+    "email": _given("email"),
+    "bank card": _given("credit_card_number"),
+}
 _PEOPLE = {
-    "zh": _BOTH | {"phone, spaced": _spaced, "phone, number": lambda fake: int(fake.phone_number()), "phone, landline": _landline_number,
-                   "resident id": _given("ssn"), "resident id, old": _old_resident_id, "passport": _given("numerify", "E########"),
-                   "licence plate": _given("license_plate")},
-    "en": _BOTH | {"name, last first": lambda fake: f"{fake.last_name()}, {fake.first_name()}", "social security": _given("ssn"),
-                   "bank account": _given("iban")},
+    "zh": _BOTH
+    | {
+        "phone, spaced": _spaced,
+        "phone, number": lambda fake: int(fake.phone_number()),
+        "phone, landline": _landline_number,
+        "resident id": _given("ssn"),
+        "resident id, old": _old_resident_id,
+        "passport": _given("numerify", "E########"),
+        "licence plate": _given("license_plate"),
+    },
+    "en": _BOTH
+    | {
+        "name, last first": lambda fake: f"{fake.last_name()}, {fake.first_name()}",
+        "social security": _given("ssn"),
+        "bank account": _given("iban"),
+    },
 }
 _DECOYS = {
-    "not a phone, order number": _given("numerify", "2024%######"), "not a phone, milliseconds": lambda fake: int(fake.unix_time() * 1000),
-    "not a phone, price": _given("numerify", "%##.####"), "not an id, 18 digits": _given("numerify", "%#################"),
-    "not a card, barcode": _given("ean13"), "not a card, 16 digits": _given("numerify", "%###############"),
-    "not a name, city": _given("city"), "not a name, company": _given("company"), "not a name, job": _given("job"),
-    "not a name, word": _given("word"), "not a name, colour": _given("color_name"), "not an address, sentence": _given("sentence"),
-    "not an email, user": _given("user_name"), "not a passport, product": lambda fake: fake.bothify("??-####").upper(),
-    "not an id, hash": _given("md5"), "not an id, date": _given("date"), "not an id, version": _given("numerify", "%.##.##"),
+    "not a phone, order number": _given("numerify", "2024%######"),
+    "not a phone, milliseconds": lambda fake: int(fake.unix_time() * 1000),
+    "not a phone, price": _given("numerify", "%##.####"),
+    "not an id, 18 digits": _given("numerify", "%#################"),
+    "not a card, barcode": _given("ean13"),
+    "not a card, 16 digits": _given("numerify", "%###############"),
+    "not a name, city": _given("city"),
+    "not a name, company": _given("company"),
+    "not a name, job": _given("job"),
+    "not a name, word": _given("word"),
+    "not a name, colour": _given("color_name"),
+    "not an address, sentence": _given("sentence"),
+    "not an email, user": _given("user_name"),
+    "not a passport, product": lambda fake: fake.bothify("??-####").upper(),
+    "not an id, hash": _given("md5"),
+    "not an id, date": _given("date"),
+    "not an id, version": _given("numerify", "%.##.##"),
 }
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #728af4d6
-DATA_SUFFIXES = tuple(".csv .tsv .json .jsonl .parquet .xlsx .db .sqlite .duckdb .feather .arrow .orc .gz .zip".split())
-KEY_BYTES = 32 # as long as the hash, RFC 2104
+DATA_SUFFIXES = tuple(
+    ".csv .tsv .json .jsonl .parquet .xlsx .db .sqlite .duckdb .feather .arrow .orc .gz .zip".split()
+)
+KEY_BYTES = 32  # as long as the hash, RFC 2104
 
 
 class Key:
@@ -408,95 +598,158 @@ class Key:
 
     def __init__(
         self,
-        secret: bytes | str, # 32 bytes or more, random; a str is read as hexadecimal digits
+        secret: bytes | str,  # 32 bytes or more, random; a str is read as hexadecimal digits
     ):
         "Take a secret, or refuse a weak one."
         hint = "new_key() draws one; a password or a phrase is none."
         if isinstance(secret, str):
-            require(bool(re.fullmatch("([0-9a-fA-F]{2})+", secret)), "A key given as text must be hexadecimal digits.", "other text", hint)
+            require(
+                bool(re.fullmatch("([0-9a-fA-F]{2})+", secret)),
+                "A key given as text must be hexadecimal digits.",
+                "other text",
+                hint,
+            )
             secret = bytes.fromhex(secret)
-        require(isinstance(secret, bytes), "A key must be bytes or hexadecimal text.", type(secret).__name__, hint)
-        require(len(secret) >= KEY_BYTES, f"A key must have {KEY_BYTES} bytes or more.", f"{len(secret)} bytes", hint)
+        require(
+            isinstance(secret, bytes),
+            "A key must be bytes or hexadecimal text.",
+            type(secret).__name__,
+            hint,
+        )
+        require(
+            len(secret) >= KEY_BYTES,
+            f"A key must have {KEY_BYTES} bytes or more.",
+            f"{len(secret)} bytes",
+            hint,
+        )
         printable = all(32 <= byte < 127 for byte in secret)
-        require(len(set(secret)) >= 16 and not printable, "A key must be random.", "few different bytes, or readable text", hint)
+        require(
+            len(set(secret)) >= 16 and not printable,
+            "A key must be random.",
+            "few different bytes, or readable text",
+            hint,
+        )
         self._secret = secret
         self.fingerprint = hmac.new(secret, b"fingerprint", hashlib.sha256).hexdigest()[:8]
 
-    def __repr__(self) -> str: return f"Key(fingerprint {self.fingerprint})"
+    def __repr__(self) -> str:
+        return f"Key(fingerprint {self.fingerprint})"
 
-    def __eq__(self, other) -> bool: return isinstance(other, Key) and hmac.compare_digest(self._secret, other._secret)
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Key) and hmac.compare_digest(self._secret, other._secret)
 
     __hash__ = None
 
 
-def new_key() -> Key: # 32 random bytes
+def new_key() -> Key:  # 32 random bytes
     "Draw a key from the operating system's source of randomness."
     return Key(secrets.token_bytes(KEY_BYTES))
 
 
 def key_file(
-    path: Path | str, # outside every folder that holds data
-) -> Key: # the key in the file; a new one, written there for its owner alone, if there was no file
+    path: Path | str,  # outside every folder that holds data
+) -> Key:  # the key in the file; a new one, written there for its owner alone, if there was no file
     "Read a key, or make and keep one."
     path = Path(path)
-    beside = sorted(other.name for other in path.parent.glob("*") if other.suffix.lower() in DATA_SUFFIXES)
-    require(not beside, "A key must not be kept beside data.", f"a folder with {', '.join(beside[:3])}", "choose a folder of its own.")
-    if path.exists(): return Key(path.read_text(encoding="ascii").strip())
+    beside = sorted(
+        other.name for other in path.parent.glob("*") if other.suffix.lower() in DATA_SUFFIXES
+    )
+    require(
+        not beside,
+        "A key must not be kept beside data.",
+        f"a folder with {', '.join(beside[:3])}",
+        "choose a folder of its own.",
+    )
+    if path.exists():
+        return Key(path.read_text(encoding="ascii").strip())
     path.parent.mkdir(parents=True, exist_ok=True)
     key = new_key()
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file: file.write(key._secret.hex() + "\n")
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(key._secret.hex() + "\n")
     return key
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #f7a73da7
 def collision_bound(
-    n: int, # number of different values
-    digits: int = 32, # hexadecimal digits kept
-) -> float: # probability in [0, 1] that any two of them share a pseudonym, at most
+    n: int,  # number of different values
+    digits: int = 32,  # hexadecimal digits kept
+) -> float:  # probability in [0, 1] that any two of them share a pseudonym, at most
     "Bound the chance of a collision by the birthday bound n(n-1)/2 / 16^digits."
-    return min(1.0, check_whole(n, "n", 0) * (n - 1) / 2 / 16.0 ** check_whole(digits, "digits", 1, 64)) if n else 0.0
+    return (
+        min(
+            1.0, check_whole(n, "n", 0) * (n - 1) / 2 / 16.0 ** check_whole(digits, "digits", 1, 64)
+        )
+        if n
+        else 0.0
+    )
 
 
 def pseudonyms(
-    values, # iterable of str, whole numbers, dates …; the text by `as_text` is what counts
-    key: Key, # from `new_key` or `key_file`
-    digits: int = 32, # hexadecimal digits to keep, 16 … 64
-) -> list[str | None]: # one a value; None for a missing value
+    values,  # iterable of str, whole numbers, dates …; the text by `as_text` is what counts
+    key: Key,  # from `new_key` or `key_file`
+    digits: int = 32,  # hexadecimal digits to keep, 16 … 64
+) -> list[str | None]:  # one a value; None for a missing value
     "Replace values by keyed pseudonyms."
-    require(isinstance(key, Key), "The key must be a Key.", type(key).__name__, "new_key() draws one, key_file(path) keeps one.")
-    digits, base = check_whole(digits, "digits", 16, 64), hmac.new(key._secret, digestmod=hashlib.sha256)
+    require(
+        isinstance(key, Key),
+        "The key must be a Key.",
+        type(key).__name__,
+        "new_key() draws one, key_file(path) keeps one.",
+    )
+    digits, base = (
+        check_whole(digits, "digits", 16, 64),
+        hmac.new(key._secret, digestmod=hashlib.sha256),
+    )
     return [_pseudonym(base, text, digits) for text in map(as_text, values)]
 
 
 def _pseudonym(base, text, digits):
-    if text is None: return None
-    own = base.copy() # the key is taken in once, not once a value
+    if text is None:
+        return None
+    own = base.copy()  # the key is taken in once, not once a value
     own.update(text.encode())
     return own.hexdigest()[:digits]
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #c97f376a
 def pseudonymise(
-    frame, # any frame that `frames.kind` knows
-    columns: str | Iterable[str], # columns of text, whole numbers or dates
-    key: Key, # from `new_key` or `key_file`
-    digits: int = 32, # hexadecimal digits to keep, 16 … 64
-): # the same kind of frame, these columns as text
+    frame,  # any frame that `frames.kind` knows
+    columns: str | Iterable[str],  # columns of text, whole numbers or dates
+    key: Key,  # from `new_key` or `key_file`
+    digits: int = 32,  # hexadecimal digits to keep, 16 … 64
+):  # the same kind of frame, these columns as text
     "Replace columns by keyed pseudonyms."
-    columns, names = [columns] if isinstance(columns, str) else list(columns), list(door(frame).collect_schema().names())
-    for column in columns: choose(column, names, "column")
+    columns, names = (
+        [columns] if isinstance(columns, str) else list(columns),
+        list(door(frame).collect_schema().names()),
+    )
+    for column in columns:
+        choose(column, names, "column")
     act = partial(pseudonyms, key=key, digits=digits)
-    act([]) # refuses a bad key before anything runs
-    ways = {"pandas": _in_pandas, "pyarrow": _in_arrow, "duckdb": _in_duckdb, "spark": _in_spark, "spark-stream": _in_spark}
+    act([])  # refuses a bad key before anything runs
+    ways = {
+        "pandas": _in_pandas,
+        "pyarrow": _in_arrow,
+        "duckdb": _in_duckdb,
+        "spark": _in_spark,
+        "spark-stream": _in_spark,
+    }
     return ways.get(kind(frame), _in_polars)(frame, columns, act)
 
 
 def _in_pandas(frame, columns, act):
-    return frame.assign(**{column: pd.Series(act(frame[column]), frame.index, dtype="str") for column in columns})
+    return frame.assign(
+        **{column: pd.Series(act(frame[column]), frame.index, dtype="str") for column in columns}
+    )
 
 
 def _in_polars(frame, columns, act):
-    polars = importlib.import_module("polars") # only reached with a polars frame in hand
-    def replaced(series): return polars.Series(series.name, act(series.to_list()), polars.String)
-    return frame.with_columns(polars.col(column).map_batches(replaced, return_dtype=polars.String) for column in columns)
+    polars = importlib.import_module("polars")  # only reached with a polars frame in hand
+
+    def replaced(series):
+        return polars.Series(series.name, act(series.to_list()), polars.String)
+
+    return frame.with_columns(
+        polars.col(column).map_batches(replaced, return_dtype=polars.String) for column in columns
+    )
 
 
 def _in_arrow(frame, columns, act):
@@ -504,8 +757,11 @@ def _in_arrow(frame, columns, act):
     for column in columns:
         texts = arrow.array(act(frame[column].to_pylist()), arrow.string())
         frame = frame.set_column(frame.column_names.index(column), column, texts)
-    notes = frame.schema.metadata or {} # pandas' note of the types that the columns had is wrong now
-    return frame.replace_schema_metadata({name: note for name, note in notes.items() if name != b"pandas"})
+    # pandas' note of the types that the columns had is wrong now
+    notes = frame.schema.metadata or {}
+    return frame.replace_schema_metadata(
+        {name: note for name, note in notes.items() if name != b"pandas"}
+    )
 
 
 def _in_duckdb(frame, columns, act):
@@ -514,32 +770,46 @@ def _in_duckdb(frame, columns, act):
     for column in columns:
         name = '"' + column.replace('"', '""') + '"'
         known = frame.project(name).filter(f"{name} is not null").distinct().to_arrow_table()
-        pseudonym_table = arrow.table({"value": known[0], "pseudonym": arrow.array(act(known[0].to_pylist()), arrow.string())})
-        frame = frame.query("t", f"select t.* replace (p.pseudonym as {name}) from t left join pseudonym_table as p on t.{name} = p.value")
-        del pseudonym_table # the relation keeps it
+        pseudonym_table = arrow.table(
+            {"value": known[0], "pseudonym": arrow.array(act(known[0].to_pylist()), arrow.string())}
+        )
+        frame = frame.query(
+            "t",
+            f"select t.* replace (p.pseudonym as {name}) from t left join pseudonym_table as p on t.{name} = p.value",
+        )
+        del pseudonym_table  # the relation keeps it
     return frame
 
 
 def _in_spark(frame, columns, act):
-    functions = importlib.import_module("pyspark.sql.functions") # only reached with a Spark frame in hand
+    # only reached with a Spark frame in hand
+    functions = importlib.import_module("pyspark.sql.functions")
     replaced = functions.udf(lambda value: act([value])[0], "string")
     return frame.withColumns({column: replaced(functions.col(column)) for column in columns})
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #be49efb2
 def anonymity(
-    frame, # any frame that `frames.kind` knows
-    quasi: Iterable[str], # the quasi-identifiers: columns by which somebody could be recognised
-    k: int = 5, # size that a group should have
-    sensitive: str | None = None, # column that shall stay secret, for l-diversity
-) -> pd.Series: # rows, groups, k (smallest group), rows_below (rows in groups under `k`), share_below; l, if `sensitive` is given
+    frame,  # any frame that `frames.kind` knows
+    quasi: Iterable[str],  # the quasi-identifiers: columns by which somebody could be recognised
+    k: int = 5,  # size that a group should have
+    sensitive: str | None = None,  # column that shall stay secret, for l-diversity
+    # rows, groups, k (smallest group), rows_below (rows in groups under `k`), share_below; l, if
+    # `sensitive` is given
+) -> pd.Series:
     "Measure k-anonymity, and l-diversity, of a table as it is."
     quasi, k = _quasi(frame, [*quasi, *([sensitive] if sensitive else [])]), check_whole(k, "k")
     groups = _groups(frame, quasi[:-1] if sensitive else quasi, sensitive)
     sizes = groups["rows"].to_numpy()
     below = int(sizes[sizes < k].sum())
-    measured = {"rows": int(sizes.sum()), "groups": len(sizes), "k": int(sizes.min(initial=sizes.sum())), "rows_below": below,
-                "share_below": below / max(int(sizes.sum()), 1)}
-    if sensitive: measured["l"] = int(groups["different"].min()) if len(groups) else 0
+    measured = {
+        "rows": int(sizes.sum()),
+        "groups": len(sizes),
+        "k": int(sizes.min(initial=sizes.sum())),
+        "rows_below": below,
+        "share_below": below / max(int(sizes.sum()), 1),
+    }
+    if sensitive:
+        measured["l"] = int(groups["different"].min()) if len(groups) else 0
     return pd.Series(measured, dtype=object)
 
 
@@ -551,27 +821,48 @@ def _quasi(frame, columns):
 
 def _groups(frame, quasi, sensitive=None):
     "One row a combination of the quasi-identifiers with its number of rows, and of different sensitive values, as pandas."
-    found = [nw.len().alias("rows")] + ([nw.col(sensitive).n_unique().alias("different")] if sensitive else [])
+    found = [nw.len().alias("rows")] + (
+        [nw.col(sensitive).n_unique().alias("different")] if sensitive else []
+    )
     keys = door(frame).lazy().select(*dict.fromkeys([*quasi, *([sensitive] if sensitive else [])]))
-    return to_pandas(keys.group_by(*quasi).agg(*found).to_native() if kind(frame) != "pandas" else _pandas_groups(frame, quasi, sensitive))
+    return to_pandas(
+        keys.group_by(*quasi).agg(*found).to_native()
+        if kind(frame) != "pandas"
+        else _pandas_groups(frame, quasi, sensitive)
+    )
 
 
 def _pandas_groups(frame, quasi, sensitive):
     grouped = frame.groupby(list(quasi), dropna=False, observed=True, sort=False)
     sizes = grouped.size().rename("rows")
-    return (pd.concat([sizes, grouped[sensitive].nunique(dropna=False).rename("different")], axis=1) if sensitive else sizes).reset_index()
+    return (
+        pd.concat([sizes, grouped[sensitive].nunique(dropna=False).rename("different")], axis=1)
+        if sensitive
+        else sizes
+    ).reset_index()
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #358cce75
-NOTHING = "*" # what a value becomes when it may say nothing at all
+NOTHING = "*"  # what a value becomes when it may say nothing at all
 
 
 def number_ladder(
-    *widths: float, # widths of the bins, each greater than the one before, in the unit of the column
-) -> list[Callable]: # one step a width: a column of numbers becomes texts such as "[20, 30)"
+    # widths of the bins, each greater than the one before, in the unit of the column
+    *widths: float,
+) -> list[Callable]:  # one step a width: a column of numbers becomes texts such as "[20, 30)"
     "Make steps that put numbers into wider and wider bins."
-    rising = list(widths) == sorted(set(widths)) and all(check_number(width, "A width") > 0 for width in widths)
-    fits = rising and all(math.isclose(wide / narrow, round(wide / narrow)) for narrow, wide in itertools.pairwise(widths))
-    require(bool(widths) and fits, "Widths must be positive, and each a multiple of the one before.", list(widths), "5, 10, 20, not 5, 8.")
+    rising = list(widths) == sorted(set(widths)) and all(
+        check_number(width, "A width") > 0 for width in widths
+    )
+    fits = rising and all(
+        math.isclose(wide / narrow, round(wide / narrow))
+        for narrow, wide in itertools.pairwise(widths)
+    )
+    require(
+        bool(widths) and fits,
+        "Widths must be positive, and each a multiple of the one before.",
+        list(widths),
+        "5, 10, 20, not 5, 8.",
+    )
     return [partial(_binned, width=width) for width in widths]
 
 
@@ -582,50 +873,70 @@ def _binned(values, width):
     return low.map(texts).astype(object)
 
 
-def date_ladder() -> list[Callable]: # four steps: day, month, quarter, year, as texts such as "2024-05"
+# four steps: day, month, quarter, year, as texts such as "2024-05"
+def date_ladder() -> list[Callable]:
     "Make steps that forget day, month and quarter of a date."
     return [partial(_dated, part=part) for part in ("D", "M", "Q", "Y")]
 
 
 def _dated(values, part):
     values = pd.to_datetime(values)
-    values = values.dt.tz_localize(None) if values.dt.tz is not None else values # the local day is what people know
+    # the local day is what people know
+    values = values.dt.tz_localize(None) if values.dt.tz is not None else values
     return values.dt.to_period(part).astype(str).astype(object).where(values.notna(), None)
 
 
 def prefix_ladder(
-    *lengths: int, # characters to keep, each fewer than the one before, such as 4, 2 for a resident's district, then province
-) -> list[Callable]: # one step a length: "430103" becomes "4301**"
+    # characters to keep, each fewer than the one before, such as 4, 2 for a resident's district,
+    # then province
+    *lengths: int,
+) -> list[Callable]:  # one step a length: "430103" becomes "4301**"
     "Make steps that keep fewer and fewer first characters of a code."
-    falling = list(lengths) == sorted(set(lengths), reverse=True) and all(check_whole(length, "A length") for length in lengths)
+    falling = list(lengths) == sorted(set(lengths), reverse=True) and all(
+        check_whole(length, "A length") for length in lengths
+    )
     require(bool(lengths) and falling, "Lengths must fall.", list(lengths))
     return [partial(_prefixed, length=length) for length in lengths]
 
 
 def _prefixed(values, length):
     texts = values.astype(object).map(as_text)
-    return texts.map(lambda text: None if _missing(text) else text[:length] + NOTHING * max(0, len(text) - length)).astype(object)
+    return texts.map(
+        lambda text: (
+            None if _missing(text) else text[:length] + NOTHING * max(0, len(text) - length)
+        )
+    ).astype(object)
 
 
 def tree_ladder(
-    *parents: dict, # each from the values of the step below to coarser ones, such as {"Beijing": "north", …}
-) -> list[Callable]: # one step a dict; a value that it does not name becomes "*"
+    # each from the values of the step below to coarser ones, such as {"Beijing": "north", …}
+    *parents: dict,
+) -> list[Callable]:  # one step a dict; a value that it does not name becomes "*"
     "Make steps that go up a hierarchy given as dictionaries."
-    require(bool(parents) and all(isinstance(one, dict) for one in parents), "A hierarchy must be dictionaries.", parents)
-    return [partial(_climbed, parents=parents[:i + 1]) for i in range(len(parents))]
+    require(
+        bool(parents) and all(isinstance(one, dict) for one in parents),
+        "A hierarchy must be dictionaries.",
+        parents,
+    )
+    return [partial(_climbed, parents=parents[: i + 1]) for i in range(len(parents))]
 
 
 def _climbed(values, parents):
-    for one in parents: values = values.astype(object).map(lambda value, one=one: None if _missing(value) else one.get(value, NOTHING))
+    for one in parents:
+        values = values.astype(object).map(
+            lambda value, one=one: None if _missing(value) else one.get(value, NOTHING)
+        )
     return values.astype(object)
 
 
 def ladder_for(
-    values: pd.Series, # a column
-) -> list[Callable]: # steps that suit its type
+    values: pd.Series,  # a column
+) -> list[Callable]:  # steps that suit its type
     "Choose a ladder by type: widths of 1, 2, 10, 20 … for numbers, parts of dates, nothing between all and `*` for other columns."
-    if pd.api.types.is_datetime64_any_dtype(values): return date_ladder()
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values): return number_ladder(*_widths(values))
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return date_ladder()
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return number_ladder(*_widths(values))
     return []
 
 
@@ -633,75 +944,126 @@ def _widths(values):
     "Widths 1, 2, 10, 20 … of the column's scale, each a multiple of the one before, from a hundredth to half of its range."
     values = values.astype("float64")
     span = values.max() - values.min()
-    if not np.isfinite(span) or span <= 0: return [1.0]
+    if not np.isfinite(span) or span <= 0:
+        return [1.0]
     powers = range(math.floor(math.log10(span)) - 2, math.floor(math.log10(span)) + 1)
-    return [digit * 10.0**power for power in powers for digit in (1, 2) if span / 100 <= digit * 10.0**power <= span / 2]
+    return [
+        digit * 10.0**power
+        for power in powers
+        for digit in (1, 2)
+        if span / 100 <= digit * 10.0**power <= span / 2
+    ]
 
 # %% ../../nbs/lib/data/80_privacy.ipynb #454fe18f
 @dataclass(frozen=True)
 class Anonymised:
     "A generalised table and what it cost."
-    frame: object # the same kind as came in, for pandas, polars and pyarrow; quasi-identifiers as text where they were generalised
-    levels: dict[str, int] # steps taken up each column's ladder, 0 … its length + 1, the last being `*`
-    k: int # smallest group of the frame given out
-    l: int | None # least number of different sensitive values in a group, if asked for # noqa: E741
-    suppressed: int # rows left out
-    lost: dict[str, float] # share of each quasi-identifier's entropy that is gone, in [0, 1], suppressed rows included
+
+    # the same kind as came in, for pandas, polars and pyarrow; quasi-identifiers as text where they
+    # were generalised
+    frame: object
+    # steps taken up each column's ladder, 0 … its length + 1, the last being `*`
+    levels: dict[str, int]
+    k: int  # smallest group of the frame given out
+    # least number of different sensitive values in a group, if asked for
+    l: int | None  # noqa: E741
+    suppressed: int  # rows left out
+    # share of each quasi-identifier's entropy that is gone, in [0, 1], suppressed rows included
+    lost: dict[str, float]
 
     @property
-    def loss(self) -> float: return float(np.mean(list(self.lost.values()))) # mean over the quasi-identifiers
+    def loss(self) -> float:  # mean over the quasi-identifiers
+        return float(np.mean(list(self.lost.values())))
 
 
-MOST_CHOICES = 20_000 # ways to generalise that are looked at
+MOST_CHOICES = 20_000  # ways to generalise that are looked at
 
 
 def anonymise(
-    frame, # pandas, polars or pyarrow
-    quasi: Iterable[str], # the quasi-identifiers
-    k: int = 5, # least size of a group, 2 or more
-    ladders: dict[str, list[Callable]] | None = None, # column -> steps; columns not named get `ladder_for`
-    suppress: float = 0.02, # largest share of rows that may be left out
-    sensitive: str | None = None, # column that shall stay secret, with `l`
-    l: int = 1, # least number of different sensitive values in a group # noqa: E741
-) -> Anonymised: # the frame and its report
+    frame,  # pandas, polars or pyarrow
+    quasi: Iterable[str],  # the quasi-identifiers
+    k: int = 5,  # least size of a group, 2 or more
+    # column -> steps; columns not named get `ladder_for`
+    ladders: dict[str, list[Callable]] | None = None,
+    suppress: float = 0.02,  # largest share of rows that may be left out
+    sensitive: str | None = None,  # column that shall stay secret, with `l`
+    l: int = 1,  # least number of different sensitive values in a group # noqa: E741
+) -> Anonymised:  # the frame and its report
     "Generalise as little as reaches k-anonymity, and l-diversity, over all quasi-identifiers."
-    k, l = check_whole(k, "k", 2), check_whole(l, "l") # noqa: E741
-    require(0 <= check_number(suppress, "suppress") < 1, "suppress must be a share of rows from 0 to less than 1.", suppress)
+    k, l = check_whole(k, "k", 2), check_whole(l, "l")  # noqa: E741
+    require(
+        0 <= check_number(suppress, "suppress") < 1,
+        "suppress must be a share of rows from 0 to less than 1.",
+        suppress,
+    )
     in_memory = kind(frame) in ("pandas", "polars", "pyarrow")
-    require(in_memory, "anonymise must be given a frame in memory.", kind(frame), "frames.to_pandas(frame) collects it.")
+    require(
+        in_memory,
+        "anonymise must be given a frame in memory.",
+        kind(frame),
+        "frames.to_pandas(frame) collects it.",
+    )
     require(l == 1 or sensitive is not None, "l-diversity needs the sensitive column.", sensitive)
     quasi, table = _quasi(frame, list(quasi)), to_pandas(frame)
-    if sensitive: choose(sensitive, list(table.columns), "column")
+    if sensitive:
+        choose(sensitive, list(table.columns), "column")
     steps = {column: list(_climb(table[column], (ladders or {}).get(column))) for column in quasi}
     codes = {column: _nested(column, of) for column, of in steps.items()}
     secret = pd.factorize(table[sensitive], use_na_sentinel=False)[0] if sensitive else None
     levels, group = _least(codes, k, secret, l, suppress)
     keep = _fits(group, k, secret, l)
     given = table.assign(**{column: steps[column][level] for column, level in levels.items()})[keep]
-    lost = {column: _lost(codes[column][0], codes[column][level], keep) for column, level in levels.items()}
+    lost = {
+        column: _lost(codes[column][0], codes[column][level], keep)
+        for column, level in levels.items()
+    }
     shown = anonymity(given, quasi, k, sensitive) if len(given) else {"k": 0, "l": 0}
     diverse = shown["l"] if sensitive else None
-    return Anonymised(_as(given.reset_index(drop=True), frame), levels, shown["k"], diverse, int((~keep).sum()), lost)
+    return Anonymised(
+        _as(given.reset_index(drop=True), frame),
+        levels,
+        shown["k"],
+        diverse,
+        int((~keep).sum()),
+        lost,
+    )
 
 
 def _climb(values, ladder):
     yield values
-    for step in ladder_for(values) if ladder is None else ladder: yield pd.Series(step(values), values.index)
+    for step in ladder_for(values) if ladder is None else ladder:
+        yield pd.Series(step(values), values.index)
     yield pd.Series(NOTHING, values.index, dtype=object)
 
 
-def _least(codes, k, secret, l, suppress): # noqa: E741
+def _least(codes, k, secret, l, suppress):  # noqa: E741
     "The choice of levels with the least loss that leaves few enough rows in small groups, and each row's group."
     loss = {column: [_lost(of[0], step) for step in of] for column, of in codes.items()}
-    def holds(group): return (~_fits(group, k, secret, l)).mean() <= suppress
-    able = [[i for i, step in enumerate(of) if holds(step)] for of in codes.values()] # what fails alone fails beside others, too
+
+    def holds(group):
+        return (~_fits(group, k, secret, l)).mean() <= suppress
+
+    # what fails alone fails beside others, too
+    able = [[i for i, step in enumerate(of) if holds(step)] for of in codes.values()]
     number = math.prod(map(len, able))
-    require(number <= MOST_CHOICES, f"The ladders must leave at most {MOST_CHOICES:,} choices.", f"{number:,}",
-            "pass shorter ladders, or fewer columns.")
-    for choice in sorted(itertools.product(*able), key=lambda one: sum(of[i] for of, i in zip(loss.values(), one, strict=True))):
+    require(
+        number <= MOST_CHOICES,
+        f"The ladders must leave at most {MOST_CHOICES:,} choices.",
+        f"{number:,}",
+        "pass shorter ladders, or fewer columns.",
+    )
+    for choice in sorted(
+        itertools.product(*able),
+        key=lambda one: sum(of[i] for of, i in zip(loss.values(), one, strict=True)),
+    ):
         group = _joint([of[i] for of, i in zip(codes.values(), choice, strict=True)])
-        if holds(group): return dict(zip(codes, choice, strict=True)), group
-    require(False, f"The table must have {k} rows or more, and {l} different sensitive values or more.", "fewer")
+        if holds(group):
+            return dict(zip(codes, choice, strict=True)), group
+    require(
+        False,
+        f"The table must have {k} rows or more, and {l} different sensitive values or more.",
+        "fewer",
+    )
 
 
 def _nested(column, of):
@@ -709,18 +1071,23 @@ def _nested(column, of):
     codes = [pd.factorize(step, use_na_sentinel=False)[0] for step in of]
     for i, (fine, coarse) in enumerate(itertools.pairwise(codes), start=1):
         whole = _joint([fine, coarse]).max(initial=0) == fine.max(initial=0)
-        require(whole, f"Each step of the ladder of {column!r} must join whole groups of the step before.", f"step {i} splits some")
+        require(
+            whole,
+            f"Each step of the ladder of {column!r} must join whole groups of the step before.",
+            f"step {i} splits some",
+        )
     return codes
 
 
 def _joint(columns):
     "One group number a row for several columns of codes, without gaps."
     joint = np.zeros(len(columns[0]), dtype=np.int64)
-    for codes in columns: joint = pd.factorize(joint * (codes.max(initial=0) + 1) + codes)[0]
+    for codes in columns:
+        joint = pd.factorize(joint * (codes.max(initial=0) + 1) + codes)[0]
     return joint
 
 
-def _fits(group, k, secret, l): # noqa: E741
+def _fits(group, k, secret, l):  # noqa: E741
     "Which rows stand in a group that is large and diverse enough."
     enough = np.bincount(group) >= k
     if l > 1:
@@ -731,15 +1098,23 @@ def _fits(group, k, secret, l): # noqa: E741
 
 def _lost(fine, coarse, keep=None):
     "H(fine | coarse) / H(fine) over rows; a row that is not kept has lost all."
-    if not len(fine) or not fine.any(): return 0.0
+    if not len(fine) or not fine.any():
+        return 0.0
     keep = np.ones(len(fine), bool) if keep is None else keep
-    def sizes(codes): return np.bincount(codes)[codes]
-    own, whole = -np.log2(sizes(fine) / len(fine)), np.log2(sizes(coarse) / sizes(_joint([fine, coarse])))
+
+    def sizes(codes):
+        return np.bincount(codes)[codes]
+
+    own, whole = (
+        -np.log2(sizes(fine) / len(fine)),
+        np.log2(sizes(coarse) / sizes(_joint([fine, coarse]))),
+    )
     return float(np.where(keep, whole, own).sum() / own.sum())
 
 
 def _as(table, like):
     "A pandas table as the kind of frame that came in."
-    if kind(like) == "pandas": return table
+    if kind(like) == "pandas":
+        return table
     arrow = importlib.import_module("pyarrow").Table.from_pandas(table, preserve_index=False)
     return arrow if kind(like) == "pyarrow" else importlib.import_module("polars").from_arrow(arrow)

@@ -25,15 +25,18 @@ from .privacy import sample_rows
 # %% ../../nbs/lib/data/85_profile.ipynb #e71f3960
 NUMBERS = ("Int", "UInt", "Float", "Decimal")
 DATES = ("Date", "Datetime")
-PLAIN = (*NUMBERS, *DATES, "Boolean", "String", "Categorical", "Enum", "Time", "Duration") # types whose values can be counted by engines
+# types whose values can be counted by engines
+PLAIN = (*NUMBERS, *DATES, "Boolean", "String", "Categorical", "Enum", "Time", "Duration")
 
 
-def _is(type_name, prefixes): return type_name.startswith(prefixes)
+def _is(type_name, prefixes):
+    return type_name.startswith(prefixes)
 
 
 def _readable(frame):
     "A pandas frame whose object columns are numbers or dates where they hold decimals or days, else texts; any other frame as it is."
-    if kind(frame) != "pandas": return frame
+    if kind(frame) != "pandas":
+        return frame
     require(frame.columns.is_unique, "Column names must be unique.", list(frame.columns))
     odd = {name: _plain(frame[name]) for name in frame.columns if frame[name].dtype == object}
     return frame.assign(**odd).rename(columns=str) if odd else frame.rename(columns=str)
@@ -41,100 +44,173 @@ def _readable(frame):
 
 def _plain(values):
     known = values.dropna()
-    if not len(known): return pd.Series(np.nan, values.index, dtype="float64")
-    if all(isinstance(value, (decimal.Decimal, int, float, np.number)) and not isinstance(value, bool) for value in known):
+    if not len(known):
+        return pd.Series(np.nan, values.index, dtype="float64")
+    if all(
+        isinstance(value, (decimal.Decimal, int, float, np.number)) and not isinstance(value, bool)
+        for value in known
+    ):
         return values.map(float, na_action="ignore").astype("float64")
-    if all(type(value) is datetime.date for value in known): return pd.to_datetime(values)
+    if all(type(value) is datetime.date for value in known):
+        return pd.to_datetime(values)
     return values.map(str, na_action="ignore").astype("str")
 
 # %% ../../nbs/lib/data/85_profile.ipynb #6fda0831
 @dataclass(frozen=True)
 class Profile:
     "What is known about a table, and about its distance from another one."
-    name: str # of the table
-    rows: int # all of them
-    duplicates: int | None # rows equal to one before; None where lists or structures can't be compared
-    table: pd.DataFrame # one row a column: type, missing, missing_share, distinct, lowest, highest, mean, std, then from the sample
-                        # quartile_1, median, quartile_3, commonest, commonest_share
-    sample: pd.DataFrame = field(repr=False) # rows drawn at random: what was looked at closely
-    correlations: pd.DataFrame = field(repr=False) # Spearman's, between the columns of numbers, dates and truth values of the sample
-    drift: pd.DataFrame | None = field(default=None, repr=False) # as `drift` gives it, against the other table
-    other: str = "" # name of the other table
+
+    name: str  # of the table
+    rows: int  # all of them
+    # rows equal to one before; None where lists or structures can't be compared
+    duplicates: int | None
+    # one row a column: type, missing, missing_share, distinct, lowest, highest, mean, std, then
+    # from the sample
+    table: pd.DataFrame
+    # quartile_1, median, quartile_3, commonest, commonest_share
+    sample: pd.DataFrame = field(repr=False)  # rows drawn at random: what was looked at closely
+    # Spearman's, between the columns of numbers, dates and truth values of the sample
+    correlations: pd.DataFrame = field(repr=False)
+    # as `drift` gives it, against the other table
+    drift: pd.DataFrame | None = field(default=None, repr=False)
+    other: str = ""  # name of the other table
 
     def page(
         self,
-        most: int = 12, # distributions to draw
-    ) -> Figure: # one page
+        most: int = 12,  # distributions to draw
+    ) -> Figure:  # one page
         "Draw the profile as one page."
         return _page(self, most)
 
-    def _repr_html_(self) -> str: return f"<p>{self.summary()}</p>{_shown(self.table).to_html()}"
+    def _repr_html_(self) -> str:
+        return f"<p>{self.summary()}</p>{_shown(self.table).to_html()}"
 
-    def summary(self) -> str: # one line
+    def summary(self) -> str:  # one line
         "Say in one line what table this is and how much of it was looked at."
-        repeated = "duplicates not counted" if self.duplicates is None else f"{self.duplicates:,} duplicate rows"
+        repeated = (
+            "duplicates not counted"
+            if self.duplicates is None
+            else f"{self.duplicates:,} duplicate rows"
+        )
         part = f"counts over all rows, quartiles, relations and pictures from {len(self.sample):,} rows drawn at random"
-        return (f"{self.name}: {self.rows:,} rows × {len(self.table)} columns, {repeated}; "
-                + ("all from all rows" if len(self.sample) == self.rows else part))
+        return f"{self.name}: {self.rows:,} rows × {len(self.table)} columns, {repeated}; " + (
+            "all from all rows" if len(self.sample) == self.rows else part
+        )
 
 
 def profile(
-    frame, # any frame that `frames.kind` knows and that does not stream
-    other=None, # another frame to measure drift against: an earlier month, the training rows
-    name: str = "table", # what the page calls the frame
-    other_name: str = "the other table", # what the page calls the other one
-    sample: int = 20_000, # rows to look at closely
-    seed: int = 0, # of the draw and of the shuffles
-    groups: str | None = None, # column whose rows belong together, for the noise floor of the drift; see `drift`
-) -> Profile: # `.table`, `.correlations`, `.drift`, `.page()`
+    frame,  # any frame that `frames.kind` knows and that does not stream
+    other=None,  # another frame to measure drift against: an earlier month, the training rows
+    name: str = "table",  # what the page calls the frame
+    other_name: str = "the other table",  # what the page calls the other one
+    sample: int = 20_000,  # rows to look at closely
+    seed: int = 0,  # of the draw and of the shuffles
+    # column whose rows belong together, for the noise floor of the drift; see `drift`
+    groups: str | None = None,
+) -> Profile:  # `.table`, `.correlations`, `.drift`, `.page()`
     "Describe a table: types, gaps, extremes, duplicates, relations, and drift against another."
     frame, rows = _readable(frame), count(frame)
     drawn = _readable(sample_rows(frame, sample, seed))
     moved = None if other is None else drift(other, frame, rows=sample, seed=seed, groups=groups)
-    with np.errstate(invalid="ignore"): table = _table(frame, rows, drawn) # infinities have no spread
+    # infinities have no spread
+    with np.errstate(invalid="ignore"):
+        table = _table(frame, rows, drawn)
     repeated = _duplicates(frame, rows)
-    return Profile(name, rows, repeated, table, drawn, _correlations(drawn), moved, "" if moved is None else other_name)
+    return Profile(
+        name,
+        rows,
+        repeated,
+        table,
+        drawn,
+        _correlations(drawn),
+        moved,
+        "" if moved is None else other_name,
+    )
 
 
 def _duplicates(frame, rows):
-    types = {name: what for name, what in columns(frame).items() if what not in ("Unknown", "Null")} # without any value
-    if not all(_is(what, PLAIN) for what in types.values()): return None
-    if not types: return max(rows - 1, 0) if columns(frame) else 0
-    if kind(frame) == "pandas": return int(frame.duplicated().sum())
+    # without any value
+    types = {name: what for name, what in columns(frame).items() if what not in ("Unknown", "Null")}
+    if not all(_is(what, PLAIN) for what in types.values()):
+        return None
+    if not types:
+        return max(rows - 1, 0) if columns(frame) else 0
+    if kind(frame) == "pandas":
+        return int(frame.duplicated().sum())
     return rows - count(drop_duplicates(door(frame).select(*types).to_native()))
 
 
 def _table(frame, rows, drawn):
     types = columns(frame)
-    found = summarise(frame, {f"{i}\x1f{what}": expression for i, (name, type_name) in enumerate(types.items())
-                              for what, expression in _aggregates(name, type_name).items()}) if types and rows else {}
+    found = (
+        summarise(
+            frame,
+            {
+                f"{i}\x1f{what}": expression
+                for i, (name, type_name) in enumerate(types.items())
+                for what, expression in _aggregates(name, type_name).items()
+            },
+        )
+        if types and rows
+        else {}
+    )
     own = [{} for _ in types]
-    for key, value in found.items(): own[int(key.partition("\x1f")[0])][key.partition("\x1f")[2]] = value
-    lines = [_line(type_name, own[i], rows, drawn[name]) for i, (name, type_name) in enumerate(types.items())]
+    for key, value in found.items():
+        own[int(key.partition("\x1f")[0])][key.partition("\x1f")[2]] = value
+    lines = [
+        _line(type_name, own[i], rows, drawn[name])
+        for i, (name, type_name) in enumerate(types.items())
+    ]
     return pd.DataFrame(lines, index=pd.Index(list(types), name="column"), columns=_COLUMNS)
 
 
-_COLUMNS = ["type", "missing", "missing_share", "distinct", "lowest", "highest", "mean", "std",
-            "quartile_1", "median", "quartile_3", "commonest", "commonest_share"]
+_COLUMNS = [
+    "type",
+    "missing",
+    "missing_share",
+    "distinct",
+    "lowest",
+    "highest",
+    "mean",
+    "std",
+    "quartile_1",
+    "median",
+    "quartile_3",
+    "commonest",
+    "commonest_share",
+]
 
 
 def _aggregates(name, type_name):
     "What the engine computes of a column."
     column = nw.col(name)
-    found = {"missing": column.null_count()} | ({"distinct": column.n_unique()} if _is(type_name, PLAIN) else {})
-    if _is(type_name, (*NUMBERS, *DATES)): found |= {"lowest": column.min(), "highest": column.max()}
-    if _is(type_name, NUMBERS): found |= {"mean": column.cast(nw.Float64).mean(), "std": column.cast(nw.Float64).std()}
+    found = {"missing": column.null_count()} | (
+        {"distinct": column.n_unique()} if _is(type_name, PLAIN) else {}
+    )
+    if _is(type_name, (*NUMBERS, *DATES)):
+        found |= {"lowest": column.min(), "highest": column.max()}
+    if _is(type_name, NUMBERS):
+        found |= {"mean": column.cast(nw.Float64).mean(), "std": column.cast(nw.Float64).std()}
     return found
 
 
 def _line(type_name, found, rows, drawn):
     missing = found.get("missing", 0)
-    different = found["distinct"] - bool(missing) if "distinct" in found else drawn.astype(str).nunique() # engines count null as a value
+    # engines count null as a value
+    different = (
+        found["distinct"] - bool(missing) if "distinct" in found else drawn.astype(str).nunique()
+    )
     known = drawn.dropna() if rows else drawn.iloc[:0]
-    line = {"type": type_name, "missing": missing, "missing_share": missing / rows if rows else 0.0, "distinct": int(different)}
+    line = {
+        "type": type_name,
+        "missing": missing,
+        "missing_share": missing / rows if rows else 0.0,
+        "distinct": int(different),
+    }
     line |= {what: found.get(what) for what in ("lowest", "highest", "mean", "std")}
     if _is(type_name, NUMBERS) and len(known):
-        quartiles = known.astype("float64").quantile([0.25, 0.5, 0.75], interpolation="nearest") # between infinities there is no middle
+        # between infinities there is no middle
+        quartiles = known.astype("float64").quantile([0.25, 0.5, 0.75], interpolation="nearest")
         line |= dict(zip(("quartile_1", "median", "quartile_3"), quartiles, strict=True))
     if len(known):
         counts = known.astype(str).value_counts()
@@ -146,85 +222,141 @@ def _shown(table):
     "The table, rounded for reading."
     way = dict.fromkeys(table.columns, _number) | {"commonest": viz.short}
     way |= dict.fromkeys(("missing_share", "commonest_share"), "{:.1%}".format)
-    shown = {name: ["" if pd.isna(value) else write(value) for value in table[name]] for name, write in way.items()}
-    return pd.DataFrame(shown, index=table.index).rename(columns=lambda name: name.replace("_", " "))
+    shown = {
+        name: ["" if pd.isna(value) else write(value) for value in table[name]]
+        for name, write in way.items()
+    }
+    return pd.DataFrame(shown, index=table.index).rename(
+        columns=lambda name: name.replace("_", " ")
+    )
 
 
-def _number(value): return f"{value:,.4g}" if isinstance(value, (int, float, np.number)) else str(value)
+def _number(value):
+    return f"{value:,.4g}" if isinstance(value, (int, float, np.number)) else str(value)
 
 
 def _correlations(drawn):
     "Spearman's correlations; dates as numbers, truth values as 0 and 1."
     numeric = {name: _as_number(drawn[name]) for name in drawn.columns}
-    numeric = pd.DataFrame({name: values for name, values in numeric.items() if values is not None}, index=drawn.index)
+    numeric = pd.DataFrame(
+        {name: values for name, values in numeric.items() if values is not None}, index=drawn.index
+    )
     return numeric.corr("spearman", min_periods=3)
 
 
 def _as_number(values):
-    if pd.api.types.is_datetime64_any_dtype(values): return values.astype("int64").astype("float64").where(values.notna())
-    if values.dtype == object: values = _plain(values)
-    if not (pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values)): return None
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return values.astype("int64").astype("float64").where(values.notna())
+    if values.dtype == object:
+        values = _plain(values)
+    if not (pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values)):
+        return None
     return values.astype("float64").replace([np.inf, -np.inf], np.nan)
 
 # %% ../../nbs/lib/data/85_profile.ipynb #310fe1aa
-PSI_STABLE, PSI_SHIFTED = 0.1, 0.25 # Siddiqi 2006, Credit Risk Scorecards: a rule of thumb, not a test
-_STEPS = 100 # of the cumulative distributions for KS
+# Siddiqi 2006, Credit Risk Scorecards: a rule of thumb, not a test
+PSI_STABLE, PSI_SHIFTED = 0.1, 0.25
+_STEPS = 100  # of the cumulative distributions for KS
 
 
 def drift(
-    reference, # any frame that `frames.kind` knows: what the other is compared with
-    current, # another frame with the same columns, or some of them
-    only: list[str] | None = None, # columns to compare; None takes all that both have
-    rows: int = 20_000, # rows to draw of each, at most
-    bins: int = 10, # for numbers and dates; categories are the twenty commonest
-    shuffles: int = 200, # for the noise floor
-    level: float = 0.99, # share of shuffles that stay under the floor
-    groups: str | None = None, # column of both frames whose equal values are shuffled as one, such as the day
-    seed: int = 0, # of draws and shuffles
-) -> pd.DataFrame: # column, type, psi, psi_floor, ks, ks_floor, js, js_floor, drifted (js above its floor), largest js first
+    reference,  # any frame that `frames.kind` knows: what the other is compared with
+    current,  # another frame with the same columns, or some of them
+    only: list[str] | None = None,  # columns to compare; None takes all that both have
+    rows: int = 20_000,  # rows to draw of each, at most
+    bins: int = 10,  # for numbers and dates; categories are the twenty commonest
+    shuffles: int = 200,  # for the noise floor
+    level: float = 0.99,  # share of shuffles that stay under the floor
+    # column of both frames whose equal values are shuffled as one, such as the day
+    groups: str | None = None,
+    seed: int = 0,  # of draws and shuffles
+    # column, type, psi, psi_floor, ks, ks_floor, js, js_floor, drifted (js above its floor),
+    # largest js first
+) -> pd.DataFrame:
     "Measure how far each column of `current` is from `reference`, with a noise floor for each measure."
     bins, shuffles = check_whole(bins, "bins", 2, 100), check_whole(shuffles, "shuffles", 20)
-    require(0 < check_number(level, "level") < 1, "level must be a share of the shuffles, between 0 and 1.", level)
+    require(
+        0 < check_number(level, "level") < 1,
+        "level must be a share of the shuffles, between 0 and 1.",
+        level,
+    )
     parts = [_readable(sample_rows(_readable(part), rows, seed)) for part in (reference, current)]
     require(all(map(len, parts)), "Both tables must have rows.", [len(part) for part in parts])
     shared = [name for name in parts[0].columns if name in parts[1].columns]
-    chosen = [choose(name, shared, "column of both tables") for name in (shared if only is None else only)]
-    if groups is not None: choose(groups, shared, "column of both tables")
+    chosen = [
+        choose(name, shared, "column of both tables") for name in (shared if only is None else only)
+    ]
+    if groups is not None:
+        choose(groups, shared, "column of both tables")
     second = np.repeat([False, True], [len(part) for part in parts])
-    block = None if groups is None else pd.factorize(pd.concat([part[groups] for part in parts]), use_na_sentinel=False)[0]
-    lines = [_moved(name, [part[name] for part in parts], second, block, bins, shuffles, level, rng(seed, "drift", name))
-             for name in chosen if name != groups]
+    block = (
+        None
+        if groups is None
+        else pd.factorize(pd.concat([part[groups] for part in parts]), use_na_sentinel=False)[0]
+    )
+    lines = [
+        _moved(
+            name,
+            [part[name] for part in parts],
+            second,
+            block,
+            bins,
+            shuffles,
+            level,
+            rng(seed, "drift", name),
+        )
+        for name in chosen
+        if name != groups
+    ]
     names = ["column", "type", "psi", "psi_floor", "ks", "ks_floor", "js", "js_floor", "drifted"]
-    return pd.DataFrame(lines, columns=names).sort_values("js", ascending=False, kind="stable", ignore_index=True)
+    return pd.DataFrame(lines, columns=names).sort_values(
+        "js", ascending=False, kind="stable", ignore_index=True
+    )
 
 
 def _moved(name, pair, second, block, bins, shuffles, level, generator):
     numeric = [_as_number(values) for values in pair]
     ordered = all(values is not None for values in numeric)
-    codes = _bin(np.concatenate(numeric), bins) if ordered else _categories(pd.concat([values.astype(object) for values in pair]))
+    codes = (
+        _bin(np.concatenate(numeric), bins)
+        if ordered
+        else _categories(pd.concat([values.astype(object) for values in pair]))
+    )
     line = {"column": name, "type": "number" if ordered else "category"}
     real, shuffled = _splits(codes, second, block, shuffles, generator)
     for measure, function in (("psi", _psi), ("js", _js)):
-        line |= {measure: function(*real)[0], f"{measure}_floor": _floor(function(*shuffled), level)}
+        line |= {
+            measure: function(*real)[0],
+            f"{measure}_floor": _floor(function(*shuffled), level),
+        }
     if ordered:
         known = np.isfinite(np.concatenate(numeric))
         fine = _bin(np.concatenate(numeric)[known], _STEPS) if known.any() else None
         parts = second[known] if known.any() else second
         if fine is not None and 0 < parts.sum() < len(parts):
-            real, shuffled = _splits(fine, parts, None if block is None else block[known], shuffles, generator)
+            real, shuffled = _splits(
+                fine, parts, None if block is None else block[known], shuffles, generator
+            )
             line |= {"ks": _ks(*real)[0], "ks_floor": _floor(_ks(*shuffled), level)}
     return line | {"drifted": bool(line["js"] > line["js_floor"])}
 
 
-def _floor(shuffled, level): return np.quantile(shuffled, level, method="higher") # interpolating would let more pass than the level says
+def _floor(shuffled, level):  # interpolating would let more pass than the level says
+    return np.quantile(shuffled, level, method="higher")
 
 
 def _bin(values, bins):
     "Bin numbers at the quantiles of all of them; missing ones get a bin of their own, after the others."
     known = values[np.isfinite(values)]
     different = np.unique(known)
-    edges = different[1:] if len(different) <= bins else np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
-    return np.where(np.isfinite(values), np.searchsorted(edges, values, side="right"), len(edges) + 1).astype(np.int64)
+    edges = (
+        different[1:]
+        if len(different) <= bins
+        else np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
+    )
+    return np.where(
+        np.isfinite(values), np.searchsorted(edges, values, side="right"), len(edges) + 1
+    ).astype(np.int64)
 
 
 def _categories(values, most=20):
@@ -237,8 +369,12 @@ def _splits(codes, second, block, shuffles, generator):
     "Counts a bin of both parts: as they are, shape (1, bins), and for each shuffle, shape (shuffles, bins)."
     size = codes.max() + 1
     whole, own = np.bincount(codes, minlength=size), np.bincount(codes[second], minlength=size)
-    if block is None: drawn = generator.multivariate_hypergeometric(whole, int(second.sum()), size=shuffles, method="marginals")
-    else: drawn = _shuffled_blocks(codes, second, block, size, shuffles, generator)
+    if block is None:
+        drawn = generator.multivariate_hypergeometric(
+            whole, int(second.sum()), size=shuffles, method="marginals"
+        )
+    else:
+        drawn = _shuffled_blocks(codes, second, block, size, shuffles, generator)
     return (whole[None] - own, own[None]), (whole - drawn, drawn)
 
 
@@ -248,13 +384,18 @@ def _shuffled_blocks(codes, second, block, size, shuffles, generator):
     counts = np.bincount(block * size + codes, minlength=blocks * size).reshape(blocks, size)
     number = len(np.unique(block[second]))
     apart = number + len(np.unique(block[~second])) == blocks
-    require(apart, "Each group must lie in one of the two tables.", f"{blocks} groups, {number} in the second",
-            "a day belongs to one month.")
+    require(
+        apart,
+        "Each group must lie in one of the two tables.",
+        f"{blocks} groups, {number} in the second",
+        "a day belongs to one month.",
+    )
     chosen = np.argsort(generator.random((shuffles, blocks)), axis=1)[:, :number]
     return counts[chosen].sum(axis=1)
 
 
-def _shares(counts, smooth=0.0): return (counts + smooth) / (counts + smooth).sum(axis=1, keepdims=True)
+def _shares(counts, smooth=0.0):
+    return (counts + smooth) / (counts + smooth).sum(axis=1, keepdims=True)
 
 
 def _psi(one, other):
@@ -263,25 +404,43 @@ def _psi(one, other):
     return ((p - q) * np.log(p / q)).sum(axis=1)
 
 
-def _js(one, other): return np.nan_to_num(jensenshannon(_shares(one), _shares(other), base=2, axis=1))
+def _js(one, other):
+    return np.nan_to_num(jensenshannon(_shares(one), _shares(other), base=2, axis=1))
 
 
-def _ks(one, other): return np.abs(_shares(one).cumsum(axis=1) - _shares(other).cumsum(axis=1)).max(axis=1)
+def _ks(one, other):
+    return np.abs(_shares(one).cumsum(axis=1) - _shares(other).cumsum(axis=1)).max(axis=1)
 
 # %% ../../nbs/lib/data/85_profile.ipynb #19867d42
 def _page(found, most):
     with viz.style():
-        drawn = found.sample[[name for name in found.sample.columns if found.table.loc[name, "distinct"] > 1]] # a constant shows nothing
+        # a constant shows nothing
+        drawn = found.sample[
+            [name for name in found.sample.columns if found.table.loc[name, "distinct"] > 1]
+        ]
         rows = max(1, -(-min(len(drawn.columns), most) // 4))
         tall = 0.9 + 0.2 * np.clip(len(found.table), 9, 25)
         figure = plt.figure(figsize=(11, 0.4 + tall + 0.4 + 1.6 * rows))
         top, bottom = figure.subfigures(2, 1, height_ratios=[0.2 + tall, 0.4 + 1.6 * rows])
         figure.suptitle(found.summary().replace("; ", "\n"), x=0.01, ha="left", fontsize=10)
-        places = top.subplots(1, 2 if found.drift is None else 3, width_ratios=[1.1, 1] if found.drift is None else [1, 0.8, 0.9])
-        viz.missing_bar(found.table["missing_share"], _notes(found.table), title="Missing values, types", ax=places[0])
-        viz.correlations(found.correlations, most=12, numbered=8 if found.drift is None else 5, ax=places[1])
-        if found.drift is not None: viz.drift(found.drift, title=f"Drift from {viz.short(found.other, 12)}", ax=places[2])
-        for ax in places: ax.set_ylabel("")
+        places = top.subplots(
+            1,
+            2 if found.drift is None else 3,
+            width_ratios=[1.1, 1] if found.drift is None else [1, 0.8, 0.9],
+        )
+        viz.missing_bar(
+            found.table["missing_share"],
+            _notes(found.table),
+            title="Missing values, types",
+            ax=places[0],
+        )
+        viz.correlations(
+            found.correlations, most=12, numbered=8 if found.drift is None else 5, ax=places[1]
+        )
+        if found.drift is not None:
+            viz.drift(found.drift, title=f"Drift from {viz.short(found.other, 12)}", ax=places[2])
+        for ax in places:
+            ax.set_ylabel("")
         places[1].set_xlabel("")
         viz.distributions(drawn, most, figure=bottom)
     return figure
@@ -289,5 +448,7 @@ def _page(found, most):
 
 def _notes(table):
     "Type and number of different values, for the end of each bar."
-    return {name: f"{line['type']}, {'constant' if line['distinct'] == 1 else format(line['distinct'], ',') + ' different'}"
-            for name, line in table.iterrows()}
+    return {
+        name: f"{line['type']}, {'constant' if line['distinct'] == 1 else format(line['distinct'], ',') + ' different'}"
+        for name, line in table.iterrows()
+    }

@@ -23,108 +23,153 @@ from .split import SealedTest
 @dataclass(frozen=True)
 class Rule:
     "One thing to do to one column. Subclasses say what they learn and what a row becomes."
-    column: str # the column it is about
 
-    def reads(self) -> set[str]: return {self.column} # names of the columns it needs
+    column: str  # the column it is about
 
-    def writes(self) -> set[str]: return {self.column} # names of the columns it makes or changes
+    def reads(self) -> set[str]:  # names of the columns it needs
+        return {self.column}
+
+    def writes(self) -> set[str]:  # names of the columns it makes or changes
+        return {self.column}
 
     def asks(
         self,
-        types: Mapping[str, str], # column -> type, as `frames.columns` gives
-    ) -> tuple[dict[str, nw.Expr], dict[str, Sequence[float]]]: # aggregates by name, and quantile levels by column
+        types: Mapping[str, str],  # column -> type, as `frames.columns` gives
+        # aggregates by name, and quantile levels by column
+    ) -> tuple[dict[str, nw.Expr], dict[str, Sequence[float]]]:
         "Say which numbers to ask the table for."
         return {}, {}
 
     def learn(
         self,
-        answers: Mapping[str, object], # answers to `asks`: a value by name, and a list of quantiles by column
-        opened: nw.DataFrame | nw.LazyFrame, # the table, for what `asks` can't say
-        types: Mapping[str, str], # column -> type
-    ) -> dict: # what JSON can hold
+        # answers to `asks`: a value by name, and a list of quantiles by column
+        answers: Mapping[str, object],
+        opened: nw.DataFrame | nw.LazyFrame,  # the table, for what `asks` can't say
+        types: Mapping[str, str],  # column -> type
+    ) -> dict:  # what JSON can hold
         "Turn answers into what is kept."
         return {}
 
     def values(
         self,
-        learnt: Mapping, # what `learn` gave
-        types: Mapping[str, str], # column -> type of the frame at hand
-    ) -> dict[str, nw.Expr]: # column -> its new value, from the same row alone
+        learnt: Mapping,  # what `learn` gave
+        types: Mapping[str, str],  # column -> type of the frame at hand
+    ) -> dict[str, nw.Expr]:  # column -> its new value, from the same row alone
         "Say what a row becomes."
         raise NotImplementedError
 
     def in_polars(
         self,
-        types: Mapping[str, str], # column -> type of the frame at hand
-        whole: bool, # whether all rows are in memory: then Python is better called once than by several threads, part by part
-    ) -> dict[str, tuple[Callable, ...]]: # column -> steps: polars expressions of the column and of what the steps before gave
+        types: Mapping[str, str],  # column -> type of the frame at hand
+        # whether all rows are in memory: then Python is better called once than by several threads,
+        # part by part
+        whole: bool,
+        # column -> steps: polars expressions of the column and of what the steps before gave
+    ) -> dict[str, tuple[Callable, ...]]:
         "Say in polars' own words what `values` says, where that is much faster."
         return {}
 
     def in_duckdb(
         self,
-        types: Mapping[str, str], # column -> type of the frame at hand
-    ) -> dict[str, tuple[str, ...]]: # column -> SQL expressions of {x}: the column, then what the one before gave
+        types: Mapping[str, str],  # column -> type of the frame at hand
+        # column -> SQL expressions of {x}: the column, then what the one before gave
+    ) -> dict[str, tuple[str, ...]]:
         "Say in DuckDB's own words what `values` says, where that is much faster."
         return {}
 
     def in_pandas(
         self,
-        learnt: Mapping, # what `learn` gave
-        frame: pd.DataFrame, # the frame at hand
-    ) -> dict[str, np.ndarray]: # column -> its new values, shape (rows,), of the dtype that `values` gives; all of them or none
+        learnt: Mapping,  # what `learn` gave
+        frame: pd.DataFrame,  # the frame at hand
+        # column -> its new values, shape (rows,), of the dtype that `values` gives; all of them or
+        # none
+    ) -> dict[str, np.ndarray]:
         "Compute on a pandas frame what `values` says, where that is much faster."
         return {}
 
     def drop(
         self,
-        opened: nw.DataFrame | nw.LazyFrame, # training rows
-        learnt: Mapping, # what `learn` gave
-    ) -> nw.DataFrame | nw.LazyFrame: # the rows that stay
+        opened: nw.DataFrame | nw.LazyFrame,  # training rows
+        learnt: Mapping,  # what `learn` gave
+    ) -> nw.DataFrame | nw.LazyFrame:  # the rows that stay
         "Remove rows, for the rules that do."
         return opened
 
     def training_values(
         self,
-        learnt: Mapping, # what `learn` gave
-        types: Mapping[str, str], # column -> type
-    ) -> dict[str, nw.Expr]: # column -> its new value in training rows
+        learnt: Mapping,  # what `learn` gave
+        types: Mapping[str, str],  # column -> type
+    ) -> dict[str, nw.Expr]:  # column -> its new value in training rows
         "Say what a row becomes that was learnt from, where that differs."
         return self.values(learnt, types)
 
     @property
-    def drops(self) -> bool: return False # whether it removes rows, which is for training rows alone
+    def drops(self) -> bool:  # whether it removes rows, which is for training rows alone
+        return False
 
     @property
-    def learns(self) -> bool: return type(self).learn is not Rule.learn # whether it has anything to learn
+    def learns(self) -> bool:  # whether it has anything to learn
+        return type(self).learn is not Rule.learn
 
 
-NUMERIC = ("Int8", "Int16", "Int32", "Int64", "Int128", "UInt8", "UInt16", "UInt32", "UInt64", "UInt128", "Float32", "Float64",
-           "Decimal") # types of numbers
+NUMERIC = (
+    "Int8",
+    "Int16",
+    "Int32",
+    "Int64",
+    "Int128",
+    "UInt8",
+    "UInt16",
+    "UInt32",
+    "UInt64",
+    "UInt128",
+    "Float32",
+    "Float64",
+    "Decimal",
+)  # types of numbers
 
 
-BLANKS = "".join(map(chr, (*range(9, 14), 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F,
-                           0x3000))) # Unicode's white space, the full-width blank too
+BLANKS = "".join(
+    map(
+        chr,
+        (
+            *range(9, 14),
+            32,
+            0x85,
+            0xA0,
+            0x1680,
+            *range(0x2000, 0x200B),
+            0x2028,
+            0x2029,
+            0x202F,
+            0x205F,
+            0x3000,
+        ),
+    )
+)  # Unicode's white space, the full-width blank too
 
 
 def number(
-    column: str, # a numeric column
-) -> nw.Expr: # the column as Float64
+    column: str,  # a numeric column
+) -> nw.Expr:  # the column as Float64
     "Give a numeric column as 64-bit floats, so that all engines compute the same."
     return nw.col(column).cast(nw.Float64)
 
 # %% ../../nbs/lib/data/35_rules.ipynb #ac702d79
 def layers(
-    rules: Sequence[Rule], # in the order of the caller
-) -> list[list[int]]: # positions of the rules, layer by layer
+    rules: Sequence[Rule],  # in the order of the caller
+) -> list[list[int]]:  # positions of the rules, layer by layer
     "Group rules that do not depend on each other."
-    ready, read, floor, level = {}, {}, 0, [] # column -> first layer after its last change; layer of its last reader
+    # column -> first layer after its last change; layer of its last reader
+    ready, read, floor, level = {}, {}, 0, []
     for rule in rules:
         if rule.drops:
             own = floor = 1 + max(level, default=-1)
             floor += 1
         else:
-            waits = [ready.get(name, 0) for name in rule.reads() | rule.writes()] + [read.get(name, 0) for name in rule.writes()]
+            waits = [ready.get(name, 0) for name in rule.reads() | rule.writes()] + [
+                read.get(name, 0) for name in rule.writes()
+            ]
             own = max([floor, *waits])
         level.append(own)
         ready |= {name: own + 1 for name in rule.writes()}
@@ -135,20 +180,24 @@ def layers(
 class Rules:
     "Rules in order, with what they learnt: a small dict, saved as JSON, applied row by row to any kind of frame."
 
-    known: dict[str, type[Rule]] = {} # name -> rule; each subclass has its own
+    known: dict[str, type[Rule]] = {}  # name -> rule; each subclass has its own
 
     def __init__(
         self,
-        rules: Sequence[Rule], # in the order in which they shall be applied
+        rules: Sequence[Rule],  # in the order in which they shall be applied
     ):
         "Take a list of rules."
         self.rules = list(rules)
         for rule in self.rules:
-            require(type(rule).__name__ in self.known, f"A {type(self).__name__} must be made of {', '.join(self.known)}.", rule)
+            require(
+                type(rule).__name__ in self.known,
+                f"A {type(self).__name__} must be made of {', '.join(self.known)}.",
+                rule,
+            )
         self.learnt_: list[dict] | None = None
 
     @classmethod
-    def __init_subclass__(cls, **kwargs) -> None: # a subclass starts with no rules of its own
+    def __init_subclass__(cls, **kwargs) -> None:  # a subclass starts with no rules of its own
         "Give each subclass its own register of rules."
         super().__init_subclass__(**kwargs)
         cls.known = {}
@@ -156,79 +205,119 @@ class Rules:
     @classmethod
     def register(
         cls,
-        rule: type[Rule], # a dataclass
-    ) -> type[Rule]: # the same
+        rule: type[Rule],  # a dataclass
+    ) -> type[Rule]:  # the same
         "Make a rule known by its name, so that it can be read back from JSON."
         cls.known[rule.__name__] = rule
         return rule
 
     def fit(
         self,
-        frame, # training rows: any data frame that does not stream
-        y=None, # ignored, for scikit-learn's sake
-    ): # self
+        frame,  # training rows: any data frame that does not stream
+        y=None,  # ignored, for scikit-learn's sake
+    ):  # self
         "Learn from training rows what the rules need."
         self._learn(frame, keep=False)
         return self
 
     def transform(
         self,
-        frame, # any data frame of `frames.KINDS`, streaming too
-    ): # the same kind, the same rows in the same order
+        frame,  # any data frame of `frames.KINDS`, streaming too
+    ):  # the same kind, the same rows in the same order
         "Apply the fitted rules row by row; no row is removed."
         opened, back = self._ready(frame)
-        for layer in layers(self.rules): opened = self._apply_layer(opened, layer, self.learnt_, training=False)
+        for layer in layers(self.rules):
+            opened = self._apply_layer(opened, layer, self.learnt_, training=False)
         return back(opened)
 
     def fit_transform(
         self,
-        frame, # training rows
-        y=None, # ignored, for scikit-learn's sake
-    ): # the same kind, the same rows
+        frame,  # training rows
+        y=None,  # ignored, for scikit-learn's sake
+    ):  # the same kind, the same rows
         "Fit, then transform the same rows."
         return self.fit(frame, y).transform(frame)
 
-    def to_dict(self) -> dict: # what JSON can hold
+    def to_dict(self) -> dict:  # what JSON can hold
         "Give rules and what they learnt as a dict."
         self._check_fitted()
         rules = [{"rule": type(rule).__name__} | asdict(rule) for rule in self.rules]
-        return {"kind": type(self).__name__, "version": 1, "rows": self.rows_, "types": self.types_, "rules": rules, "learnt": self.learnt_}
+        return {
+            "kind": type(self).__name__,
+            "version": 1,
+            "rows": self.rows_,
+            "types": self.types_,
+            "rules": rules,
+            "learnt": self.learnt_,
+        }
 
     @classmethod
     def from_dict(
         cls,
-        state: Mapping, # what `to_dict` gave
-    ): # the fitted rules
+        state: Mapping,  # what `to_dict` gave
+    ):  # the fitted rules
         "Make fitted rules of a dict."
-        whole = isinstance(state, Mapping) and {"kind", "version", "rows", "types", "rules", "learnt"} <= set(state)
-        require(whole and state["kind"] == cls.__name__ and state["version"] == 1 and len(state["rules"]) == len(state["learnt"]),
-                f"The content must be a saved {cls.__name__} of version 1.", brief(state), error=ContentError)
+        whole = isinstance(state, Mapping) and {
+            "kind",
+            "version",
+            "rows",
+            "types",
+            "rules",
+            "learnt",
+        } <= set(state)
+        require(
+            whole
+            and state["kind"] == cls.__name__
+            and state["version"] == 1
+            and len(state["rules"]) == len(state["learnt"]),
+            f"The content must be a saved {cls.__name__} of version 1.",
+            brief(state),
+            error=ContentError,
+        )
         rules = []
         for saved in state["rules"]:
             rule = cls.known[choose(saved.get("rule"), cls.known, "rule")]
             given = {name: value for name, value in saved.items() if name != "rule"}
             unknown = set(given) - {field.name for field in fields(rule)}
-            require(not unknown, f"The settings of {rule.__name__} must be known ones.", sorted(unknown), error=ContentError)
-            rules.append(rule(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}))
+            require(
+                not unknown,
+                f"The settings of {rule.__name__} must be known ones.",
+                sorted(unknown),
+                error=ContentError,
+            )
+            rules.append(
+                rule(
+                    **{
+                        name: tuple(value) if isinstance(value, list) else value
+                        for name, value in given.items()
+                    }
+                )
+            )
         made = cls(rules)
-        made.learnt_, made.rows_, made.types_ = list(state["learnt"]), state["rows"], dict(state["types"])
+        made.learnt_, made.rows_, made.types_ = (
+            list(state["learnt"]),
+            state["rows"],
+            dict(state["types"]),
+        )
         return made
 
     def save(
         self,
-        path: Path | str, # a file; its folder is made
-    ) -> Path: # `path`
+        path: Path | str,  # a file; its folder is made
+    ) -> Path:  # `path`
         "Write the fitted rules as JSON, whole or not at all."
         return write_whole(path, json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n")
 
     @classmethod
     def load(
         cls,
-        path: Path | str, # a file that `save` wrote
-    ): # the fitted rules
+        path: Path | str,  # a file that `save` wrote
+    ):  # the fitted rules
         "Read fitted rules; raises `ContentError` for a file that is not one."
-        try: state = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error: raise ContentError(f"{path} must hold JSON. Received: {error}.") from error
+        try:
+            state = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ContentError(f"{path} must hold JSON. Received: {error}.") from error
         return cls.from_dict(state)
 
     def __repr__(self) -> str:
@@ -238,35 +327,56 @@ class Rules:
     def _learn(self, frame, keep):
         "Fit layer by layer; give the changed training rows where they are kept, else stop changing when nothing more is to be learnt."
         opened = self._open(frame)
-        require(kind(frame) != "spark-stream", "Fitting needs a table that ends.", "a stream", "fit on a table, then transform the stream.")
+        require(
+            kind(frame) != "spark-stream",
+            "Fitting needs a table that ends.",
+            "a stream",
+            "fit on a table, then transform the stream.",
+        )
         learnt, order = [{} for _ in self.rules], layers(self.rules)
-        last = max([at for at, layer in enumerate(order) if any(self.rules[i].learns for i in layer)], default=-1)
+        last = max(
+            [at for at, layer in enumerate(order) if any(self.rules[i].learns for i in layer)],
+            default=-1,
+        )
         for at, layer in enumerate(order):
-            if at <= last: self._learn_layer(opened, layer, learnt)
-            if keep or at < last: opened = self._apply_layer(opened, layer, learnt, training=True)
+            if at <= last:
+                self._learn_layer(opened, layer, learnt)
+            if keep or at < last:
+                opened = self._apply_layer(opened, layer, learnt, training=True)
         self.types_, self.learnt_, self.rows_ = columns(frame), learnt, count(frame)
         return opened.to_native()
 
     def _check_fitted(self):
-        require(self.learnt_ is not None, f"The {type(self).__name__} must be fitted first.", "no fit", "fit(training rows)")
+        require(
+            self.learnt_ is not None,
+            f"The {type(self).__name__} must be fitted first.",
+            "no fit",
+            "fit(training rows)",
+        )
 
     def _ready(self, frame):
         "The opened frame, and what turns it back; polars works lazily in between, which fuses the layers."
         self._check_fitted()
         opened = self._open(frame, training=False)
-        if kind(frame) != "polars": return opened, lambda result: result.to_native()
+        if kind(frame) != "polars":
+            return opened, lambda result: result.to_native()
         return opened.lazy(), lambda result: result.collect().to_native()
 
     def _open(self, frame, training=True):
         "Open a frame that has the columns of the rules; those that drop rows are for training rows alone."
-        if isinstance(frame, SealedTest): frame._refuse()
+        if isinstance(frame, SealedTest):
+            frame._refuse()
         opened, found, made = door(frame), columns(frame), set()
         for rule in self.rules if training else [rule for rule in self.rules if not rule.drops]:
-            for name in sorted(rule.reads() - made): choose(name, found, f"column of {type(rule).__name__}")
+            for name in sorted(rule.reads() - made):
+                choose(name, found, f"column of {type(rule).__name__}")
             made |= rule.writes()
         return opened
 
-    def _types(self, opened): return {name: str(dtype).partition("(")[0] for name, dtype in opened.collect_schema().items()}
+    def _types(self, opened):
+        return {
+            name: str(dtype).partition("(")[0] for name, dtype in opened.collect_schema().items()
+        }
 
     def _learn_layer(self, opened, layer, learnt):
         types, expressions, levels = self._types(opened), {}, {}
@@ -276,29 +386,62 @@ class Rules:
             levels |= {(i, column): list(wanted) for column, wanted in quantile_levels.items()}
         found, parts = _ask(opened, expressions, levels)
         for i in layer:
-            mine = {name.partition("\x1f")[2]: value for name, value in found.items() if name.partition("\x1f")[0] == str(i)}
+            mine = {
+                name.partition("\x1f")[2]: value
+                for name, value in found.items()
+                if name.partition("\x1f")[0] == str(i)
+            }
             mine |= {column: values for (owner, column), values in parts.items() if owner == i}
             learnt[i] = self.rules[i].learn(mine, opened, types)
 
     def _apply_layer(self, opened, layer, learnt, training):
-        types, made, arrays, in_pandas = self._types(opened), {}, {}, kind(opened.to_native()) == "pandas"
+        types, made, arrays, in_pandas = (
+            self._types(opened),
+            {},
+            {},
+            kind(opened.to_native()) == "pandas",
+        )
         for i in layer:
-            rule, short = self.rules[i], self.rules[i].in_pandas(learnt[i], opened.to_native()) if in_pandas else {}
-            if short: arrays |= short
-            elif not rule.drops: made |= rule.training_values(learnt[i], types) if training else rule.values(learnt[i], types)
-            elif training: opened = rule.drop(opened, learnt[i])
-        if in_pandas: return _with_arrays(opened, made, arrays)
-        if not made: return opened
+            rule, short = (
+                self.rules[i],
+                self.rules[i].in_pandas(learnt[i], opened.to_native()) if in_pandas else {},
+            )
+            if short:
+                arrays |= short
+            elif not rule.drops:
+                made |= (
+                    rule.training_values(learnt[i], types)
+                    if training
+                    else rule.values(learnt[i], types)
+                )
+            elif training:
+                opened = rule.drop(opened, learnt[i])
+        if in_pandas:
+            return _with_arrays(opened, made, arrays)
+        if not made:
+            return opened
         whole = {name: nw.col(name) for name in types} | made
         match kind(opened.to_native()):
-            case "duckdb": return _with_own(opened, whole, self._own(layer, "in_duckdb", types), _with_sql)
+            case "duckdb":
+                return _with_own(opened, whole, self._own(layer, "in_duckdb", types), _with_sql)
             case "polars" | "polars-lazy" as shape:
-                # not with_columns: polars may move one expression of such a layer into the one before, past others that read its column
-                changed = _with_own(opened.lazy(), whole, self._own(layer, "in_polars", types, shape == "polars"), _with_polars)
-                return changed.collect() if shape == "polars" else changed # computes once what two expressions share; eager polars does not
-            case _: return opened.with_columns(**made)
+                # not with_columns: polars may move one expression of such a layer into the one
+                # before, past others that read its column
+                changed = _with_own(
+                    opened.lazy(),
+                    whole,
+                    self._own(layer, "in_polars", types, shape == "polars"),
+                    _with_polars,
+                )
+                # computes once what two expressions share; eager polars does not
+                return changed.collect() if shape == "polars" else changed
+            case _:
+                return opened.with_columns(**made)
 
-    def _own(self, layer, engine, *known): return {name: own for i in layer for name, own in getattr(self.rules[i], engine)(*known).items()}
+    def _own(self, layer, engine, *known):
+        return {
+            name: own for i in layer for name, own in getattr(self.rules[i], engine)(*known).items()
+        }
 
 
 def _with_own(opened, whole, own, add):
@@ -310,7 +453,8 @@ def _with_own(opened, whole, own, add):
 def _with_arrays(opened, made, own):
     "Set columns, some of them computed already, all in one go."
     changed = opened.with_columns(**made) if made else opened
-    if not own: return changed
+    if not own:
+        return changed
     frame = changed.to_native().drop(columns=[name for name in own if name in changed.columns])
     return nw.from_native(pd.concat([frame, pd.DataFrame(own, index=frame.index)], axis=1))
 
@@ -318,33 +462,65 @@ def _with_arrays(opened, made, own):
 def _with_polars(frame, own):
     "Step by step, since polars shares nothing between what a Python function is given."
     import polars as pl
+
     for step in range(max(map(len, own.values()))):
-        ready = {name: [pl.col(name), *(pl.col(f"{name}\x1f{i}") for i in range(step))] for name in own if len(own[name]) > step}
-        frame = frame.with_columns(**{f"{name}\x1f{step}": own[name][step](*given) for name, given in ready.items()})
+        ready = {
+            name: [pl.col(name), *(pl.col(f"{name}\x1f{i}") for i in range(step))]
+            for name in own
+            if len(own[name]) > step
+        }
+        frame = frame.with_columns(
+            **{f"{name}\x1f{step}": own[name][step](*given) for name, given in ready.items()}
+        )
     return frame, {name: f"{name}\x1f{len(steps) - 1}" for name, steps in own.items()}
 
 
 def _with_sql(frame, own):
     "Step by step, since DuckDB computes an expression anew wherever it stands in a CASE."
-    def quoted(name): return '"' + name.replace('"', '""') + '"'
+
+    def quoted(name):
+        return '"' + name.replace('"', '""') + '"'
+
     beside = {name: f"{name}\x1fown" for name in own}
-    frame = frame.project(", ".join(["*", *(f"{own[name][0].format(x=quoted(name))} as {quoted(beside[name])}" for name in own)]))
+    frame = frame.project(
+        ", ".join(
+            [
+                "*",
+                *(
+                    f"{own[name][0].format(x=quoted(name))} as {quoted(beside[name])}"
+                    for name in own
+                ),
+            ]
+        )
+    )
     for step in range(1, max(map(len, own.values()))):
         news = {quoted(beside[name]): own[name][step] for name in own if len(own[name]) > step}
-        frame = frame.project(f"* replace ({', '.join(f'{sql.format(x=new)} as {new}' for new, sql in news.items())})")
+        frame = frame.project(
+            f"* replace ({', '.join(f'{sql.format(x=new)} as {new}' for new, sql in news.items())})"
+        )
     return frame, beside
 
 
 def _ask(opened, expressions, levels):
     "All aggregates of a layer in one pass; Spark's quantiles need one of their own."
     wanted = {}
-    for (_, column), asked in levels.items(): wanted.setdefault(column, set()).update(asked)
+    for (_, column), asked in levels.items():
+        wanted.setdefault(column, set()).update(asked)
     wanted = {column: sorted(asked) for column, asked in wanted.items()}
     if not wanted or kind(opened.to_native()) == "spark":
         found, parts = summarise(opened, expressions), quantiles(opened, wanted) if wanted else {}
     else:
-        names = {f"q\x1f{column}\x1f{level}": number(column).quantile(level, interpolation="linear")
-                 for column, asked in wanted.items() for level in asked}
+        names = {
+            f"q\x1f{column}\x1f{level}": number(column).quantile(level, interpolation="linear")
+            for column, asked in wanted.items()
+            for level in asked
+        }
         found = summarise(opened, expressions | names)
-        parts = {column: [found.pop(f"q\x1f{column}\x1f{level}") for level in asked] for column, asked in wanted.items()}
-    return found, {(i, column): [parts[column][wanted[column].index(level)] for level in asked] for (i, column), asked in levels.items()}
+        parts = {
+            column: [found.pop(f"q\x1f{column}\x1f{level}") for level in asked]
+            for column, asked in wanted.items()
+        }
+    return found, {
+        (i, column): [parts[column][wanted[column].index(level)] for level in asked]
+        for (i, column), asked in levels.items()
+    }

@@ -21,12 +21,12 @@ from .split import hash_fraction, source_rows
 
 # %% ../../nbs/lib/data/25_sample.ipynb #6280bb82
 def stratified_rows(
-    ids, # shape (n,), int or str
-    y, # shape (n,): the class of each row
-    share: float, # share of each class to take, in (0, 1]
-    salt: str = "sample", # names the sample
-    at_least: int = 0, # rows of each class to take if it has them, however small the share
-) -> np.ndarray: # int64 positions in the order of the table; floor(share * rows) of each class
+    ids,  # shape (n,), int or str
+    y,  # shape (n,): the class of each row
+    share: float,  # share of each class to take, in (0, 1]
+    salt: str = "sample",  # names the sample
+    at_least: int = 0,  # rows of each class to take if it has them, however small the share
+) -> np.ndarray:  # int64 positions in the order of the table; floor(share * rows) of each class
     "Take the rows of each class with the lowest hash fractions."
     y, fraction = np.asarray(y), hash_fraction(ids, _check_sample(share, salt, at_least))
     require(y.shape == fraction.shape, "y must have one label for each id.", y)
@@ -34,34 +34,49 @@ def stratified_rows(
 
 
 def stratified_sample(
-    frame, # pandas, polars, pyarrow, DuckDB or Spark frame
-    label: str, # column with the class
-    key: str, # column with the id of a row, int or str
-    share: float, # share of each class to take, in (0, 1]
-    salt: str = "sample", # names the sample
-    at_least: int = 0, # rows of each class to take if it has them
-): # the same kind of frame, with the rows of `stratified_rows`
+    frame,  # pandas, polars, pyarrow, DuckDB or Spark frame
+    label: str,  # column with the class
+    key: str,  # column with the id of a row, int or str
+    share: float,  # share of each class to take, in (0, 1]
+    salt: str = "sample",  # names the sample
+    at_least: int = 0,  # rows of each class to take if it has them
+):  # the same kind of frame, with the rows of `stratified_rows`
     "Take the same stratified sample from a frame of any engine, where it lies."
-    for column in (label, key): choose(column, columns(frame), "column")
-    require(kind(frame) != "spark-stream", "A stream has no share to take.", "spark-stream", "Reservoir samples what goes by.")
+    for column in (label, key):
+        choose(column, columns(frame), "column")
+    require(
+        kind(frame) != "spark-stream",
+        "A stream has no share to take.",
+        "spark-stream",
+        "Reservoir samples what goes by.",
+    )
     _check_sample(share, salt, at_least)
     if kind(frame) in ("pandas", "polars", "pyarrow"):
         opened = nw.from_native(frame, eager_only=True)
-        fraction = nw.from_native(hash_column(opened.select(key).to_native(), key, salt, _HASH))[_HASH].to_numpy()
-        codes, _ = pd.factorize(opened[label].to_pandas(), use_na_sentinel=False) # gaps are a class, as elsewhere
+        fraction = nw.from_native(hash_column(opened.select(key).to_native(), key, salt, _HASH))[
+            _HASH
+        ].to_numpy()
+        # gaps are a class, as elsewhere
+        codes, _ = pd.factorize(opened[label].to_pandas(), use_na_sentinel=False)
         return opened[_lowest(codes, fraction, share, at_least)].to_native()
     hashed = nw.from_native(hash_column(frame, key, salt, _HASH))
     quota = nw.max_horizontal(nw.len().over(label) * share + _EDGE, nw.lit(float(at_least)))
-    ranked = hashed.with_columns(nw.col(_HASH).rank("ordinal").over(label).alias(_RANK), quota.alias(_QUOTA))
+    ranked = hashed.with_columns(
+        nw.col(_HASH).rank("ordinal").over(label).alias(_RANK), quota.alias(_QUOTA)
+    )
     return ranked.filter(nw.col(_RANK) <= nw.col(_QUOTA)).drop([_HASH, _RANK, _QUOTA]).to_native()
 
 
 def _lowest(codes, fraction, share, at_least):
     "Positions of the share of each code with the lowest fractions; of equal ones the first."
     counts = np.bincount(codes)
-    quota = np.floor(np.minimum(np.maximum(share * counts + _EDGE, at_least), counts)).astype(np.int64)
-    rows = np.flatnonzero(fraction <= 2 * share) # mostly enough, and sorting all takes longer than all else
-    if (np.bincount(codes[rows], minlength=len(counts)) < quota).any(): rows = np.arange(len(codes))
+    quota = np.floor(np.minimum(np.maximum(share * counts + _EDGE, at_least), counts)).astype(
+        np.int64
+    )
+    # mostly enough, and sorting all takes longer than all else
+    rows = np.flatnonzero(fraction <= 2 * share)
+    if (np.bincount(codes[rows], minlength=len(counts)) < quota).any():
+        rows = np.arange(len(codes))
     order = rows[np.lexsort((fraction[rows], codes[rows]))]
     there = np.bincount(codes[order], minlength=len(counts))
     rank = np.arange(len(order)) - np.repeat(np.cumsum(there) - there, there)
@@ -69,37 +84,49 @@ def _lowest(codes, fraction, share, at_least):
 
 
 _HASH, _RANK, _QUOTA = "__hash", "__rank", "__quota"
-_EDGE = 1e-9 # 0.29 * 100 is a little under 29
+_EDGE = 1e-9  # 0.29 * 100 is a little under 29
 
 
 def _check_sample(share, salt, at_least):
-    require(0 < check_number(share, "The share of a sample") <= 1, "The share of a sample must lie above 0, up to 1.", share)
+    require(
+        0 < check_number(share, "The share of a sample") <= 1,
+        "The share of a sample must lie above 0, up to 1.",
+        share,
+    )
     check_whole(at_least, "at_least", 0)
     return salt
 
 # %% ../../nbs/lib/data/25_sample.ipynb #d723fadd
 def draw_counts(
-    data: Dataset | Table, # rows to learn from, with classes
-    counts: dict[int, int], # class -> rows to draw; a class that is not named gives none
-    replace: bool = False, # whether a row may be drawn again
-    seed: int = 0, # of the draw
-) -> Dataset | Table: # sum(counts) rows in random order
+    data: Dataset | Table,  # rows to learn from, with classes
+    counts: dict[int, int],  # class -> rows to draw; a class that is not named gives none
+    replace: bool = False,  # whether a row may be drawn again
+    seed: int = 0,  # of the draw
+) -> Dataset | Table:  # sum(counts) rows in random order
     "Draw an exact number of rows of each class."
     data = source_rows(data, "What is drawn from")
     y = np.asarray(data.y)
-    rows = [_draw(np.flatnonzero(y == label), check_whole(count, f"The count of class {label}", 0), replace, seed, label)
-            for label, count in sorted(counts.items())]
+    rows = [
+        _draw(
+            np.flatnonzero(y == label),
+            check_whole(count, f"The count of class {label}", 0),
+            replace,
+            seed,
+            label,
+        )
+        for label, count in sorted(counts.items())
+    ]
     rows = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
     require(len(rows) > 0, "At least one row must be drawn.", counts)
     return data.take(rng(seed, "draw", "order").permutation(rows))
 
 
 def balanced(
-    data: Dataset | Table, # rows to learn from, with classes
-    per_class: int | None = None, # rows of each class; None takes as many as the rarest class has
-    replace: bool = False, # whether a row may be drawn again: needed where a class has fewer rows
-    seed: int = 0, # of the draw
-) -> Dataset | Table: # equally many rows of each class that `data` has, in random order
+    data: Dataset | Table,  # rows to learn from, with classes
+    per_class: int | None = None,  # rows of each class; None takes as many as the rarest class has
+    replace: bool = False,  # whether a row may be drawn again: needed where a class has fewer rows
+    seed: int = 0,  # of the draw
+) -> Dataset | Table:  # equally many rows of each class that `data` has, in random order
     "Draw equally many rows of each class."
     labels, counts = np.unique(source_rows(data, "What is drawn from").y, return_counts=True)
     size = int(counts.min()) if per_class is None else check_whole(per_class, "per_class")
@@ -108,53 +135,73 @@ def balanced(
 
 def _draw(rows, count, replace, seed, label):
     enough = count == 0 or len(rows) > 0 and (replace or count <= len(rows))
-    require(enough, f"Class {label} must have the rows that are drawn.", f"{count} asked of {len(rows)}",
-            "replace=True draws rows again." if len(rows) else "")
+    require(
+        enough,
+        f"Class {label} must have the rows that are drawn.",
+        f"{count} asked of {len(rows)}",
+        "replace=True draws rows again." if len(rows) else "",
+    )
     return rng(seed, "draw", label).choice(rows, count, replace=replace) if count else rows[:0]
 
 # %% ../../nbs/lib/data/25_sample.ipynb #41299ed5
 def correct_prior(
-    proba, # shape (n, k): probabilities of a model that learned from other shares
-    learned, # shape (k,): share of each class among the rows it learned from
-    true, # shape (k,): share of each class where it is used
-) -> np.ndarray: # shape (n, k), float64, rows sum to 1: proba * true / learned, made to sum to 1
+    proba,  # shape (n, k): probabilities of a model that learned from other shares
+    learned,  # shape (k,): share of each class among the rows it learned from
+    true,  # shape (k,): share of each class where it is used
+) -> np.ndarray:  # shape (n, k), float64, rows sum to 1: proba * true / learned, made to sum to 1
     "Turn probabilities for the shares of a sample into probabilities for the shares of the world."
     proba, learned, true = (np.asarray(value, dtype=np.float64) for value in (proba, learned, true))
-    require(proba.ndim == 2 and proba.shape[1:] == learned.shape == true.shape, "There must be one share for each column of proba.",
-            f"{proba.shape}, {learned.shape} and {true.shape}")
-    require((learned > 0).all() and (true >= 0).all() and true.sum() > 0, "The learned shares must be above 0.", learned.tolist())
+    require(
+        proba.ndim == 2 and proba.shape[1:] == learned.shape == true.shape,
+        "There must be one share for each column of proba.",
+        f"{proba.shape}, {learned.shape} and {true.shape}",
+    )
+    require(
+        (learned > 0).all() and (true >= 0).all() and true.sum() > 0,
+        "The learned shares must be above 0.",
+        learned.tolist(),
+    )
     odds = proba * (true / true.sum()) / (learned / learned.sum())
     return odds / odds.sum(axis=1, keepdims=True)
 
 # %% ../../nbs/lib/data/25_sample.ipynb #891885e4
 def weighted_rows(
-    weights, # shape (n,), 0 or greater
-    n: int, # rows to draw
-    replace: bool = False, # whether a row may be drawn again
-    seed: int = 0, # of the draw
-) -> np.ndarray: # shape (n,), int64 positions in random order; rows of weight 0 never
+    weights,  # shape (n,), 0 or greater
+    n: int,  # rows to draw
+    replace: bool = False,  # whether a row may be drawn again
+    seed: int = 0,  # of the draw
+) -> np.ndarray:  # shape (n,), int64 positions in random order; rows of weight 0 never
     "Draw `n` rows in proportion to weights."
     weights = np.asarray(weights, dtype=np.float64)
-    fits = weights.ndim == 1 and np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
+    fits = (
+        weights.ndim == 1 and np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
+    )
     require(fits, "weights must be finite numbers of 0 or more, not all 0.", weights)
     some = np.flatnonzero(weights)
-    n = check_whole(n, "n, the rows to draw of those with a weight,", 1, 2**63 - 1 if replace else len(some))
-    if replace: return rng(seed, "weighted").choice(len(weights), n, p=weights / weights.sum())
+    n = check_whole(
+        n, "n, the rows to draw of those with a weight,", 1, 2**63 - 1 if replace else len(some)
+    )
+    if replace:
+        return rng(seed, "weighted").choice(len(weights), n, p=weights / weights.sum())
     keys = rng(seed, "weighted").exponential(size=len(some)) / weights[some]
     nearest = np.argpartition(keys, n - 1)[:n]
     return some[nearest[np.argsort(keys[nearest])]]
 
 
 def weighted(
-    data: Dataset | Table, # rows to learn from
-    weights, # shape (len(data),), 0 or greater
-    n: int, # rows to draw
-    replace: bool = False, # whether a row may be drawn again
-    seed: int = 0, # of the draw
-) -> Dataset | Table: # n rows
+    data: Dataset | Table,  # rows to learn from
+    weights,  # shape (len(data),), 0 or greater
+    n: int,  # rows to draw
+    replace: bool = False,  # whether a row may be drawn again
+    seed: int = 0,  # of the draw
+) -> Dataset | Table:  # n rows
     "Draw `n` rows of a data set in proportion to weights."
     data = source_rows(data, "What is drawn from")
-    require(np.shape(weights) == (len(data),), f"There must be one weight for each of the {len(data)} rows.", np.asarray(weights))
+    require(
+        np.shape(weights) == (len(data),),
+        f"There must be one weight for each of the {len(data)} rows.",
+        np.asarray(weights),
+    )
     return data.take(weighted_rows(weights, n, replace, seed))
 
 # %% ../../nbs/lib/data/25_sample.ipynb #26a391b3
@@ -163,83 +210,134 @@ class Reservoir:
 
     def __init__(
         self,
-        size: int, # items to hold, 1 or more
-        seed: int = 0, # of the keys
-        stream: str = "", # names the stream; reservoirs that are to be merged need different names or seeds
+        size: int,  # items to hold, 1 or more
+        seed: int = 0,  # of the keys
+        # names the stream; reservoirs that are to be merged need different names or seeds
+        stream: str = "",
     ):
         "Make an empty reservoir."
-        self.size, self.seed, self.streams = check_whole(size, "size"), check_whole(seed, "seed", 0), [f"{seed}:{stream}"]
+        self.size, self.seed, self.streams = (
+            check_whole(size, "size"),
+            check_whole(seed, "seed", 0),
+            [f"{seed}:{stream}"],
+        )
         self._generator = rng(seed, "reservoir", stream)
         self._items, self._keys = [], []
-        self.seen, self.weight, self._next = 0, 0.0, None # items and weight gone by; the weight at which the next one gets in
+        # items and weight gone by; the weight at which the next one gets in
+        self.seen, self.weight, self._next = 0, 0.0, None
 
     @property
-    def items(self) -> list: return list(self._items) # up to `size` items, in no particular order
+    def items(self) -> list:  # up to `size` items, in no particular order
+        return list(self._items)
 
-    def __len__(self) -> int: return len(self._items)
+    def __len__(self) -> int:
+        return len(self._items)
 
-    def __repr__(self) -> str: return f"Reservoir({len(self):,} of {self.size:,} items, {self.seen:,} seen)"
+    def __repr__(self) -> str:
+        return f"Reservoir({len(self):,} of {self.size:,} items, {self.seen:,} seen)"
 
     def add(
         self,
-        items: Iterable, # the next items of the stream
-        weights=None, # one number above 0 for each item; None gives all the weight 1
-    ) -> "Reservoir": # itself
+        items: Iterable,  # the next items of the stream
+        weights=None,  # one number above 0 for each item; None gives all the weight 1
+    ) -> "Reservoir":  # itself
         "Let the next items go by."
         items = items if isinstance(items, (list, tuple, range, np.ndarray)) else list(items)
         ends = self._ends(len(items), weights)
         at = min(max(self.size - len(self), 0), len(items))
-        for i in range(at): self._take(items[i], self._generator.exponential() / _weight(weights, i))
-        if at and len(self) == self.size: self._jump(ends[at - 1])
+        for i in range(at):
+            self._take(items[i], self._generator.exponential() / _weight(weights, i))
+        if at and len(self) == self.size:
+            self._jump(ends[at - 1])
         while self._next is not None:
-            at += int(np.searchsorted(ends[at:], self._next)) # the first item at whose end this much weight has gone by
-            if at >= len(items): break
+            # the first item at whose end this much weight has gone by
+            at += int(np.searchsorted(ends[at:], self._next))
+            if at >= len(items):
+                break
             self._replace(items[at], _weight(weights, at))
             self._jump(ends[at])
             at += 1
-        self.seen, self.weight = self.seen + len(items), float(ends[-1]) if len(items) else self.weight
+        self.seen, self.weight = (
+            self.seen + len(items),
+            float(ends[-1]) if len(items) else self.weight,
+        )
         return self
 
     def merge(
         self,
-        other: "Reservoir", # of another stream, of the same size
-    ) -> "Reservoir": # a new one, as if both streams had gone by one after the other
+        other: "Reservoir",  # of another stream, of the same size
+    ) -> "Reservoir":  # a new one, as if both streams had gone by one after the other
         "Put two reservoirs together; neither is changed."
-        require(isinstance(other, Reservoir) and other.size == self.size, f"The other must be a reservoir of size {self.size}.", other)
+        require(
+            isinstance(other, Reservoir) and other.size == self.size,
+            f"The other must be a reservoir of size {self.size}.",
+            other,
+        )
         shared = set(self.streams) & set(other.streams)
-        require(not shared, "Reservoirs must be of different streams.", f"both of {sorted(shared)}", "give each its own `stream`.")
+        require(
+            not shared,
+            "Reservoirs must be of different streams.",
+            f"both of {sorted(shared)}",
+            "give each its own `stream`.",
+        )
         both = Reservoir(self.size, self.seed, "+".join(sorted(self.streams + other.streams)))
         both.streams = sorted(self.streams + other.streams)
-        kept = sorted(zip(self._keys + other._keys, range(len(self) + len(other)), strict=True))[:self.size]
-        both._keys, both._items = [key for key, _ in kept], [(self._items + other._items)[i] for _, i in kept]
+        kept = sorted(zip(self._keys + other._keys, range(len(self) + len(other)), strict=True))[
+            : self.size
+        ]
+        both._keys, both._items = (
+            [key for key, _ in kept],
+            [(self._items + other._items)[i] for _, i in kept],
+        )
         both.seen, both.weight = self.seen + other.seen, self.weight + other.weight
-        if len(both) == both.size: both._jump(both.weight)
+        if len(both) == both.size:
+            both._jump(both.weight)
         return both
 
-    def state(self) -> dict: # JSON, if the items are
+    def state(self) -> dict:  # JSON, if the items are
         "Give all that is needed to go on later or elsewhere."
-        return {"size": self.size, "seed": self.seed, "streams": self.streams, "items": self.items, "keys": list(self._keys),
-                "seen": self.seen, "weight": self.weight, "next": self._next, "generator": self._generator.bit_generator.state}
+        return {
+            "size": self.size,
+            "seed": self.seed,
+            "streams": self.streams,
+            "items": self.items,
+            "keys": list(self._keys),
+            "seen": self.seen,
+            "weight": self.weight,
+            "next": self._next,
+            "generator": self._generator.bit_generator.state,
+        }
 
     @staticmethod
     def from_state(
-        state: dict, # what `state` gave, perhaps through JSON
-    ) -> "Reservoir": # goes on where the other stood
+        state: dict,  # what `state` gave, perhaps through JSON
+    ) -> "Reservoir":  # goes on where the other stood
         "Make a reservoir of a saved state."
         needed = {"size", "seed", "streams", "items", "keys", "seen", "weight", "next", "generator"}
-        require(isinstance(state, dict) and needed <= set(state), "The state must be one that `Reservoir.state` gave.", state)
+        require(
+            isinstance(state, dict) and needed <= set(state),
+            "The state must be one that `Reservoir.state` gave.",
+            state,
+        )
         made = Reservoir(state["size"], state["seed"])
-        made.streams, made._items, made._keys = list(state["streams"]), list(state["items"]), list(state["keys"])
+        made.streams, made._items, made._keys = (
+            list(state["streams"]),
+            list(state["items"]),
+            list(state["keys"]),
+        )
         made.seen, made.weight, made._next = state["seen"], state["weight"], state["next"]
         made._generator.bit_generator.state = state["generator"]
         return made
 
     def _ends(self, n, weights):
         "The weight that has gone by after each item; added up one by one, so that portions make no difference."
-        if weights is None: return self.weight + np.arange(1, n + 1)
+        if weights is None:
+            return self.weight + np.arange(1, n + 1)
         weights = np.asarray(weights, dtype=np.float64)
         fits = weights.shape == (n,) and np.isfinite(weights).all() and (weights > 0).all()
-        require(fits, f"weights must be {n} numbers above 0.", weights, "leave items of weight 0 out.")
+        require(
+            fits, f"weights must be {n} numbers above 0.", weights, "leave items of weight 0 out."
+        )
         return np.cumsum(np.r_[self.weight, weights])[1:]
 
     def _take(self, item, key):
@@ -249,7 +347,7 @@ class Reservoir:
     def _replace(self, item, weight):
         "Put an item in the place of the one with the largest key; its own key is drawn from those below."
         worst = int(np.argmax(self._keys))
-        chance = -math.expm1(-weight * self._keys[worst]) # that its key is the smaller one
+        chance = -math.expm1(-weight * self._keys[worst])  # that its key is the smaller one
         self._keys[worst] = -math.log1p(-self._generator.random() * chance) / weight
         self._items[worst] = _plain(item)
 
@@ -257,7 +355,9 @@ class Reservoir:
         self._next = weight + self._generator.exponential() / max(self._keys)
 
 
-def _plain(item): return item.tolist() if isinstance(item, (np.generic, np.ndarray)) else item # for JSON
+def _plain(item):  # for JSON
+    return item.tolist() if isinstance(item, (np.generic, np.ndarray)) else item
 
 
-def _weight(weights, i): return 1.0 if weights is None else float(weights[i])
+def _weight(weights, i):
+    return 1.0 if weights is None else float(weights[i])

@@ -15,39 +15,51 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
-from ..core import InputError, SealedTestError, check_number, check_whole, choose, require, rng, row_digests
+from ..core import InputError, SealedTestError, check_number, check_whole, choose, require
+from ..core import rng, row_digests
 from .catalog import Dataset, Table
 
 # %% ../../nbs/lib/data/20_split.ipynb #1cff531a
 def hash_fraction(
-    ids, # shape (n,), int or str: one id a row
-    salt: str = "", # another salt gives another, independent split
-) -> np.ndarray: # shape (n,), float64 in [0, 1): md5(salt + id), first 8 hex digits, over 2**32
+    ids,  # shape (n,), int or str: one id a row
+    salt: str = "",  # another salt gives another, independent split
+) -> np.ndarray:  # shape (n,), float64 in [0, 1): md5(salt + id), first 8 hex digits, over 2**32
     "Give each row a fraction that depends on its id and the salt alone."
     ids = np.asarray(ids)
-    fits = ids.dtype.kind in "iuU" or ids.dtype.kind == "O" and all(type(key) in (int, str) for key in ids.tolist())
-    require(ids.ndim == 1 and fits, "ids must be whole numbers or strings in one dimension.", ids,
-            "the text of a float differs between engines.")
-    heads = (hashlib.md5(f"{salt}{key}".encode(), usedforsecurity=False).hexdigest()[:8] for key in ids.tolist())
+    fits = (
+        ids.dtype.kind in "iuU"
+        or ids.dtype.kind == "O"
+        and all(type(key) in (int, str) for key in ids.tolist())
+    )
+    require(
+        ids.ndim == 1 and fits,
+        "ids must be whole numbers or strings in one dimension.",
+        ids,
+        "the text of a float differs between engines.",
+    )
+    heads = (
+        hashlib.md5(f"{salt}{key}".encode(), usedforsecurity=False).hexdigest()[:8]
+        for key in ids.tolist()
+    )
     return np.array([int(head, 16) for head in heads], dtype=np.float64) / 2**32
 
 # %% ../../nbs/lib/data/20_split.ipynb #0ab275d6
 def hash_side(
-    ids, # shape (n,), int or str
-    share: float, # share of rows that are held back, in (0, 1)
-    salt: str = "", # names the split
-) -> np.ndarray: # shape (n,), bool: True where the row is held back
+    ids,  # shape (n,), int or str
+    share: float,  # share of rows that are held back, in (0, 1)
+    salt: str = "",  # names the split
+) -> np.ndarray:  # shape (n,), bool: True where the row is held back
     "Hold back the rows whose hash fraction lies under `share`."
     _check_share(share)
     return hash_fraction(ids, salt) < share
 
 
 def stratified_side(
-    ids, # shape (n,), int or str
-    y, # shape (n,): the class of each row
-    share: float, # share of each class that is held back, in (0, 1)
-    salt: str = "", # names the split
-) -> np.ndarray: # shape (n,), bool: True where the row is held back
+    ids,  # shape (n,), int or str
+    y,  # shape (n,): the class of each row
+    share: float,  # share of each class that is held back, in (0, 1)
+    salt: str = "",  # names the split
+) -> np.ndarray:  # shape (n,), bool: True where the row is held back
     "Hold back the rows of each class with the lowest hash fractions, `share` of them, rounded."
     _check_share(share)
     y, fraction = np.asarray(y), hash_fraction(ids, salt)
@@ -55,60 +67,75 @@ def stratified_side(
     held = np.zeros(len(y), dtype=bool)
     for label in np.unique(y):
         rows = np.flatnonzero(y == label)
-        held[rows[np.argsort(fraction[rows], kind="stable")[:round(share * len(rows))]]] = True
+        held[rows[np.argsort(fraction[rows], kind="stable")[: round(share * len(rows))]]] = True
     return held
 
 
 def random_side(
-    n: int, # rows
-    share: float, # share that is held back, in (0, 1)
-    salt: str = "", # names the draw
-) -> np.ndarray: # shape (n,), bool: True where the row is held back; share * n of them, rounded
+    n: int,  # rows
+    share: float,  # share that is held back, in (0, 1)
+    salt: str = "",  # names the draw
+) -> np.ndarray:  # shape (n,), bool: True where the row is held back; share * n of them, rounded
     "Hold back an exact number of rows drawn at random: the table as it is now, in its present order."
     _check_share(share)
     held = np.zeros(check_whole(n, "n, the rows,"), dtype=bool)
-    held[rng(0, "random side", salt).permutation(n)[:round(share * n)]] = True
+    held[rng(0, "random side", salt).permutation(n)[: round(share * n)]] = True
     return held
 
 
 def group_side(
-    groups, # shape (n,), int or str: whom or what a row belongs to
-    share: float, # share of the groups that is held back, in (0, 1)
-    salt: str = "", # names the split
-) -> np.ndarray: # shape (n,), bool: True where the row is held back
+    groups,  # shape (n,), int or str: whom or what a row belongs to
+    share: float,  # share of the groups that is held back, in (0, 1)
+    salt: str = "",  # names the split
+) -> np.ndarray:  # shape (n,), bool: True where the row is held back
     "Hold back whole groups, by the hash of the group: no group has rows on both sides."
     codes, names = _groups(groups)
     return hash_side(names, share, salt)[codes]
 
 
 def time_side(
-    times, # shape (n,): numbers, dates or texts that sort in the order of time
-    share: float, # share of the rows that is held back, in (0, 1)
-) -> np.ndarray: # shape (n,), bool: True where the row is held back
+    times,  # shape (n,): numbers, dates or texts that sort in the order of time
+    share: float,  # share of the rows that is held back, in (0, 1)
+) -> np.ndarray:  # shape (n,), bool: True where the row is held back
     "Hold back the latest rows, about `share` of them: each is later than every row that is left."
     _check_share(share)
     codes, values = _times(times)
-    later = np.cumsum(np.bincount(codes, minlength=len(values))[::-1])[::-1] # rows at this time or after it
-    first = int(np.abs(later - share * len(codes)).argmin()) # rows of one time stay together
+    # rows at this time or after it
+    later = np.cumsum(np.bincount(codes, minlength=len(values))[::-1])[::-1]
+    first = int(np.abs(later - share * len(codes)).argmin())  # rows of one time stay together
     return codes >= first
 
 
 def _groups(groups):
     codes, names = pd.factorize(np.asarray(groups))
-    require((codes >= 0).all(), "Every row must have a group.", f"{(codes < 0).sum()} row(s) without one",
-            "give them a group of their own, such as their id.")
+    require(
+        (codes >= 0).all(),
+        "Every row must have a group.",
+        f"{(codes < 0).sum()} row(s) without one",
+        "give them a group of their own, such as their id.",
+    )
     return codes, names
 
 
 def _times(times):
     codes, values = pd.factorize(np.asarray(times), sort=True)
-    require((codes >= 0).all(), "Every row must have a time.", f"{(codes < 0).sum()} row(s) without one", "drop or fill them first.")
+    require(
+        (codes >= 0).all(),
+        "Every row must have a time.",
+        f"{(codes < 0).sum()} row(s) without one",
+        "drop or fill them first.",
+    )
     return codes, values
 
 
 def _check_share(share):
     inside = 0 < check_number(share, "The share of a split") < 1
-    require(inside, "The share of a split must lie between 0 and 1.", share, "0.2 holds back a fifth of the rows.")
+    require(
+        inside,
+        "The share of a split must lie between 0 and 1.",
+        share,
+        "0.2 holds back a fifth of the rows.",
+    )
 
 # %% ../../nbs/lib/data/20_split.ipynb #9cadb458
 class SealedTest:
@@ -116,38 +143,52 @@ class SealedTest:
 
     def __init__(
         self,
-        data: Dataset | Table, # the rows to seal
+        data: Dataset | Table,  # the rows to seal
     ):
         "Seal `data`."
         self._sealed = data
-        self.name, self.ids, self.classes, self.sha256 = data.name, data.ids, data.classes, data.sha256
+        self.name, self.ids, self.classes, self.sha256 = (
+            data.name,
+            data.ids,
+            data.classes,
+            data.sha256,
+        )
         self.openings = 0
 
-    def __len__(self) -> int: return len(self.ids)
+    def __len__(self) -> int:
+        return len(self.ids)
 
-    def __repr__(self) -> str: return f"SealedTest({self.name!r}: {len(self):,} rows, opened {self.openings}×)"
+    def __repr__(self) -> str:
+        return f"SealedTest({self.name!r}: {len(self):,} rows, opened {self.openings}×)"
 
-    def unseal(self) -> Dataset | Table: # the test rows
+    def unseal(self) -> Dataset | Table:  # the test rows
         "Open the test set and count it. For `bigdata_ai.evaluate` alone: a test of the kit looks for any other caller."
         self.openings += 1
         return self._sealed
 
     def _refuse(self, *args, **kwargs) -> NoReturn:
-        raise SealedTestError("The test set is sealed: it can't be trained on, cleaned, sampled or looked at. "
-                              f"Received: {self!r}. Hint: pass it to bigdata_ai.evaluate.evaluate, or hold_out validation rows.")
+        raise SealedTestError(
+            "The test set is sealed: it can't be trained on, cleaned, sampled or looked at. "
+            f"Received: {self!r}. Hint: pass it to bigdata_ai.evaluate.evaluate, or hold_out validation rows."
+        )
 
     X = y = property(_refuse)
     take = __array__ = __iter__ = __getitem__ = _refuse
 
 
 def training_rows(
-    data, # a Dataset, a Table or anything else
-    what: str = "Training data", # how the message calls it
-) -> Dataset | Table: # `data` itself
+    data,  # a Dataset, a Table or anything else
+    what: str = "Training data",  # how the message calls it
+) -> Dataset | Table:  # `data` itself
     "Return `data` if it is a `Dataset` or a `Table`; raise `SealedTestError` for a sealed test and `InputError` for anything else."
-    if isinstance(data, SealedTest): data._refuse()
-    require(isinstance(data, (Dataset, Table)), f"{what} must be a Dataset or a Table.", data,
-            "catalog.from_arrays makes one of arrays, catalog.table one of a frame.")
+    if isinstance(data, SealedTest):
+        data._refuse()
+    require(
+        isinstance(data, (Dataset, Table)),
+        f"{what} must be a Dataset or a Table.",
+        data,
+        "catalog.from_arrays makes one of arrays, catalog.table one of a frame.",
+    )
     return data
 
 
@@ -164,111 +205,176 @@ class HeldOutTable(Table):
 def _held_out(data):
     "The same rows, marked; what is marked already stays."
     kind = {Dataset: HeldOut, Table: HeldOutTable}.get(type(data))
-    return data if kind is None else kind(**{field.name: getattr(data, field.name) for field in fields(data)})
+    return (
+        data
+        if kind is None
+        else kind(**{field.name: getattr(data, field.name) for field in fields(data)})
+    )
 
 
 def source_rows(
-    data, # a Dataset, a Table or anything else
-    what: str = "What is augmented", # how the message calls it
-) -> Dataset | Table: # `data` itself
+    data,  # a Dataset, a Table or anything else
+    what: str = "What is augmented",  # how the message calls it
+) -> Dataset | Table:  # `data` itself
     "Return `data` if new training rows may be made of it; raise for a sealed test, and for validation rows."
     data = training_rows(data, what)
-    require(not isinstance(data, (HeldOut, HeldOutTable)), f"{what} must be rows to learn from.", f"{len(data):,} rows that were held out",
-            "augment the other side; what is watched or scored stays as it was measured.")
+    require(
+        not isinstance(data, (HeldOut, HeldOutTable)),
+        f"{what} must be rows to learn from.",
+        f"{len(data):,} rows that were held out",
+        "augment the other side; what is watched or scored stays as it was measured.",
+    )
     return data
 
 # %% ../../nbs/lib/data/20_split.ipynb #f6555f4d
 def split(
-    data: Dataset | Table, # all rows
-    test: float = 0.2, # share of the rows to seal, in (0, 1)
-    salt: str = "test", # names the split
-    stratify: bool = False, # the same share of every class, instead of a row's own hash alone
-    by: str = "hash", # "hash", "random", "group" or "time"
-    values=None, # shape (n,): the group or time of each row; None takes the column that a Table names
-) -> tuple[Dataset | Table, SealedTest]: # rows to learn from, and the sealed test
+    data: Dataset | Table,  # all rows
+    test: float = 0.2,  # share of the rows to seal, in (0, 1)
+    salt: str = "test",  # names the split
+    stratify: bool = False,  # the same share of every class, instead of a row's own hash alone
+    by: str = "hash",  # "hash", "random", "group" or "time"
+    # shape (n,): the group or time of each row; None takes the column that a Table names
+    values=None,
+) -> tuple[Dataset | Table, SealedTest]:  # rows to learn from, and the sealed test
     "Split off a sealed test set."
     train, held = _two_sides(data, test, salt, stratify, by, values)
     return train, SealedTest(held)
 
 
 def hold_out(
-    data: Dataset | Table, # rows to learn from
-    share: float = 0.1, # share to hold out, in (0, 1)
-    salt: str = "validation", # names the split
-    stratify: bool = False, # the same share of every class
-    by: str = "hash", # "hash", "random", "group" or "time"
-    values=None, # shape (n,): the group or time of each row; None takes the column that a Table names
-) -> tuple[Dataset | Table, Dataset | Table]: # the rest, and the rows held out, which can't be augmented
+    data: Dataset | Table,  # rows to learn from
+    share: float = 0.1,  # share to hold out, in (0, 1)
+    salt: str = "validation",  # names the split
+    stratify: bool = False,  # the same share of every class
+    by: str = "hash",  # "hash", "random", "group" or "time"
+    # shape (n,): the group or time of each row; None takes the column that a Table names
+    values=None,
+    # the rest, and the rows held out, which can't be augmented
+) -> tuple[Dataset | Table, Dataset | Table]:
     "Split rows in two, unsealed: for validation."
     rest, held = _two_sides(data, share, salt, stratify, by, values)
     return rest, _held_out(held)
 
 
-WAYS = ("hash", "random", "group", "time") # how a side may be chosen
+WAYS = ("hash", "random", "group", "time")  # how a side may be chosen
 
 
 def _two_sides(data, share, salt, stratify, by, values):
-    held = _side(training_rows(data, "What is split"), share, salt, stratify, choose(by, WAYS, "way to split"), values)
-    require(0 < held.sum() < len(held), "Both sides of a split must have rows.", f"{held.sum()} of {len(held)} rows held back",
-            "use more rows, more groups or times, or another share.")
+    held = _side(
+        training_rows(data, "What is split"),
+        share,
+        salt,
+        stratify,
+        choose(by, WAYS, "way to split"),
+        values,
+    )
+    require(
+        0 < held.sum() < len(held),
+        "Both sides of a split must have rows.",
+        f"{held.sum()} of {len(held)} rows held back",
+        "use more rows, more groups or times, or another share.",
+    )
     return data.take(~held), data.take(held)
 
 
 def _side(data, share, salt, stratify, by, values):
-    require(not hasattr(data, "made"), "What is split must be measured rows only.", data,
-            "split first, then augment the side to learn from.")
-    require(not stratify or by == "hash", "Stratifying goes with by='hash'.", f"by={by!r}",
-            "folds(…, by='group', stratify=True) balances the classes of groups.")
-    if stratify: return stratified_side(data.ids, data.y, share, salt)
-    if by == "hash": return hash_side(data.ids, share, salt)
-    if by == "random": return random_side(len(data), share, salt)
+    require(
+        not hasattr(data, "made"),
+        "What is split must be measured rows only.",
+        data,
+        "split first, then augment the side to learn from.",
+    )
+    require(
+        not stratify or by == "hash",
+        "Stratifying goes with by='hash'.",
+        f"by={by!r}",
+        "folds(…, by='group', stratify=True) balances the classes of groups.",
+    )
+    if stratify:
+        return stratified_side(data.ids, data.y, share, salt)
+    if by == "hash":
+        return hash_side(data.ids, share, salt)
+    if by == "random":
+        return random_side(len(data), share, salt)
     values = column_of(data, by, values)
     return group_side(values, share, salt) if by == "group" else time_side(values, share)
 
 
 def column_of(
-    data, # a Dataset or a Table
-    what: str, # "group" or "time"
-    values=None, # shape (n,), or None for the column that a Table names
-) -> np.ndarray: # shape (n,)
+    data,  # a Dataset or a Table
+    what: str,  # "group" or "time"
+    values=None,  # shape (n,), or None for the column that a Table names
+) -> np.ndarray:  # shape (n,)
     "Give the group or the time of each row: the caller's, or the column that a Table names for it."
     if values is None:
         name = getattr(data, what, None)
-        require(name is not None, f"The {what} of each row must be known.", "none given",
-                f"pass one value a row, or name the {what} column of a Table.")
+        require(
+            name is not None,
+            f"The {what} of each row must be known.",
+            "none given",
+            f"pass one value a row, or name the {what} column of a Table.",
+        )
         values = data.frame[name]
     values = np.asarray(values)
-    require(values.shape == (len(data),), f"There must be one {what} for each of the {len(data)} rows.", values)
+    require(
+        values.shape == (len(data),),
+        f"There must be one {what} for each of the {len(data)} rows.",
+        values,
+    )
     return values
 
 # %% ../../nbs/lib/data/20_split.ipynb #f0f9e571
 def folds(
-    data: Dataset | Table, # rows to learn from
-    k: int = 5, # parts, 2 or more
-    by: str = "hash", # "hash", "random", "group" or "time"
-    salt: str = "folds", # names the division; by time there is only one
-    stratify: bool = False, # spread each class evenly over the parts; not by time
-    values=None, # shape (n,): the group or time of each row; None takes the column that a Table names
-    gap: int = 0, # by time: distinct times left out between the rows to learn from and those held out
-) -> list[tuple[np.ndarray, np.ndarray]]: # k pairs (rest, held out) of int64 positions
+    data: Dataset | Table,  # rows to learn from
+    k: int = 5,  # parts, 2 or more
+    by: str = "hash",  # "hash", "random", "group" or "time"
+    salt: str = "folds",  # names the division; by time there is only one
+    stratify: bool = False,  # spread each class evenly over the parts; not by time
+    # shape (n,): the group or time of each row; None takes the column that a Table names
+    values=None,
+    # by time: distinct times left out between the rows to learn from and those held out
+    gap: int = 0,
+) -> list[tuple[np.ndarray, np.ndarray]]:  # k pairs (rest, held out) of int64 positions
     "Divide rows into `k` parts and hold out each in turn."
-    n, k = len(source_rows(data, "What is divided into folds")), check_whole(k, "k, the parts,", 2, max(2, len(data)))
-    require(not hasattr(data, "made"), "Folds must be of measured rows only.", data, "augment each fold's rest, inside the loop.")
+    n, k = (
+        len(source_rows(data, "What is divided into folds")),
+        check_whole(k, "k, the parts,", 2, max(2, len(data))),
+    )
+    require(
+        not hasattr(data, "made"),
+        "Folds must be of measured rows only.",
+        data,
+        "augment each fold's rest, inside the loop.",
+    )
     choose(by, WAYS, "way to split")
-    if by == "time": return _time_folds(column_of(data, "time", values), k, gap, stratify)
+    if by == "time":
+        return _time_folds(column_of(data, "time", values), k, gap, stratify)
     require(gap == 0, "A gap goes with by='time'.", gap)
     part = _parts(data, n, k, by, salt, stratify, values)
     empty = np.setdiff1d(np.arange(k), part)
-    require(not len(empty), "Every part must have rows.", f"{len(empty)} of {k} parts empty", "use fewer parts, or by='random'.")
+    require(
+        not len(empty),
+        "Every part must have rows.",
+        f"{len(empty)} of {k} parts empty",
+        "use fewer parts, or by='random'.",
+    )
     return [(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(k)]
 
 
 def _parts(data, n, k, by, salt, stratify, values):
     "The part of each row, 0 … k-1."
-    if by == "group": return _group_parts(column_of(data, "group", values), data.y, k, salt, stratify)
-    order = rng(0, "folds", salt).permutation(n) if by == "random" else np.argsort(hash_fraction(data.ids, salt), kind="stable")
-    if not stratify and by == "hash": return (hash_fraction(data.ids, salt) * k).astype(np.int64)
-    if stratify: order = order[np.argsort(np.asarray(data.y)[order], kind="stable")] # class by class, then dealt like cards
+    if by == "group":
+        return _group_parts(column_of(data, "group", values), data.y, k, salt, stratify)
+    order = (
+        rng(0, "folds", salt).permutation(n)
+        if by == "random"
+        else np.argsort(hash_fraction(data.ids, salt), kind="stable")
+    )
+    if not stratify and by == "hash":
+        return (hash_fraction(data.ids, salt) * k).astype(np.int64)
+    # class by class, then dealt like cards
+    if stratify:
+        order = order[np.argsort(np.asarray(data.y)[order], kind="stable")]
     part = np.empty(n, dtype=np.int64)
     part[order] = np.arange(n) % k
     return part
@@ -276,88 +382,152 @@ def _parts(data, n, k, by, salt, stratify, values):
 
 def _group_parts(groups, y, k, salt, stratify):
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
     codes, names = _groups(groups)
-    require(len(names) >= k, f"There must be at least {k} groups, one a part.", f"{len(names)} groups")
+    require(
+        len(names) >= k, f"There must be at least {k} groups, one a part.", f"{len(names)} groups"
+    )
     state = int(rng(0, "folds", salt).integers(2**31))
     maker = (StratifiedGroupKFold if stratify else GroupKFold)(k, shuffle=True, random_state=state)
     part = np.empty(len(codes), dtype=np.int64)
-    for i, (_, held) in enumerate(maker.split(codes[:, None], y, codes)): part[held] = i
+    for i, (_, held) in enumerate(maker.split(codes[:, None], y, codes)):
+        part[held] = i
     return part
 
 
 def _time_folds(times, k, gap, stratify):
     from sklearn.model_selection import TimeSeriesSplit
-    require(not stratify, "By time, rows can't be stratified.", "stratify=True", "their order decides.")
+
+    require(
+        not stratify, "By time, rows can't be stratified.", "stratify=True", "their order decides."
+    )
     codes, values = _times(times)
-    room = len(values) // (k + 1) > 0 and check_whole(gap, "gap", 0) < len(values) - k * (len(values) // (k + 1))
-    require(room, f"{k} folds with a gap of {gap} must leave times to learn from.", f"{len(values)} distinct times", "use fewer folds.")
-    return [(np.flatnonzero(np.isin(codes, rest)), np.flatnonzero(np.isin(codes, held)))
-            for rest, held in TimeSeriesSplit(k, gap=gap).split(values)]
+    room = len(values) // (k + 1) > 0 and check_whole(gap, "gap", 0) < len(values) - k * (
+        len(values) // (k + 1)
+    )
+    require(
+        room,
+        f"{k} folds with a gap of {gap} must leave times to learn from.",
+        f"{len(values)} distinct times",
+        "use fewer folds.",
+    )
+    return [
+        (np.flatnonzero(np.isin(codes, rest)), np.flatnonzero(np.isin(codes, held)))
+        for rest, held in TimeSeriesSplit(k, gap=gap).split(values)
+    ]
 
 # %% ../../nbs/lib/data/20_split.ipynb #784aeb1c
 def leakage(
-    train: Dataset | Table, # rows to learn from, perhaps augmented
-    other: Dataset | Table | SealedTest, # rows that must be independent of them
-    groups=None, # mapping id -> group; None takes the group column, if a Table names one
-    times=None, # mapping id -> time; None takes the time column, if a Table names one
-    checks: tuple[str, ...] = ("id", "content", "group", "time"), # which to make, where what they need is known
-    refuse: bool = False, # raise `InputError` if anything is found
-) -> pd.DataFrame: # one line a finding: check, id (of the other side), train_id (the first), matches (training rows), value
+    train: Dataset | Table,  # rows to learn from, perhaps augmented
+    other: Dataset | Table | SealedTest,  # rows that must be independent of them
+    groups=None,  # mapping id -> group; None takes the group column, if a Table names one
+    times=None,  # mapping id -> time; None takes the time column, if a Table names one
+    # which to make, where what they need is known
+    checks: tuple[str, ...] = ("id", "content", "group", "time"),
+    refuse: bool = False,  # raise `InputError` if anything is found
+    # one line a finding: check, id (of the other side), train_id (the first), matches (training
+    # rows), value
+) -> pd.DataFrame:
     "List the rows of `other` that the training side knows already."
     training_rows(train, "The training side")
-    inside = other._sealed if isinstance(other, SealedTest) else training_rows(other, "The other side")
-    require(_id_kind(train) == _id_kind(inside), "Ids of both sides must be of one kind.", f"{train.ids.dtype} and {inside.ids.dtype}")
-    for check in checks: choose(check, _CHECKS, "check")
-    found = [_CHECKS[check](train, inside, {"group": groups, "time": times}.get(check)) for check in checks]
-    parts = [part.assign(check=check) for check, part in zip(checks, found, strict=True) if part is not None]
+    inside = (
+        other._sealed if isinstance(other, SealedTest) else training_rows(other, "The other side")
+    )
+    require(
+        _id_kind(train) == _id_kind(inside),
+        "Ids of both sides must be of one kind.",
+        f"{train.ids.dtype} and {inside.ids.dtype}",
+    )
+    for check in checks:
+        choose(check, _CHECKS, "check")
+    found = [
+        _CHECKS[check](train, inside, {"group": groups, "time": times}.get(check))
+        for check in checks
+    ]
+    parts = [
+        part.assign(check=check)
+        for check, part in zip(checks, found, strict=True)
+        if part is not None
+    ]
     table = pd.concat([_NOTHING, *parts], ignore_index=True)[list(_NOTHING)]
-    if refuse and len(table): raise InputError(_told(table))
+    if refuse and len(table):
+        raise InputError(_told(table))
     return table
 
 
-_NOTHING = pd.DataFrame({name: pd.Series(dtype=object) for name in ("check", "id", "train_id", "matches", "value")})
+_NOTHING = pd.DataFrame(
+    {name: pd.Series(dtype=object) for name in ("check", "id", "train_id", "matches", "value")}
+)
 
 
-def _id_kind(data): return "number" if np.asarray(data.ids).dtype.kind in "iu" else "text"
+def _id_kind(data):
+    return "number" if np.asarray(data.ids).dtype.kind in "iu" else "text"
 
 
 def _told(table):
-    counts = ", ".join(f"{count} by {check}" for check, count in table["check"].value_counts().items())
+    counts = ", ".join(
+        f"{count} by {check}" for check, count in table["check"].value_counts().items()
+    )
     first = table.iloc[0]
-    return (f"The two sides must not share anything. Received: {counts}; the first is row {first['id']!r}, known from training "
-            f"row {first['train_id']!r}. Hint: without refuse=True they are listed; split by group or time, or drop duplicates first.")
+    return (
+        f"The two sides must not share anything. Received: {counts}; the first is row {first['id']!r}, known from training "
+        f"row {first['train_id']!r}. Hint: without refuse=True they are listed; split by group or time, or drop duplicates first."
+    )
 
 
 def _matches(train_keys, train_ids, keys, ids, values=None):
     "The rows among `ids` whose key is among `train_keys`, with the first training row that has it."
-    known = pd.DataFrame({"key": train_keys, "train_id": train_ids}).groupby("key", sort=False)["train_id"].agg(["first", "size"])
+    known = (
+        pd.DataFrame({"key": train_keys, "train_id": train_ids})
+        .groupby("key", sort=False)["train_id"]
+        .agg(["first", "size"])
+    )
     at = known.index.get_indexer(pd.Index(keys))
     hit, known = at >= 0, known.iloc[at[at >= 0]]
-    value = np.full(hit.sum(), "", dtype=object) if values is None else np.asarray(values, dtype=object)[hit]
+    value = (
+        np.full(hit.sum(), "", dtype=object)
+        if values is None
+        else np.asarray(values, dtype=object)[hit]
+    )
     columns = {"id": ids[hit], "train_id": known["first"], "matches": known["size"], "value": value}
-    return pd.DataFrame({name: np.asarray(column, dtype=object) for name, column in columns.items()})
+    return pd.DataFrame(
+        {name: np.asarray(column, dtype=object) for name, column in columns.items()}
+    )
 
 
 def _same_id(train, other, _):
-    partners = getattr(train, "partners", None) # the second parents of mixed rows
-    ids = train.ids if partners is None else np.concatenate([train.ids, partners[partners != train.ids]])
+    partners = getattr(train, "partners", None)  # the second parents of mixed rows
+    ids = (
+        train.ids
+        if partners is None
+        else np.concatenate([train.ids, partners[partners != train.ids]])
+    )
     return _matches(ids, ids, other.ids, other.ids)
 
 
-def _same_content(train, other, _): return _matches(_contents(train.X), train.ids, _contents(other.X), other.ids)
+def _same_content(train, other, _):
+    return _matches(_contents(train.X), train.ids, _contents(other.X), other.ids)
 
 
 def _contents(X):
     "64 bits a row, of its values."
-    if not isinstance(X, pd.DataFrame): return row_digests(X)
-    return pd.util.hash_pandas_object(X.astype({name: object for name in X.select_dtypes("category")}), index=False).to_numpy()
+    if not isinstance(X, pd.DataFrame):
+        return row_digests(X)
+    return pd.util.hash_pandas_object(
+        X.astype({name: object for name in X.select_dtypes("category")}), index=False
+    ).to_numpy()
 
 
 def _looked_up(data, what, mapping):
     "The group or time of each row, or None where nobody knows it."
-    if mapping is None: return _own_column(data, what)
+    if mapping is None:
+        return _own_column(data, what)
     values = pd.Series(mapping).reindex(data.ids)
-    require(not values.isna().any(), f"{what}s must have a value for every id.", f"{values.isna().sum()} of {len(values)} ids without one")
+    require(
+        not values.isna().any(),
+        f"{what}s must have a value for every id.",
+        f"{values.isna().sum()} of {len(values)} ids without one",
+    )
     return values.to_numpy()
 
 
@@ -368,26 +538,38 @@ def _own_column(data, what):
 
 def _same_group(train, other, mapping):
     ours, theirs = _looked_up(train, "group", mapping), _looked_up(other, "group", mapping)
-    return None if ours is None or theirs is None else _matches(ours, train.ids, theirs, other.ids, theirs)
+    return (
+        None
+        if ours is None or theirs is None
+        else _matches(ours, train.ids, theirs, other.ids, theirs)
+    )
 
 
 def _not_later(train, other, mapping):
     ours, theirs = _looked_up(train, "time", mapping), _looked_up(other, "time", mapping)
-    if ours is None or theirs is None: return None
+    if ours is None or theirs is None:
+        return None
     known, last = pd.Series(ours).sort_values(), pd.Series(ours).idxmax()
     early = theirs <= ours[last]
     matches = len(ours) - np.searchsorted(known.to_numpy(), theirs[early], side="left")
-    return pd.DataFrame({"id": other.ids[early], "train_id": train.ids[last], "matches": matches, "value": theirs[early]}).astype(object)
+    return pd.DataFrame(
+        {
+            "id": other.ids[early],
+            "train_id": train.ids[last],
+            "matches": matches,
+            "value": theirs[early],
+        }
+    ).astype(object)
 
 
 _CHECKS = {"id": _same_id, "content": _same_content, "group": _same_group, "time": _not_later}
 
 # %% ../../nbs/lib/data/20_split.ipynb #f5d2d393
 def subset(
-    data: Dataset | Table, # rows to learn from
-    n: int, # rows to keep, 1 … len(data)
-    seed: int = 0, # another seed draws other rows
-) -> Dataset | Table: # n rows in random order
+    data: Dataset | Table,  # rows to learn from
+    n: int,  # rows to keep, 1 … len(data)
+    seed: int = 0,  # another seed draws other rows
+) -> Dataset | Table:  # n rows in random order
     "Draw `n` rows at random without replacement; the draws of one seed are nested."
     data = training_rows(data, "What is drawn from")
     n = check_whole(n, "n, the rows to draw of those at hand,", 1, len(data))

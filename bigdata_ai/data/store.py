@@ -33,7 +33,8 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
 import narwhals.stable.v2 as nw
-from ..core import BigDataError, ContentError, InputError, check_whole, choose, digest, need, require
+from ..core import BigDataError, ContentError, InputError, check_whole, choose, digest
+from ..core import need, require
 from .frames import kind, to_arrow
 
 # %% ../../nbs/lib/data/70_store.ipynb #4dd3eb34
@@ -41,72 +42,121 @@ class LakeError(BigDataError, OSError):
     "The lake could not be read or written: no permission, no space, no connection, or another writer in the way."
 
 
-_CAUSES = {r"No space left|os error 28|Disk quota|os error 122|File too large|os error 27":
-               "the disk is full or a quota is reached; free some space.",
-           r"Permission denied|os error 13|Read-only|os error 30|AccessDenied|Forbidden":
-               "you may not write here; look at the permissions of the root.",
-           r"Not a directory|os error 20|code: 20|File exists|os error 17": "a part of the root's path is a file, not a folder.",
-           r"Could not create local directory": "this folder can't be made here.",
-           r"Connection refused|ConnectError|dns error|timed out": "the server of the root did not answer."}
+_CAUSES = {
+    r"No space left|os error 28|Disk quota|os error 122|File too large|os error 27": "the disk is full or a quota is reached; free some space.",
+    r"Permission denied|os error 13|Read-only|os error 30|AccessDenied|Forbidden": "you may not write here; look at the permissions of the root.",
+    r"Not a directory|os error 20|code: 20|File exists|os error 17": "a part of the root's path is a file, not a folder.",
+    r"Could not create local directory": "this folder can't be made here.",
+    r"Connection refused|ConnectError|dns error|timed out": "the server of the root did not answer.",
+}
 
 
 def _plain(error):
     "The message of a library on one line, without colours, at most 300 characters."
-    return re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error))).strip()[:300] or type(error).__name__
+    return (
+        re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error))).strip()[:300]
+        or type(error).__name__
+    )
 
 
 def _storage_error(error, root):
     "A `LakeError` that says what was tried and what to do."
     text = _plain(error)
-    hint = next((hint for pattern, hint in _CAUSES.items() if re.search(pattern, text)), "what was committed before is still readable.")
-    return LakeError(f"The lake at {root} must be readable and writable. Received: {text}. Hint: {hint}")
+    hint = next(
+        (hint for pattern, hint in _CAUSES.items() if re.search(pattern, text)),
+        "what was committed before is still readable.",
+    )
+    return LakeError(
+        f"The lake at {root} must be readable and writable. Received: {text}. Hint: {hint}"
+    )
 
 # %% ../../nbs/lib/data/70_store.ipynb #26e22642
-_STORED = {pa.uint8(): pa.int16(), pa.uint16(): pa.int32(), pa.uint32(): pa.int64(), pa.uint64(): pa.int64(), pa.float16(): pa.float32(),
-           pa.large_string(): pa.string(), pa.string_view(): pa.string(), pa.large_binary(): pa.binary(), pa.binary_view(): pa.binary(),
-           pa.date64(): pa.date32()}
+_STORED = {
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.uint64(): pa.int64(),
+    pa.float16(): pa.float32(),
+    pa.large_string(): pa.string(),
+    pa.string_view(): pa.string(),
+    pa.large_binary(): pa.binary(),
+    pa.binary_view(): pa.binary(),
+    pa.date64(): pa.date32(),
+}
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def _stored_type(type):
-    if pa.types.is_dictionary(type): return _stored_type(type.value_type)
-    if pa.types.is_timestamp(type): return pa.timestamp("us", "UTC" if type.tz else None)
-    if any(is_kind(type) for is_kind in _LISTS): return pa.list_(_stored_type(type.value_type))
-    if pa.types.is_struct(type): return pa.struct([field.with_type(_stored_type(field.type)).with_nullable(True) for field in type])
+    if pa.types.is_dictionary(type):
+        return _stored_type(type.value_type)
+    if pa.types.is_timestamp(type):
+        return pa.timestamp("us", "UTC" if type.tz else None)
+    if any(is_kind(type) for is_kind in _LISTS):
+        return pa.list_(_stored_type(type.value_type))
+    if pa.types.is_struct(type):
+        return pa.struct(
+            [field.with_type(_stored_type(field.type)).with_nullable(True) for field in type]
+        )
     return _STORED.get(type, type)
 
 
 def lake_schema(
-    schema: pa.Schema, # of a frame
-) -> pa.Schema: # what a lake makes of it: the same names, types that Delta has, all nullable
+    schema: pa.Schema,  # of a frame
+) -> pa.Schema:  # what a lake makes of it: the same names, types that Delta has, all nullable
     "Give the schema under which a lake stores a frame; raises `InputError` for a type that it can't hold."
-    refused = [f"{field.name}: {field.type}" for field in schema
-               if pa.types.is_time(field.type) or pa.types.is_duration(field.type) or pa.types.is_interval(field.type)]
-    require(not refused, "Each column must have a type that a lake holds.", ", ".join(refused),
-            "store times and durations as numbers or text.")
-    require(len(set(schema.names)) == len(schema.names) > 0, "A frame must have columns, no two of one name.", ", ".join(schema.names))
+    refused = [
+        f"{field.name}: {field.type}"
+        for field in schema
+        if pa.types.is_time(field.type)
+        or pa.types.is_duration(field.type)
+        or pa.types.is_interval(field.type)
+    ]
+    require(
+        not refused,
+        "Each column must have a type that a lake holds.",
+        ", ".join(refused),
+        "store times and durations as numbers or text.",
+    )
+    require(
+        len(set(schema.names)) == len(schema.names) > 0,
+        "A frame must have columns, no two of one name.",
+        ", ".join(schema.names),
+    )
     return pa.schema([pa.field(field.name, _stored_type(field.type)) for field in schema])
 
 # %% ../../nbs/lib/data/70_store.ipynb #9a81574c
-def _number(type): return pa.types.is_integer(type) or pa.types.is_floating(type)
+def _number(type):
+    return pa.types.is_integer(type) or pa.types.is_floating(type)
 
 
 def _fits(have, want):
     "Whether values of type `have` may be tried in a column of type `want`; each value is checked when it is cast."
     clocks = pa.types.is_timestamp(have) and pa.types.is_timestamp(want)
-    return (have == want or pa.types.is_null(have) or _number(have) and _number(want) or clocks and bool(have.tz) == bool(want.tz)
-            or pa.types.is_decimal(have) and pa.types.is_decimal(want))
+    return (
+        have == want
+        or pa.types.is_null(have)
+        or _number(have)
+        and _number(want)
+        or clocks
+        and bool(have.tz) == bool(want.tz)
+        or pa.types.is_decimal(have)
+        and pa.types.is_decimal(want)
+    )
 
 
 def schema_diff(
-    lake: pa.Schema, # what is stored
-    frame: pa.Schema, # what shall be stored
-) -> pd.DataFrame: # one row a column that differs: its name, its type in the lake and in the frame, and "missing", "new" or "type"
+    lake: pa.Schema,  # what is stored
+    frame: pa.Schema,  # what shall be stored
+    # one row a column that differs: its name, its type in the lake and in the frame, and "missing",
+    # "new" or "type"
+) -> pd.DataFrame:
     "List the columns in which a frame differs from a lake; a type that fits without loss is no difference."
     have, rows = {field.name: _stored_type(field.type) for field in frame}, []
     for name, want in zip(lake.names, lake.types, strict=True):
-        if name not in have: rows.append((name, str(want), "", "missing"))
-        elif not _fits(have[name], want): rows.append((name, str(want), str(have[name]), "type"))
+        if name not in have:
+            rows.append((name, str(want), "", "missing"))
+        elif not _fits(have[name], want):
+            rows.append((name, str(want), str(have[name]), "type"))
     rows += [(name, "", str(type), "new") for name, type in have.items() if name not in lake.names]
     return pd.DataFrame(rows, columns=["column", "lake", "frame", "change"])
 
@@ -115,32 +165,60 @@ def _target(lake, frame, evolve):
     "The schema after `frame` was appended to a lake of schema `lake`, or `InputError` with the difference."
     diff = schema_diff(lake, frame)
     worst = diff if not evolve else diff[diff["change"] == "type"]
-    told = "; ".join(f"{row.column}: {row.change}, {row.lake or 'nothing'} in the lake, {row.frame or 'nothing'} in the frame"
-                     for row in worst.itertuples())
-    require(worst.empty, "The frame must have the lake's columns and types.", told,
-            "cast the columns first." if (diff["change"] == "type").any() else
-            "evolve=True adds new columns and fills missing ones with nulls.")
+    told = "; ".join(
+        f"{row.column}: {row.change}, {row.lake or 'nothing'} in the lake, {row.frame or 'nothing'} in the frame"
+        for row in worst.itertuples()
+    )
+    require(
+        worst.empty,
+        "The frame must have the lake's columns and types.",
+        told,
+        "cast the columns first."
+        if (diff["change"] == "type").any()
+        else "evolve=True adds new columns and fills missing ones with nulls.",
+    )
     new = list(diff.loc[diff["change"] == "new", "column"])
-    return pa.schema([*lake, *lake_schema(pa.schema([frame.field(name) for name in new]))]) if new else lake
+    return (
+        pa.schema([*lake, *lake_schema(pa.schema([frame.field(name) for name in new]))])
+        if new
+        else lake
+    )
 
 
 def _cast(batch, schema, partitions):
     "A record batch or table in the columns and types of `schema`, without loss."
-    columns = [batch.column(field.name) if field.name in batch.schema.names else pa.nulls(len(batch), field.type) for field in schema]
+    columns = [
+        batch.column(field.name)
+        if field.name in batch.schema.names
+        else pa.nulls(len(batch), field.type)
+        for field in schema
+    ]
     for i, (column, field) in enumerate(zip(columns, schema, strict=True)):
-        try: columns[i] = _without_nan(column if column.type == field.type else _decoded(column).cast(field.type))
+        try:
+            columns[i] = _without_nan(
+                column if column.type == field.type else _decoded(column).cast(field.type)
+            )
         except pa.ArrowException as error:
-            raise InputError(f"Each value of {field.name!r} must fit the lake's {field.type}. Received: {_plain(error)}. "
-                             "Hint: change the column's type or its values first.") from None
+            raise InputError(
+                f"Each value of {field.name!r} must fit the lake's {field.type}. Received: {_plain(error)}. "
+                "Hint: change the column's type or its values first."
+            ) from None
         if field.name in partitions and pa.types.is_string(field.type):
             empty = pa.compute.any(pa.compute.equal(columns[i], "")).as_py()
-            require(not empty, f"The column {field.name!r} splits the lake into folders, so its texts must not be empty.", "''",
-                    "write null or another text for it.")
-    return pa.RecordBatch.from_arrays([part for column in columns for part in [_whole(column)]], schema=schema)
+            require(
+                not empty,
+                f"The column {field.name!r} splits the lake into folders, so its texts must not be empty.",
+                "''",
+                "write null or another text for it.",
+            )
+    return pa.RecordBatch.from_arrays(
+        [part for column in columns for part in [_whole(column)]], schema=schema
+    )
 
 
 def _without_nan(column):
-    if not pa.types.is_floating(column.type): return column
+    if not pa.types.is_floating(column.type):
+        return column
     wrong = pa.compute.is_nan(column)
     return pa.compute.if_else(wrong, None, column) if pa.compute.any(wrong).as_py() else column
 
@@ -153,33 +231,58 @@ def _whole(column):
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 # %% ../../nbs/lib/data/70_store.ipynb #c4bece05
-_BATCH = 65_536 # rows that are in memory at once
+_BATCH = 65_536  # rows that are in memory at once
 
 
 def _once(reader):
     "A function that gives `reader` the first time and says why not the second."
     left = [reader]
+
     def start():
         if not left:
-            raise LakeError("Another writer came first, and a reader can be read only once. Received: a RecordBatchReader. "
-                            "Hint: append a fresh one.")
+            raise LakeError(
+                "Another writer came first, and a reader can be read only once. Received: a RecordBatchReader. "
+                "Hint: append a fresh one."
+            )
         return left.pop()
+
     return start
 
 
 def _source(frame):
     "The schema of a frame, and a function that starts to read its batches."
-    if isinstance(frame, pa.RecordBatchReader): return frame.schema, _once(frame)
-    if isinstance(frame, ds.Dataset): return frame.schema, lambda: frame.to_batches(batch_size=_BATCH)
+    if isinstance(frame, pa.RecordBatchReader):
+        return frame.schema, _once(frame)
+    if isinstance(frame, ds.Dataset):
+        return frame.schema, lambda: frame.to_batches(batch_size=_BATCH)
     name = kind(frame)
-    require(name != "spark-stream", "A stream has no end, so it must be stored batch by batch.", "a streaming Spark frame",
-            "stream.writeStream.foreachBatch(lambda frame, i: lake.append(frame, once=('name', i))).")
-    if name == "duckdb": return frame.limit(0).to_arrow_table().schema, lambda: frame.to_arrow_reader(_BATCH)
+    require(
+        name != "spark-stream",
+        "A stream has no end, so it must be stored batch by batch.",
+        "a streaming Spark frame",
+        "stream.writeStream.foreachBatch(lambda frame, i: lake.append(frame, once=('name', i))).",
+    )
+    if name == "duckdb":
+        return frame.limit(0).to_arrow_table().schema, lambda: frame.to_arrow_reader(_BATCH)
     table = to_arrow(frame)
     return table.schema, lambda: table.to_batches(max_chunksize=_BATCH)
 
 # %% ../../nbs/lib/data/70_store.ipynb #545822b6
-_NATIVE = ("file", "local", "s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl", "hdfs", "viewfs")
+_NATIVE = (
+    "file",
+    "local",
+    "s3",
+    "s3a",
+    "gs",
+    "gcs",
+    "az",
+    "azure",
+    "abfs",
+    "abfss",
+    "adl",
+    "hdfs",
+    "viewfs",
+)
 
 
 class _Bytes:
@@ -187,14 +290,18 @@ class _Bytes:
 
     closed = False
 
-    def __init__(self, file): self.file = file
+    def __init__(self, file):
+        self.file = file
 
-    def write(self, data): return self.file.write(bytes(memoryview(data)))
+    def write(self, data):
+        return self.file.write(bytes(memoryview(data)))
 
-    def flush(self): self.file.flush()
+    def flush(self):
+        self.file.flush()
 
     def close(self):
-        if not self.closed: self.file.close()
+        if not self.closed:
+            self.file.close()
         self.closed = True
 
 
@@ -204,21 +311,27 @@ class _OneByOne:
     lock = threading.RLock()
 
     def __init__(self, files, path):
-        with self.lock: self.file = files.open(path, "rb")
+        with self.lock:
+            self.file = files.open(path, "rb")
 
     def read(self, size=-1):
-        with self.lock: return self.file.read(size)
+        with self.lock:
+            return self.file.read(size)
 
     def seek(self, place, whence=0):
-        with self.lock: return self.file.seek(place, whence)
+        with self.lock:
+            return self.file.seek(place, whence)
 
-    def tell(self): return self.file.tell()
+    def tell(self):
+        return self.file.tell()
 
     def close(self):
-        with self.lock: self.file.close()
+        with self.lock:
+            self.file.close()
 
     @property
-    def closed(self): return self.file.closed
+    def closed(self):
+        return self.file.closed
 
 
 class _Native:
@@ -227,21 +340,29 @@ class _Native:
     def __init__(self, root, options):
         self.local = "://" not in root or root.startswith(("file://", "local://"))
         self.uri = os.path.abspath(root.rpartition("://")[2]) if self.local else root
-        odd = self.local and re.search(r"[\[\]\\^|\x00-\x1f]", self.uri) # delta-rs makes URLs of paths, and fails over these
-        require(not odd, "The path of a lake must be free of [ ] \\ ^ | and control characters.", root)
+        # delta-rs makes URLs of paths, and fails over these
+        odd = self.local and re.search(r"[\[\]\\^|\x00-\x1f]", self.uri)
+        require(
+            not odd, "The path of a lake must be free of [ ] \\ ^ | and control characters.", root
+        )
         self.spark, self.options = f"file://{self.uri}" if self.local else root, options or None
 
     def files(self):
         "The root as a file system of pyarrow, paths relative to it."
-        if self.local: return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
+        if self.local:
+            return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
         handler = need("deltalake.fs", "data").DeltaStorageHandler(self.uri, self.options)
         raw = handler._handler.open_output_stream
-        handler.open_output_stream = lambda path, metadata=None: pa.PythonFile(_Bytes(raw(path, metadata)), mode="w")
+        handler.open_output_stream = lambda path, metadata=None: pa.PythonFile(
+            _Bytes(raw(path, metadata)), mode="w"
+        )
         return pafs.PyFileSystem(handler)
 
-    def pull(self, data=()): pass
+    def pull(self, data=()):
+        pass
 
-    def publish(self): pass
+    def publish(self):
+        pass
 
 
 class _Mirrored:
@@ -249,22 +370,37 @@ class _Mirrored:
 
     def __init__(self, root, options):
         fsspec = need("fsspec", "data")
-        try: base, path = fsspec.core.url_to_fs(root, **options)
+        try:
+            base, path = fsspec.core.url_to_fs(root, **options)
         except (ValueError, ImportError) as error:
-            raise InputError(f"The root must be a path or a URL of fsspec. Received: {root}: {_plain(error)}.") from None
+            raise InputError(
+                f"The root must be a path or a URL of fsspec. Received: {root}: {_plain(error)}."
+            ) from None
         self.remote = need("fsspec.implementations.dirfs", "data").DirFileSystem(path, base)
         self.folder = tempfile.TemporaryDirectory(prefix="lake-")
-        self.uri, self.options, self.local, self.spark, self.theirs = self.folder.name, None, False, None, set()
+        self.uri, self.options, self.local, self.spark, self.theirs = (
+            self.folder.name,
+            None,
+            False,
+            None,
+            set(),
+        )
 
     def files(self):
         "The root as a file system of pyarrow; unless it is made for many requests at once, it gets one at a time."
         handler = pafs.FSSpecHandler(self.remote)
         if not getattr(self.remote.fs, "async_impl", False):
-            handler.open_input_file = handler.open_input_stream = lambda path: pa.PythonFile(_OneByOne(self.remote, path), mode="r")
+            handler.open_input_file = handler.open_input_stream = lambda path: pa.PythonFile(
+                _OneByOne(self.remote, path), mode="r"
+            )
         return pafs.PyFileSystem(handler)
 
     def ours(self):
-        return {path.relative_to(self.uri).as_posix() for path in Path(self.uri).rglob("*") if path.is_file()}
+        return {
+            path.relative_to(self.uri).as_posix()
+            for path in Path(self.uri).rglob("*")
+            if path.is_file()
+        }
 
     def fetch(self, path):
         target = Path(self.uri, path)
@@ -274,13 +410,16 @@ class _Mirrored:
 
     def pull(self, data=()):
         "Drop what was not published, then fetch what is new in the log, and `data`."
-        for path in self.ours() - self.theirs: Path(self.uri, path).unlink()
+        for path in self.ours() - self.theirs:
+            Path(self.uri, path).unlink()
         self.remote.invalidate_cache()
         found = self.remote.find("_delta_log") if self.remote.exists("_delta_log") else []
         for path in sorted(path for path in found if not path.endswith(".tmp")):
-            if path not in self.theirs or path.endswith("_last_checkpoint"): self.fetch(path)
+            if path not in self.theirs or path.endswith("_last_checkpoint"):
+                self.fetch(path)
         for path in data:
-            if path not in self.theirs: self.fetch(path)
+            if path not in self.theirs:
+                self.fetch(path)
 
     def publish(self):
         "Upload data, then log entries by exclusive creation; another writer's entry raises `FileExistsError` and ours is withdrawn."
@@ -296,9 +435,11 @@ class _Mirrored:
                 self._create(path, Path(self.uri, path).read_bytes())
                 self.theirs.add(path)
         except FileExistsError:
-            for path in data: self.remote.rm_file(path)
+            for path in data:
+                self.remote.rm_file(path)
             raise
-        for path in new - set(data) - set(entries): self.remote.put_file(str(Path(self.uri, path)), path)
+        for path in new - set(data) - set(entries):
+            self.remote.put_file(str(Path(self.uri, path)), path)
         self.theirs |= new
         for path in [path for path in self.theirs if not path.startswith("_delta_log")]:
             Path(self.uri, path).unlink(missing_ok=True)
@@ -308,19 +449,27 @@ class _Mirrored:
         "Write a log entry whole, unless there is one: by exclusive creation, else by a temporary file and a rename that does not replace."
         fs = self.remote.fs
         put = getattr(fs, "_pipe_file", fs.pipe_file)
-        if type(fs).pipe_file is not need("fsspec", "data").AbstractFileSystem.pipe_file and "mode" in inspect.signature(put).parameters:
+        if (
+            type(fs).pipe_file is not need("fsspec", "data").AbstractFileSystem.pipe_file
+            and "mode" in inspect.signature(put).parameters
+        ):
             return self.remote.pipe_file(path, content, mode="create")
         temporary = f"_delta_log/.{uuid.uuid4().hex}.tmp"
         self.remote.pipe_file(temporary, content)
         try:
-            if self.remote.exists(path): raise FileExistsError(path)
-            rename = getattr(getattr(fs, "ftp", None), "rename", None) # sftp: fsspec's own mv replaces what is there
-            if rename: rename(self.remote._join(temporary), self.remote._join(path))
-            else: self.remote.mv(temporary, path)
+            if self.remote.exists(path):
+                raise FileExistsError(path)
+            # sftp: fsspec's own mv replaces what is there
+            rename = getattr(getattr(fs, "ftp", None), "rename", None)
+            if rename:
+                rename(self.remote._join(temporary), self.remote._join(path))
+            else:
+                self.remote.mv(temporary, path)
         except OSError as error:
             self.remote.rm_file(temporary)
             self.remote.invalidate_cache()
-            if self.remote.exists(path): raise FileExistsError(path) from error
+            if self.remote.exists(path):
+                raise FileExistsError(path) from error
             raise
 
 # %% ../../nbs/lib/data/70_store.ipynb #23249287
@@ -329,210 +478,301 @@ class Lake:
 
     def __init__(
         self,
-        root: str | Path, # folder or URL; made by the first `append`
-        check: bool = True, # keep the sha256 of each file, and compare it before a file is first read
-        **storage_options, # of delta-rs for file, s3, gs, az, abfs and hdfs; of fsspec for every other scheme
+        root: str | Path,  # folder or URL; made by the first `append`
+        # keep the sha256 of each file, and compare it before a file is first read
+        check: bool = True,
+        # of delta-rs for file, s3, gs, az, abfs and hdfs; of fsspec for every other scheme
+        **storage_options,
     ):
         "Name the lake; nothing is read or written yet."
-        require(isinstance(root, str | Path) and str(root) != "", "The root of a lake must be a path or a URL.", root)
+        require(
+            isinstance(root, str | Path) and str(root) != "",
+            "The root of a lake must be a path or a URL.",
+            root,
+        )
         need("deltalake", "data")
-        self.root, self.check, scheme = str(root), check, str(root).partition("://")[0] if "://" in str(root) else "file"
+        self.root, self.check, scheme = (
+            str(root),
+            check,
+            str(root).partition("://")[0] if "://" in str(root) else "file",
+        )
         native = scheme in _NATIVE and "::" not in str(root)
         self._store = (_Native if native else _Mirrored)(self.root, storage_options)
         self._sound, self._sums_read, self._sums = set(), set(), {}
 
     def __repr__(self) -> str:
-        return f"Lake({self.root!r}: version {self.version}, {len(self):,} rows)" if self.exists() else f"Lake({self.root!r}: empty)"
+        return (
+            f"Lake({self.root!r}: version {self.version}, {len(self):,} rows)"
+            if self.exists()
+            else f"Lake({self.root!r}: empty)"
+        )
 
-    def __len__(self) -> int: return self._open().count()
+    def __len__(self) -> int:
+        return self._open().count()
 
     # What is there
 
-    def exists(self) -> bool: # True after the first commit
+    def exists(self) -> bool:  # True after the first commit
         "Say whether anything was ever committed here."
         try:
             self._store.pull()
-            return need("deltalake", "data").DeltaTable.is_deltatable(self._store.uri, self._store.options)
-        except Exception as error: raise _storage_error(error, self.root) from error
+            return need("deltalake", "data").DeltaTable.is_deltatable(
+                self._store.uri, self._store.options
+            )
+        except Exception as error:
+            raise _storage_error(error, self.root) from error
 
     @property
-    def version(self) -> int: # 0 after the first commit
+    def version(self) -> int:  # 0 after the first commit
         "Give the number of the newest version."
         return self._open().version()
 
     @property
-    def schema(self) -> pa.Schema: # names and types of the newest version
+    def schema(self) -> pa.Schema:  # names and types of the newest version
         "Give the schema of the newest version."
         return pa.schema(self._open().schema().to_arrow())
 
     @property
-    def partition_by(self) -> list[str]: # column names, [] for a lake without partitions
+    def partition_by(self) -> list[str]:  # column names, [] for a lake without partitions
         "Name the columns whose values are folders."
         return list(self._open().metadata().partition_columns)
 
     def history(
         self,
-        limit: int | None = None, # how many versions, the newest first; None for all
-    ) -> pd.DataFrame: # one row a version, newest first: time, operation, rows and files added and removed, sha256 of what was added, note
+        limit: int | None = None,  # how many versions, the newest first; None for all
+        # one row a version, newest first: time, operation, rows and files added and removed, sha256
+        # of what was added, note
+    ) -> pd.DataFrame:
         "Tell what each commit did; the sha256 of a commit is the hash of the names and hashes of its files."
         sums = self._known()
-        rows = [_told(entry) | {"sha256": self._content(entry["version"], sums), "note": entry.get("note")}
-                for entry in self._open().history(limit)]
+        rows = [
+            _told(entry)
+            | {"sha256": self._content(entry["version"], sums), "note": entry.get("note")}
+            for entry in self._open().history(limit)
+        ]
         return pd.DataFrame(rows).set_index("version")
 
     def files(
         self,
-        version: int | datetime | None = None, # None for the newest
-    ) -> pd.DataFrame: # one row a file: path, rows, bytes, sha256, the partition's values, and each column's null_count, min and max
+        version: int | datetime | None = None,  # None for the newest
+        # one row a file: path, rows, bytes, sha256, the partition's values, and each column's
+        # null_count, min and max
+    ) -> pd.DataFrame:
         "List the files of a version with what the log knows of each."
         table, sums = self._open(version), self._known()
         found = pa.table(table.get_add_actions(flatten=True)).to_pandas()
         paths = found["path"].map(unquote) if len(found) else pd.Series([], dtype=str)
-        rest = found.drop(columns=["path", "size_bytes", "modification_time", "num_records"], errors="ignore")
-        known = {"path": paths, "rows": found.get("num_records"), "bytes": found["size_bytes"], "sha256": paths.map(sums.get)}
+        rest = found.drop(
+            columns=["path", "size_bytes", "modification_time", "num_records"], errors="ignore"
+        )
+        known = {
+            "path": paths,
+            "rows": found.get("num_records"),
+            "bytes": found["size_bytes"],
+            "sha256": paths.map(sums.get),
+        }
         return pd.DataFrame(known).join(rest)
 
     # Reading
 
     def read(
         self,
-        columns: list[str] | None = None, # which, in this order; None for all
-        where: str | None = None, # SQL condition, such as "month = 3 and delay > 60"
-        version: int | datetime | None = None, # number or moment of a version; None for the newest
-        on_corrupt: str = "raise", # "raise" names damaged files; "skip" leaves out their rows, warns and counts
-    ) -> pa.Table: # the rows in no promised order; .to_pandas() for pandas
+        columns: list[str] | None = None,  # which, in this order; None for all
+        where: str | None = None,  # SQL condition, such as "month = 3 and delay > 60"
+        version: int | datetime | None = None,  # number or moment of a version; None for the newest
+        # "raise" names damaged files; "skip" leaves out their rows, warns and counts
+        on_corrupt: str = "raise",
+    ) -> pa.Table:  # the rows in no promised order; .to_pandas() for pandas
         "Read rows into memory; only the columns asked for, and only files whose statistics allow `where`, are read."
         dataset = self._dataset(where, version, on_corrupt)
-        known = [choose(name, dataset.schema.names, "column") for name in columns or dataset.schema.names]
-        if where is None: return self._named(lambda part: part.to_table(columns=known), dataset, on_corrupt)
+        known = [
+            choose(name, dataset.schema.names, "column") for name in columns or dataset.schema.names
+        ]
+        if where is None:
+            return self._named(lambda part: part.to_table(columns=known), dataset, on_corrupt)
         wanted = pa.schema([dataset.schema.field(name) for name in known])
+
         def select(part):
             relation = _connect().from_arrow(part).filter(where)
-            return relation.select(*map(duckdb.ColumnExpression, known)).to_arrow_table().cast(wanted)
-        with self._sql_errors(where, dataset): return self._named(select, dataset, on_corrupt)
+            return (
+                relation.select(*map(duckdb.ColumnExpression, known)).to_arrow_table().cast(wanted)
+            )
+
+        with self._sql_errors(where, dataset):
+            return self._named(select, dataset, on_corrupt)
 
     def duckdb(
         self,
-        connection: duckdb.DuckDBPyConnection | None = None, # where the relation shall live; None makes a new one
-        version: int | datetime | None = None, # None for the newest
-        on_corrupt: str = "raise", # as in `read`
-    ) -> duckdb.DuckDBPyRelation: # lazy: columns and filters of a query reach the files
+        # where the relation shall live; None makes a new one
+        connection: duckdb.DuckDBPyConnection | None = None,
+        version: int | datetime | None = None,  # None for the newest
+        on_corrupt: str = "raise",  # as in `read`
+    ) -> duckdb.DuckDBPyRelation:  # lazy: columns and filters of a query reach the files
         "Open a version as a DuckDB relation; `.create_view(name)` gives it a name on its connection."
         return (connection or _connect()).from_arrow(self._dataset(None, version, on_corrupt))
 
     def sql(
         self,
-        query: str, # DuckDB's SQL, in which the lake is called `lake`
-        version: int | datetime | None = None, # None for the newest
-    ) -> "duckdb.DuckDBPyRelation": # lazy: .df(), .to_arrow_table() or .show() runs it
+        query: str,  # DuckDB's SQL, in which the lake is called `lake`
+        version: int | datetime | None = None,  # None for the newest
+    ) -> "duckdb.DuckDBPyRelation":  # lazy: .df(), .to_arrow_table() or .show() runs it
         "Ask DuckDB a question, as in `lake.sql('select count(*) from lake')`."
         return self.duckdb(version=version).query("lake", query)
 
     def scan(
         self,
-        version: int | datetime | None = None, # None for the newest
-    ) -> nw.LazyFrame: # on DuckDB
+        version: int | datetime | None = None,  # None for the newest
+    ) -> nw.LazyFrame:  # on DuckDB
         "Open a version as a lazy narwhals frame; nothing is read before `.collect()`."
         return nw.from_native(self.duckdb(version=version))
 
     def spark(
         self,
-        session, # a SparkSession
-        version: int | datetime | None = None, # None for the newest
-        on_corrupt: str = "raise", # as in `read`
-    ): # pyspark.sql.DataFrame with the lake's columns and types
+        session,  # a SparkSession
+        version: int | datetime | None = None,  # None for the newest
+        on_corrupt: str = "raise",  # as in `read`
+    ):  # pyspark.sql.DataFrame with the lake's columns and types
         "Open a version in Spark: its list of files where Spark speaks the root's scheme, else its rows through Arrow."
         dataset = self._dataset(None, version, on_corrupt)
-        types = need("pyspark.sql.types", "spark").StructType.fromJson(json.loads(self._open(version).schema().to_json()))
-        if not dataset.files: return session.createDataFrame([], types)
-        if self._store.spark is None: return session.createDataFrame(dataset.to_table(), types)
+        types = need("pyspark.sql.types", "spark").StructType.fromJson(
+            json.loads(self._open(version).schema().to_json())
+        )
+        if not dataset.files:
+            return session.createDataFrame([], types)
+        if self._store.spark is None:
+            return session.createDataFrame(dataset.to_table(), types)
         base = self._store.spark.rstrip("/")
-        frame = session.read.schema(types).option("basePath", base).parquet(*[_for_hadoop(f"{base}/{path}") for path in dataset.files])
-        folders = {field.name for field in self.schema if field.name in self.partition_by and pa.types.is_string(field.type)}
-        return frame.selectExpr(*[_from_folder(name) if name in folders else _quoted(name) for name in types.names])
+        frame = (
+            session.read.schema(types)
+            .option("basePath", base)
+            .parquet(*[_for_hadoop(f"{base}/{path}") for path in dataset.files])
+        )
+        folders = {
+            field.name
+            for field in self.schema
+            if field.name in self.partition_by and pa.types.is_string(field.type)
+        }
+        return frame.selectExpr(
+            *[_from_folder(name) if name in folders else _quoted(name) for name in types.names]
+        )
 
     # Writing
 
     def append(
         self,
-        frame, # any kind of `data.frames`, a pyarrow.RecordBatchReader or a pyarrow Dataset
-        partition_by: str | list[str] | None = None, # columns that become folders; fixed by the first commit
-        evolve: bool = False, # add columns that are new, fill those that are missing with nulls
-        once: tuple[str, int] | None = None, # name of a job and number of its step: a step that was committed is not appended again
-        note: str | None = None, # any text, kept in `history`
-    ) -> int: # the lake's newest version
+        frame,  # any kind of `data.frames`, a pyarrow.RecordBatchReader or a pyarrow Dataset
+        # columns that become folders; fixed by the first commit
+        partition_by: str | list[str] | None = None,
+        evolve: bool = False,  # add columns that are new, fill those that are missing with nulls
+        # name of a job and number of its step: a step that was committed is not appended again
+        once: tuple[str, int] | None = None,
+        note: str | None = None,  # any text, kept in `history`
+    ) -> int:  # the lake's newest version
         "Add rows in one commit: all or none of them can be seen."
         return self._write(frame, "append", partition_by, evolve, once, note)
 
     def overwrite(
         self,
-        frame, # as in `append`
-        partition_by: str | list[str] | None = None, # as in `append`
-        evolve: bool = False, # take the frame's schema, whatever it is
-        note: str | None = None, # any text, kept in `history`
-    ) -> int: # the lake's newest version
+        frame,  # as in `append`
+        partition_by: str | list[str] | None = None,  # as in `append`
+        evolve: bool = False,  # take the frame's schema, whatever it is
+        note: str | None = None,  # any text, kept in `history`
+    ) -> int:  # the lake's newest version
         "Replace all rows in one commit; earlier versions stay readable until `vacuum`."
         return self._write(frame, "overwrite", partition_by, evolve, None, note)
 
     def delete(
         self,
-        where: str, # SQL condition in DuckDB's dialect, as in `read`; "true" deletes every row
-        note: str | None = None, # any text, kept in `history`
-    ) -> int: # rows deleted
+        where: str,  # SQL condition in DuckDB's dialect, as in `read`; "true" deletes every row
+        note: str | None = None,  # any text, kept in `history`
+    ) -> int:  # rows deleted
         "Delete the rows for which `where` holds in one commit; files with other rows are written anew."
-        require(isinstance(where, str) and where.strip() != "", "where must be an SQL condition.", repr(where), "'true' deletes every row.")
+        require(
+            isinstance(where, str) and where.strip() != "",
+            "where must be an SQL condition.",
+            repr(where),
+            "'true' deletes every row.",
+        )
         return self._rewrite(lambda: self._survivors(where), note)
 
     def compact(
         self,
-        target_bytes: int = 128 * 2**20, # about the size of a file afterwards
-        note: str | None = None, # any text, kept in `history`
-    ) -> dict: # files added and removed
+        target_bytes: int = 128 * 2**20,  # about the size of a file afterwards
+        note: str | None = None,  # any text, kept in `history`
+    ) -> dict:  # files added and removed
         "Merge small files of each partition in one commit; the rows stay the same."
         check_whole(target_bytes, "target_bytes")
         done = self._rewrite(lambda: self._merged(target_bytes), note)
-        if self.check: self._seal(merge=True)
+        if self.check:
+            self._seal(merge=True)
         return done
 
     def restore(
         self,
-        version: int | datetime, # number or moment of an earlier version
-    ) -> int: # the lake's newest version
+        version: int | datetime,  # number or moment of an earlier version
+    ) -> int:  # the lake's newest version
         "Make the rows of an earlier version the newest ones, in one commit."
+
         def act():
             self._sound_table(version)
-            if version != self.version: self._open().restore(version, commit_properties=_properties(None, alone=True))
+            if version != self.version:
+                self._open().restore(version, commit_properties=_properties(None, alone=True))
+
         self._change(act)
         return self.version
 
     def vacuum(
         self,
-        hours: float = 168, # files younger than this stay: other writers may be at work, readers may be at an older version
-    ) -> list[str]: # paths of the files that were deleted
+        # files younger than this stay: other writers may be at work, readers may be at an older
+        # version
+        hours: float = 168,
+    ) -> list[str]:  # paths of the files that were deleted
         "Delete files that no version of the last `hours` needs, and what killed writers left; older versions can't be read afterwards."
         require(hours >= 0, "hours must be 0 or more.", hours)
-        table, files, limit = self._open(), self._store.files(), datetime.now(UTC) - timedelta(hours=hours)
+        table, files, limit = (
+            self._open(),
+            self._store.files(),
+            datetime.now(UTC) - timedelta(hours=hours),
+        )
         found = files.get_file_info(pafs.FileSelector("", recursive=True))
-        if isinstance(self._store, _Mirrored): _stand_ins(Path(self._store.uri), found)
-        gone = sorted({os.path.relpath(path, self._store.uri) if os.path.isabs(path) else path for path in
-                       table.vacuum(retention_hours=math.ceil(hours), dry_run=True, enforce_retention_duration=False, full=True)})
+        if isinstance(self._store, _Mirrored):
+            _stand_ins(Path(self._store.uri), found)
+        gone = sorted(
+            {
+                os.path.relpath(path, self._store.uri) if os.path.isabs(path) else path
+                for path in table.vacuum(
+                    retention_hours=math.ceil(hours),
+                    dry_run=True,
+                    enforce_retention_duration=False,
+                    full=True,
+                )
+            }
+        )
         gone = [path for path in gone if not path.startswith("_")]
-        gone += [info.path for info in found if info.path.startswith("_staging-") and info.is_file and info.mtime < limit]
+        gone += [
+            info.path
+            for info in found
+            if info.path.startswith("_staging-") and info.is_file and info.mtime < limit
+        ]
         there = {info.path for info in found if info.is_file}
         gone = [path for path in gone if path in there]
-        for path in gone: files.delete_file(path)
+        for path in gone:
+            files.delete_file(path)
         return gone
 
     # Damage
 
     def verify(
         self,
-        version: int | datetime | None = None, # None for the newest
-    ) -> pd.DataFrame: # one row a damaged file: path, rows, bytes, problem; empty where all is well
+        version: int | datetime | None = None,  # None for the newest
+        # one row a damaged file: path, rows, bytes, problem; empty where all is well
+    ) -> pd.DataFrame:
         "Read every file of a version and compare it with its sha256, or decode it where none is known."
         listed = self.files(version)
         problems = self._problems(list(listed["path"]), afresh=True)
-        damaged = listed.loc[listed["path"].isin(problems), ["path", "rows", "bytes"]].reset_index(drop=True)
+        damaged = listed.loc[listed["path"].isin(problems), ["path", "rows", "bytes"]].reset_index(
+            drop=True
+        )
         return damaged.assign(problem=damaged["path"].map(problems))
 
     # Within
@@ -543,64 +783,106 @@ class Lake:
         try:
             self._store.pull()
             table = delta.DeltaTable(self._store.uri, storage_options=self._store.options)
-            if version is not None: table.load_as_version(version)
+            if version is not None:
+                table.load_as_version(version)
             return table
         except delta.exceptions.TableNotFoundError:
-            raise InputError(f"The root must hold a lake. Received: {self.root}. Hint: append makes one.") from None
+            raise InputError(
+                f"The root must hold a lake. Received: {self.root}. Hint: append makes one."
+            ) from None
         except Exception as error:
-            if version is None: raise _storage_error(error, self.root) from error
-            raise InputError(f"The lake must have the version. Received: {version!r}: {_plain(error)}. "
-                             "Hint: history() lists the versions; vacuum deletes the files of old ones.") from None
+            if version is None:
+                raise _storage_error(error, self.root) from error
+            raise InputError(
+                f"The lake must have the version. Received: {version!r}: {_plain(error)}. "
+                "Hint: history() lists the versions; vacuum deletes the files of old ones."
+            ) from None
 
     def _dataset(self, where, version, on_corrupt):
         "The version as an Arrow dataset of those files that may hold rows of `where`, all sound."
         choose(on_corrupt, ("raise", "skip"), "way to meet damage")
         table, files = self._open(version), self._store.files()
-        try: dataset = table.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where)
-        except Exception: # a condition that only DuckDB understands can't prune
+        try:
+            dataset = table.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where)
+        except Exception:  # a condition that only DuckDB understands can't prune
             dataset = table.to_pyarrow_dataset(filesystem=files)
-        return self._without(dataset, self._problems(dataset.files), on_corrupt) if self.check else dataset
+        return (
+            self._without(dataset, self._problems(dataset.files), on_corrupt)
+            if self.check
+            else dataset
+        )
 
     def _without(self, dataset, problems, on_corrupt):
         "The dataset without damaged files, or `ContentError` that names them."
-        if not problems: return dataset
+        if not problems:
+            return dataset
         told = "; ".join(f"{path} {problem}" for path, problem in sorted(problems.items()))
         what = f"{len(problems)} of {len(dataset.files)} files damaged: {told}"
-        require(on_corrupt == "skip", "The files of a lake must be as they were written.", what,
-                'on_corrupt="skip" reads the others; restore an earlier version, or write these rows again. '
-                'vacuum deletes files of old versions.',
-                ContentError)
+        require(
+            on_corrupt == "skip",
+            "The files of a lake must be as they were written.",
+            what,
+            'on_corrupt="skip" reads the others; restore an earlier version, or write these rows again. '
+            "vacuum deletes files of old versions.",
+            ContentError,
+        )
         warnings.warn(f"skipped {what}", stacklevel=4)
         return _subset(dataset, lambda path: path not in problems)
 
     def _named(self, action, dataset, on_corrupt):
         "Run `action` on the dataset; where reading fails, find out which files it was."
-        try: return action(dataset)
-        except (pa.ArrowException, OSError, duckdb.InvalidInputException, duckdb.IOException) as error:
-            problems = {path: problem for path in dataset.files if (problem := _undecodable(_subset(dataset, path.__eq__)))}
-            if not problems: raise _storage_error(error, self.root) from error
+        try:
+            return action(dataset)
+        except (
+            pa.ArrowException,
+            OSError,
+            duckdb.InvalidInputException,
+            duckdb.IOException,
+        ) as error:
+            problems = {
+                path: problem
+                for path in dataset.files
+                if (problem := _undecodable(_subset(dataset, path.__eq__)))
+            }
+            if not problems:
+                raise _storage_error(error, self.root) from error
             return action(self._without(dataset, problems, on_corrupt))
 
     def _problems(self, paths, afresh=False):
         "What is wrong with each damaged file of `paths`; sound ones are remembered."
         sums, files, found = self._known(), self._store.files(), {}
         for path in paths:
-            if path in self._sound and not afresh: continue
+            if path in self._sound and not afresh:
+                continue
             try:
-                if path in sums and _sha256(files, path) != sums[path]: found[path] = "has another sha256 than when it was written"
-                elif path not in sums and afresh: _decode(files, path)
-            except FileNotFoundError: found[path] = "is missing"
+                if path in sums and _sha256(files, path) != sums[path]:
+                    found[path] = "has another sha256 than when it was written"
+                elif path not in sums and afresh:
+                    _decode(files, path)
+            except FileNotFoundError:
+                found[path] = "is missing"
             except (pa.ArrowException, OSError) as error:
-                found[path] = "is missing" if _absent(files, path) else f"can't be read ({_plain(error)[:80]})"
-            if path in sums and path not in found: self._sound.add(path)
+                found[path] = (
+                    "is missing"
+                    if _absent(files, path)
+                    else f"can't be read ({_plain(error)[:80]})"
+                )
+            if path in sums and path not in found:
+                self._sound.add(path)
         self._sound -= set(found)
         return found
 
     def _sound_table(self, version=None):
         "A version whose rows shall be copied or come back, once its files are at hand and known to be sound."
         table = self._open(version)
-        if self.check: self._dataset(None, version, "raise")
-        self._store.pull([unquote(path) for path in pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()])
+        if self.check:
+            self._dataset(None, version, "raise")
+        self._store.pull(
+            [
+                unquote(path)
+                for path in pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()
+            ]
+        )
         return table
 
     def _merged(self, target):
@@ -611,17 +893,35 @@ class Lake:
             old += [unquote(file["path"]) for file in files]
             part = _subset(dataset, {unquote(file["path"]) for file in files}.__contains__)
             new += self._placed(table, part.scanner(batch_size=_BATCH).to_reader(), target)
-        return table, old, new, {"files_added": len(new), "files_removed": len(old)}, {"compacted": [len(new), len(old)]}
+        return (
+            table,
+            old,
+            new,
+            {"files_added": len(new), "files_removed": len(old)},
+            {"compacted": [len(new), len(old)]},
+        )
 
     def _survivors(self, where):
         "Files with rows for which `where` holds, what their other rows become, and how many rows go."
         version = self.version
         dataset, table = self._dataset(where, version, "raise"), self._open(version)
         with self._sql_errors(where, dataset):
-            hits = {path: n for path in dataset.files if (n := _count(_subset(dataset, path.__eq__), where))}
-            rest = _connect().from_arrow(_subset(dataset, hits.__contains__)).filter(f"not coalesce(({where}\n), false)")
+            hits = {
+                path: n
+                for path in dataset.files
+                if (n := _count(_subset(dataset, path.__eq__), where))
+            }
+            rest = (
+                _connect()
+                .from_arrow(_subset(dataset, hits.__contains__))
+                .filter(f"not coalesce(({where}\n), false)")
+            )
             batches = (_cast(batch, dataset.schema, ()) for batch in rest.to_arrow_reader(_BATCH))
-            new = self._placed(table, pa.RecordBatchReader.from_batches(dataset.schema, batches)) if hits else []
+            new = (
+                self._placed(table, pa.RecordBatchReader.from_batches(dataset.schema, batches))
+                if hits
+                else []
+            )
         gone = sum(hits.values())
         return table, list(hits), new, gone, {"deleted": [len(new), len(hits), gone]}
 
@@ -630,70 +930,137 @@ class Lake:
         delta, action = need("deltalake", "data"), need("deltalake.transaction", "data").AddAction
         files, by = self._store.files(), table.metadata().partition_columns
         with tempfile.TemporaryDirectory(prefix="lake-") as folder:
-            delta.write_deltalake(folder, rows, partition_by=by or None, target_file_size=2 * target)
-            adds = _entries(Path(folder, "_delta_log", f"{0:020}.json").read_text(encoding="utf-8"), "add")
+            delta.write_deltalake(
+                folder, rows, partition_by=by or None, target_file_size=2 * target
+            )
+            adds = _entries(
+                Path(folder, "_delta_log", f"{0:020}.json").read_text(encoding="utf-8"), "add"
+            )
             for add in adds:
-                with open(Path(folder, unquote(add["path"])), "rb") as source, files.open_output_stream(unquote(add["path"])) as target:
+                with (
+                    open(Path(folder, unquote(add["path"])), "rb") as source,
+                    files.open_output_stream(unquote(add["path"])) as target,
+                ):
                     shutil.copyfileobj(source, target, 4 * 2**20)
-        return [action(unquote(add["path"]), add["size"], add["partitionValues"], add["modificationTime"], True, add["stats"])
-                for add in adds]
+        return [
+            action(
+                unquote(add["path"]),
+                add["size"],
+                add["partitionValues"],
+                add["modificationTime"],
+                True,
+                add["stats"],
+            )
+            for add in adds
+        ]
 
     def _rewrite(self, plan, note):
         "Replace files by others in one commit, unless another writer removed one of them: then plan again."
         for _ in range(_TRIES):
-            try: table, old, new, result, told = plan()
-            except BigDataError: raise
-            except Exception as error: raise _storage_error(error, self.root) from error
-            replace = partial(self._replace, old, new, _properties(note, alone=True, **told), "compacted" not in told)
-            if not old or self._change(replace): return result
-            for action in new: self._store.files().delete_file(action.path)
-        raise LakeError(f"Another writer changed the files under the work {_TRIES} times. Received: {self!r}. "
-                        "Hint: try again when it is done.")
+            try:
+                table, old, new, result, told = plan()
+            except BigDataError:
+                raise
+            except Exception as error:
+                raise _storage_error(error, self.root) from error
+            replace = partial(
+                self._replace,
+                old,
+                new,
+                _properties(note, alone=True, **told),
+                "compacted" not in told,
+            )
+            if not old or self._change(replace):
+                return result
+            for action in new:
+                self._store.files().delete_file(action.path)
+        raise LakeError(
+            f"Another writer changed the files under the work {_TRIES} times. Received: {self!r}. "
+            "Hint: try again when it is done."
+        )
 
     def _replace(self, old, new, properties, changes_rows):
         "Commit `new` for `old`; False where one of these is not there any more."
-        table, remove, now = self._open(), need("deltalake.transaction", "data").RemoveAction, int(time.time() * 1000)
-        live = {unquote(file["path"]): file["size_bytes"] for file in pa.table(table.get_add_actions()).to_pylist()}
-        if not live.keys() >= set(old): return False
-        for action in new: action.data_change = changes_rows
-        gone = [remove(path=path, size=live[path], data_change=changes_rows, deletion_timestamp=now) for path in old]
+        table, remove, now = (
+            self._open(),
+            need("deltalake.transaction", "data").RemoveAction,
+            int(time.time() * 1000),
+        )
+        live = {
+            unquote(file["path"]): file["size_bytes"]
+            for file in pa.table(table.get_add_actions()).to_pylist()
+        }
+        if not live.keys() >= set(old):
+            return False
+        for action in new:
+            action.data_change = changes_rows
+        gone = [
+            remove(path=path, size=live[path], data_change=changes_rows, deletion_timestamp=now)
+            for path in old
+        ]
         by = table.metadata().partition_columns
-        table.create_write_transaction([*new, *gone], "append", table.schema(), by, commit_properties=properties)
+        table.create_write_transaction(
+            [*new, *gone], "append", table.schema(), by, commit_properties=properties
+        )
         return True
 
     @contextlib.contextmanager
     def _sql_errors(self, where, dataset):
         "Tell DuckDB's errors about a condition as errors of the caller."
-        try: yield
-        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException) as error:
-            raise InputError(f"where must be an SQL condition on the lake's columns. Received: {where}: {_plain(error)}. "
-                             f"Hint: columns are {', '.join(dataset.schema.names)}; texts stand in single quotes.") from None
+        try:
+            yield
+        except (
+            duckdb.ParserException,
+            duckdb.BinderException,
+            duckdb.CatalogException,
+            duckdb.ConversionException,
+        ) as error:
+            raise InputError(
+                f"where must be an SQL condition on the lake's columns. Received: {where}: {_plain(error)}. "
+                f"Hint: columns are {', '.join(dataset.schema.names)}; texts stand in single quotes."
+            ) from None
 
     def _known(self):
         "The sha256 of each file, as far as it was kept."
         files = self._store.files()
-        try: listed = [info.path for info in files.get_file_info(pafs.FileSelector("_sha256", allow_not_found=True)) if info.is_file]
-        except FileNotFoundError: listed = []
+        try:
+            listed = [
+                info.path
+                for info in files.get_file_info(pafs.FileSelector("_sha256", allow_not_found=True))
+                if info.is_file
+            ]
+        except FileNotFoundError:
+            listed = []
         for path in set(listed) - self._sums_read:
             try:
-                with files.open_input_stream(path) as file: self._sums |= json.loads(file.read())
-            except (OSError, ValueError): continue # being merged by another writer, or cut off by its death
+                with files.open_input_stream(path) as file:
+                    self._sums |= json.loads(file.read())
+            # being merged by another writer, or cut off by its death
+            except (OSError, ValueError):
+                continue
             self._sums_read.add(path)
         return self._sums
 
     def _seal(self, merge=False):
         "Keep the sha256 of files that have none yet, whoever wrote them; `merge` makes one list of all lists."
         files, known = self._store.files(), self._known()
-        paths = [unquote(path) for path in pa.table(self._open().get_add_actions(flatten=True))["path"].to_pylist()]
+        paths = [
+            unquote(path)
+            for path in pa.table(self._open().get_add_actions(flatten=True))["path"].to_pylist()
+        ]
         new = {path: _sha256(files, path) for path in paths if path not in known}
-        if not new and not merge: return
+        if not new and not merge:
+            return
         old = list(self._sums_read) if merge else []
         files.create_dir("_sha256", recursive=True)
         name = f"_sha256/{uuid.uuid4().hex}.json"
-        with files.open_output_stream(name) as file: file.write(json.dumps({**known, **new} if merge else new).encode())
+        with files.open_output_stream(name) as file:
+            file.write(json.dumps({**known, **new} if merge else new).encode())
         for path in old:
-            try: files.delete_file(path)
-            except OSError: continue # another writer merged them too
+            try:
+                files.delete_file(path)
+            except OSError:
+                continue  # another writer merged them too
         self._sums |= new
         self._sums_read = self._sums_read - set(old) | {name}
         self._sound |= set(new)
@@ -701,67 +1068,140 @@ class Lake:
     def _content(self, version, sums):
         "The hash of what a commit added, or None where a part of it is not known."
         try:
-            with self._store.files().open_input_stream(f"_delta_log/{version:020}.json") as file: text = file.read().decode()
-        except OSError: return None
-        known = {path: sums.get(path) for path in (unquote(add["path"]) for add in _entries(text, "add"))}
+            with self._store.files().open_input_stream(f"_delta_log/{version:020}.json") as file:
+                text = file.read().decode()
+        except OSError:
+            return None
+        known = {
+            path: sums.get(path) for path in (unquote(add["path"]) for add in _entries(text, "add"))
+        }
         return digest(known) if known and all(known.values()) else None
 
     def _write(self, frame, mode, partition_by, evolve, once, note):
         "One commit of `append` or `overwrite`."
         by = [partition_by] if isinstance(partition_by, str) else partition_by
         stream = isinstance(frame, pa.RecordBatchReader | ds.Dataset)
-        if not stream and kind(frame) == "spark": return self._write_spark(frame, mode, by, evolve, once, note)
+        if not stream and kind(frame) == "spark":
+            return self._write_spark(frame, mode, by, evolve, once, note)
         schema, start = _source(frame)
         delta, caught = need("deltalake", "data"), []
+
         def act():
             table = self._open() if self.exists() else None
-            if once is not None and table is not None and _done(table, once): return
+            if once is not None and table is not None and _done(table, once):
+                return
             target, parts = self._plan(table, schema, by, evolve, mode)
             caught.clear()
-            rows = pa.RecordBatchReader.from_batches(target, _relay((_cast(batch, target, parts) for batch in start()), caught))
+            rows = pa.RecordBatchReader.from_batches(
+                target, _relay((_cast(batch, target, parts) for batch in start()), caught)
+            )
             same = table is None or target == pa.schema(table.schema().to_arrow())
-            first = {"storage_options": self._store.options, "configuration": _SETTINGS, "mode": "error"}
+            first = {
+                "storage_options": self._store.options,
+                "configuration": _SETTINGS,
+                "mode": "error",
+            }
             try:
-                delta.write_deltalake(table or self._store.uri, rows, partition_by=parts or None,
-                                      schema_mode=None if same else "merge" if mode == "append" else "overwrite",
-                                      commit_properties=_properties(note, once, alone=once is not None or mode == "overwrite"),
-                                      **({"mode": mode} if table else first))
-            except Exception as error: raise (caught or [error])[0] from None
+                delta.write_deltalake(
+                    table or self._store.uri,
+                    rows,
+                    partition_by=parts or None,
+                    schema_mode=None if same else "merge" if mode == "append" else "overwrite",
+                    commit_properties=_properties(
+                        note, once, alone=once is not None or mode == "overwrite"
+                    ),
+                    **({"mode": mode} if table else first),
+                )
+            except Exception as error:
+                raise (caught or [error])[0] from None
+
         self._change(act)
         return self.version
 
     def _plan(self, table, schema, by, evolve, mode):
         "Schema and partition columns of the lake after the write."
         if table is None or mode == "overwrite" and evolve:
-            target, parts = lake_schema(schema), list(by if by is not None else [] if table is None else table.metadata().partition_columns)
-            for name in parts: choose(name, target.names, "column to partition by")
+            target, parts = (
+                lake_schema(schema),
+                list(
+                    by
+                    if by is not None
+                    else []
+                    if table is None
+                    else table.metadata().partition_columns
+                ),
+            )
+            for name in parts:
+                choose(name, target.names, "column to partition by")
             empty = [field.name for field in target if pa.types.is_null(field.type)]
-            require(not empty, "The first frame of a lake must show the type of each column.", f"only nulls in {', '.join(empty)}",
-                    "cast these columns first.")
-            folders = [f"{name}: {target.field(name).type}" for name in parts if not _names_a_folder(target.field(name).type)]
-            require(not folders, "A column to partition by must hold texts, whole numbers, booleans or dates.", ", ".join(folders))
-            require(len(parts) < len(target.names), "A lake must have a column that is no partition.", ", ".join(parts))
+            require(
+                not empty,
+                "The first frame of a lake must show the type of each column.",
+                f"only nulls in {', '.join(empty)}",
+                "cast these columns first.",
+            )
+            folders = [
+                f"{name}: {target.field(name).type}"
+                for name in parts
+                if not _names_a_folder(target.field(name).type)
+            ]
+            require(
+                not folders,
+                "A column to partition by must hold texts, whole numbers, booleans or dates.",
+                ", ".join(folders),
+            )
+            require(
+                len(parts) < len(target.names),
+                "A lake must have a column that is no partition.",
+                ", ".join(parts),
+            )
         else:
-            target, parts = _target(pa.schema(table.schema().to_arrow()), schema, evolve), list(table.metadata().partition_columns)
+            target, parts = (
+                _target(pa.schema(table.schema().to_arrow()), schema, evolve),
+                list(table.metadata().partition_columns),
+            )
         have = list(table.metadata().partition_columns) if table is not None else parts
-        require(by is None or list(by) == have, "The partition columns of a lake are fixed by its first commit.", by, f"they are {have}.")
+        require(
+            by is None or list(by) == have,
+            "The partition columns of a lake are fixed by its first commit.",
+            by,
+            f"they are {have}.",
+        )
         return target, parts
 
     def _write_spark(self, frame, mode, by, evolve, once, note):
         "Let Spark write Parquet beside the lake, then commit its rows in one stream."
         name, files = f"_staging-{uuid.uuid4().hex}", self._store.files()
-        schema = need("pyspark.sql.pandas.types", "spark").to_arrow_schema(frame.schema, timezone="UTC")
-        if self._store.spark is None: return self._write(frame.toArrow(), mode, by, evolve, once, note)
+        schema = need("pyspark.sql.pandas.types", "spark").to_arrow_schema(
+            frame.schema, timezone="UTC"
+        )
+        if self._store.spark is None:
+            return self._write(frame.toArrow(), mode, by, evolve, once, note)
         try:
             frame.write.parquet(f"{self._store.spark.rstrip('/')}/{name}")
-            paths = [info.path for info in files.get_file_info(pafs.FileSelector(name)) if info.path.endswith(".parquet")]
+            paths = [
+                info.path
+                for info in files.get_file_info(pafs.FileSelector(name))
+                if info.path.endswith(".parquet")
+            ]
             reading = ds.ParquetFileFormat(ds.ParquetReadOptions(coerce_int96_timestamp_unit="us"))
             staged = ds.dataset(paths, format=reading, filesystem=files)
-            batches = (pa.RecordBatch.from_arrays([column.cast(want.type) for column, want in zip(batch.columns, schema, strict=True)],
-                                                  schema=schema) for batch in staged.to_batches(batch_size=_BATCH))
-            return self._write(pa.RecordBatchReader.from_batches(schema, batches), mode, by, evolve, once, note)
+            batches = (
+                pa.RecordBatch.from_arrays(
+                    [
+                        column.cast(want.type)
+                        for column, want in zip(batch.columns, schema, strict=True)
+                    ],
+                    schema=schema,
+                )
+                for batch in staged.to_batches(batch_size=_BATCH)
+            )
+            return self._write(
+                pa.RecordBatchReader.from_batches(schema, batches), mode, by, evolve, once, note
+            )
         finally:
-            if files.get_file_info(name).type == pafs.FileType.Directory: files.delete_dir(name)
+            if files.get_file_info(name).type == pafs.FileType.Directory:
+                files.delete_dir(name)
 
     def _change(self, act):
         "Run `act` and publish it; where another writer came first, run it again on what that one left."
@@ -771,33 +1211,59 @@ class Lake:
                 result = act()
                 self._store.publish()
                 break
-            except BigDataError: raise
+            except BigDataError:
+                raise
             except Exception as error:
-                if not _conflict(error): raise _storage_error(error, self.root) from error
+                if not _conflict(error):
+                    raise _storage_error(error, self.root) from error
                 if attempt == _TRIES:
-                    raise LakeError(f"Another writer came first {_TRIES} times. Received: {_plain(error)}. "
-                                    "Hint: try again when it is done.") from error
+                    raise LakeError(
+                        f"Another writer came first {_TRIES} times. Received: {_plain(error)}. "
+                        "Hint: try again when it is done."
+                    ) from error
             time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
-        if self.check: self._seal()
+        if self.check:
+            self._seal()
         return result
 
 
-_SETTINGS = {"delta.logRetentionDuration": "interval 3650 days"} # else history older than 30 days goes at a checkpoint
+# else history older than 30 days goes at a checkpoint
+_SETTINGS = {"delta.logRetentionDuration": "interval 3650 days"}
 
 
-_TRIES = 30 # how often a change is made again because another writer came first
+_TRIES = 30  # how often a change is made again because another writer came first
 
 
 def _told(entry):
     "One commit of delta-rs's history, in the words of ours."
     done = dict(entry.get("operationMetrics", {}))
-    done |= dict(zip(("num_added_files", "num_removed_files", "num_deleted_rows"), entry.get("compacted") or entry.get("deleted") or (),
-                     strict=False))
-    def pick(*names): return next((int(done[name]) for name in names if name in done), 0)
-    ours = "COMPACT" if "compacted" in entry else "DELETE" if "deleted" in entry else entry["operation"]
-    return {"version": entry["version"], "time": pd.Timestamp(entry["timestamp"], unit="ms", tz="UTC"), "operation": ours,
-            "rows_added": pick("num_added_rows"), "rows_deleted": pick("num_deleted_rows"),
-            "files_added": pick("num_added_files", "numRestoredFile"), "files_removed": pick("num_removed_files", "numRemovedFile")}
+    done |= dict(
+        zip(
+            ("num_added_files", "num_removed_files", "num_deleted_rows"),
+            entry.get("compacted") or entry.get("deleted") or (),
+            strict=False,
+        )
+    )
+
+    def pick(*names):
+        return next((int(done[name]) for name in names if name in done), 0)
+
+    ours = (
+        "COMPACT"
+        if "compacted" in entry
+        else "DELETE"
+        if "deleted" in entry
+        else entry["operation"]
+    )
+    return {
+        "version": entry["version"],
+        "time": pd.Timestamp(entry["timestamp"], unit="ms", tz="UTC"),
+        "operation": ours,
+        "rows_added": pick("num_added_rows"),
+        "rows_deleted": pick("num_deleted_rows"),
+        "files_added": pick("num_added_files", "numRestoredFile"),
+        "files_removed": pick("num_removed_files", "numRemovedFile"),
+    }
 
 
 def _entries(text, name):
@@ -808,16 +1274,21 @@ def _entries(text, name):
 def _bins(files, target):
     "Groups of two or more small files of one partition that make about `target` bytes together."
     small = [file for file in files if file["size_bytes"] < target]
-    def key(file): return repr([file[name] for name in file if name.startswith("partition.")])
+
+    def key(file):
+        return repr([file[name] for name in file if name.startswith("partition.")])
+
     for _, group in itertools.groupby(sorted(small, key=key), key):
         bin, size = [], 0
         for file in group:
             if bin and size + file["size_bytes"] > 1.5 * target:
-                if len(bin) > 1: yield bin
+                if len(bin) > 1:
+                    yield bin
                 bin, size = [], 0
             bin.append(file)
             size += file["size_bytes"]
-        if len(bin) > 1: yield bin
+        if len(bin) > 1:
+            yield bin
 
 
 def _connect():
@@ -829,16 +1300,23 @@ def _connect():
 
 def _conflict(error):
     "Whether a write failed because another one came first."
-    if isinstance(error, (need("deltalake.exceptions", "data").CommitFailedError, FileExistsError)): return True
-    return re.search(r"already exists at|[Vv]ersion.{0,20}already exists|concurrent", str(error)) is not None
+    if isinstance(error, (need("deltalake.exceptions", "data").CommitFailedError, FileExistsError)):
+        return True
+    return (
+        re.search(r"already exists at|[Vv]ersion.{0,20}already exists|concurrent", str(error))
+        is not None
+    )
 
 
 def _properties(note, once=None, alone=False, **more):
     "What goes into the log with a commit; one that is `alone` fails if any other came first, and is made again by `_change`."
     delta = need("deltalake", "data")
     told = more | ({} if note is None else {"note": str(note)})
-    return delta.CommitProperties(custom_metadata=told or None, max_commit_retries=0 if alone else 50,
-                                  app_transactions=[delta.Transaction(once[0], once[1])] if once is not None else None)
+    return delta.CommitProperties(
+        custom_metadata=told or None,
+        max_commit_retries=0 if alone else 50,
+        app_transactions=[delta.Transaction(once[0], once[1])] if once is not None else None,
+    )
 
 
 def _done(table, once):
@@ -849,17 +1327,24 @@ def _done(table, once):
 
 def _relay(batches, caught):
     "Give on the batches; keep an error of ours, which delta-rs would wrap into its own."
-    try: yield from batches
+    try:
+        yield from batches
     except BigDataError as error:
         caught.append(error)
         raise
 
 
 def _names_a_folder(type):
-    return pa.types.is_string(type) or pa.types.is_integer(type) or pa.types.is_boolean(type) or pa.types.is_date(type)
+    return (
+        pa.types.is_string(type)
+        or pa.types.is_integer(type)
+        or pa.types.is_boolean(type)
+        or pa.types.is_date(type)
+    )
 
 
-def _quoted(name): return "`" + name.replace("`", "``") + "`"
+def _quoted(name):
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _from_folder(name):
@@ -883,14 +1368,18 @@ def _count(dataset, where):
 
 
 def _undecodable(dataset):
-    try: dataset.to_table()
-    except FileNotFoundError: return "is missing"
-    except (pa.ArrowException, OSError) as error: return f"can't be read ({_plain(error)[:80]})"
+    try:
+        dataset.to_table()
+    except FileNotFoundError:
+        return "is missing"
+    except (pa.ArrowException, OSError) as error:
+        return f"can't be read ({_plain(error)[:80]})"
     return None
 
 
 def _decode(files, path):
-    for _ in ds.dataset(path, format="parquet", filesystem=files).to_batches(): pass
+    for _ in ds.dataset(path, format="parquet", filesystem=files).to_batches():
+        pass
 
 
 def _absent(files, path):
@@ -900,7 +1389,8 @@ def _absent(files, path):
 def _sha256(files, path):
     whole = hashlib.sha256()
     with files.open_input_stream(path) as file:
-        while part := file.read(4 * 2**20): whole.update(part)
+        while part := file.read(4 * 2**20):
+            whole.update(part)
     return whole.hexdigest()
 
 
@@ -908,7 +1398,8 @@ def _stand_ins(folder, found):
     "Empty files with the names and times of the remote ones, by which delta-rs finds what may go."
     for info in found:
         path = folder / info.path
-        if not info.is_file or path.exists(): continue
+        if not info.is_file or path.exists():
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         stamp = info.mtime.timestamp() if info.mtime else 0

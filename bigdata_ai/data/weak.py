@@ -21,91 +21,144 @@ ABSTAIN = -1
 
 
 def keyword(
-    label: int, # the class to vote for
-    *words: str, # any of which makes it vote
-) -> Callable[[str], int]: # text -> label or ABSTAIN
+    label: int,  # the class to vote for
+    *words: str,  # any of which makes it vote
+) -> Callable[[str], int]:  # text -> label or ABSTAIN
     "Make a labelling function that votes where a text holds one of the words."
-    require(len(words) > 0 and all(isinstance(word, str) and word for word in words), "keyword must be given words.", words)
+    require(
+        len(words) > 0 and all(isinstance(word, str) and word for word in words),
+        "keyword must be given words.",
+        words,
+    )
     return lambda text: label if any(word in text for word in words) else ABSTAIN
 
 
 def apply_rules(
-    rules: Mapping[str, Callable], # name -> function of one item that gives back a class or ABSTAIN
-    items: Sequence, # texts, rows or images, one a row; a SealedTest is refused
-    classes: int, # number of classes
-) -> pd.DataFrame: # one row an item, one column a rule, int64: class 0 … classes-1, or -1 for abstain
+    # name -> function of one item that gives back a class or ABSTAIN
+    rules: Mapping[str, Callable],
+    items: Sequence,  # texts, rows or images, one a row; a SealedTest is refused
+    classes: int,  # number of classes
+    # one row an item, one column a rule, int64: class 0 … classes-1, or -1 for abstain
+) -> pd.DataFrame:
     "Let every rule vote on every item."
-    if isinstance(items, SealedTest): items.take([]) # refuses, with the seal's own message
-    require(len(rules) > 0 and all(map(callable, rules.values())), "rules must be functions by name.", list(rules))
-    require(not isinstance(items, str) and len(items) > 0, "items must be a sequence of at least one.", items)
-    votes = pd.DataFrame({name: [rule(item) for item in items] for name, rule in rules.items()}).fillna(ABSTAIN)
+    if isinstance(items, SealedTest):
+        items.take([])  # refuses, with the seal's own message
+    require(
+        len(rules) > 0 and all(map(callable, rules.values())),
+        "rules must be functions by name.",
+        list(rules),
+    )
+    require(
+        not isinstance(items, str) and len(items) > 0,
+        "items must be a sequence of at least one.",
+        items,
+    )
+    votes = pd.DataFrame(
+        {name: [rule(item) for item in items] for name, rule in rules.items()}
+    ).fillna(ABSTAIN)
     return check_rule_votes(votes, classes)
 
 
 def check_rule_votes(
-    votes, # shape (n, rules): classes 0 … classes-1, or -1 for abstain
-    classes: int, # number of classes
-) -> pd.DataFrame: # the same, int64
+    votes,  # shape (n, rules): classes 0 … classes-1, or -1 for abstain
+    classes: int,  # number of classes
+) -> pd.DataFrame:  # the same, int64
     "Return the votes of rules as an int64 frame, or raise `InputError`."
     table = votes if isinstance(votes, pd.DataFrame) else pd.DataFrame(np.asarray(votes))
     classes = check_whole(classes, "classes", 2)
     low, high = table.min(axis=None), table.max(axis=None)
-    require(len(table) > 0 and table.shape[1] > 0 and low >= ABSTAIN and high < classes,
-            f"Votes must be classes 0 … {classes - 1}, or -1 for abstain.", f"{table.shape[0]} × {table.shape[1]} votes, {low} to {high}")
+    require(
+        len(table) > 0 and table.shape[1] > 0 and low >= ABSTAIN and high < classes,
+        f"Votes must be classes 0 … {classes - 1}, or -1 for abstain.",
+        f"{table.shape[0]} × {table.shape[1]} votes, {low} to {high}",
+    )
     return table.astype(np.int64)
 
 # %% ../../nbs/lib/data/52_weak.ipynb #a1cc922d
 def rule_table(
-    votes, # shape (n, rules): classes, or -1 for abstain
-    classes: int, # number of classes
-    y=None, # shape (n,): true classes, where they are known
-) -> pd.DataFrame: # one row a rule: votes_for, coverage, overlap, conflict in [0, 1], and accuracy of its votes if y is given
+    votes,  # shape (n, rules): classes, or -1 for abstain
+    classes: int,  # number of classes
+    y=None,  # shape (n,): true classes, where they are known
+    # one row a rule: votes_for, coverage, overlap, conflict in [0, 1], and accuracy of its votes if
+    # y is given
+) -> pd.DataFrame:
     "Say of each rule how much it covers, overlaps and contradicts."
     table = check_rule_votes(votes, classes)
     V = table.to_numpy()
     cast = V != ABSTAIN
     other = cast.sum(axis=1, keepdims=True) - cast
-    clash = np.stack([((V != V[:, [j]]) & cast).any(axis=1) & cast[:, j] for j in range(V.shape[1])], axis=1)
-    result = pd.DataFrame({
-        "votes_for": [sorted(set(column[column != ABSTAIN].tolist())) for column in V.T], "coverage": cast.mean(axis=0),
-        "overlap": (cast & (other > 0)).mean(axis=0), "conflict": clash.mean(axis=0)}, index=list(table))
-    if y is None: return result
+    clash = np.stack(
+        [((V != V[:, [j]]) & cast).any(axis=1) & cast[:, j] for j in range(V.shape[1])], axis=1
+    )
+    result = pd.DataFrame(
+        {
+            "votes_for": [sorted(set(column[column != ABSTAIN].tolist())) for column in V.T],
+            "coverage": cast.mean(axis=0),
+            "overlap": (cast & (other > 0)).mean(axis=0),
+            "conflict": clash.mean(axis=0),
+        },
+        index=list(table),
+    )
+    if y is None:
+        return result
     y = check_classes(y, len(V), classes)
-    return result.assign(accuracy=[(y[on] == column[on]).mean() if on.any() else np.nan for column, on in zip(V.T, cast.T, strict=True)])
+    return result.assign(
+        accuracy=[
+            (y[on] == column[on]).mean() if on.any() else np.nan
+            for column, on in zip(V.T, cast.T, strict=True)
+        ]
+    )
 
 # %% ../../nbs/lib/data/52_weak.ipynb #9fbcde94
 COMBINERS = ("label_model", "majority", "one_coin")
 
 
 def combine(
-    votes, # shape (n, rules): classes, or -1 for abstain
-    classes: int, # number of classes
-    method: str = "label_model", # one of COMBINERS
-) -> pd.DataFrame: # one row an item: label (-1 where no rule voted or classes are equal), confidence in [0, 1] or NaN, votes
+    votes,  # shape (n, rules): classes, or -1 for abstain
+    classes: int,  # number of classes
+    method: str = "label_model",  # one of COMBINERS
+    # one row an item: label (-1 where no rule voted or classes are equal), confidence in [0, 1] or
+    # NaN, votes
+) -> pd.DataFrame:
     "Make one label a row of the votes of rules."
     table = check_rule_votes(votes, classes)
     V, belief = table.to_numpy(), np.full((len(table), classes), np.nan)
     counts = np.stack([(V == label).sum(axis=1) for label in range(classes)], axis=1)
     voted = counts.sum(axis=1) > 0
-    require(voted.any(), "At least one rule must vote on at least one row.", f"{V.size} abstentions")
-    shares = np.where(voted[:, None], counts, 1) / np.where(voted, counts.sum(axis=1), classes)[:, None]
-    find = {"label_model": _label_model, "majority": lambda V, shares: shares, "one_coin": _one_coin}
+    require(
+        voted.any(), "At least one rule must vote on at least one row.", f"{V.size} abstentions"
+    )
+    shares = (
+        np.where(voted[:, None], counts, 1) / np.where(voted, counts.sum(axis=1), classes)[:, None]
+    )
+    find = {
+        "label_model": _label_model,
+        "majority": lambda V, shares: shares,
+        "one_coin": _one_coin,
+    }
     belief[voted] = find[choose(method, COMBINERS, "method")](V, shares)[voted]
     top = np.where(voted, np.nan_to_num(belief).max(axis=1), np.nan)
     tied = (belief == top[:, None]).sum(axis=1) != 1
     label = np.where(tied, ABSTAIN, np.nan_to_num(belief).argmax(axis=1))
-    return pd.DataFrame({"label": label, "confidence": top, "votes": counts.sum(axis=1)}, index=table.index)
+    return pd.DataFrame(
+        {"label": label, "confidence": top, "votes": counts.sum(axis=1)}, index=table.index
+    )
 
 
 def _label_model(V, belief, rounds=500):
     "Expectation maximisation from the majority on; one imagined row keeps every answer possible."
-    answers = np.stack([V == answer for answer in range(ABSTAIN, belief.shape[1])], axis=2).astype(np.float64)
+    answers = np.stack([V == answer for answer in range(ABSTAIN, belief.shape[1])], axis=2).astype(
+        np.float64
+    )
     for _ in range(rounds):
-        says = np.tensordot(belief.T, answers, axes=1) + 1 / answers.shape[2] # class, rule, answer
+        says = np.tensordot(belief.T, answers, axes=1) + 1 / answers.shape[2]  # class, rule, answer
         says /= says.sum(axis=2, keepdims=True)
-        logp = np.log(belief.mean(axis=0) + 1 / len(V)) + np.tensordot(answers, np.log(says), axes=([1, 2], [1, 2]))
+        logp = np.log(belief.mean(axis=0) + 1 / len(V)) + np.tensordot(
+            answers, np.log(says), axes=([1, 2], [1, 2])
+        )
         before, belief = belief, np.exp(logp - logsumexp(logp, axis=1, keepdims=True))
-        if np.abs(belief - before).max() < 1e-6: break
+        if np.abs(belief - before).max() < 1e-6:
+            break
     return belief
 
 
@@ -113,6 +166,10 @@ def _one_coin(V, belief):
     row, rule = np.nonzero(V != ABSTAIN)
     long = pd.DataFrame({"task": row, "worker": rule, "label": V[row, rule]})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore") # crowd-kit 1.4 uses what pandas 3.1 deprecates
+        warnings.simplefilter("ignore")  # crowd-kit 1.4 uses what pandas 3.1 deprecates
         model = need("crowdkit.aggregation", "data").OneCoinDawidSkene(n_iter=200).fit(long)
-    return model.probas_.reindex(index=range(len(V)), columns=range(belief.shape[1])).fillna(0.0).to_numpy()
+    return (
+        model.probas_.reindex(index=range(len(V)), columns=range(belief.shape[1]))
+        .fillna(0.0)
+        .to_numpy()
+    )

@@ -24,52 +24,70 @@ from ..core import choose, digest, require
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #b9a8ecf0
 def mean_interval(
-    values, # shape (s,): one number a seed
-    level: float = 0.95, # of the interval, in (0, 1)
-) -> tuple[float, float, float]: # mean, low, high; low and high are infinite for fewer than two values
+    values,  # shape (s,): one number a seed
+    level: float = 0.95,  # of the interval, in (0, 1)
+    # mean, low, high; low and high are infinite for fewer than two values
+) -> tuple[float, float, float]:
     "Give the mean and its t-interval."
     values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2: return (float(values.mean()) if len(values) else float("nan"), -np.inf, np.inf)
+    if len(values) < 2:
+        return (float(values.mean()) if len(values) else float("nan"), -np.inf, np.inf)
     half = t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #eb12aea0
 def fit_power_law(
-    n, # shape (k,): rows, k >= 2
-    error, # shape (k,): error rates in [0, 1]
-    floor: float = 5e-4, # smaller errors count as this; 0.5 / test rows is a good choice
-) -> tuple[float, float]: # a and b of error = a * n**-b
+    n,  # shape (k,): rows, k >= 2
+    error,  # shape (k,): error rates in [0, 1]
+    floor: float = 5e-4,  # smaller errors count as this; 0.5 / test rows is a good choice
+) -> tuple[float, float]:  # a and b of error = a * n**-b
     "Fit a power law by least squares in logarithms."
     slope, intercept = np.polyfit(np.log(n), np.log(np.maximum(error, floor)), 1)
     return float(np.exp(intercept)), float(-slope)
 
 
 def power_laws(
-    rows: pd.DataFrame, # evidence with framework, seed, n, error
-    level: float = 0.95, # of the intervals over seeds
-) -> pd.DataFrame: # one row a framework: a, b, b_low, b_high, seeds
+    rows: pd.DataFrame,  # evidence with framework, seed, n, error
+    level: float = 0.95,  # of the intervals over seeds
+) -> pd.DataFrame:  # one row a framework: a, b, b_low, b_high, seeds
     "Fit one power law a seed and average them for each framework."
     found = []
     for framework, runs in rows.groupby("framework"):
         curves = _curves(runs)
-        laws = [fit_power_law(curves.columns.to_numpy(float), curve, _floor(runs)) for curve in curves.to_numpy()]
+        laws = [
+            fit_power_law(curves.columns.to_numpy(float), curve, _floor(runs))
+            for curve in curves.to_numpy()
+        ]
         b, low, high = mean_interval([law[1] for law in laws], level)
-        found.append({"framework": framework, "a": float(np.exp(np.mean([np.log(law[0]) for law in laws]))),
-                      "b": b, "b_low": low, "b_high": high, "seeds": len(laws)})
+        found.append(
+            {
+                "framework": framework,
+                "a": float(np.exp(np.mean([np.log(law[0]) for law in laws]))),
+                "b": b,
+                "b_low": low,
+                "b_high": high,
+                "seeds": len(laws),
+            }
+        )
     return pd.DataFrame(found)
 
 
 def _curves(runs):
     "Errors as a table, one row a seed and one column a size; seeds that lack a size are left out."
-    return runs.pivot_table(index="seed", columns="n", values="error", aggfunc="first").dropna().sort_index(axis=1)
+    return (
+        runs.pivot_table(index="seed", columns="n", values="error", aggfunc="first")
+        .dropna()
+        .sort_index(axis=1)
+    )
 
 
-def _floor(runs): return 0.5 / float(runs["checks.test_rows"].min()) if "checks.test_rows" in runs else 5e-4
+def _floor(runs):
+    return 0.5 / float(runs["checks.test_rows"].min()) if "checks.test_rows" in runs else 5e-4
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #b4a0488b
 def error_drop(
-    runs: pd.DataFrame, # rows of one framework with seed, n, error
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    runs: pd.DataFrame,  # rows of one framework with seed, n, error
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Compute how far the error falls from the smallest to the largest size; control: no change, which is 0."
     curves = _curves(runs)
     drop = curves.iloc[:, 0] - curves.iloc[:, -1]
@@ -77,14 +95,19 @@ def error_drop(
 
 
 def power_law_gain(
-    runs: pd.DataFrame, # rows of one framework with seed, n, error
-    factor: float = 2, # the law sees sizes up to the largest one divided by this; at least two of them
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    runs: pd.DataFrame,  # rows of one framework with seed, n, error
+    # the law sees sizes up to the largest one divided by this; at least two of them
+    factor: float = 2,
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Compute how much nearer a power law comes to the error at the largest size than no change does; control: the miss of no change."
     curves, floor = _curves(runs), _floor(runs)
     n, truth = curves.columns.to_numpy(float), curves.iloc[:, -1]
     seen = n <= n[-1] / factor
-    require(seen.sum() >= 2, f"A power law must see at least two sizes up to 1/{factor:g} of the largest.", f"sizes {n.tolist()}")
+    require(
+        seen.sum() >= 2,
+        f"A power law must see at least two sizes up to 1/{factor:g} of the largest.",
+        f"sizes {n.tolist()}",
+    )
     laws = [fit_power_law(n[seen], curve[seen], floor) for curve in curves.to_numpy()]
     predicted = pd.Series([a * n[-1] ** -b for a, b in laws], index=curves.index, dtype=float)
     no_change = (curves.loc[:, seen].iloc[:, -1] - truth).abs()
@@ -92,24 +115,38 @@ def power_law_gain(
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #c5e10002
 def effective_rows(
-    runs: pd.DataFrame, # rows of one framework and one model with seed, n, noise, error and parameters.classes
-) -> pd.DataFrame: # one row a seed and noise rate above 0: seed, noise, share, law, right
+    # rows of one framework and one model with seed, n, noise, error and parameters.classes
+    runs: pd.DataFrame,
+) -> pd.DataFrame:  # one row a seed and noise rate above 0: seed, noise, share, law, right
     "Find which share of the rows, if their labels were all right, gives the error of all rows with noise; compare it with two rules."
-    errors, floor, k = _cells(runs, "noise", "n"), _floor(runs), float(runs["parameters.classes"].iloc[0])
+    errors, floor, k = (
+        _cells(runs, "noise", "n"),
+        _floor(runs),
+        float(runs["parameters.classes"].iloc[0]),
+    )
     found = []
     for seed, line in errors.iterrows():
         clean = np.log(np.maximum(np.minimum.accumulate(line[0.0]), floor))
         for noise in [noise for noise in line.index.levels[0] if noise > 0]:
             noisy = np.log(max(line[noise].iloc[-1], floor))
-            same = np.exp(np.interp(-noisy, -clean.to_numpy(), np.log(clean.index.to_numpy(float)))) # ends at the smallest size
-            found.append({"seed": seed, "noise": noise, "share": same / clean.index[-1], "law": max(0, 1 - noise * k / (k - 1)) ** 2,
-                          "right": 1 - noise})
+            # ends at the smallest size
+            same = np.exp(np.interp(-noisy, -clean.to_numpy(), np.log(clean.index.to_numpy(float))))
+            found.append(
+                {
+                    "seed": seed,
+                    "noise": noise,
+                    "share": same / clean.index[-1],
+                    "law": max(0, 1 - noise * k / (k - 1)) ** 2,
+                    "right": 1 - noise,
+                }
+            )
     return pd.DataFrame(found)
 
 
 def effective_rows_gain(
-    runs: pd.DataFrame, # rows of one framework and one model with seed, n, noise, error and parameters.classes
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    # rows of one framework and one model with seed, n, noise, error and parameters.classes
+    runs: pd.DataFrame,
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Compute how much nearer the law comes to the effective share of rows than the share of right labels; control: the miss of that share."
     found = effective_rows(runs)
     control = (found["share"] - found["right"]).abs().groupby(found["seed"]).mean()
@@ -117,9 +154,9 @@ def effective_rows_gain(
 
 
 def noise_harm(
-    runs: pd.DataFrame, # rows of one framework and one model with seed, n, noise, error
-    shrinks: bool = False, # how much less that is than at the smallest size, instead
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    runs: pd.DataFrame,  # rows of one framework and one model with seed, n, noise, error
+    shrinks: bool = False,  # how much less that is than at the smallest size, instead
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Compute how far the highest noise rate lifts the error at the largest size above the lowest rate's; control: no change, which is 0."
     errors = _cells(runs, "noise", "n")
     rates, sizes = errors.columns.levels
@@ -129,58 +166,75 @@ def noise_harm(
 
 
 def clean_half_gain(
-    runs: pd.DataFrame, # rows of one framework and one model with seed, n, noise, error
-    noise: float = 0.2, # rate in the whole; the half has none
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    runs: pd.DataFrame,  # rows of one framework and one model with seed, n, noise, error
+    noise: float = 0.2,  # rate in the whole; the half has none
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Compute how far the error of half the rows with right labels lies below that of all rows with noise; control: the error of all."
     errors = _cells(runs, "noise", "n")
     n = errors.columns.levels[1].to_numpy(float)
-    require(n[-1] / 2 in n and noise in errors.columns.levels[0], f"A run must have half the largest size, and the noise rate {noise:g}.",
-            f"sizes {n.tolist()}, rates {errors.columns.levels[0].tolist()}")
+    require(
+        n[-1] / 2 in n and noise in errors.columns.levels[0],
+        f"A run must have half the largest size, and the noise rate {noise:g}.",
+        f"sizes {n.tolist()}, rates {errors.columns.levels[0].tolist()}",
+    )
     return errors[noise, n[-1]] - errors[0.0, n[-1] / 2], errors[noise, n[-1]]
 
 
 def strategy_gain(
-    runs: pd.DataFrame, # rows of one framework and one model with seed, period, strategy, error
-    of: str, # a strategy
-    over: str, # the strategy it is compared with
-    per_period: bool = False, # how much the gain grows from a period to the next, instead of its mean
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    runs: pd.DataFrame,  # rows of one framework and one model with seed, period, strategy, error
+    of: str,  # a strategy
+    over: str,  # the strategy it is compared with
+    # how much the gain grows from a period to the next, instead of its mean
+    per_period: bool = False,
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Compute how far the error of one way of keeping a model up to date lies below another's, on average; control: the other's error."
     errors = _cells(runs, "strategy", "period")
     gain = errors[over] - errors[of]
-    if not per_period: return gain.mean(axis=1), errors[over].mean(axis=1)
-    slopes = pd.Series(np.polyfit(gain.columns.to_numpy(float), gain.to_numpy().T, 1)[0], index=gain.index)
+    if not per_period:
+        return gain.mean(axis=1), errors[over].mean(axis=1)
+    slopes = pd.Series(
+        np.polyfit(gain.columns.to_numpy(float), gain.to_numpy().T, 1)[0], index=gain.index
+    )
     return slopes, 0 * slopes
 
 
 def source_gain(
-    runs: pd.DataFrame, # rows of one framework and one model with seed, sources, scope ("in" or "out"), error
-    what: str, # "left out" (the cost), "more" or "target"
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    # rows of one framework and one model with seed, sources, scope ("in" or "out"), error
+    runs: pd.DataFrame,
+    what: str,  # "left out" (the cost), "more" or "target"
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Compare errors on the target source: with a source's own test rows, or with mixtures of more sources; the most include the target."
     errors = _cells(runs, "scope", "sources")
     out, number = errors["out"], errors.columns.levels[1]
-    if what == "left out": return out[number[0]] - errors["in"][number[0]], errors["in"][number[0]]
+    if what == "left out":
+        return out[number[0]] - errors["in"][number[0]], errors["in"][number[0]]
     less, more = {"more": (0, -2), "target": (-2, -1)}[what]
     return out[number[less]] - out[number[more]], out[number[less]]
 
 
 def _cells(runs, *names):
     "Errors as a table, one row a seed and one column a setting; seeds that lack one are left out."
-    return runs.pivot_table(index="seed", columns=list(names), values="error", aggfunc="first").dropna().sort_index(axis=1)
+    return (
+        runs.pivot_table(index="seed", columns=list(names), values="error", aggfunc="first")
+        .dropna()
+        .sort_index(axis=1)
+    )
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #c46c260e
-DOSES = {"n": -1, "noise": 1, "coverage": -1, "age": 1} # column -> whether more of it is worse (1) or better (-1)
+# column -> whether more of it is worse (1) or better (-1)
+DOSES = {"n": -1, "noise": 1, "coverage": -1, "age": 1}
 
 
 def dose_cost(
-    runs: pd.DataFrame, # rows of one framework and one model with seed, the columns of `DOSES`, and error
-    of: Sequence[str], # one column of `DOSES`, or two
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    # rows of one framework and one model with seed, the columns of `DOSES`, and error
+    runs: pd.DataFrame,
+    of: Sequence[str],  # one column of `DOSES`, or two
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Compute what a fault costs, or how much more it costs beside another; control: the error without it, or costs that add up, which is 0."
     errors = _cells(runs, *DOSES)
-    sides = np.array([_sides(errors.columns.get_level_values(name).to_numpy(float), DOSES[name]) for name in of])
+    sides = np.array(
+        [_sides(errors.columns.get_level_values(name).to_numpy(float), DOSES[name]) for name in of]
+    )
     signs = sides.prod(axis=0)
     require(signs.any(), "A cost needs two values of each dose.", ", ".join(of))
     cost = (errors * signs).sum(axis=1) / (np.abs(signs).sum() / 2 ** len(of))
@@ -193,32 +247,42 @@ def _sides(values, worse):
 
 
 def dose_costs(
-    table: pd.DataFrame, # evidence with framework, model, seed, the columns of `DOSES`, and error
-    level: float = 0.95, # of the intervals over seeds
-) -> pd.DataFrame: # one row a framework, model and fault or pair of faults: framework, model, of, cost, low, high
+    table: pd.DataFrame,  # evidence with framework, model, seed, the columns of `DOSES`, and error
+    level: float = 0.95,  # of the intervals over seeds
+    # one row a framework, model and fault or pair of faults: framework, model, of, cost, low, high
+) -> pd.DataFrame:
     "Tabulate what each fault costs, and how much more beside each other one."
     found = []
     for (framework, model), runs in table.groupby(["framework", "model"]):
         for of in [*combinations(DOSES, 1), *combinations(DOSES, 2)]:
             cost, low, high = mean_interval(dose_cost(runs, of)[0], level)
-            found.append({"framework": framework, "model": model, "of": " × ".join(of), "cost": cost, "low": low, "high": high})
+            found.append(
+                {
+                    "framework": framework,
+                    "model": model,
+                    "of": " × ".join(of),
+                    "cost": cost,
+                    "low": low,
+                    "high": high,
+                }
+            )
     return pd.DataFrame(found)
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #1c723aa7
 def stage_gain(
-    runs: pd.DataFrame, # rows of one framework with seed, pipeline, error
-    of: str, # a pipeline
-    over: str, # the pipeline it is compared with
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    runs: pd.DataFrame,  # rows of one framework with seed, pipeline, error
+    of: str,  # a pipeline
+    over: str,  # the pipeline it is compared with
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Compute how far the error of one pipeline lies below another's; control: the other's error."
     errors = _cells(runs, "pipeline")
     return errors[over] - errors[of], errors[over]
 
 
 def majority_gain(
-    runs: pd.DataFrame, # rows of one framework with seed, pipeline, error, checks.majority
-    of: str, # a pipeline
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    runs: pd.DataFrame,  # rows of one framework with seed, pipeline, error, checks.majority
+    of: str,  # a pipeline
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Compute how far a pipeline's error lies below that of always guessing the commonest class; control: the latter."
     own = runs[runs["pipeline"] == of].set_index("seed")
     guess = 1 - own["checks.majority"]
@@ -226,9 +290,9 @@ def majority_gain(
 
 
 def largest(
-    runs: pd.DataFrame, # rows of one framework with seed and the column
-    column: str, # of a number
-) -> tuple[pd.Series, pd.Series]: # a number a seed, and the control's
+    runs: pd.DataFrame,  # rows of one framework with seed and the column
+    column: str,  # of a number
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     "Take the largest value of a seed; control: no difference, which is 0."
     value = runs.groupby("seed")[column].max()
     return value, 0 * value
@@ -249,7 +313,12 @@ STATISTICS: dict[str, Callable] = {
     "left_out_cost": partial(source_gain, what="left out"),
     "more_sources_gain": partial(source_gain, what="more"),
     "target_source_gain": partial(source_gain, what="target"),
-    **{"cost_" + "_".join(of): partial(dose_cost, of=of) for pick in (1, 2) for of in combinations(DOSES, pick)}, # cost_n_noise …
+    # cost_n_noise …
+    **{
+        "cost_" + "_".join(of): partial(dose_cost, of=of)
+        for pick in (1, 2)
+        for of in combinations(DOSES, pick)
+    },
     "cleaning_gain": partial(stage_gain, of="cleaned", over="raw"),
     "label_check_gain": partial(stage_gain, of="checked", over="cleaned"),
     "augmenting_gain": partial(stage_gain, of="whole", over="checked"),
@@ -263,92 +332,142 @@ STATISTICS: dict[str, Callable] = {
 @dataclass(frozen=True)
 class Claim:
     "A sentence with a number that decides it."
-    id: str # experiment.short_name
-    text: str # the sentence
-    statistic: str # a name in `STATISTICS`
-    control: str # what the trivial control is
-    published: str = "" # the number in the literature that this one stands beside
-    above: float | None = None # supported where the whole interval lies above this, refuted where it lies below
-    below: float | None = None # the same the other way round; exactly one of the two is given
-    level: float = 0.95 # of the interval over seeds
-    min_seeds: int = 5 # fewer leave it undecided
-    min_sizes: int = 2 # fewer distinct n leave it undecided
-    frameworks: tuple[str, ...] = ("torch", "tensorflow") # all of them must support it
-    axes: tuple[str, ...] = ("n",) # what varies beside seed and framework; min_sizes counts the values of the first
-    where: tuple[tuple[str, object], ...] = () # (column, value): only such rows are judged
-    family: int = 1 # claims judged together: the interval is widened to hold for all of them at once (Bonferroni)
+
+    id: str  # experiment.short_name
+    text: str  # the sentence
+    statistic: str  # a name in `STATISTICS`
+    control: str  # what the trivial control is
+    published: str = ""  # the number in the literature that this one stands beside
+    # supported where the whole interval lies above this, refuted where it lies below
+    above: float | None = None
+    below: float | None = None  # the same the other way round; exactly one of the two is given
+    level: float = 0.95  # of the interval over seeds
+    min_seeds: int = 5  # fewer leave it undecided
+    min_sizes: int = 2  # fewer distinct n leave it undecided
+    frameworks: tuple[str, ...] = ("torch", "tensorflow")  # all of them must support it
+    # what varies beside seed and framework; min_sizes counts the values of the first
+    axes: tuple[str, ...] = ("n",)
+    where: tuple[tuple[str, object], ...] = ()  # (column, value): only such rows are judged
+    # claims judged together: the interval is widened to hold for all of them at once (Bonferroni)
+    family: int = 1
 
     def __post_init__(self):
         choose(self.statistic, STATISTICS, "statistic")
-        require((self.above is None) != (self.below is None), "A claim must have exactly one of above and below.", self.id)
+        require(
+            (self.above is None) != (self.below is None),
+            "A claim must have exactly one of above and below.",
+            self.id,
+        )
         require(0 < self.level < 1, "level must lie between 0 and 1.", self.level)
-        require(len(self.axes) > 0 and self.family >= 1, "A claim must have an axis, and family must be 1 or more.", self.id)
+        require(
+            len(self.axes) > 0 and self.family >= 1,
+            "A claim must have an axis, and family must be 1 or more.",
+            self.id,
+        )
 
 
 def load_claims(
-    path: Path | str, # an experiment's .toml file
-) -> list[Claim]: # in file order
+    path: Path | str,  # an experiment's .toml file
+) -> list[Claim]:  # in file order
     "Read the claims declared beside an experiment; its axes hold for all of them, and `together = true` makes them one family."
     known = [field.name for field in fields(Claim)]
     declared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     entries = declared.get("claims", [])
-    shared = {"axes": declared.get("axes", ["n"]), "family": len(entries) if declared.get("together") else 1}
+    shared = {
+        "axes": declared.get("axes", ["n"]),
+        "family": len(entries) if declared.get("together") else 1,
+    }
     for entry in entries:
-        for key in entry: choose(key, known, "claim field")
-    return [Claim(**{key: _frozen(value) for key, value in {**shared, **entry}.items()}) for entry in entries]
+        for key in entry:
+            choose(key, known, "claim field")
+    return [
+        Claim(**{key: _frozen(value) for key, value in {**shared, **entry}.items()})
+        for entry in entries
+    ]
 
 
 def _frozen(value):
     "Lists and tables as tuples."
-    return tuple(value.items()) if isinstance(value, dict) else tuple(value) if isinstance(value, list) else value
+    return (
+        tuple(value.items())
+        if isinstance(value, dict)
+        else tuple(value)
+        if isinstance(value, list)
+        else value
+    )
 
 
-_LATER = {"axes": ("n",), "where": (), "family": 1} # fields younger than recorded evidence, which count only where they are used
+# fields younger than recorded evidence, which count only where they are used
+_LATER = {"axes": ("n",), "where": (), "family": 1}
 
 
 def claims_hash(
-    claims: list[Claim], # of one experiment
-) -> str: # 64 hexadecimal digits
+    claims: list[Claim],  # of one experiment
+) -> str:  # 64 hexadecimal digits
     "Hash the whole text and every threshold of an experiment's claims."
-    return digest([{key: value for key, value in asdict(claim).items() if key not in _LATER or value != _LATER[key]} for claim in claims])
+    return digest(
+        [
+            {
+                key: value
+                for key, value in asdict(claim).items()
+                if key not in _LATER or value != _LATER[key]
+            }
+            for claim in claims
+        ]
+    )
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #ca34eb43
-MOVED = 0.99 # the final training loss must be below this share of the one at the initial weights
+MOVED = 0.99  # the final training loss must be below this share of the one at the initial weights
 
 
 def row_checks(
-    runs: pd.DataFrame, # rows of evidence
-    registered: str, # hash of the claims as they are now
-) -> dict[str, pd.Series]: # reason -> which rows are unfit, bool
+    runs: pd.DataFrame,  # rows of evidence
+    registered: str,  # hash of the claims as they are now
+) -> dict[str, pd.Series]:  # reason -> which rows are unfit, bool
     "Find results that are unfit by themselves, whatever stands beside them."
     return {
         "test rows were trained on, or it is not known": ~(_column(runs, "checks.overlap") == 0),
-        "training did not lower the loss": ~(_column(runs, "checks.end_loss") < MOVED * _column(runs, "checks.start_loss")),
+        "training did not lower the loss": ~(
+            _column(runs, "checks.end_loss") < MOVED * _column(runs, "checks.start_loss")
+        ),
         "only one class was predicted": ~(_column(runs, "checks.predicted_classes") >= 2),
-        "the claims are not those registered before the run": ~(_column(runs, "claims") == registered),
+        "the claims are not those registered before the run": ~(
+            _column(runs, "claims") == registered
+        ),
         "a result is not an error rate": ~_column(runs, "error").between(0, 1),
     }
 
 
-def _column(runs, name): return runs[name] if name in runs else pd.Series(np.nan, index=runs.index)
+def _column(runs, name):
+    return runs[name] if name in runs else pd.Series(np.nan, index=runs.index)
 
 
 def preconditions(
-    runs: pd.DataFrame, # rows of one framework
-    registered: str, # hash of the claims as they are now
-    axes: tuple[str, ...] = ("n",), # what varies beside the seed
-) -> list[str]: # what does not hold; empty where all is well
+    runs: pd.DataFrame,  # rows of one framework
+    registered: str,  # hash of the claims as they are now
+    axes: tuple[str, ...] = ("n",),  # what varies beside the seed
+) -> list[str]:  # what does not hold; empty where all is well
     "List why the evidence is not fit to judge a claim."
-    checks = {**row_checks(runs, registered), "the same result stands twice": runs.duplicated(["seed", *axes], keep=False)}
-    failed = [f"{reason} ({bad.sum()} of {len(runs)} rows)" for reason, bad in checks.items() if bad.any()]
-    if _learned(runs, axes): return failed
+    checks = {
+        **row_checks(runs, registered),
+        "the same result stands twice": runs.duplicated(["seed", *axes], keep=False),
+    }
+    failed = [
+        f"{reason} ({bad.sum()} of {len(runs)} rows)" for reason, bad in checks.items() if bad.any()
+    ]
+    if _learned(runs, axes):
+        return failed
     return [*failed, "at the largest size it is no better than always guessing the commonest class"]
 
 
 def _learned(runs, axes):
     "Whether the error, at the largest size where sizes vary, lies below the majority control's; under five seeds, without an interval."
     last = runs["n"] == runs["n"].max() if "n" in axes else runs["seed"].notna()
-    margin = (1 - _column(runs, "checks.majority") - _column(runs, "error"))[last].groupby(runs["seed"][last]).mean()
+    margin = (
+        (1 - _column(runs, "checks.majority") - _column(runs, "error"))[last]
+        .groupby(runs["seed"][last])
+        .mean()
+    )
     return bool(margin.mean() > 0 and (len(margin) < 5 or mean_interval(margin, 0.99)[1] > 0))
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #9379362c
@@ -356,41 +475,66 @@ VERDICTS = ("supported", "refuted", "undecided", "invalid")
 
 
 def judge(
-    claims: list[Claim], # of one experiment
-    rows: pd.DataFrame, # its evidence, all frameworks
-) -> pd.DataFrame: # claim, framework, statistic, low, high, bound, control, seeds, verdict, reason; framework "all" is the replication
+    claims: list[Claim],  # of one experiment
+    rows: pd.DataFrame,  # its evidence, all frameworks
+    # claim, framework, statistic, low, high, bound, control, seeds, verdict, reason; framework
+    # "all" is the replication
+) -> pd.DataFrame:
     "Judge every claim on the evidence, framework by framework and over all of them."
     registered, found = claims_hash(claims), []
     for claim in claims:
-        each = [_judge_one(claim, framework, rows[rows["framework"] == framework], registered) for framework in claim.frameworks]
+        each = [
+            _judge_one(claim, framework, rows[rows["framework"] == framework], registered)
+            for framework in claim.frameworks
+        ]
         found += [*each, _judge_all(claim, each)]
     return pd.DataFrame(found)
 
 
 def _judge_one(claim, framework, runs, registered):
-    line = {"claim": claim.id, "framework": framework, "statistic": np.nan, "low": np.nan, "high": np.nan, "bound": _bound(claim),
-            "control": np.nan, "seeds": 0}
-    for column, value in claim.where: runs = runs[runs[column] == value] if column in runs else runs.iloc[:0]
-    if runs.empty: return {**line, "verdict": "undecided", "reason": "not run"}
+    line = {
+        "claim": claim.id,
+        "framework": framework,
+        "statistic": np.nan,
+        "low": np.nan,
+        "high": np.nan,
+        "bound": _bound(claim),
+        "control": np.nan,
+        "seeds": 0,
+    }
+    for column, value in claim.where:
+        runs = runs[runs[column] == value] if column in runs else runs.iloc[:0]
+    if runs.empty:
+        return {**line, "verdict": "undecided", "reason": "not run"}
     reasons = preconditions(runs, registered, claim.axes)
     sizes, least = runs[claim.axes[0]].nunique(), max(3, claim.min_sizes)
     if sizes >= least:
         values, control = STATISTICS[claim.statistic](runs)
-        line["statistic"], line["low"], line["high"] = mean_interval(values, 1 - (1 - claim.level) / claim.family)
+        line["statistic"], line["low"], line["high"] = mean_interval(
+            values, 1 - (1 - claim.level) / claim.family
+        )
         line |= {"control": float(control.mean()), "seeds": len(values)}
-    if reasons: return {**line, "verdict": "invalid", "reason": "; ".join(reasons)}
+    if reasons:
+        return {**line, "verdict": "invalid", "reason": "; ".join(reasons)}
     if sizes < least or line["seeds"] < claim.min_seeds:
-        have = f"{sizes} of {least} sizes" if sizes < least else f"{line['seeds']} of {claim.min_seeds} seeds"
+        have = (
+            f"{sizes} of {least} sizes"
+            if sizes < least
+            else f"{line['seeds']} of {claim.min_seeds} seeds"
+        )
         return {**line, "verdict": "undecided", "reason": f"too little evidence: {have}"}
     return {**line, "verdict": _side(claim, line["low"], line["high"]), "reason": ""}
 
 
-def _bound(claim): return f"> {claim.above:g}" if claim.above is not None else f"< {claim.below:g}"
+def _bound(claim):
+    return f"> {claim.above:g}" if claim.above is not None else f"< {claim.below:g}"
 
 
 def _side(claim, low, high):
-    if claim.above is None: low, high, bound = -high, -low, -claim.below
-    else: bound = claim.above
+    if claim.above is None:
+        low, high, bound = -high, -low, -claim.below
+    else:
+        bound = claim.above
     return "supported" if low > bound else "refuted" if high < bound else "undecided"
 
 
@@ -398,6 +542,20 @@ def _judge_all(claim, each):
     kinds = {line["verdict"] for line in each}
     verdict = kinds.pop() if len(kinds) == 1 else "invalid" if "invalid" in kinds else "undecided"
     clear = verdict in ("supported", "refuted")
-    reason = "" if clear else "; ".join(f"{line['framework']}: {line['reason'] or line['verdict']}" for line in each)
-    return {"claim": claim.id, "framework": "all", "statistic": np.nan, "low": np.nan, "high": np.nan, "bound": _bound(claim),
-            "control": np.nan, "seeds": min(line["seeds"] for line in each), "verdict": verdict, "reason": reason}
+    reason = (
+        ""
+        if clear
+        else "; ".join(f"{line['framework']}: {line['reason'] or line['verdict']}" for line in each)
+    )
+    return {
+        "claim": claim.id,
+        "framework": "all",
+        "statistic": np.nan,
+        "low": np.nan,
+        "high": np.nan,
+        "bound": _bound(claim),
+        "control": np.nan,
+        "seeds": min(line["seeds"] for line in each),
+        "verdict": verdict,
+        "reason": reason,
+    }

@@ -20,7 +20,7 @@ from ..data.catalog import Dataset
 from ..data.split import training_rows
 
 # %% ../../nbs/lib/experiment/15_contenders.ipynb #2950966a
-CONTENDERS: dict[str, Callable[[int], ClassifierMixin]] = { # name -> maker, given a seed
+CONTENDERS: dict[str, Callable[[int], ClassifierMixin]] = {  # name -> maker, given a seed
     "forest": lambda seed: RandomForestClassifier(50, random_state=seed),
     "neighbours": lambda seed: KNeighborsClassifier(5),
     "logistic": lambda seed: LogisticRegression(max_iter=200),
@@ -32,25 +32,39 @@ class Contender:
 
     def __init__(
         self,
-        kind: str, # a name in `CONTENDERS`
-        train: Dataset, # rows to learn from, with at least two classes
-        seed: int = 0, # of the model, where it draws
+        kind: str,  # a name in `CONTENDERS`
+        train: Dataset,  # rows to learn from, with at least two classes
+        seed: int = 0,  # of the model, where it draws
     ):
         "Fit the model."
         make = CONTENDERS[choose(kind, CONTENDERS, "model")]
         seen = np.unique(training_rows(train).y)
-        require(len(seen) >= 2, "A model must learn from at least two classes.", f"{len(train)} rows, class {', '.join(map(str, seen))}",
-                "did a filter or a join drop a class?")
+        require(
+            len(seen) >= 2,
+            "A model must learn from at least two classes.",
+            f"{len(train)} rows, class {', '.join(map(str, seen))}",
+            "did a filter or a join drop a class?",
+        )
         self.model, self.classes = make(seed).fit(train.X, train.y), train.classes
-        self.trained_on, self.train_ids, self.train_digests = train.name, train.ids, row_digests(train.X)
+        self.trained_on, self.train_ids, self.train_digests = (
+            train.name,
+            train.ids,
+            row_digests(train.X),
+        )
         self.start_loss = float(np.log(train.classes))
-        self.history = [{"loss": float(log_loss(train.y, self.predict_proba(train.X), labels=np.arange(train.classes)))}]
+        self.history = [
+            {
+                "loss": float(
+                    log_loss(train.y, self.predict_proba(train.X), labels=np.arange(train.classes))
+                )
+            }
+        ]
 
     def predict_proba(
         self,
-        X: np.ndarray, # shape (n, features)
-    ) -> np.ndarray: # shape (n, classes); a class without training rows has chance 0
+        X: np.ndarray,  # shape (n, features)
+    ) -> np.ndarray:  # shape (n, classes); a class without training rows has chance 0
         "Give the chances of every class."
         chances = np.zeros((len(X), self.classes))
         chances[:, self.model.classes_] = self.model.predict_proba(X)
-        return chances / chances.sum(axis=1, keepdims=True) # a model may give 32 bits
+        return chances / chances.sum(axis=1, keepdims=True)  # a model may give 32 bits

@@ -37,49 +37,84 @@ from .zygote import Forked
 from ..train.loop import backends
 
 # %% ../../nbs/lib/experiment/24_engine.ipynb #9ce0ca96
-PARSING = threading.RLock() # trees of Python 3.11 are not made in two threads at once: "AST constructor recursion depth mismatch"
+# trees of Python 3.11 are not made in two threads at once: "AST constructor recursion depth
+# mismatch"
+PARSING = threading.RLock()
 
 
-_USUAL = ("matplotlib.pyplot", "numpy", "pandas", "bigdata_ai", "bigdata_ai.core", "bigdata_ai.data.catalog", "bigdata_ai.data.split",
-          "bigdata_ai.evaluate", *(f"bigdata_ai.experiment.{name}" for name in ("claims", "contenders", "evidence", "figures")),
-          "bigdata_ai.train.loop", "bigdata_ai.train.spec") # who trains with some of these gets all, so that experiments share a process
-_LATE = {"bigdata_ai.viz": ["seaborn"], "bigdata_ai.experiment.figures": ["seaborn"],
-         "bigdata_ai.data.clean": ["pandera.pandas", "pandera.strategies.pandas_strategies"], "bigdata_ai.data.label": ["cleanlab.rank"],
-         "bigdata_ai.data.store": ["deltalake"], "bigdata_ai.data.acquire.sql": ["sqlalchemy"]} # what the kit imports at its first use
+_USUAL = (
+    "matplotlib.pyplot",
+    "numpy",
+    "pandas",
+    "bigdata_ai",
+    "bigdata_ai.core",
+    "bigdata_ai.data.catalog",
+    "bigdata_ai.data.split",
+    "bigdata_ai.evaluate",
+    *(f"bigdata_ai.experiment.{name}" for name in ("claims", "contenders", "evidence", "figures")),
+    # who trains with some of these gets all, so that experiments share a process
+    "bigdata_ai.train.loop",
+    "bigdata_ai.train.spec",
+)
+_LATE = {
+    "bigdata_ai.viz": ["seaborn"],
+    "bigdata_ai.experiment.figures": ["seaborn"],
+    "bigdata_ai.data.clean": ["pandera.pandas", "pandera.strategies.pandas_strategies"],
+    "bigdata_ai.data.label": ["cleanlab.rank"],
+    # what the kit imports at its first use
+    "bigdata_ai.data.store": ["deltalake"],
+    "bigdata_ai.data.acquire.sql": ["sqlalchemy"],
+}
 
 
 def imported(
-    cells, # code of the cells, as texts
-    framework: str | None = None, # spares the back-end of the other one; None takes those installed
-) -> list[str]: # names of installed modules, in the order in which they are imported, on which a last digit may hang
+    cells,  # code of the cells, as texts
+    # spares the back-end of the other one; None takes those installed
+    framework: str | None = None,
+    # names of installed modules, in the order in which they are imported, on which a last digit may
+    # hang
+) -> list[str]:
     "List the modules that cells import."
     found = {}
     for cell in cells:
         try:
-            with PARSING: tree = ast.parse(TransformerManager().transform_cell(cell))
-        except SyntaxError: continue # the kernel will say so
+            with PARSING:
+                tree = ast.parse(TransformerManager().transform_cell(cell))
+        except SyntaxError:
+            continue  # the kernel will say so
         for node in ast.walk(tree):
-            if isinstance(node, ast.Import): found |= dict.fromkeys(alias.name for alias in node.names)
-            if isinstance(node, ast.ImportFrom) and not node.level: found[node.module] = None
+            if isinstance(node, ast.Import):
+                found |= dict.fromkeys(alias.name for alias in node.names)
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                found[node.module] = None
     found = [name for name in found if _installed(name.partition(".")[0])]
     usual = iter(_USUAL)
-    if all(name in usual for name in found) and "bigdata_ai.train.loop" in found: found = list(_USUAL)
+    if all(name in usual for name in found) and "bigdata_ai.train.loop" in found:
+        found = list(_USUAL)
     ours = [name for name in backends() if framework in (None, name)]
-    if "bigdata_ai.train.loop" in found: found += [f"bigdata_ai.train.{name}_backend.steps" for name in ours]
-    return found + [late for name in found for late in _LATE.get(name, ()) if _installed(late.partition(".")[0])]
+    if "bigdata_ai.train.loop" in found:
+        found += [f"bigdata_ai.train.{name}_backend.steps" for name in ours]
+    return found + [
+        late for name in found for late in _LATE.get(name, ()) if _installed(late.partition(".")[0])
+    ]
 
 
 def _installed(package):
-    if package in sys.stdlib_module_names: return False # quick to import, and some do things when imported
-    if package == __name__.partition(".")[0]: return True
-    try: spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError): return False
+    # quick to import, and some do things when imported
+    if package in sys.stdlib_module_names:
+        return False
+    if package == __name__.partition(".")[0]:
+        return True
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return False
     paths = {Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}
     return bool(spec and spec.origin and any(path in Path(spec.origin).parents for path in paths))
 
 # %% ../../nbs/lib/experiment/24_engine.ipynb #9ac9ab59
-KEPT = 2 # zygotes at once
-_OWN = ("JPY_", "BIGDATA_AI_", "PAPERMILL_") # variables that only the kernel reads
+KEPT = 2  # zygotes at once
+_OWN = ("JPY_", "BIGDATA_AI_", "PAPERMILL_")  # variables that only the kernel reads
 
 
 _SERVE = "from bigdata_ai.experiment.zygote import main; main()"
@@ -90,36 +125,60 @@ class Zygote:
 
     def __init__(
         self,
-        modules: list[str], # to import ahead
-        env: dict[str, str], # its environment
+        modules: list[str],  # to import ahead
+        env: dict[str, str],  # its environment
     ):
         "Start it; it imports while this process goes on."
         self.lock, self.ready = threading.Lock(), False
         self.control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-Xfrozen_modules=off", "-c", _SERVE, str(other.fileno()), *modules]
-        self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, pass_fds=[other.fileno()], start_new_session=True)
+        command = [
+            sys.executable,
+            "-Xfrozen_modules=off",
+            "-c",
+            _SERVE,
+            str(other.fileno()),
+            *modules,
+        ]
+        self.process = subprocess.Popen(
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[other.fileno()],
+            start_new_session=True,
+        )
         other.close()
 
     def fork(
         self,
-        argv: list[str], # arguments of ipykernel_launcher
-        env: dict[str, str], # of the kernel
-        cwd: str, # its folder
-    ) -> tuple[Forked, int]: # the kernel's process, and a pipe that ends when its ports are bound or it has died
+        argv: list[str],  # arguments of ipykernel_launcher
+        env: dict[str, str],  # of the kernel
+        cwd: str,  # its folder
+        # the kernel's process, and a pipe that ends when its ports are bound or it has died
+    ) -> tuple[Forked, int]:
         "Start a kernel; raises `RunError` where the zygote has died."
         bound, other = os.pipe()
         with self.lock:
             try:
                 self.ready = self.ready or self.control.recv(64) == b"ready"
-                socket.send_fds(self.control, [json.dumps({"argv": argv, "env": env, "cwd": cwd}).encode()], [other])
+                socket.send_fds(
+                    self.control,
+                    [json.dumps({"argv": argv, "env": env, "cwd": cwd}).encode()],
+                    [other],
+                )
                 answer = self.control.recv(64)
-            except OSError: answer = b""
+            except OSError:
+                answer = b""
         os.close(other)
-        require(answer, "The process that forks kernels must live.", f"it ended with {self.process.poll()}",
-                "was memory short? Run with fewer jobs.", RunError)
+        require(
+            answer,
+            "The process that forks kernels must live.",
+            f"it ended with {self.process.poll()}",
+            "was memory short? Run with fewer jobs.",
+            RunError,
+        )
         return Forked(int(answer)), bound
 
-    def close(self) -> None: # its kernels end with it
+    def close(self) -> None:  # its kernels end with it
         "End the zygote."
         self.control.close()
         self.process.terminate()
@@ -130,23 +189,27 @@ _zygotes, _opening = OrderedDict(), threading.Lock()
 
 
 def zygote(
-    modules: list[str], # to import ahead
-    env: dict[str, str], # of a kernel
-) -> Zygote: # one that lives
+    modules: list[str],  # to import ahead
+    env: dict[str, str],  # of a kernel
+) -> Zygote:  # one that lives
     "Find the zygote for an environment, or start it."
     env = {name: value for name, value in env.items() if not name.startswith(_OWN)}
     key = os.getpid(), tuple(modules), tuple(sorted(env.items()))
     with _opening:
         found = _zygotes.pop(key, None)
-        if found is not None and found.process.poll() is not None: found = None
+        if found is not None and found.process.poll() is not None:
+            found = None
         _zygotes[key] = found or Zygote(modules, env)
-        while len(_zygotes) > KEPT: _zygotes.popitem(last=False)[1].close()
+        while len(_zygotes) > KEPT:
+            _zygotes.popitem(last=False)[1].close()
         return _zygotes[key]
 
 
 def warm_up(
-    notebook: Path | str, # an .ipynb file, whose kernels will be asked for soon
-    env: Mapping[str, str], # variables of the kernels over those of this process; `BIGDATA_AI_FRAMEWORK` names the only back-end
+    notebook: Path | str,  # an .ipynb file, whose kernels will be asked for soon
+    # variables of the kernels over those of this process; `BIGDATA_AI_FRAMEWORK` names the only
+    # back-end
+    env: Mapping[str, str],
 ) -> None:
     "Start a notebook's zygote, which imports while this process goes on."
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
@@ -155,76 +218,96 @@ def warm_up(
 
 
 @atexit.register
-def close_zygotes() -> None: # a later run starts new ones
+def close_zygotes() -> None:  # a later run starts new ones
     "End all zygotes of this process."
     while _zygotes:
         key, found = _zygotes.popitem()
-        if key[0] == os.getpid(): found.close()
+        if key[0] == os.getpid():
+            found.close()
 
 # %% ../../nbs/lib/experiment/24_engine.ipynb #04a88a19
 @dataclass
 class Watch:
     "What a run may use, and what it used."
-    seconds: float | None = None # from the start of the kernel; more and it is killed
-    mib: float | None = None # of resident memory, what it shares with others counted in; more and it is killed
-    peak_mib: float = 0.0 # highest seen
-    over: str = "" # why it was killed
+
+    seconds: float | None = None  # from the start of the kernel; more and it is killed
+    # of resident memory, what it shares with others counted in; more and it is killed
+    mib: float | None = None
+    peak_mib: float = 0.0  # highest seen
+    over: str = ""  # why it was killed
 
     def follow(
         self,
-        process: Forked, # a kernel
-    ) -> None: # when it has ended
+        process: Forked,  # a kernel
+    ) -> None:  # when it has ended
         "Look at a process four times a second, and kill it where it is over its limits."
         start = time.monotonic()
         while process.poll() is None:
             self.look(process.pid)
             took = time.monotonic() - start
-            if self.seconds is not None and took > self.seconds: self.over = f"it took more than {self.seconds:g} s"
-            if self.mib is not None and self.peak_mib > self.mib: self.over = f"it held {self.peak_mib:.0f} MiB, more than {self.mib:g}"
-            if self.over: return process.kill()
+            if self.seconds is not None and took > self.seconds:
+                self.over = f"it took more than {self.seconds:g} s"
+            if self.mib is not None and self.peak_mib > self.mib:
+                self.over = f"it held {self.peak_mib:.0f} MiB, more than {self.mib:g}"
+            if self.over:
+                return process.kill()
             time.sleep(0.25)
 
     def look(
         self,
-        pid: int, # of a process that may have ended
-    ) -> None: # `peak_mib` is up to date
+        pid: int,  # of a process that may have ended
+    ) -> None:  # `peak_mib` is up to date
         "Read the highest resident memory so far."
-        try: line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
-        except (OSError, StopIteration): return
+        try:
+            line = next(
+                line
+                for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+                if line.startswith("VmHWM")
+            )
+        except (OSError, StopIteration):
+            return
         self.peak_mib = max(self.peak_mib, int(line.split()[1]) / 1024)
 
 
 class WarmProvisioner(LocalProvisioner):
     "Starts kernels of this Python by forking a zygote."
+
     modules: tuple[str, ...] = ()
-    extra_env: dict[str, str] = {} # set anew for each
+    extra_env: dict[str, str] = {}  # set anew for each
     watch: Watch | None = None
 
     async def launch_kernel(
         self,
-        cmd: list[str], # the kernel's command
-        **kwargs, # env, cwd and what else jupyter_client gives
-    ): # how to reach the kernel
+        cmd: list[str],  # the kernel's command
+        **kwargs,  # env, cwd and what else jupyter_client gives
+    ):  # how to reach the kernel
         "Start the kernel."
         own = cmd[0] in (sys.executable, "python", "python3") and "ipykernel_launcher" in cmd
-        if not own: return await super().launch_kernel(cmd, **kwargs)
-        env, self.cwd = {**(kwargs.get("env") or os.environ), **self.extra_env}, str(kwargs.get("cwd") or Path.cwd())
-        warm, argv = zygote(list(self.modules), env), cmd[cmd.index("ipykernel_launcher") + 1:]
+        if not own:
+            return await super().launch_kernel(cmd, **kwargs)
+        env, self.cwd = (
+            {**(kwargs.get("env") or os.environ), **self.extra_env},
+            str(kwargs.get("cwd") or Path.cwd()),
+        )
+        warm, argv = zygote(list(self.modules), env), cmd[cmd.index("ipykernel_launcher") + 1 :]
         self.process, bound = await asyncio.to_thread(warm.fork, argv, env, self.cwd)
         await asyncio.to_thread(os.read, bound, 1)
         os.close(bound)
-        if self.watch is not None: threading.Thread(target=self.watch.follow, args=[self.process], daemon=True).start()
+        if self.watch is not None:
+            threading.Thread(target=self.watch.follow, args=[self.process], daemon=True).start()
         self.pid = self.pgid = self.process.pid
         return self.connection_info
 
-    async def kill(self, restart: bool = False) -> None: # the peak is read before
+    async def kill(self, restart: bool = False) -> None:  # the peak is read before
         "End the kernel."
-        if self.watch is not None and self.pid: self.watch.look(self.pid)
+        if self.watch is not None and self.pid:
+            self.watch.look(self.pid)
         await super().kill(restart)
 
-    async def wait(self) -> int | None: # 0 where there is no process
+    async def wait(self) -> int | None:  # 0 where there is no process
         "Wait until the kernel has ended, without jupyter_client's pause of 100 ms."
-        while self.process and await self.poll() is None: await asyncio.sleep(0.005)
+        while self.process and await self.poll() is None:
+            await asyncio.sleep(0.005)
         return await super().wait()
 
 
@@ -233,47 +316,63 @@ class WarmKernelClient(AsyncKernelClient):
 
     async def wait_for_ready(
         self,
-        timeout: float | None = None, # seconds; None waits for ever
-    ) -> None: # raises RuntimeError where the kernel dies or does not answer
+        timeout: float | None = None,  # seconds; None waits for ever
+    ) -> None:  # raises RuntimeError where the kernel dies or does not answer
         "Wait for the kernel's facts, and for all that it published meanwhile; jupyter_client waits 200 ms for more."
         stop = time.monotonic() + (float("inf") if timeout is None else timeout)
         while True:
             asked = self.kernel_info()
-            try: reply = await self.get_shell_msg(timeout=1)
-            except Empty: reply = None
+            try:
+                reply = await self.get_shell_msg(timeout=1)
+            except Empty:
+                reply = None
             if reply and reply["msg_type"] == "kernel_info_reply" and await self._published(asked):
                 return self._handle_kernel_info_reply(reply)
-            if not await self.is_alive(): raise RuntimeError("Kernel died before replying to kernel_info")
-            if time.monotonic() > stop: raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
+            if not await self.is_alive():
+                raise RuntimeError("Kernel died before replying to kernel_info")
+            if time.monotonic() > stop:
+                raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
 
     async def _published(self, asked):
         "Whether the kernel's messages about a request arrive, which only a connected channel gets; reads them all."
         while True:
-            try: message = await self.get_iopub_msg(timeout=0.2)
-            except Empty: return False
-            if message["parent_header"].get("msg_id") == asked and message["content"].get("execution_state") == "idle": return True
+            try:
+                message = await self.get_iopub_msg(timeout=0.2)
+            except Empty:
+                return False
+            if (
+                message["parent_header"].get("msg_id") == asked
+                and message["content"].get("execution_state") == "idle"
+            ):
+                return True
 
 
 class WarmKernelManager(AsyncKernelManager):
     "A manager of kernels that start warm."
+
     modules: tuple[str, ...] = ()
-    extra_env: dict[str, str] = {} # as for the provisioner
+    extra_env: dict[str, str] = {}  # as for the provisioner
     watch: Watch | None = None
 
     @default("client_factory")
-    def _client(self): return WarmKernelClient
+    def _client(self):
+        return WarmKernelClient
 
     async def _async_pre_start_kernel(self, **kwargs):
         if self.provisioner is None:
-            self.provisioner = WarmProvisioner(kernel_id=self.kernel_id or "", kernel_spec=self.kernel_spec, parent=self)
-            for name in ("modules", "extra_env", "watch"): setattr(self.provisioner, name, getattr(self, name))
+            self.provisioner = WarmProvisioner(
+                kernel_id=self.kernel_id or "", kernel_spec=self.kernel_spec, parent=self
+            )
+            for name in ("modules", "extra_env", "watch"):
+                setattr(self.provisioner, name, getattr(self, name))
         return await super()._async_pre_start_kernel(**kwargs)
 
 
 class _Later(type):
     "A class whose attributes are those of another one, which is made when first asked."
 
-    def __getattr__(cls, name): return getattr(_papermill_engine(), name)
+    def __getattr__(cls, name):
+        return getattr(_papermill_engine(), name)
 
 
 class WarmEngine(metaclass=_Later):
@@ -289,10 +388,18 @@ def _papermill_engine():
 
     class Warm(NBClientEngine):
         @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, kernel_env=None, watch=None, **options):
+        def execute_managed_notebook(
+            cls, nb_man, kernel_name, kernel_env=None, watch=None, **options
+        ):
             code = (cell.source for cell in nb_man.nb.cells if cell.cell_type == "code")
             modules = tuple(imported(code, (kernel_env or {}).get("BIGDATA_AI_FRAMEWORK")))
-            manager = type("WarmKernelManager", (WarmKernelManager,), {"modules": modules, "extra_env": kernel_env or {}, "watch": watch})
-            super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=manager, **options)
+            manager = type(
+                "WarmKernelManager",
+                (WarmKernelManager,),
+                {"modules": modules, "extra_env": kernel_env or {}, "watch": watch},
+            )
+            super().execute_managed_notebook(
+                nb_man, kernel_name, kernel_manager_class=manager, **options
+            )
 
     return Warm

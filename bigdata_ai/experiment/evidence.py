@@ -25,8 +25,8 @@ from ..data.catalog import Dataset
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #40faaff9
 def append(
-    path: Path | str, # a .jsonl file; it and its folder are created
-    row: dict, # anything JSON can hold
+    path: Path | str,  # a .jsonl file; it and its folder are created
+    row: dict,  # anything JSON can hold
 ) -> None:
     "Append one row to an evidence file and force it to disk."
     line = (json.dumps(row, ensure_ascii=False, sort_keys=True, allow_nan=False) + "\n").encode()
@@ -37,12 +37,14 @@ def append(
         end = _whole_end(handle)
         os.ftruncate(handle, end)
         try:
-            if os.pwrite(handle, line, end) != len(line): raise OSError("the disk took only a part of the line")
+            if os.pwrite(handle, line, end) != len(line):
+                raise OSError("the disk took only a part of the line")
             os.fsync(handle)
         except OSError:
             os.ftruncate(handle, end)
             raise
-    finally: os.close(handle)
+    finally:
+        os.close(handle)
 
 
 def _whole_end(handle):
@@ -51,14 +53,15 @@ def _whole_end(handle):
     while end > 0:
         start = max(0, end - 4096)
         cut = os.pread(handle, end - start, start).rfind(b"\n")
-        if cut >= 0: return start + cut + 1
+        if cut >= 0:
+            return start + cut + 1
         end = start
     return 0
 
 
 def rows(
-    path: Path | str, # a .jsonl file; one that does not exist has no rows
-) -> list[dict]: # in the order they were appended; a torn last line is left out
+    path: Path | str,  # a .jsonl file; one that does not exist has no rows
+) -> list[dict]:  # in the order they were appended; a torn last line is left out
     "Read the rows of one evidence file."
     path = Path(path)
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
@@ -66,19 +69,30 @@ def rows(
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #34909342
 def code_hash(
-    notebook: Path | str, # an .ipynb file
-) -> str: # 64 hexadecimal digits
+    notebook: Path | str,  # an .ipynb file
+) -> str:  # 64 hexadecimal digits
     "Hash a notebook's code and that of all modules of the kit it imports."
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"] # nbformat would cost every kernel a second
-    own = [cell for cell in cells if cell["cell_type"] == "code" and "injected-parameters" not in cell["metadata"].get("tags", [])]
+    # nbformat would cost every kernel a second
+    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+    own = [
+        cell
+        for cell in cells
+        if cell["cell_type"] == "code"
+        and "injected-parameters" not in cell["metadata"].get("tags", [])
+    ]
     text, imports = _parsed("\n".join("".join(cell["source"]) for cell in own))
     package, modules, waiting = package_path(), {}, _files(imports)
     while waiting:
         path = waiting.pop()
-        if path in modules: continue
-        modules[path], imports = _parsed(path.read_text(encoding="utf-8"), path.relative_to(package).parts[:-1])
+        if path in modules:
+            continue
+        modules[path], imports = _parsed(
+            path.read_text(encoding="utf-8"), path.relative_to(package).parts[:-1]
+        )
         waiting |= _files(imports)
-    return digest([text, sorted((str(path.relative_to(package)), text) for path, text in modules.items())])
+    return digest(
+        [text, sorted((str(path.relative_to(package)), text) for path, text in modules.items())]
+    )
 
 
 @lru_cache(512)
@@ -86,63 +100,99 @@ def _parsed(source, room=()):
     "The bare tree of a module in the folder `room`, and what of the kit it imports, as paths without their ending."
     tree, names = ast.parse(source), set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import): names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            above = ["bigdata_ai", *room[:len(room) + 1 - node.level]] if node.level else []
+            above = ["bigdata_ai", *room[: len(room) + 1 - node.level]] if node.level else []
             module = ".".join([*above, *filter(None, [node.module])])
             names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-    return _bare(tree), frozenset(name.removeprefix("bigdata_ai.").replace(".", "/") for name in names if name.startswith("bigdata_ai."))
+    return _bare(tree), frozenset(
+        name.removeprefix("bigdata_ai.").replace(".", "/")
+        for name in names
+        if name.startswith("bigdata_ai.")
+    )
 
 
 def _files(names):
     "Those of the kit's modules that exist; both back-ends count as imported by the loop."
     files = {package_path() / f"{name}.py" for name in names}
-    if "train/loop" in names: files |= set(package_path().glob("train/*_backend/*.py"))
+    if "train/loop" in names:
+        files |= set(package_path().glob("train/*_backend/*.py"))
     return {file for file in files if file.exists()}
 
 
 def _bare(tree):
     "A syntax tree as text, without docstrings and positions; the tree is changed."
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.dump(tree)
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #ebaeda85
-FRAMEWORK_PACKAGES = {"torch": ("torch",), "tensorflow": ("tensorflow", "keras")} # backend -> distributions
+# backend -> distributions
+FRAMEWORK_PACKAGES = {"torch": ("torch",), "tensorflow": ("tensorflow", "keras")}
 
 
 def versions(
-    framework: str | None = None, # adds the distributions of this backend
-) -> dict[str, str]: # distribution -> version
+    framework: str | None = None,  # adds the distributions of this backend
+) -> dict[str, str]:  # distribution -> version
     "List the versions that a result depends on."
     names = ("bigdata-ai", "numpy", "scipy", "scikit-learn", *FRAMEWORK_PACKAGES.get(framework, ()))
     return {name: _version(name) for name in names}
 
 
 def _version(name):
-    try: return metadata.version(name)
-    except metadata.PackageNotFoundError: return "not installed"
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
-def commit() -> str: # 40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a checkout
+# 40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a checkout
+def commit() -> str:
     "Name the commit of the checkout this package runs from."
     root = package_path().parent
-    if not (root / ".git").exists(): return ""
-    def git(*words): return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True).stdout.strip()
+    if not (root / ".git").exists():
+        return ""
+
+    def git(*words):
+        return subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True
+        ).stdout.strip()
+
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!data/evidence")
     return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #92b72cd4
 def read(
-    *paths: Path | str, # evidence files or run folders
-    only: dict | None = None, # keep rows that have these values
-) -> pd.DataFrame: # one row a result
+    *paths: Path | str,  # evidence files or run folders
+    only: dict | None = None,  # keep rows that have these values
+) -> pd.DataFrame:  # one row a result
     "Read evidence into a table; raises `InputError` where there is none."
     files = [path / "evidence.jsonl" if (path := Path(given)).is_dir() else path for given in paths]
-    found = [row for file in files for row in rows(file) if all(row[key] == value for key, value in (only or {}).items())]
-    require(len(found) > 0, "There must be evidence to read.", ", ".join(map(str, paths)) or "no path", "run the experiment first.")
-    flat = [{**{k: v for k, v in row.items() if k not in ("setting", "metrics")}, **row["setting"], **row["metrics"]} for row in found]
+    found = [
+        row
+        for file in files
+        for row in rows(file)
+        if all(row[key] == value for key, value in (only or {}).items())
+    ]
+    require(
+        len(found) > 0,
+        "There must be evidence to read.",
+        ", ".join(map(str, paths)) or "no path",
+        "run the experiment first.",
+    )
+    flat = [
+        {
+            **{k: v for k, v in row.items() if k not in ("setting", "metrics")},
+            **row["setting"],
+            **row["metrics"],
+        }
+        for row in found
+    ]
     return pd.json_normalize(flat)
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #c94c9115
@@ -151,61 +201,98 @@ class Recorder:
 
     def __init__(
         self,
-        experiment: str, # its name
-        framework: str, # "torch" or "tensorflow"
-        data: Dataset, # what it learns from
-        parameters: dict, # everything else that determines the results, seed and setting apart
-        total: int = 0, # rows to come in all, for the progress bar
+        experiment: str,  # its name
+        framework: str,  # "torch" or "tensorflow"
+        data: Dataset,  # what it learns from
+        parameters: dict,  # everything else that determines the results, seed and setting apart
+        total: int = 0,  # rows to come in all, for the progress bar
     ):
         "Open the run's evidence file."
         self.folder = Path(os.environ.get("BIGDATA_AI_RUN", runs_path() / "interactive"))
         self.path, self.framework, self.total = self.folder / "evidence.jsonl", framework, total
-        self._facts = {"experiment": experiment, "framework": framework, "parameters": json.loads(json.dumps(parameters)),
-                       "data": {"name": data.name, "sha256": data.sha256}, "code": os.environ.get("BIGDATA_AI_CODE", "interactive"),
-                       "claims": os.environ.get("BIGDATA_AI_CLAIMS", ""), "versions": versions(framework)}
+        self._facts = {
+            "experiment": experiment,
+            "framework": framework,
+            "parameters": json.loads(json.dumps(parameters)),
+            "data": {"name": data.name, "sha256": data.sha256},
+            "code": os.environ.get("BIGDATA_AI_CODE", "interactive"),
+            "claims": os.environ.get("BIGDATA_AI_CLAIMS", ""),
+            "versions": versions(framework),
+        }
         self._keys = {row["key"] for row in rows(self.path)}
         self._commit, self._finished, self._clock = commit(), 0, time.perf_counter()
 
     def done(
         self,
-        seed: int, # of the result
-        **setting, # what varies within the run, such as n=100
-    ) -> bool: # True if the run's evidence has it
+        seed: int,  # of the result
+        **setting,  # what varies within the run, such as n=100
+    ) -> bool:  # True if the run's evidence has it
         "Say whether a result is there already."
         there = self._key(seed, setting) in self._keys
-        if there: self._step()
+        if there:
+            self._step()
         return there
 
     def record(
         self,
-        seed: int, # of the result
-        setting: dict, # what varies within the run, such as {"n": 100}
-        metrics: dict[str, float], # the results, finite numbers
-        model, # has start_loss and history, as `fit` gives it
-        scores, # has overlap, predicted_classes, majority and n, as `evaluate` gives it
+        seed: int,  # of the result
+        setting: dict,  # what varies within the run, such as {"n": 100}
+        metrics: dict[str, float],  # the results, finite numbers
+        model,  # has start_loss and history, as `fit` gives it
+        scores,  # has overlap, predicted_classes, majority and n, as `evaluate` gives it
     ) -> None:
         "Append one result with what its claims' preconditions need."
         key = self._key(seed, setting)
-        require(key not in self._keys, "A result must be recorded once.", f"seed {seed}, {setting}", "ask done() first.")
-        checks = {"overlap": scores.overlap, "predicted_classes": scores.predicted_classes, "majority": scores.majority,
-                  "test_rows": scores.n, "start_loss": model.start_loss, "end_loss": model.history[-1]["loss"]}
-        if getattr(scores, "confusion", None) is not None: # told apart from the metrics, which the caller chooses
+        require(
+            key not in self._keys,
+            "A result must be recorded once.",
+            f"seed {seed}, {setting}",
+            "ask done() first.",
+        )
+        checks = {
+            "overlap": scores.overlap,
+            "predicted_classes": scores.predicted_classes,
+            "majority": scores.majority,
+            "test_rows": scores.n,
+            "start_loss": model.start_loss,
+            "end_loss": model.history[-1]["loss"],
+        }
+        # told apart from the metrics, which the caller chooses
+        if getattr(scores, "confusion", None) is not None:
             checks["correct"] = float(scores.confusion.trace() / scores.confusion.sum())
             checks["test_classes"] = int((scores.confusion.sum(axis=1) > 0).sum())
         now = time.perf_counter()
-        append(self.path, {**self._facts, "key": key, "seed": seed, "setting": setting, "metrics": metrics, "checks": checks,
-                           "commit": self._commit, "time": datetime.now(UTC).isoformat(timespec="seconds"),
-                           "wall_s": round(now - self._clock, 4), "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024})
+        append(
+            self.path,
+            {
+                **self._facts,
+                "key": key,
+                "seed": seed,
+                "setting": setting,
+                "metrics": metrics,
+                "checks": checks,
+                "commit": self._commit,
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "wall_s": round(now - self._clock, 4),
+                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            },
+        )
         self._keys.add(key)
         self._clock = now
         self._step()
 
-    def table(self) -> pd.DataFrame: # one row a result, as `read` gives it
+    def table(self) -> pd.DataFrame:  # one row a result, as `read` gives it
         "Read the results of this experiment, framework, data, parameters and code only, also where the file holds others."
         return read(self.path, only=self._facts)
 
     def _key(self, seed, setting):
-        return digest({**{k: v for k, v in self._facts.items() if k != "claims"}, "seed": seed, "setting": setting})
+        return digest(
+            {
+                **{k: v for k, v in self._facts.items() if k != "claims"},
+                "seed": seed,
+                "setting": setting,
+            }
+        )
 
     def _step(self):
         self._finished += 1

@@ -20,13 +20,21 @@ from .claims import DOSES, dose_costs, effective_rows, mean_interval
 
 # %% ../../nbs/lib/experiment/25_figures.ipynb #56e5e53f
 def setting_table(
-    table: pd.DataFrame, # evidence with framework, seed, error, checks.majority and the columns in `axes`
-    axes: Sequence[str], # what varies beside framework and seed
-) -> pd.DataFrame: # one row a setting; columns: `axes`, each framework's mean error with its 95 % interval, and the majority control
+    # evidence with framework, seed, error, checks.majority and the columns in `axes`
+    table: pd.DataFrame,
+    axes: Sequence[str],  # what varies beside framework and seed
+    # one row a setting; columns: `axes`, each framework's mean error with its 95 % interval, and
+    # the majority control
+) -> pd.DataFrame:
     "Tabulate error by setting and framework."
     axes = list(axes)
-    def cell(error): return "{:.3f} [{:.3f}, {:.3f}]".format(*mean_interval(error))
-    cells = {name: runs.groupby(axes)["error"].apply(cell) for name, runs in table.groupby("framework")}
+
+    def cell(error):
+        return "{:.3f} [{:.3f}, {:.3f}]".format(*mean_interval(error))
+
+    cells = {
+        name: runs.groupby(axes)["error"].apply(cell) for name, runs in table.groupby("framework")
+    }
     majority = (1 - table.groupby(axes)["checks.majority"].mean()).map("{:.3f}".format)
     return pd.DataFrame(cells).assign(majority=majority).rename_axis(axes).reset_index()
 
@@ -34,7 +42,14 @@ def setting_table(
 def _panels(table, by, height=3.6):
     "A figure with one panel for each value of a column, on common axes."
     groups = list(table.groupby(by, sort=False))
-    drawn, axes = plt.subplots(1, len(groups), figsize=(1 + 3.4 * len(groups), height), sharey=True, squeeze=False, layout="constrained")
+    drawn, axes = plt.subplots(
+        1,
+        len(groups),
+        figsize=(1 + 3.4 * len(groups), height),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
     return drawn, [(name, runs, ax) for (name, runs), ax in zip(groups, axes[0], strict=True)]
 
 
@@ -42,28 +57,68 @@ def _lines(ax, runs, x, by, y="error", marks="os^Dv"):
     "A line with intervals over seeds for each value of `by` and each framework."
     for i, (name, some) in enumerate(runs.groupby(by, sort=False)):
         for framework, line in some.groupby("framework"):
-            means = pd.DataFrame({at: mean_interval(group) for at, group in line.groupby(x)[y]}, index=["mean", "low", "high"]).T
-            bars = [means["mean"] - means["low"], means["high"] - means["mean"]] if np.isfinite(means).all(axis=None) else None
-            ax.errorbar(means.index, means["mean"], yerr=bars, color=viz.PALETTE[i % len(viz.PALETTE)], capsize=2, ms=3.5,
-                        marker=marks[i % len(marks)], ls="--" if framework == "tensorflow" else "-", label=f"{name}, {framework}")
+            means = pd.DataFrame(
+                {at: mean_interval(group) for at, group in line.groupby(x)[y]},
+                index=["mean", "low", "high"],
+            ).T
+            bars = (
+                [means["mean"] - means["low"], means["high"] - means["mean"]]
+                if np.isfinite(means).all(axis=None)
+                else None
+            )
+            ax.errorbar(
+                means.index,
+                means["mean"],
+                yerr=bars,
+                color=viz.PALETTE[i % len(viz.PALETTE)],
+                capsize=2,
+                ms=3.5,
+                marker=marks[i % len(marks)],
+                ls="--" if framework == "tensorflow" else "-",
+                label=f"{name}, {framework}",
+            )
 
 
-def _title(table): return f"{', '.join(table['data.name'].unique())}, {table['seed'].nunique()} seeds a framework"
+def _title(table):
+    return f"{', '.join(table['data.name'].unique())}, {table['seed'].nunique()} seeds a framework"
 
 # %% ../../nbs/lib/experiment/25_figures.ipynb #79245365
 def draw_label_quality(
-    table: pd.DataFrame, # evidence with framework, model, seed, n, noise, error and parameters.classes
-) -> Figure: # a panel a model
+    # evidence with framework, model, seed, n, noise, error and parameters.classes
+    table: pd.DataFrame,
+) -> Figure:  # a panel a model
     "Draw the effective share of rows against the share of wrong labels, beside both rules."
     with viz.style():
         drawn, panels = _panels(table, "model")
         for model, runs, ax in panels:
-            shares = pd.concat([effective_rows(some).assign(framework=name, model=model) for name, some in runs.groupby("framework")])
+            shares = pd.concat(
+                [
+                    effective_rows(some).assign(framework=name, model=model)
+                    for name, some in runs.groupby("framework")
+                ]
+            )
             rules = shares.groupby("noise")[["law", "right"]].first()
-            ax.plot([0, *rules.index], [1, *rules["law"]], color="0.3", ls=":", label="law: n (1 - ηk/(k - 1))²")
-            ax.plot([0, *rules.index], [1, *rules["right"]], color="0.6", ls="-.", label="right labels: n (1 - η)")
+            ax.plot(
+                [0, *rules.index],
+                [1, *rules["law"]],
+                color="0.3",
+                ls=":",
+                label="law: n (1 - ηk/(k - 1))²",
+            )
+            ax.plot(
+                [0, *rules.index],
+                [1, *rules["right"]],
+                color="0.6",
+                ls="-.",
+                label="right labels: n (1 - η)",
+            )
             _lines(ax, shares, "noise", "model", "share")
-            ax.set(title=model, xlabel="share of wrong training labels, η", yscale="log", ylim=(0.04, 1.3))
+            ax.set(
+                title=model,
+                xlabel="share of wrong training labels, η",
+                yscale="log",
+                ylim=(0.04, 1.3),
+            )
             ax.set_yticks([0.05, 0.1, 0.2, 0.5, 1], ["5 %", "10 %", "20 %", "50 %", "100 %"])
             ax.minorticks_off()
             ax.legend(fontsize=7, loc="lower left")
@@ -73,8 +128,9 @@ def draw_label_quality(
 
 # %% ../../nbs/lib/experiment/25_figures.ipynb #65ebd3b8
 def draw_timeliness(
-    table: pd.DataFrame, # evidence with framework, model, seed, period, strategy (one of them "static"), error
-) -> Figure: # a panel a model
+    # evidence with framework, model, seed, period, strategy (one of them "static"), error
+    table: pd.DataFrame,
+) -> Figure:  # a panel a model
     "Draw how far each strategy errs less than the static model, period by period."
     keys = ["framework", "model", "seed", "period"]
     static = table[table["strategy"] == "static"].set_index(keys)["error"].rename("static")
@@ -99,8 +155,9 @@ def _legend(drawn, panels):
 
 # %% ../../nbs/lib/experiment/25_figures.ipynb #95ac5f38
 def draw_diversity(
-    table: pd.DataFrame, # evidence with framework, model, seed, sources, scope ("in" or "out"), error
-) -> Figure: # a panel a model
+    # evidence with framework, model, seed, sources, scope ("in" or "out"), error
+    table: pd.DataFrame,
+) -> Figure:  # a panel a model
     "Draw the error on the target source and on the sources that were learnt from, against their number."
     last, where = table["sources"].max(), {"in": "sources learnt from", "out": "target source"}
     table = table.assign(scope=table["scope"].map(where), percent=100 * table["error"])
@@ -121,47 +178,78 @@ DOSE_LABELS = {"n": "rows", "noise": "wrong labels", "coverage": "sources seen",
 
 
 def draw_dose_response(
-    table: pd.DataFrame, # evidence with framework, model, seed, n, noise, coverage, age, error
-    model: str = "network", # whose rows are drawn
-) -> Figure: # a panel a pair of doses
+    table: pd.DataFrame,  # evidence with framework, model, seed, n, noise, coverage, age, error
+    model: str = "network",  # whose rows are drawn
+) -> Figure:  # a panel a pair of doses
     "Draw the error against one dose for each value of another, averaged over the rest."
     runs = table[table["model"] == model]
     with viz.style():
         drawn, axes = plt.subplots(2, 3, figsize=(10.5, 6.6), sharey=True, layout="constrained")
         for (x, by), ax in zip(combinations(DOSES, 2), axes.flat, strict=True):
-            means = runs.groupby(["framework", "seed", x, by])["error"].mean().mul(100).reset_index()
-            _lines(ax, means.assign(**{by: means[by].map(f"{DOSE_LABELS[by]} {{:g}}".format)}), x, by)
-            ax.set(title=f"{DOSE_LABELS[x]} × {DOSE_LABELS[by]}", xlabel=_DOSE_UNITS[x], xscale="log" if x == "n" else "linear")
+            means = (
+                runs.groupby(["framework", "seed", x, by])["error"].mean().mul(100).reset_index()
+            )
+            _lines(
+                ax, means.assign(**{by: means[by].map(f"{DOSE_LABELS[by]} {{:g}}".format)}), x, by
+            )
+            ax.set(
+                title=f"{DOSE_LABELS[x]} × {DOSE_LABELS[by]}",
+                xlabel=_DOSE_UNITS[x],
+                xscale="log" if x == "n" else "linear",
+            )
             ax.set_xticks(ticks := sorted(means[x].unique()), [f"{tick:g}" for tick in ticks])
             ax.minorticks_off()
             ax.legend(fontsize=6.5)
-        for ax in axes[:, 0]: ax.set_ylabel("test error, % (mean, 95 % interval)")
+        for ax in axes[:, 0]:
+            ax.set_ylabel("test error, % (mean, 95 % interval)")
         drawn.suptitle(f"Error by pairs of doses, {model} ({_title(runs)})")
     return drawn
 
 
-_DOSE_UNITS = {"n": "training rows", "noise": "share of wrong training labels", "coverage": "sources that are learnt from",
-               "age": "age, months"}
+_DOSE_UNITS = {
+    "n": "training rows",
+    "noise": "share of wrong training labels",
+    "coverage": "sources that are learnt from",
+    "age": "age, months",
+}
 _FAULTS = {"n": "few rows", "noise": "wrong labels", "coverage": "few sources", "age": "old rows"}
 
 
 def draw_dose_costs(
-    table: pd.DataFrame, # evidence with framework, model, seed, n, noise, coverage, age, error
-) -> Figure: # a panel for the faults, one for their pairs
+    table: pd.DataFrame,  # evidence with framework, model, seed, n, noise, coverage, age, error
+) -> Figure:  # a panel for the faults, one for their pairs
     "Draw what each fault costs, and how much more beside each other one."
-    costs = dose_costs(table).assign(name=lambda t: t["of"].map(lambda of: " × ".join(_FAULTS[part] for part in of.split(" × "))))
+    costs = dose_costs(table).assign(
+        name=lambda t: t["of"].map(lambda of: " × ".join(_FAULTS[part] for part in of.split(" × ")))
+    )
     names, groups = list(costs["name"].unique()), list(costs.groupby(["model", "framework"]))
     with viz.style():
         drawn, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
         for i, ((model, framework), some) in enumerate(groups):
             some = 100 * some.set_index("name")[["cost", "low", "high"]]
-            for ax, part in zip(axes, (names[:len(DOSES)], names[len(DOSES):]), strict=True):
+            for ax, part in zip(axes, (names[: len(DOSES)], names[len(DOSES) :]), strict=True):
                 at, line = np.arange(len(part)) + (i - (len(groups) - 1) / 2) * 0.16, some.loc[part]
-                bars = [line["cost"] - line["low"], line["high"] - line["cost"]] if np.isfinite(line).all(axis=None) else None
-                ax.errorbar(line["cost"], at, xerr=bars, fmt="os^Dv"[i % 5], ms=4, capsize=2, color=viz.PALETTE[i % len(viz.PALETTE)],
-                            label=f"{model}, {framework}")
+                bars = (
+                    [line["cost"] - line["low"], line["high"] - line["cost"]]
+                    if np.isfinite(line).all(axis=None)
+                    else None
+                )
+                ax.errorbar(
+                    line["cost"],
+                    at,
+                    xerr=bars,
+                    fmt="os^Dv"[i % 5],
+                    ms=4,
+                    capsize=2,
+                    color=viz.PALETTE[i % len(viz.PALETTE)],
+                    label=f"{model}, {framework}",
+                )
                 ax.set_yticks(range(len(part)), part)
-        for ax, title in zip(axes, ("What a fault costs", "How much more beside another fault (0: costs add up)"), strict=True):
+        for ax, title in zip(
+            axes,
+            ("What a fault costs", "How much more beside another fault (0: costs add up)"),
+            strict=True,
+        ):
             ax.axvline(0, color="0.3", lw=0.8)
             ax.set(title=title, xlabel="points of the test error (mean, 95 % interval)")
             ax.invert_yaxis()
@@ -171,19 +259,41 @@ def draw_dose_costs(
 
 # %% ../../nbs/lib/experiment/25_figures.ipynb #6cb44848
 def draw_pipeline(
-    table: pd.DataFrame, # evidence with framework, seed, pipeline (in the order of its stages), error and checks.majority
-) -> Figure: # a panel a framework
+    # evidence with framework, seed, pipeline (in the order of its stages), error and
+    # checks.majority
+    table: pd.DataFrame,
+) -> Figure:  # a panel a framework
     "Draw the error of pipelines with more and more stages."
     order = list(dict.fromkeys(table["pipeline"]))
     with viz.style():
         drawn, panels = _panels(table, "framework")
         for framework, runs, ax in panels:
-            wide = 100 * runs.pivot_table(index="seed", columns="pipeline", values="error", aggfunc="first")[order]
+            wide = (
+                100
+                * runs.pivot_table(
+                    index="seed", columns="pipeline", values="error", aggfunc="first"
+                )[order]
+            )
             ax.plot(range(len(order)), wide.T, color="0.8", lw=0.8)
             means = np.array([mean_interval(wide[name].dropna()) for name in order])
-            bars = [means[:, 0] - means[:, 1], means[:, 2] - means[:, 0]] if np.isfinite(means).all() else None
-            ax.errorbar(range(len(order)), means[:, 0], yerr=bars, color=viz.PALETTE[0], marker="o", capsize=3, label="mean, 95 % interval")
-            ax.set(title=f"{framework} (majority control {1 - runs['checks.majority'].mean():.1%})", xlabel="stages")
+            bars = (
+                [means[:, 0] - means[:, 1], means[:, 2] - means[:, 0]]
+                if np.isfinite(means).all()
+                else None
+            )
+            ax.errorbar(
+                range(len(order)),
+                means[:, 0],
+                yerr=bars,
+                color=viz.PALETTE[0],
+                marker="o",
+                capsize=3,
+                label="mean, 95 % interval",
+            )
+            ax.set(
+                title=f"{framework} (majority control {1 - runs['checks.majority'].mean():.1%})",
+                xlabel="stages",
+            )
             ax.set_xticks(range(len(order)), order)
         panels[0][2].set_ylabel("test error, % (grey: one seed)")
         panels[0][2].legend(fontsize=7)

@@ -23,115 +23,183 @@ _INPUTS = ("experiment", "framework", "parameters", "data", "code", "versions", 
 
 
 def key_of(
-    row: dict, # of evidence
-) -> str: # 64 hexadecimal digits
+    row: dict,  # of evidence
+) -> str:  # 64 hexadecimal digits
     "Compute the key that a row must have by what it says of itself."
     return digest({name: row.get(name) for name in _INPUTS})
 
 # %% ../../nbs/lib/experiment/27_guards.ipynb #9d6697ae
 def wrong_keys(
-    found: list[dict], # rows
-    asked: dict, # the run's facts; empty where there is none
-) -> str: # a reason, or ""
+    found: list[dict],  # rows
+    asked: dict,  # the run's facts; empty where there is none
+) -> str:  # a reason, or ""
     "Find rows whose key is not that of their content."
     bad = sum(row["key"] != key_of(row) for row in found)
-    return f"a result's key is not that of what it says it is ({bad} of {len(found)} rows)" if bad else ""
+    return (
+        f"a result's key is not that of what it says it is ({bad} of {len(found)} rows)"
+        if bad
+        else ""
+    )
 
 
 def other_runs(
-    found: list[dict], # rows
-    asked: dict, # the run's facts: code and claims count; empty where there is none
-) -> str: # a reason, or ""
+    found: list[dict],  # rows
+    asked: dict,  # the run's facts: code and claims count; empty where there is none
+) -> str:  # a reason, or ""
     "Find rows on the same data that another run made: of other code, parameters, content of the data or versions."
-    def values(part): return {(row["data"]["name"], json.dumps(row.get(part), sort_keys=True)) for row in found}
-    parts = [part for part in ("code", "parameters", "data", "versions") if len(values(part)) > len({name for name, _ in values(part)})]
-    parts += [name for name in ("code", "claims") if name in asked and any(row.get(name) != asked[name] for row in found)]
-    return f"results of different runs stand together: other {', '.join(dict.fromkeys(parts))}" if parts else ""
+
+    def values(part):
+        return {(row["data"]["name"], json.dumps(row.get(part), sort_keys=True)) for row in found}
+
+    parts = [
+        part
+        for part in ("code", "parameters", "data", "versions")
+        if len(values(part)) > len({name for name, _ in values(part)})
+    ]
+    parts += [
+        name
+        for name in ("code", "claims")
+        if name in asked and any(row.get(name) != asked[name] for row in found)
+    ]
+    return (
+        f"results of different runs stand together: other {', '.join(dict.fromkeys(parts))}"
+        if parts
+        else ""
+    )
 
 
 def same_seeds(
-    found: list[dict], # rows
-    asked: dict, # not needed
-) -> str: # a reason, or ""
+    found: list[dict],  # rows
+    asked: dict,  # not needed
+) -> str:  # a reason, or ""
     "Find seeds that gave the same numbers to the last digit in all settings, which is one run counted twice."
     seeds = {}
     for row in found:
-        numbers = [row["setting"], row["metrics"], row["checks"].get("start_loss"), row["checks"].get("end_loss")]
+        numbers = [
+            row["setting"],
+            row["metrics"],
+            row["checks"].get("start_loss"),
+            row["checks"].get("end_loss"),
+        ]
         seeds.setdefault(row["seed"], []).append(json.dumps(numbers, sort_keys=True))
     runs = [tuple(sorted(numbers)) for numbers in seeds.values()]
-    return f"{len(runs)} seeds gave only {len(set(runs))} different runs" if len(set(runs)) < len(runs) else ""
+    return (
+        f"{len(runs)} seeds gave only {len(set(runs))} different runs"
+        if len(set(runs)) < len(runs)
+        else ""
+    )
 
 
 def lost_classes(
-    found: list[dict], # rows
-    asked: dict, # not needed
-) -> str: # a reason, or ""
+    found: list[dict],  # rows
+    asked: dict,  # not needed
+) -> str:  # a reason, or ""
     """Find that in five seeds or more no model predicts as many classes as the data have, although none is rare.
 
     Asked at the largest size, in the setting where models err least: elsewhere labels changed at random bring a lost class back."""
     last, settings = max(row["setting"].get("n", 0) for row in found), {}
     for row in found:
-        if row["setting"].get("n", 0) == last: settings.setdefault(json.dumps(row["setting"], sort_keys=True), []).append(row)
-    found = min(settings.values(), key=lambda group: sum(row["metrics"].get("error", 0) for row in group) / len(group))
-    enough = len({row["seed"] for row in found}) >= 5 # a run that was trained briefly may miss a class once
-    classes = max(row["checks"].get("test_classes", 0) for row in found) or _classes(found[0]) # older rows do not have it
+        if row["setting"].get("n", 0) == last:
+            settings.setdefault(json.dumps(row["setting"], sort_keys=True), []).append(row)
+    found = min(
+        settings.values(),
+        key=lambda group: sum(row["metrics"].get("error", 0) for row in group) / len(group),
+    )
+    # a run that was trained briefly may miss a class once
+    enough = len({row["seed"] for row in found}) >= 5
+    # older rows do not have it
+    classes = max(row["checks"].get("test_classes", 0) for row in found) or _classes(found[0])
     most = max(row["checks"].get("predicted_classes", 0) for row in found)
     balanced = max(row["checks"].get("majority", 1) for row in found) < 2 / max(classes, 1)
-    return f"at most {most} of {classes} classes were ever predicted" if enough and balanced and most < classes else ""
+    return (
+        f"at most {most} of {classes} classes were ever predicted"
+        if enough and balanced and most < classes
+        else ""
+    )
 
 
 def wrong_metric(
-    found: list[dict], # rows
-    asked: dict, # not needed
-) -> str: # a reason, or ""
+    found: list[dict],  # rows
+    asked: dict,  # not needed
+) -> str:  # a reason, or ""
     "Find errors that are not the share of wrong answers, by the confusion matrix, which the recorder counts for itself."
-    known = [row for row in found if "correct" in row["checks"] and "error" in row["metrics"]] # older rows do not have it
+    # older rows do not have it
+    known = [row for row in found if "correct" in row["checks"] and "error" in row["metrics"]]
     bad = sum(abs(row["metrics"]["error"] - (1 - row["checks"]["correct"])) > 1e-9 for row in known)
     return f"an error is not the share of wrong answers ({bad} of {len(found)} rows)" if bad else ""
 
 
 def _classes(row):
     "How many classes a row's data have, by its parameters or the ledger; 0 where neither tells."
-    if "classes" in row["parameters"]: return row["parameters"]["classes"]
+    if "classes" in row["parameters"]:
+        return row["parameters"]["classes"]
     known = ledger()["classes"]
-    return max((int(known[part]) for part in row["data"]["name"].split(" + ") if part in known), default=0)
+    return max(
+        (int(known[part]) for part in row["data"]["name"].split(" + ") if part in known), default=0
+    )
 
 
 GUARDS: dict[str, Callable[[list[dict], dict], str]] = {
-    guard.__name__: guard for guard in (wrong_keys, other_runs, same_seeds, lost_classes, wrong_metric)}
+    guard.__name__: guard
+    for guard in (wrong_keys, other_runs, same_seeds, lost_classes, wrong_metric)
+}
 
 # %% ../../nbs/lib/experiment/27_guards.ipynb #272e8008
 def lasting(
-    row: dict, # of evidence
-    asked: dict, # the run's facts: code and claims
-) -> str: # reasons, or ""
+    row: dict,  # of evidence
+    asked: dict,  # the run's facts: code and claims
+) -> str:  # reasons, or ""
     "Say what is wrong with one result by itself, as preconditions and guards would whatever else is found."
     facts = pd.json_normalize({**row, **row["setting"], **row["metrics"]})
     told = [reason for reason, bad in row_checks(facts, asked["claims"]).items() if bad.any()]
-    return "; ".join([*told, *filter(None, (guard([row], asked) for guard in (wrong_keys, other_runs, wrong_metric)))])
+    return "; ".join(
+        [
+            *told,
+            *filter(
+                None, (guard([row], asked) for guard in (wrong_keys, other_runs, wrong_metric))
+            ),
+        ]
+    )
 
 # %% ../../nbs/lib/experiment/27_guards.ipynb #05bfb801
 def judge_guarded(
-    claims: list[Claim], # of one experiment
-    evidence: Path | str, # a run's folder, or an evidence file
-) -> pd.DataFrame: # as `claims.judge` gives it
+    claims: list[Claim],  # of one experiment
+    evidence: Path | str,  # a run's folder, or an evidence file
+) -> pd.DataFrame:  # as `claims.judge` gives it
     "Judge every claim as `claims.judge` does; it is invalid in a framework where a guard objects to its rows."
     folder = Path(evidence)
     found = rows(folder / "evidence.jsonl" if folder.is_dir() else folder)
-    asked = json.loads((folder / "run.json").read_text(encoding="utf-8")) if (folder / "run.json").exists() else {}
+    asked = (
+        json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if (folder / "run.json").exists()
+        else {}
+    )
     judged = judge(claims, read(evidence))
     for claim in claims:
         own = judged["claim"] == claim.id
         for at in judged.index[own & (judged["framework"] != "all")]:
             told = [judged.at[at, "reason"]] if judged.at[at, "verdict"] == "invalid" else []
-            about = [row for row in found if row["framework"] == judged.at[at, "framework"] and _meant(claim, row)]
-            objections = list(filter(None, (guard(about, asked) for guard in GUARDS.values() if about)))
-            if objections: judged.loc[at, ["verdict", "reason"]] = ["invalid", "; ".join([*told, *objections])]
-        each, at = judged[own & (judged["framework"] != "all")], judged.index[own & (judged["framework"] == "all")]
+            about = [
+                row
+                for row in found
+                if row["framework"] == judged.at[at, "framework"] and _meant(claim, row)
+            ]
+            objections = list(
+                filter(None, (guard(about, asked) for guard in GUARDS.values() if about))
+            )
+            if objections:
+                judged.loc[at, ["verdict", "reason"]] = ["invalid", "; ".join([*told, *objections])]
+        each, at = (
+            judged[own & (judged["framework"] != "all")],
+            judged.index[own & (judged["framework"] == "all")],
+        )
         if (each["verdict"] == "invalid").any():
-            reason = "; ".join(f"{line.framework}: {line.reason or line.verdict}" for line in each.itertuples())
+            reason = "; ".join(
+                f"{line.framework}: {line.reason or line.verdict}" for line in each.itertuples()
+            )
             judged.loc[at, ["verdict", "reason"]] = ["invalid", reason]
     return judged
 
 
-def _meant(claim, row): return all({**row, **row["setting"]}.get(column) == value for column, value in claim.where)
+def _meant(claim, row):
+    return all({**row, **row["setting"]}.get(column) == value for column, value in claim.where)

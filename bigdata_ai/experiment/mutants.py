@@ -26,74 +26,109 @@ from .guards import lasting
 from ..train import loop
 
 # %% ../../nbs/lib/experiment/38_mutants.ipynb #3bec02b4
-def _replace(module, name, change): setattr(module, name, change(getattr(module, name)))
+def _replace(module, name, change):
+    setattr(module, name, change(getattr(module, name)))
 
 
 def _mark():
     "Say that damage was done."
-    if "BIGDATA_AI_RUN" in os.environ: (Path(os.environ["BIGDATA_AI_RUN"]) / "damaged").touch()
+    if "BIGDATA_AI_RUN" in os.environ:
+        (Path(os.environ["BIGDATA_AI_RUN"]) / "damaged").touch()
 
 
 def _in_networks(damage):
     "Change each session that trains or asks a network."
+
     def changed(make):
         def made(*job):
             session = damage(make(*job))
-            _mark() # after it: a mutant that fails by itself has done no damage
+            _mark()  # after it: a mutant that fails by itself has done no damage
             return session
+
         return made
+
     _replace(loop, "open_session", changed)
 
 
 def shuffled_labels() -> None:
     "Give every training row the label of another one."
-    def mixed(y): return y[rng(0, "shuffle").permutation(len(y))]
+
+    def mixed(y):
+        return y[rng(0, "shuffle").permutation(len(y))]
+
     def damage(session):
         place = session.place
         session.place = lambda X, y: place(X, mixed(y))
         return session
+
     _in_networks(damage)
+
     def learn(honest):
         def made(self, kind, train, seed=0):
             _mark()
             honest(self, kind, dataclasses.replace(train, y=mixed(train.y)), seed)
+
         return made
+
     _replace(contenders.Contender, "__init__", learn)
 
 
 def zero_learning_rate() -> None:
     "Let the optimiser make steps of length zero."
+
     def stop(optimizer):
         _mark()
         optimizer = copy.copy(optimizer)
         object.__setattr__(optimizer, "learning_rate", 0.0)
         return optimizer
-    _replace(loop, "open_session", lambda make: lambda backend, spec, weights, optimizer, *rest:
-             make(backend, spec, weights, stop(optimizer), *rest))
+
+    _replace(
+        loop,
+        "open_session",
+        lambda make: (
+            lambda backend, spec, weights, optimizer, *rest: make(
+                backend, spec, weights, stop(optimizer), *rest
+            )
+        ),
+    )
 
 
 def constant_predictor() -> None:
     "Let a model give the same outputs for every row."
-    def same(answer): return lambda X: np.repeat(answer(X[:1]), len(X), axis=0)
+
+    def same(answer):
+        return lambda X: np.repeat(answer(X[:1]), len(X), axis=0)
+
     def damage(session):
         session.outputs = same(session.outputs)
         return session
+
     _in_networks(damage)
+
     def answered(honest):
         def answer(self, X):
             _mark()
             return same(lambda first: honest(self, first))(X)
+
         return answer
+
     _replace(contenders.Contender, "predict_proba", answered)
 
 
 def leaked_test_rows() -> None:
     "Put the test rows among the training rows."
+
     def leak(train, test):
         if isinstance(train, Table):
-            return dataclasses.replace(train, frame=pd.concat([train.frame, test._sealed.frame], ignore_index=True)), test
-        both = {field: np.concatenate([getattr(train, field), getattr(test._sealed, field)]) for field in ("X", "y", "ids")}
+            return dataclasses.replace(
+                train, frame=pd.concat([train.frame, test._sealed.frame], ignore_index=True)
+            ), test
+        both = {
+            field: np.concatenate([getattr(train, field), getattr(test._sealed, field)])
+            for field in ("X", "y", "ids")
+        }
         return dataclasses.replace(train, **both), test
+
     _in_splits(leak)
 
 
@@ -108,77 +143,119 @@ def _in_splits(damage):
             sides = damage(*honest(*args, **kwargs))
             _mark()
             return sides
+
         return split
+
     _replace(splitting, "split", changed)
 
 # %% ../../nbs/lib/experiment/38_mutants.ipynb #f4aac19b
 def duplicated_seeds() -> None:
     "Give the first seed's results for every other seed, too."
     first = {}
+
     def changed(honest):
         def record(self, seed, setting, *result):
             _mark()
-            honest(self, seed, setting, *first.setdefault(json.dumps(setting, sort_keys=True), result))
+            honest(
+                self, seed, setting, *first.setdefault(json.dumps(setting, sort_keys=True), result)
+            )
+
         return record
+
     _replace(evidence.Recorder, "record", changed)
 
 
 def swapped_metric() -> None:
     "Give the share of wrong answers where the share of right ones is asked for, so that a notebook's error is an accuracy."
+
     def changed(honest):
         def evaluate(*args, **kwargs):
             scores = honest(*args, **kwargs)
             right = scores.table["metric"] == "accuracy"
-            if right.any(): _mark()
+            if right.any():
+                _mark()
             numbers = scores.table[["value", "low", "high"]]
-            return dataclasses.replace(scores, table=scores.table.assign(**numbers.where(~right, 1 - numbers)))
+            return dataclasses.replace(
+                scores, table=scores.table.assign(**numbers.where(~right, 1 - numbers))
+            )
+
         return evaluate
+
     _replace(evaluating, "evaluate", changed)
 
 
 def stale_cache() -> None:
     "Let the first seed's results be those that older code left, as a cache does whose key forgets the code."
     first = []
+
     def changed(honest):
         def record(self, seed, *result):
             first.append(seed)
             now = self._facts
-            if seed == first[0]: self._facts = {**now, "code": digest("older code")}
-            try: honest(self, seed, *result)
-            finally: self._facts = now
+            if seed == first[0]:
+                self._facts = {**now, "code": digest("older code")}
+            try:
+                honest(self, seed, *result)
+            finally:
+                self._facts = now
             _mark()
+
         return record
+
     _replace(evidence.Recorder, "record", changed)
 
 
-MUTANTS: dict[str, Callable[[], None]] = {mutant.__name__: mutant for mutant in (
-    shuffled_labels, zero_learning_rate, constant_predictor, leaked_test_rows, dropped_class, duplicated_seeds, swapped_metric,
-    stale_cache)}
+MUTANTS: dict[str, Callable[[], None]] = {
+    mutant.__name__: mutant
+    for mutant in (
+        shuffled_labels,
+        zero_learning_rate,
+        constant_predictor,
+        leaked_test_rows,
+        dropped_class,
+        duplicated_seeds,
+        swapped_metric,
+        stale_cache,
+    )
+}
 
 
 def inject(
-    mutant: str, # a name in `MUTANTS`
+    mutant: str,  # a name in `MUTANTS`
 ) -> None:
     "Damage the library in this process; only a new process undoes it."
     MUTANTS[choose(mutant, MUTANTS, "mutant")]()
 
 # %% ../../nbs/lib/experiment/38_mutants.ipynb #960165f9
-class BeyondRepair(Exception): "No later result can make the evidence fit to judge a claim."
+class BeyondRepair(Exception):
+    "No later result can make the evidence fit to judge a claim."
 
 
 def end_when_lost(
-    claims: list[dict], # of each claim, which results it is about: column -> value
+    claims: list[dict],  # of each claim, which results it is about: column -> value
 ) -> None:
     "End this process's run, and leave the reason in the file `lost`, once each claim has a result that is unfit by itself."
-    waiting, asked = list(claims), json.loads((Path(os.environ["BIGDATA_AI_RUN"]) / "run.json").read_text(encoding="utf-8"))
+    waiting, asked = (
+        list(claims),
+        json.loads((Path(os.environ["BIGDATA_AI_RUN"]) / "run.json").read_text(encoding="utf-8")),
+    )
+
     def changed(honest):
         def record(self, *result):
             honest(self, *result)
             row = evidence.rows(self.path)[-1]
             told, known = lasting(row, asked), {**row, **row["setting"]}
-            if told: waiting[:] = [about for about in waiting if any(known.get(name) != value for name, value in about.items())]
-            if waiting: return
+            if told:
+                waiting[:] = [
+                    about
+                    for about in waiting
+                    if any(known.get(name) != value for name, value in about.items())
+                ]
+            if waiting:
+                return
             write_whole(self.folder / "lost", told)
             raise BeyondRepair(told)
+
         return record
+
     _replace(evidence.Recorder, "record", changed)

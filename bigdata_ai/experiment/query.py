@@ -21,14 +21,27 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from ..core import InputError, brief, choose, data_path, digest, need, require, runs_path, write_whole
+from ..core import InputError, brief, choose, data_path, digest, need, require, runs_path
+from ..core import write_whole
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #aa3d66de
 def _files(paths):
     "The evidence files below the given files and folders, by default the recorded ones and those of all runs."
-    given = [Path(path) for path in paths] or [folder for folder in (data_path() / "evidence", runs_path()) if folder.is_dir()]
-    for path in given: require(path.exists(), "An evidence file or folder must exist.", str(path), "bigdata-ai run makes evidence.")
-    found = [file for path in given for file in (sorted(path.rglob("*.jsonl")) if path.is_dir() else [path])]
+    given = [Path(path) for path in paths] or [
+        folder for folder in (data_path() / "evidence", runs_path()) if folder.is_dir()
+    ]
+    for path in given:
+        require(
+            path.exists(),
+            "An evidence file or folder must exist.",
+            str(path),
+            "bigdata-ai run makes evidence.",
+        )
+    found = [
+        file
+        for path in given
+        for file in (sorted(path.rglob("*.jsonl")) if path.is_dir() else [path])
+    ]
     return list({file.resolve(): file for file in found}.values())
 
 
@@ -36,7 +49,8 @@ def _shown(path):
     "A file's name as people give it: below the working directory or the checkout without the way there."
     whole = path.resolve()
     for folder in (Path.cwd(), data_path().parent.resolve()):
-        if whole.is_relative_to(folder): return whole.relative_to(folder).as_posix()
+        if whole.is_relative_to(folder):
+            return whole.relative_to(folder).as_posix()
     return str(path)
 
 
@@ -48,51 +62,93 @@ def _lines(path, name):
     if torn:
         where = f"{name}, line {len(whole) + 1}"
         recorded = (data_path() / "evidence").resolve() in path.resolve().parents
-        require(not recorded, "Recorded evidence must end in a whole line.", where, "restore the file from its commit.")
-        warnings.warn(f"{where}: the torn last line is left out, its writer was killed or is at work.", stacklevel=2)
+        require(
+            not recorded,
+            "Recorded evidence must end in a whole line.",
+            where,
+            "restore the file from its commit.",
+        )
+        warnings.warn(
+            f"{where}: the torn last line is left out, its writer was killed or is at work.",
+            stacklevel=2,
+        )
     return whole
 
 
-def _no_number(word): raise ValueError(word)
+def _no_number(word):
+    raise ValueError(word)
 
 
 def _row(line, name, number):
     "One line of a file as a row."
-    try: row = json.loads(line, parse_constant=_no_number)
-    except ValueError: row = None
-    if not isinstance(row, dict) or not all(isinstance(row.get(part, {}), dict) for part in ("setting", "metrics")):
-        require(False, "A line of evidence must be a JSON object, and so its setting and metrics.",
-                f"{name}, line {number}: {brief(line.decode(errors='replace'))}", "take the line out or restore the file.")
+    try:
+        row = json.loads(line, parse_constant=_no_number)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict) or not all(
+        isinstance(row.get(part, {}), dict) for part in ("setting", "metrics")
+    ):
+        require(
+            False,
+            "A line of evidence must be a JSON object, and so its setting and metrics.",
+            f"{name}, line {number}: {brief(line.decode(errors='replace'))}",
+            "take the line out or restore the file.",
+        )
     return row
 
 
 def _found(paths):
     "All rows with their file and line."
-    found = [(name, number, _row(line, name, number)) for path in _files(paths)
-             for name in [_shown(path)] for number, line in enumerate(_lines(path, name), 1)]
-    require(len(found) > 0, "There must be evidence to read.", ", ".join(map(str, paths)) or "none", "run the experiment first.")
+    found = [
+        (name, number, _row(line, name, number))
+        for path in _files(paths)
+        for name in [_shown(path)]
+        for number, line in enumerate(_lines(path, name), 1)
+    ]
+    require(
+        len(found) > 0,
+        "There must be evidence to read.",
+        ", ".join(map(str, paths)) or "none",
+        "run the experiment first.",
+    )
     return found
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #ebf3d414
 def _flat(row, before=""):
     "A row without its nesting, as `evidence.read` names it."
     parts = [row.get(part, {}) for part in ("setting", "metrics")]
-    if not before: row = {k: v for k, v in row.items() if k not in ("setting", "metrics")} | parts[0] | parts[1]
+    if not before:
+        row = (
+            {k: v for k, v in row.items() if k not in ("setting", "metrics")} | parts[0] | parts[1]
+        )
     flat = {}
-    for name, value in row.items(): flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
+    for name, value in row.items():
+        flat |= (
+            _flat(value, f"{before}{name}.") if isinstance(value, dict) else {before + name: value}
+        )
     return flat
 
 
 def _text(value):
     "A value as text; null stays null."
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return (
+        value
+        if value is None or isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    )
 
 
 def _column(values):
     "Values as one typed column, text where they have no type in common."
-    try: column = pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError): column = None
-    return pa.array(map(_text, values), pa.string()) if column is None or "null" in str(column.type) else column
+    try:
+        column = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        column = None
+    return (
+        pa.array(map(_text, values), pa.string())
+        if column is None or "null" in str(column.type)
+        else column
+    )
 
 
 def _table(found):
@@ -100,30 +156,36 @@ def _table(found):
     flat = [_flat(row) for _, _, row in found]
     names = list(dict.fromkeys(name for row in flat for name in row))
     places = [pa.array([file for file, _, _ in found]), pa.array([line for _, line, _ in found])]
-    return pa.Table.from_arrays(places + [_column([row.get(name) for row in flat]) for name in names], ["file", "line", *names])
+    return pa.Table.from_arrays(
+        places + [_column([row.get(name) for row in flat]) for name in names],
+        ["file", "line", *names],
+    )
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #18da9715
 def view(
-    *paths: Path | str, # evidence files or folders; by default the recorded evidence and all runs
-) -> duckdb.DuckDBPyConnection: # in memory, locked; holds the view `evidence`; close it
+    *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
+) -> duckdb.DuckDBPyConnection:  # in memory, locked; holds the view `evidence`; close it
     "Open all rows as the view `evidence`, with their `file` and `line`."
     found = _found(paths)
     engine = duckdb.connect(":memory:")
     engine.register("evidence", _table(found))
-    engine.execute("SET enable_external_access = false") # shuts out Python's variables as well
+    engine.execute("SET enable_external_access = false")  # shuts out Python's variables as well
     engine.execute("SET lock_configuration = true")
     return engine
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #569e3d8b
-_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI} # MULTI is a PIVOT
+# MULTI is a PIVOT
+_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI}
 
 
 def query(
-    sql: str, # one statement that reads the view `evidence`; names with a dot stand in double quotes
-    *paths: Path | str, # evidence files or folders; by default the recorded evidence and all runs
-) -> pd.DataFrame: # the answer
+    # one statement that reads the view `evidence`; names with a dot stand in double quotes
+    sql: str,
+    *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
+) -> pd.DataFrame:  # the answer
     "Ask the evidence in SQL; nothing can be written and no file be read."
-    with view(*paths) as engine: return _ask(engine, sql, "df")
+    with view(*paths) as engine:
+        return _ask(engine, sql, "df")
 
 
 def _ask(engine, sql, form):
@@ -131,9 +193,12 @@ def _ask(engine, sql, form):
     try:
         statements = engine.extract_statements(sql)
         reads = len(statements) == 1 and statements[0].type in _READING
-        require(reads, "A query must be one statement that reads.", brief(sql), "SELECT … FROM evidence")
+        require(
+            reads, "A query must be one statement that reads.", brief(sql), "SELECT … FROM evidence"
+        )
         return getattr(engine.sql(sql), form)()
-    except duckdb.Error as error: problem = error
+    except duckdb.Error as error:
+        problem = error
     raise InputError(_explained(engine, str(problem).partition("\n")[0]))
 
 
@@ -142,7 +207,8 @@ def _explained(engine, problem):
     names = [name for name, *_ in engine.execute("DESCRIBE evidence").fetchall()]
     if found := re.search(r'Referenced table "(.+?)" not found', problem):
         inside = [f'"{name}"' for name in names if name.startswith(found[1] + ".")]
-        if inside: return f"A name with a dot must stand in double quotes. Received: {found[1]}.… Hint: {', '.join(inside)}."
+        if inside:
+            return f"A name with a dot must stand in double quotes. Received: {found[1]}.… Hint: {', '.join(inside)}."
     if found := re.search(r'column "(.+?)" not found|column named "(.+?)"', problem):
         wrong = found[1] or found[2]
         near = ", ".join(f'"{name}"' for name in _nearest(wrong, names))
@@ -155,27 +221,41 @@ def _nearest(wrong, names):
     "Up to five names that look or end like a wrong one, case apart."
     lower = {name.lower(): name for name in names}
     inside = [name for name in lower if wrong.lower() in name.split(".")]
-    return [lower[name] for name in dict.fromkeys([*inside, *difflib.get_close_matches(wrong.lower(), lower, n=5, cutoff=0.5)])][:5]
+    return [
+        lower[name]
+        for name in dict.fromkeys(
+            [*inside, *difflib.get_close_matches(wrong.lower(), lower, n=5, cutoff=0.5)]
+        )
+    ][:5]
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #80426869
 def export(
-    path: Path | str, # what to write, .csv or .parquet
-    *paths: Path | str, # evidence files or folders; by default the recorded evidence and all runs
-    sql: str | None = None, # what to export; by default all rows and columns
-) -> Path: # `path`
+    path: Path | str,  # what to write, .csv or .parquet
+    *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
+    sql: str | None = None,  # what to export; by default all rows and columns
+) -> Path:  # `path`
     "Write evidence, or the answer of a query, as CSV or Parquet: the whole file or none."
     kind = choose(Path(path).suffix, [".csv", ".parquet"], "suffix of an export")
-    with view(*paths) as engine: table = _ask(engine, sql or "SELECT * FROM evidence", "to_arrow_table")
+    with view(*paths) as engine:
+        table = _ask(engine, sql or "SELECT * FROM evidence", "to_arrow_table")
     content = pa.BufferOutputStream()
-    if kind == ".csv": csv.write_csv(_without_lists(table), content)
-    else: parquet.write_table(table, content)
+    if kind == ".csv":
+        csv.write_csv(_without_lists(table), content)
+    else:
+        parquet.write_table(table, content)
     return write_whole(path, content.getvalue().to_pybytes())
 
 
 def _without_lists(table):
     "A table with nested columns as JSON text."
-    return pa.table({name: pa.array(map(_text, column.to_pylist()), pa.string()) if pa.types.is_nested(column.type) else column
-                     for name, column in zip(table.column_names, table.columns, strict=True)})
+    return pa.table(
+        {
+            name: pa.array(map(_text, column.to_pylist()), pa.string())
+            if pa.types.is_nested(column.type)
+            else column
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+    )
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #af432ff4
 _CLOCK = {"time", "wall_s", "peak_mib", "commit", "key"}
@@ -184,15 +264,19 @@ _KEY = ("experiment", "framework", "seed", "setting")
 
 
 def diff(
-    before: Path | str, # an evidence file or folder
-    after: Path | str, # an evidence file or folder
-    by: tuple[str, ...] = (), # more columns that tell results apart, such as ("data.name",)
-) -> pd.DataFrame: # one row a result: key, state, what differs; METRIC.before, METRIC.after, METRIC.difference
+    before: Path | str,  # an evidence file or folder
+    after: Path | str,  # an evidence file or folder
+    by: tuple[str, ...] = (),  # more columns that tell results apart, such as ("data.name",)
+    # one row a result: key, state, what differs; METRIC.before, METRIC.after, METRIC.difference
+) -> pd.DataFrame:
     "Compare two sets of evidence result by result."
     old, new = _keyed(before, by), _keyed(after, by)
     table = pd.DataFrame([_compared(old.get(key), new.get(key), by) for key in {**old, **new}])
     measured = [name for name in table if name.endswith((".before", ".after", ".difference"))]
-    return table[[name for name in table if name not in ("state", "differs", *measured)] + ["state", "differs", *measured]]
+    return table[
+        [name for name in table if name not in ("state", "differs", *measured)]
+        + ["state", "differs", *measured]
+    ]
 
 
 def _keyed(path, by):
@@ -202,59 +286,93 @@ def _keyed(path, by):
         flat = _flat(row)
         key = digest([[row.get(part) for part in _KEY], [flat.get(name) for name in by]])
         twice = key in keyed and _differing(keyed[key], row)[0]
-        require(not twice, "Each result must stand once in a set to compare.", f"{file}, line {line} says something else than a row before",
-                "give one run's folder, or the columns that tell them apart: by=('data.name',).")
+        require(
+            not twice,
+            "Each result must stand once in a set to compare.",
+            f"{file}, line {line} says something else than a row before",
+            "give one run's folder, or the columns that tell them apart: by=('data.name',).",
+        )
         keyed[key] = row
     return keyed
 
 
 def _differing(old, new):
     "The parts in which two rows differ: of the result, and of where it came from."
-    parts = [part for part in dict.fromkeys([*old, *new]) if part not in _CLOCK and old.get(part) != new.get(part)]
-    return [part for part in parts if part not in _ORIGIN], [part for part in _ORIGIN if part in parts]
+    parts = [
+        part
+        for part in dict.fromkeys([*old, *new])
+        if part not in _CLOCK and old.get(part) != new.get(part)
+    ]
+    return [part for part in parts if part not in _ORIGIN], [
+        part for part in _ORIGIN if part in parts
+    ]
 
 
 def _compared(old, new, by):
     "One result of two sets as a row of the comparison."
     row = new if old is None else old
     result, origin = _differing(old, new) if old and new else ([], [])
-    state = "added" if old is None else "removed" if new is None else "changed" if result else "same"
-    told = {**{part: row.get(part) for part in _KEY[:3]}, **row.get("setting", {}), **{name: _flat(row).get(name) for name in by},
-            "state": state, "differs": ", ".join(result + origin)}
+    state = (
+        "added" if old is None else "removed" if new is None else "changed" if result else "same"
+    )
+    told = {
+        **{part: row.get(part) for part in _KEY[:3]},
+        **row.get("setting", {}),
+        **{name: _flat(row).get(name) for name in by},
+        "state": state,
+        "differs": ", ".join(result + origin),
+    }
     first, second = ((one or {}).get("metrics", {}) for one in (old, new))
     for name in dict.fromkeys([*first, *second]):
         a, b = first.get(name), second.get(name)
-        told |= {f"{name}.before": a, f"{name}.after": b, f"{name}.difference": b - a if _number(a) and _number(b) else None}
+        told |= {
+            f"{name}.before": a,
+            f"{name}.after": b,
+            f"{name}.difference": b - a if _number(a) and _number(b) else None,
+        }
     return told
 
 
-def _number(value): return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def summary(
-    table: pd.DataFrame, # from `diff`
-) -> pd.Series: # counts: results by state, then results in which a part differs
+    table: pd.DataFrame,  # from `diff`
+) -> pd.Series:  # counts: results by state, then results in which a part differs
     "Count the results of a comparison."
     parts = [part for text in table["differs"] for part in text.split(", ") if part]
-    return pd.Series({**{state: int((table["state"] == state).sum()) for state in ("added", "removed", "changed", "same")},
-                      **{f"different {part}": parts.count(part) for part in dict.fromkeys(parts)}}, dtype="int64")
+    return pd.Series(
+        {
+            **{
+                state: int((table["state"] == state).sum())
+                for state in ("added", "removed", "changed", "same")
+            },
+            **{f"different {part}": parts.count(part) for part in dict.fromkeys(parts)},
+        },
+        dtype="int64",
+    )
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #6c701faa
 def to_mlflow(
-    tracking: Path | str, # a folder, which gets mlflow.db, or a tracking URI with "://"
-    *paths: Path | str, # evidence files or folders; by default the recorded evidence and all runs
-) -> int: # runs that were logged now
+    tracking: Path | str,  # a folder, which gets mlflow.db, or a tracking URI with "://"
+    *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
+) -> int:  # runs that were logged now
     "Log every row of evidence as one MLflow run; a row that is there is left alone."
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true") # evidence goes where it was sent and nowhere else
+    # evidence goes where it was sent and nowhere else
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     mlflow = need("mlflow", "mlflow")
     uri, artifacts = _store(tracking)
     client, known, logged = mlflow.MlflowClient(tracking_uri=uri), {}, 0
     for _, _, row in _found(paths):
         name, mark = str(row.get("experiment", "evidence")), digest(row)
-        if name not in known: known[name] = _logged(client, name, artifacts)
+        if name not in known:
+            known[name] = _logged(client, name, artifacts)
         experiment, runs = known[name]
-        if mark in runs and runs[mark].info.status == "FINISHED": continue
-        if mark in runs: client.delete_run(runs[mark].info.run_id)
+        if mark in runs and runs[mark].info.status == "FINISHED":
+            continue
+        if mark in runs:
+            client.delete_run(runs[mark].info.run_id)
         runs[mark] = _log(mlflow, client, experiment, mark, row)
         logged += 1
     return logged
@@ -262,7 +380,8 @@ def to_mlflow(
 
 def _store(tracking):
     "Where MLflow keeps runs, and where it would keep artifacts."
-    if "://" in str(tracking): return str(tracking), None
+    if "://" in str(tracking):
+        return str(tracking), None
     folder = Path(tracking).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
@@ -271,27 +390,55 @@ def _store(tracking):
 def _logged(client, name, artifacts):
     "An experiment's id, and its runs by the digest of their row."
     found = client.get_experiment_by_name(name)
-    experiment = found.experiment_id if found else client.create_experiment(name, artifact_location=artifacts)
+    experiment = (
+        found.experiment_id
+        if found
+        else client.create_experiment(name, artifact_location=artifacts)
+    )
     runs, page = {}, None
     while page is None or page.token:
-        page = client.search_runs([experiment], max_results=1000, page_token=page.token if page else None)
-        runs |= {run.data.tags["evidence.digest"]: run for run in page if "evidence.digest" in run.data.tags}
+        page = client.search_runs(
+            [experiment], max_results=1000, page_token=page.token if page else None
+        )
+        runs |= {
+            run.data.tags["evidence.digest"]: run
+            for run in page
+            if "evidence.digest" in run.data.tags
+        }
     return experiment, runs
 
 
 def _log(mlflow, client, experiment, mark, row):
     "One row as a run: what went in, what came out, the rest as tags."
     flat, setting = _flat(row), row.get("setting", {})
-    given = [name for name in flat if name in ("framework", "seed") or name.startswith("parameters.")]
+    given = [
+        name for name in flat if name in ("framework", "seed") or name.startswith("parameters.")
+    ]
     params = {name: flat[name] for name in given} | _flat(setting, "setting.")
-    measured = {*row.get("metrics", {}), "wall_s", "peak_mib", *(name for name in flat if name.startswith("checks."))}
+    measured = {
+        *row.get("metrics", {}),
+        "wall_s",
+        "peak_mib",
+        *(name for name in flat if name.startswith("checks.")),
+    }
     metrics = {name: float(flat[name]) for name in flat if name in measured and _number(flat[name])}
-    tags = {name: _text(value) or "" for name, value in flat.items() if name not in {*params, *metrics, *setting}}
-    start = int(1000 * (datetime.fromisoformat(row["time"]).timestamp() if "time" in row else time.time()))
-    run = client.create_run(experiment, start_time=start, run_name=mark[:12], tags={"evidence.digest": mark})
+    tags = {
+        name: _text(value) or ""
+        for name, value in flat.items()
+        if name not in {*params, *metrics, *setting}
+    }
+    start = int(
+        1000 * (datetime.fromisoformat(row["time"]).timestamp() if "time" in row else time.time())
+    )
+    run = client.create_run(
+        experiment, start_time=start, run_name=mark[:12], tags={"evidence.digest": mark}
+    )
     entities = mlflow.entities
-    client.log_batch(run.info.run_id, metrics=[entities.Metric(name, value, start, 0) for name, value in metrics.items()],
-                     params=[entities.Param(name, _text(value) or "") for name, value in params.items()],
-                     tags=[entities.RunTag(name, value) for name, value in tags.items()])
+    client.log_batch(
+        run.info.run_id,
+        metrics=[entities.Metric(name, value, start, 0) for name, value in metrics.items()],
+        params=[entities.Param(name, _text(value) or "") for name, value in params.items()],
+        tags=[entities.RunTag(name, value) for name, value in tags.items()],
+    )
     client.set_terminated(run.info.run_id)
     return client.get_run(run.info.run_id)

@@ -27,73 +27,105 @@ from ..core import data_path, experiments_path, require, runs_path, write_whole
 from ..data.catalog import show
 from .claims import VERDICTS, load_claims, power_laws
 from .evidence import read, rows
-from .figures import (draw_diversity, draw_dose_response, draw_label_quality, draw_pipeline, draw_timeliness,
-                                           setting_table)
+from .figures import draw_diversity, draw_dose_response, draw_label_quality
+from .figures import draw_pipeline, draw_timeliness, setting_table
 from .guards import judge_guarded
 from .run import STALL, budget, describe, file_of
 from .sabotage import kill_rate, outcomes
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #0dcec6dd
 def verdicts(
-    evidence: Path | str, # a run's folder, or an evidence file
-) -> pd.DataFrame: # claim, framework, statistic, low, high, bound, control, seeds, verdict, reason
+    evidence: Path | str,  # a run's folder, or an evidence file
+) -> pd.DataFrame:  # claim, framework, statistic, low, high, bound, control, seeds, verdict, reason
     "Judge the claims of the experiment that made this evidence."
     table = read(evidence)
-    require(table["experiment"].nunique() == 1, "Evidence to judge must be of one experiment.", ", ".join(table["experiment"].unique()))
+    require(
+        table["experiment"].nunique() == 1,
+        "Evidence to judge must be of one experiment.",
+        ", ".join(table["experiment"].unique()),
+    )
     return judge_guarded(load_claims(file_of(table["experiment"].iloc[0], ".toml")), evidence)
 
 
 def text_table(
-    judged: pd.DataFrame, # from `verdicts`
-) -> pd.DataFrame: # the same in at most 100 columns of text: claim, framework, statistic [interval], bound, control, verdict
+    judged: pd.DataFrame,  # from `verdicts`
+    # the same in at most 100 columns of text: claim, framework, statistic [interval], bound,
+    # control, verdict
+) -> pd.DataFrame:
     "Make the verdicts fit a screen."
-    interval = [f"{r.statistic:.4f} [{r.low:.4f}, {r.high:.4f}]" if r.framework != "all" and pd.notna(r.statistic) else ""
-                for r in judged.itertuples()]
+    interval = [
+        f"{r.statistic:.4f} [{r.low:.4f}, {r.high:.4f}]"
+        if r.framework != "all" and pd.notna(r.statistic)
+        else ""
+        for r in judged.itertuples()
+    ]
     control = [f"{r.control:.4f}" if pd.notna(r.control) else "" for r in judged.itertuples()]
-    return pd.DataFrame({
-        "claim": judged["claim"], "framework": judged["framework"].replace("all", "both"), "statistic [interval]": interval,
-        "bound": judged["bound"], "control": control, "verdict": judged["verdict"]})
+    return pd.DataFrame(
+        {
+            "claim": judged["claim"],
+            "framework": judged["framework"].replace("all", "both"),
+            "statistic [interval]": interval,
+            "bound": judged["bound"],
+            "control": control,
+            "verdict": judged["verdict"],
+        }
+    )
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #d5b49d9a
 def _learning_curve(table):
     fits = {law.framework: (law.a, law.b) for law in power_laws(table).itertuples()}
-    with viz.style(): drawn, ax = plt.subplots(figsize=(7.6, 4.2))
-    viz.learning_curve(table, by="framework", fits=fits, ax=ax,
-                       title=f"Test error against rows ({table['data.name'].iloc[0]}, {table['seed'].nunique()} seeds a framework)")
+    with viz.style():
+        drawn, ax = plt.subplots(figsize=(7.6, 4.2))
+    viz.learning_curve(
+        table,
+        by="framework",
+        fits=fits,
+        ax=ax,
+        title=f"Test error against rows ({table['data.name'].iloc[0]}, {table['seed'].nunique()} seeds a framework)",
+    )
     return drawn
 
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
-    "learning_curve": _learning_curve, "label_quality": draw_label_quality, "timeliness": draw_timeliness,
-    "diversity": draw_diversity, "dose_response": draw_dose_response, "pipeline": draw_pipeline}
+    "learning_curve": _learning_curve,
+    "label_quality": draw_label_quality,
+    "timeliness": draw_timeliness,
+    "diversity": draw_diversity,
+    "dose_response": draw_dose_response,
+    "pipeline": draw_pipeline,
+}
 
 
 def figure(
-    evidence: Path | str, # a run's folder, or an evidence file
-) -> Figure: # of matplotlib
+    evidence: Path | str,  # a run's folder, or an evidence file
+) -> Figure:  # of matplotlib
     "Draw the figure that the experiment declares."
     table = read(evidence)
     return FIGURES[describe(table["experiment"].iloc[0])["figure"]](table)
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #3902d5fa
 def curve_table(
-    evidence: Path | str, # a run's folder, or an evidence file
-) -> pd.DataFrame: # one row a setting; columns: the experiment's axes, each framework's mean error, the majority control
+    evidence: Path | str,  # a run's folder, or an evidence file
+    # one row a setting; columns: the experiment's axes, each framework's mean error, the majority
+    # control
+) -> pd.DataFrame:
     "Tabulate error by setting, such as the size, and framework."
     table = read(evidence)
     axes = _axes(table["experiment"].iloc[0])
     return setting_table(table, axes).rename(columns={"n": "rows"})
 
 
-def _axes(name): return describe(name).get("axes", ["n"])
+def _axes(name):
+    return describe(name).get("axes", ["n"])
 
 
-def _laws(name, table): return power_laws(table) if _axes(name) == ["n"] else pd.DataFrame()
+def _laws(name, table):
+    return power_laws(table) if _axes(name) == ["n"] else pd.DataFrame()
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #ba47d8f1
 def used(
-    evidence: Path | str, # a run's folder, or an evidence file
-) -> dict[str, str]: # framework -> seconds and MiB, with the budget
+    evidence: Path | str,  # a run's folder, or an evidence file
+) -> dict[str, str]:  # framework -> seconds and MiB, with the budget
     "Say what a run used of its budget."
     folder, table = Path(evidence), read(evidence)
     name, facts = table["experiment"].iloc[0], _facts(evidence)
@@ -102,9 +134,14 @@ def used(
     for framework, runs in table.groupby("framework", sort=False):
         kernel = folder / f"{framework}.result"
         took = json.loads(kernel.read_text(encoding="utf-8")) if kernel.exists() else {}
-        seconds, mib = took.get("seconds") or runs["wall_s"].sum(), took.get("peak_mib") or runs["peak_mib"].max()
+        seconds, mib = (
+            took.get("seconds") or runs["wall_s"].sum(),
+            took.get("peak_mib") or runs["peak_mib"].max(),
+        )
         of = {key: f" of {value:,.0f}" for key, value in allowed.items()}
-        found[framework] = f"{seconds:,.0f}{of.get('seconds', '')} s, {mib:,.0f}{of.get('mib', '')} MiB"
+        found[framework] = (
+            f"{seconds:,.0f}{of.get('seconds', '')} s, {mib:,.0f}{of.get('mib', '')} MiB"
+        )
     return found
 
 
@@ -114,29 +151,48 @@ def _facts(evidence):
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #1e645a7c
 def report(
-    folder: Path | str, # a run's folder
-) -> Path: # folder/report.html
+    folder: Path | str,  # a run's folder
+) -> Path:  # folder/report.html
     "Write the report of a run; raises `InputError` where there is no evidence."
     folder = Path(folder)
-    for path in sorted(folder.glob("*.ipynb")): _page(path)
+    for path in sorted(folder.glob("*.ipynb")):
+        _page(path)
     part = _part(folder, folder)
     return _write(folder / "report.html", part["about"]["title"], [part])
 
 
 def overview(
-    path: Path | str | None = None, # what to write; None takes report.html below `runs_path()`
-) -> Path: # the page
+    path: Path | str | None = None,  # what to write; None takes report.html below `runs_path()`
+) -> Path:  # the page
     "Write one report on the recorded evidence of all experiments; raises `InputError` where there is none."
     path = Path(path or runs_path() / "report.html").absolute()
-    files = sorted((data_path() / "evidence").glob("*.jsonl"), key=lambda file: file.stem.split(".")) # NAME before NAME.DATA
-    found = [file for file in files if (experiments_path() / f"{file.stem.partition('.')[0]}.toml").exists()]
-    require(len(found) > 0, "There must be recorded evidence.", data_path() / "evidence", "bigdata-ai report --record")
-    return _write(path, "What is data worth to a learning machine?", [_part(evidence, path.parent) for evidence in found])
+    # NAME before NAME.DATA
+    files = sorted(
+        (data_path() / "evidence").glob("*.jsonl"), key=lambda file: file.stem.split(".")
+    )
+    found = [
+        file
+        for file in files
+        if (experiments_path() / f"{file.stem.partition('.')[0]}.toml").exists()
+    ]
+    require(
+        len(found) > 0,
+        "There must be recorded evidence.",
+        data_path() / "evidence",
+        "bigdata-ai report --record",
+    )
+    return _write(
+        path,
+        "What is data worth to a learning machine?",
+        [_part(evidence, path.parent) for evidence in found],
+    )
 
 
 def _write(path, title, parts):
     template = (experiments_path() / "report.html.jinja").read_text(encoding="utf-8")
-    made = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
+    made = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        template
+    )
     return write_whole(path, made.render(title=title, parts=parts, stall=STALL))
 
 
@@ -147,20 +203,42 @@ def _part(evidence, beside):
     claims, judged = load_claims(file_of(name, ".toml")), verdicts(evidence)
     names = sorted(table["framework"].unique())
     return {
-        "name": name, "anchor": name if evidence.is_dir() else evidence.stem.replace(".", "-"), "about": describe(name),
-        "claims": claims, "frameworks": names, "seeds": table["seed"].nunique(),
-        "judged": judged.assign(shown=text_table(judged)["statistic [interval]"]).to_dict("records"), "answer": _answer(claims, judged),
-        "image": _png(figure(evidence)), "curve": curve_table(evidence), "laws": _laws(name, table).to_dict("records"),
-        "notebooks": _notebooks(evidence, name, beside), "run": evidence.name, "results": len(table), "used": used(evidence),
+        "name": name,
+        "anchor": name if evidence.is_dir() else evidence.stem.replace(".", "-"),
+        "about": describe(name),
+        "claims": claims,
+        "frameworks": names,
+        "seeds": table["seed"].nunique(),
+        "judged": judged.assign(shown=text_table(judged)["statistic [interval]"]).to_dict(
+            "records"
+        ),
+        "answer": _answer(claims, judged),
+        "image": _png(figure(evidence)),
+        "curve": curve_table(evidence),
+        "laws": _laws(name, table).to_dict("records"),
+        "notebooks": _notebooks(evidence, name, beside),
+        "run": evidence.name,
+        "results": len(table),
+        "used": used(evidence),
         "data": [show(part) for name in table["data.name"].unique() for part in name.split(" + ")],
-        "parameters": {key.removeprefix("parameters."): facts[key] for key in table if key.startswith("parameters.")},
-        "versions": _versions(evidence), "facts": facts, "sabotage": _sabotaged(name)}
+        "parameters": {
+            key.removeprefix("parameters."): facts[key]
+            for key in table
+            if key.startswith("parameters.")
+        },
+        "versions": _versions(evidence),
+        "facts": facts,
+        "sabotage": _sabotaged(name),
+    }
 
 
 def _answer(claims, judged):
     "The verdict over all frameworks of each claim, the clear ones first: verdict -> sentences."
     whole = judged[judged["framework"] == "all"].set_index("claim")["verdict"]
-    found = {verdict: [claim.text for claim in claims if whole[claim.id] == verdict] for verdict in VERDICTS}
+    found = {
+        verdict: [claim.text for claim in claims if whole[claim.id] == verdict]
+        for verdict in VERDICTS
+    }
     return {verdict: texts for verdict, texts in found.items() if texts}
 
 
@@ -169,14 +247,25 @@ def _notebooks(evidence, name, beside):
     folder = evidence if evidence.is_dir() else _run_of(evidence)
     executed = sorted(folder.glob("*.ipynb")) if folder else []
     for path in executed:
-        if not path.with_suffix(".html").exists(): _page(path)
-    return {path.stem: [os.path.relpath(file, beside) for file in (path.with_suffix(".html"), path)] for path in executed}
+        if not path.with_suffix(".html").exists():
+            _page(path)
+    return {
+        path.stem: [os.path.relpath(file, beside) for file in (path.with_suffix(".html"), path)]
+        for path in executed
+    }
 
 
 def _run_of(evidence):
     "The folder of the run whose evidence was recorded, where it is still there."
     whole = evidence.read_bytes()
-    return next((path.parent for path in runs_path().glob("*/evidence.jsonl") if path.read_bytes() == whole), None)
+    return next(
+        (
+            path.parent
+            for path in runs_path().glob("*/evidence.jsonl")
+            if path.read_bytes() == whole
+        ),
+        None,
+    )
 
 
 def _sabotaged(name):
@@ -186,9 +275,22 @@ def _sabotaged(name):
         killed, of = kill_rate(table)
         survivors = table.loc[table["killed"].eq(False), "mutant"]
         by = {kind: int((table["by"] == kind).sum()) for kind in ("gate", "claim", "stop")}
-        facts = {"time": table["time"].iloc[0][:10], "commit": table["commit"].iloc[0], "supported": int(table["supported"].max())}
-        found.append({"size": size, "killed": killed, "of": of, "survivors": sorted(set(survivors)), "by": by, "apart": len(table) - of,
-                      **facts})
+        facts = {
+            "time": table["time"].iloc[0][:10],
+            "commit": table["commit"].iloc[0],
+            "supported": int(table["supported"].max()),
+        }
+        found.append(
+            {
+                "size": size,
+                "killed": killed,
+                "of": of,
+                "survivors": sorted(set(survivors)),
+                "by": by,
+                "apart": len(table) - of,
+                **facts,
+            }
+        )
     return found
 
 
@@ -208,47 +310,83 @@ def _png(drawn):
 
 def _page(notebook):
     "Write an executed notebook as a page that asks no server for anything, and name it."
-    nothing = {"mathjax_url": "", "require_js_url": "", "jquery_url": "", "mermaid_js_url": "", "widget_renderer_url": ""}
-    html, _ = nbconvert.HTMLExporter(**nothing).from_notebook_node(nbformat.read(notebook, as_version=4))
-    write_whole(notebook.with_suffix(".html"), re.sub(r'<script[^>]*src=""[^>]*></script>', "", html))
+    nothing = {
+        "mathjax_url": "",
+        "require_js_url": "",
+        "jquery_url": "",
+        "mermaid_js_url": "",
+        "widget_renderer_url": "",
+    }
+    html, _ = nbconvert.HTMLExporter(**nothing).from_notebook_node(
+        nbformat.read(notebook, as_version=4)
+    )
+    write_whole(
+        notebook.with_suffix(".html"), re.sub(r'<script[^>]*src=""[^>]*></script>', "", html)
+    )
     return notebook.stem
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #4d57c34b
 def record(
-    folder: Path | str, # a finished run's folder
-) -> Path: # data/evidence/EXPERIMENT.jsonl, or EXPERIMENT.DATA.jsonl where the data are not those of the full run
+    folder: Path | str,  # a finished run's folder
+    # data/evidence/EXPERIMENT.jsonl, or EXPERIMENT.DATA.jsonl where the data are not those of the
+    # full run
+) -> Path:
     "Copy a run's evidence to the recorded evidence; refuses rows made by uncommitted code."
     folder = Path(folder)
     table = read(folder)
-    loose = sorted({commit or "no commit" for commit in table["commit"] if not commit or commit.endswith("-dirty")})
-    require(not loose, "Recorded evidence must be made by committed code.", ", ".join(loose), "commit, then run again.")
+    loose = sorted(
+        {
+            commit or "no commit"
+            for commit in table["commit"]
+            if not commit or commit.endswith("-dirty")
+        }
+    )
+    require(
+        not loose,
+        "Recorded evidence must be made by committed code.",
+        ", ".join(loose),
+        "commit, then run again.",
+    )
     unfit = verdicts(folder).query("verdict == 'invalid'")["reason"].unique()
-    require(not len(unfit), "Recorded evidence must be fit to judge.", "; ".join(unfit), "run again under another id.")
+    require(
+        not len(unfit),
+        "Recorded evidence must be fit to judge.",
+        "; ".join(unfit),
+        "run again under another id.",
+    )
     name, data = table["experiment"].iloc[0], table["data.name"].iloc[0]
     usual = describe(name).get("full", {}).get("dataset", data)
-    return write_whole(_kept(name, None if data == usual else data.replace(" + ", "_")), (folder / "evidence.jsonl").read_bytes())
+    return write_whole(
+        _kept(name, None if data == usual else data.replace(" + ", "_")),
+        (folder / "evidence.jsonl").read_bytes(),
+    )
 
 
 def recorded(
-    name: str, # an experiment
-    data: str | None = None, # another data set than that of the full run, such as "digits"
-) -> Path: # data/evidence/NAME.jsonl or NAME.DATA.jsonl
+    name: str,  # an experiment
+    data: str | None = None,  # another data set than that of the full run, such as "digits"
+) -> Path:  # data/evidence/NAME.jsonl or NAME.DATA.jsonl
     "Find the recorded evidence of an experiment; raises `InputError` where there is none."
     path = _kept(name, data)
-    require(path.exists(), f"The experiment {name!r} must have recorded evidence.", "none",
-            f"bigdata-ai run {name} --full, then bigdata-ai report --record")
+    require(
+        path.exists(),
+        f"The experiment {name!r} must have recorded evidence.",
+        "none",
+        f"bigdata-ai run {name} --full, then bigdata-ai report --record",
+    )
     return path
 
 
-def _kept(name, data): return data_path() / "evidence" / (f"{name}.jsonl" if data is None else f"{name}.{data}.jsonl")
+def _kept(name, data):
+    return data_path() / "evidence" / (f"{name}.jsonl" if data is None else f"{name}.{data}.jsonl")
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #3f58fafd
 _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- /generated -->)", re.DOTALL)
 
 
 def block(
-    name: str, # an experiment with recorded evidence
-) -> str: # Markdown
+    name: str,  # an experiment with recorded evidence
+) -> str:  # Markdown
     "Make the Markdown of one generated block: verdicts, exponents, and the commit that made them."
     table = read(recorded(name))
     judged = text_table(verdicts(recorded(name)))
@@ -261,25 +399,40 @@ def block(
 
 def _volume_facts(table):
     "The errors at the ends of the learning curves, and the exponents."
-    laws = "; ".join(f"{law.framework} b = {law.b:.3f} [{law.b_low:.3f}, {law.b_high:.3f}]" for law in power_laws(table).itertuples())
+    laws = "; ".join(
+        f"{law.framework} b = {law.b:.3f} [{law.b_low:.3f}, {law.b_high:.3f}]"
+        for law in power_laws(table).itertuples()
+    )
     error = table.groupby("n")["error"].mean()
-    return (f"Mean test error {error.iloc[0]:.3f} at {error.index[0]:,} rows and {error.iloc[-1]:.3f} at {error.index[-1]:,} on "
-            f"{table['data.name'].iloc[0]}; power law exponent {laws}.")
+    return (
+        f"Mean test error {error.iloc[0]:.3f} at {error.index[0]:,} rows and {error.iloc[-1]:.3f} at {error.index[-1]:,} on "
+        f"{table['data.name'].iloc[0]}; power law exponent {laws}."
+    )
 
 
 def update_blocks(
-    path: Path | str, # a .md or .ipynb file
-    check: bool = False, # change nothing, only say whether something would change
-) -> bool: # True if the file was, or would be, changed
+    path: Path | str,  # a .md or .ipynb file
+    check: bool = False,  # change nothing, only say whether something would change
+) -> bool:  # True if the file was, or would be, changed
     "Regenerate every generated block of a file from recorded evidence."
     path = Path(path)
-    def renew(text): return _BLOCK.sub(lambda found: found[1] + block(found[2]) + found[4], text)
+
+    def renew(text):
+        return _BLOCK.sub(lambda found: found[1] + block(found[2]) + found[4], text)
+
     before = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
         notebook = nbformat.reads(before, as_version=4)
-        changed = [cell for cell in notebook.cells if cell.cell_type == "markdown" and renew(cell.source) != cell.source]
-        for cell in changed: cell.source = renew(cell.source)
+        changed = [
+            cell
+            for cell in notebook.cells
+            if cell.cell_type == "markdown" and renew(cell.source) != cell.source
+        ]
+        for cell in changed:
+            cell.source = renew(cell.source)
         after = nbformat.writes(notebook) + "\n" if changed else before
-    else: after = renew(before)
-    if after != before and not check: write_whole(path, after)
+    else:
+        after = renew(before)
+    if after != before and not check:
+        write_whole(path, after)
     return after != before

@@ -18,32 +18,34 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ..core import RunError, brief, choose, digest, experiments_path, progress, require, runs_path, write_whole
+from ..core import RunError, brief, choose, digest, experiments_path, progress, require
+from ..core import runs_path, write_whole
 from .claims import claims_hash, load_claims
 from .engine import PARSING, Watch, WarmEngine, warm_up
 from .evidence import code_hash, commit, versions
 from ..train.loop import BACKENDS, backends
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #3914dd1a
-def experiments() -> list[str]: # names, sorted
+def experiments() -> list[str]:  # names, sorted
     "List the experiments that come with the kit."
     return sorted(path.stem for path in experiments_path().glob("*.toml"))
 
 
 def describe(
-    name: str | Path, # a name from `experiments()`, or the path of a notebook
-) -> dict: # title, quote, full, claims …, as in its .toml
+    name: str | Path,  # a name from `experiments()`, or the path of a notebook
+) -> dict:  # title, quote, full, claims …, as in its .toml
     "Read what an experiment declares."
     path = file_of(name, ".toml")
     return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def file_of(
-    name: str | Path, # a name from `experiments()`, or the path of a notebook
-    suffix: str = ".ipynb", # or ".toml", for what is declared beside it
-) -> Path: # absolute; a notebook exists, what is beside it need not
+    name: str | Path,  # a name from `experiments()`, or the path of a notebook
+    suffix: str = ".ipynb",  # or ".toml", for what is declared beside it
+) -> Path:  # absolute; a notebook exists, what is beside it need not
     "Find the file of an experiment."
-    if Path(name).suffix != ".ipynb": return experiments_path() / (choose(name, experiments(), "experiment") + suffix)
+    if Path(name).suffix != ".ipynb":
+        return experiments_path() / (choose(name, experiments(), "experiment") + suffix)
     require(Path(name).is_file(), "A notebook must exist.", name)
     return Path(name).absolute().with_suffix(suffix)
 
@@ -51,57 +53,74 @@ def file_of(
 @dataclass(frozen=True)
 class Parameter:
     "One parameter of an experiment, read from its notebook."
-    name: str # as in the notebook
-    default: object # a plain literal
-    help: str # the comment behind it
-    choices: tuple[str, ...] = () # allowed values; empty for any
+
+    name: str  # as in the notebook
+    default: object  # a plain literal
+    help: str  # the comment behind it
+    choices: tuple[str, ...] = ()  # allowed values; empty for any
 
 
 def parameters(
-    name: str | Path, # a name from `experiments()`, or the path of a notebook
-) -> dict[str, Parameter]: # in the notebook's order
+    name: str | Path,  # a name from `experiments()`, or the path of a notebook
+) -> dict[str, Parameter]:  # in the notebook's order
     "List the parameters of an experiment."
-    import papermill # takes two seconds, in which kernels get ready
+    import papermill  # takes two seconds, in which kernels get ready
+
     found = {}
     for key, facts in papermill.inspect_notebook(str(file_of(name, ".ipynb"))).items():
         text = facts["help"].strip()
-        choices = tuple(part.strip() for part in text.removeprefix("one of:").split(",")) if text.startswith("one of:") else ()
+        choices = (
+            tuple(part.strip() for part in text.removeprefix("one of:").split(","))
+            if text.startswith("one of:")
+            else ()
+        )
         found[key] = Parameter(key, ast.literal_eval(facts["default"]), text, choices)
     return found
 
 
 def check_parameters(
-    name: str | Path, # a name from `experiments()`, or the path of a notebook
-    given: dict, # parameter -> value
-) -> dict: # the same, with whole numbers made floats where the default is one
+    name: str | Path,  # a name from `experiments()`, or the path of a notebook
+    given: dict,  # parameter -> value
+) -> dict:  # the same, with whole numbers made floats where the default is one
     "Refuse unknown parameters, wrong types and values that are not among the choices."
     known = parameters(name)
-    return {key: _fitting(known[choose(key, known, "parameter")], value) for key, value in given.items()}
+    return {
+        key: _fitting(known[choose(key, known, "parameter")], value) for key, value in given.items()
+    }
 
 
 def _fitting(parameter, value):
-    value = _typed(parameter.name, parameter.default, list(value) if isinstance(value, tuple) else value)
-    if parameter.choices: choose(value, parameter.choices, parameter.name)
+    value = _typed(
+        parameter.name, parameter.default, list(value) if isinstance(value, tuple) else value
+    )
+    if parameter.choices:
+        choose(value, parameter.choices, parameter.name)
     return value
 
 
 def _typed(name, default, value):
     "`value` if it has the default's type, lists item by item."
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool): value = float(value)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
     kind = type(default)
-    require(type(value) is kind, f"The parameter {name} must be of type {kind.__name__}, such as {brief(default)}.", value)
-    if kind is not list: return value
+    require(
+        type(value) is kind,
+        f"The parameter {name} must be of type {kind.__name__}, such as {brief(default)}.",
+        value,
+    )
+    if kind is not list:
+        return value
     require(len(value) > 0, f"The parameter {name} must not be empty.", value)
     return [_typed(f"{name}[{i}]", default[0], item) for i, item in enumerate(value)]
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #7924f0c9
-STALL = 1.5 # a kernel may use so many times the budget that its notebook declares
+STALL = 1.5  # a kernel may use so many times the budget that its notebook declares
 
 
 def budget(
-    name: str | Path, # a name from `experiments()`, or the path of a notebook
-    smoke: bool = False, # of a run with the notebook's own defaults
-) -> dict[str, float]: # seconds and mib, as far as they are declared
+    name: str | Path,  # a name from `experiments()`, or the path of a notebook
+    smoke: bool = False,  # of a run with the notebook's own defaults
+) -> dict[str, float]:  # seconds and mib, as far as they are declared
     "Read what a kernel of an experiment should need."
     declared = describe(name).get("budget", {})
     both = {**declared, **(declared.get("smoke", {}) if smoke else {})}
@@ -109,33 +128,58 @@ def budget(
 
 
 def limits(
-    budget: Mapping[str, float], # seconds and mib; what is left out has no limit
-) -> Watch: # for the warm engine
+    budget: Mapping[str, float],  # seconds and mib; what is left out has no limit
+) -> Watch:  # for the warm engine
     "Watch a kernel that may use `STALL` times a budget."
     return Watch(*(STALL * budget[key] if key in budget else None for key in ("seconds", "mib")))
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #9cc11ae6
 def execute(
-    job: Path | str, # a .json file with source, target, parameters, timeout_s, startup and env, the kernel's variables where it is warm
-    watch: Watch | None = None, # starts the kernel warm, and stops it where it is over its limits
+    # a .json file with source, target, parameters, timeout_s, startup and env, the kernel's
+    # variables where it is warm
+    job: Path | str,
+    watch: Watch | None = None,  # starts the kernel warm, and stops it where it is over its limits
 ) -> None:
-    "Execute one notebook and write beside the job file how it ended: error (text or \"\"), seconds and peak_mib."
+    'Execute one notebook and write beside the job file how it ended: error (text or ""), seconds and peak_mib.'
     job = Path(job)
     todo = json.loads(job.read_text(encoding="utf-8"))
     lines = [f"--IPKernelApp.exec_lines={line}" for line in todo["startup"]]
     import papermill
-    papermill.engines.papermill_engines.register("bigdata-ai", WarmEngine) # also where the package's entry points are not installed
-    warm = {} if watch is None else {"engine_name": "bigdata-ai", "kernel_env": todo["env"], "watch": watch}
+
+    # also where the package's entry points are not installed
+    papermill.engines.papermill_engines.register("bigdata-ai", WarmEngine)
+    warm = (
+        {}
+        if watch is None
+        else {"engine_name": "bigdata-ai", "kernel_env": todo["env"], "watch": watch}
+    )
     start, error = time.perf_counter(), ""
     try:
         papermill.execute_notebook(
-            todo["source"], todo["target"], todo["parameters"], kernel_name="python3", progress_bar=False, shutdown_kernel="immediate",
-            request_save_on_cell_execute=False, execution_timeout=todo["timeout_s"], extra_arguments=["--log-level=40", *lines], **warm)
-    except papermill.PapermillExecutionError as failed: error = f"{failed.ename}: {failed.evalue}"
-    except Exception as failed: error = f"{type(failed).__name__}: {failed}" # a killed kernel, a timeout
-    if watch is not None and watch.over: error = f"OverBudget: {watch.over}"
-    if Path(todo["target"]).exists(): _tidy(todo["target"])
-    used = {"seconds": round(time.perf_counter() - start, 1), "peak_mib": None if watch is None else round(watch.peak_mib)}
+            todo["source"],
+            todo["target"],
+            todo["parameters"],
+            kernel_name="python3",
+            progress_bar=False,
+            shutdown_kernel="immediate",
+            request_save_on_cell_execute=False,
+            execution_timeout=todo["timeout_s"],
+            extra_arguments=["--log-level=40", *lines],
+            **warm,
+        )
+    except papermill.PapermillExecutionError as failed:
+        error = f"{failed.ename}: {failed.evalue}"
+    # a killed kernel, a timeout
+    except Exception as failed:
+        error = f"{type(failed).__name__}: {failed}"
+    if watch is not None and watch.over:
+        error = f"OverBudget: {watch.over}"
+    if Path(todo["target"]).exists():
+        _tidy(todo["target"])
+    used = {
+        "seconds": round(time.perf_counter() - start, 1),
+        "peak_mib": None if watch is None else round(watch.peak_mib),
+    }
     write_whole(job.with_suffix(".result"), json.dumps({"error": error, **used}))
 
 
@@ -143,36 +187,53 @@ def _tidy(notebook):
     "Leave of each stream of output what a terminal would show at the end."
     import nbformat
     from nbconvert.preprocessors import CoalesceStreamsPreprocessor
-    executed, _ = CoalesceStreamsPreprocessor().preprocess(nbformat.read(notebook, as_version=4), {})
+
+    executed, _ = CoalesceStreamsPreprocessor().preprocess(
+        nbformat.read(notebook, as_version=4), {}
+    )
     write_whole(notebook, nbformat.writes(executed))
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #60fb557f
 def run(
-    name: str | Path, # a name from `experiments()`, or the path of a notebook
-    given: dict | None = None, # parameter -> value; what is not given has the notebook's default
-    frameworks: Sequence[str] | None = None, # None runs those installed; a `framework` among the parameters wins
-    full: bool = False, # start from the values of the recorded run instead of the smoke-size defaults
-    run_id: str | None = None, # name of the run's folder; an existing one is continued
-    startup: Sequence[str] = (), # lines of Python that each kernel executes first
-    quiet: bool = False, # no progress bar
-    threads: int | None = None, # of each kernel; None shares the cores among the frameworks
-    limited: bool = True, # stop a kernel that uses more than `STALL` times the declared budget
-) -> Path: # the run's folder, below `runs_path()`
+    name: str | Path,  # a name from `experiments()`, or the path of a notebook
+    given: dict | None = None,  # parameter -> value; what is not given has the notebook's default
+    # None runs those installed; a `framework` among the parameters wins
+    frameworks: Sequence[str] | None = None,
+    # start from the values of the recorded run instead of the smoke-size defaults
+    full: bool = False,
+    run_id: str | None = None,  # name of the run's folder; an existing one is continued
+    startup: Sequence[str] = (),  # lines of Python that each kernel executes first
+    quiet: bool = False,  # no progress bar
+    threads: int | None = None,  # of each kernel; None shares the cores among the frameworks
+    limited: bool = True,  # stop a kernel that uses more than `STALL` times the declared budget
+) -> Path:  # the run's folder, below `runs_path()`
     "Run an experiment in each framework; raises `InputError` before anything runs, `RunError` if a notebook fails."
     given = {**(describe(name)["full"] if full else {}), **(given or {})}
     frameworks = _frameworks(given.get("framework"), frameworks)
     threads = threads or max(1, len(os.sched_getaffinity(0)) // len(frameworks))
-    for framework in frameworks: warm_up(file_of(name, ".ipynb"), _env(framework, threads))
-    with PARSING: # runs may be started by several threads
+    for framework in frameworks:
+        warm_up(file_of(name, ".ipynb"), _env(framework, threads))
+    with PARSING:  # runs may be started by several threads
         given = check_parameters(name, given)
         given.pop("framework", None)
         folder = _open_folder(name, given, frameworks, run_id)
     allowed = budget(name, smoke=not full and not given) if limited else {}
-    jobs = {_job(name, folder, given, framework, threads, startup): limits(allowed) for framework in frameworks}
+    jobs = {
+        _job(name, folder, given, framework, threads, startup): limits(allowed)
+        for framework in frameworks
+    }
     with ThreadPoolExecutor(len(jobs)) as pool:
-        try: _follow(name, [pool.submit(execute, job, watch) for job, watch in jobs.items()], list(jobs), quiet)
+        try:
+            _follow(
+                name,
+                [pool.submit(execute, job, watch) for job, watch in jobs.items()],
+                list(jobs),
+                quiet,
+            )
         finally:
-            for watch in jobs.values(): watch.over = watch.over or "it was stopped" # kernels that go on, after an interrupt
+            # kernels that go on, after an interrupt
+            for watch in jobs.values():
+                watch.over = watch.over or "it was stopped"
     _raise_failures(folder, jobs)
     return folder
 
@@ -180,67 +241,137 @@ def run(
 def _frameworks(parameter, wanted):
     wanted = [parameter] if parameter else list(wanted) if wanted is not None else backends()
     for framework in wanted:
-        require(choose(framework, BACKENDS, "backend") in backends(), f"{framework} must be installed to run in it.", "it is not",
-                f"pip install 'bigdata-ai[{framework}]'")
-    require(len(wanted) > 0, "At least one framework must be installed.", "none", "pip install 'bigdata-ai[torch]'")
+        require(
+            choose(framework, BACKENDS, "backend") in backends(),
+            f"{framework} must be installed to run in it.",
+            "it is not",
+            f"pip install 'bigdata-ai[{framework}]'",
+        )
+    require(
+        len(wanted) > 0,
+        "At least one framework must be installed.",
+        "none",
+        "pip install 'bigdata-ai[torch]'",
+    )
     return wanted
 
 
 def _open_folder(name, given, frameworks, run_id):
     "Make the run's folder, or check that an existing one is the same run."
     claims = load_claims(file_of(name, ".toml"))
-    facts = {"experiment": str(name), "parameters": given, "code": code_hash(file_of(name, ".ipynb")), "claims": claims_hash(claims)}
-    folder = runs_path() / (run_id or f"{datetime.now():%Y%m%d-%H%M%S}-{Path(name).stem}-{digest([facts, time.time_ns()])[:4]}")
+    facts = {
+        "experiment": str(name),
+        "parameters": given,
+        "code": code_hash(file_of(name, ".ipynb")),
+        "claims": claims_hash(claims),
+    }
+    folder = runs_path() / (
+        run_id
+        or f"{datetime.now():%Y%m%d-%H%M%S}-{Path(name).stem}-{digest([facts, time.time_ns()])[:4]}"
+    )
     if (folder / "run.json").exists():
         before = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         differs = [key for key in facts if before.get(key) != facts[key]]
-        require(not differs, f"A run is continued with the same inputs as before: {folder.name}.", f"another {' and '.join(differs)}",
-                "leave out the id.")
+        require(
+            not differs,
+            f"A run is continued with the same inputs as before: {folder.name}.",
+            f"another {' and '.join(differs)}",
+            "leave out the id.",
+        )
         frameworks = [*dict.fromkeys([*before["frameworks"], *frameworks])]
     declared = [asdict(claim) for claim in claims]
-    write_whole(folder / "run.json", json.dumps({**facts, "frameworks": frameworks, "commit": commit(), "versions": versions(),
-                                                 "declared": declared}, indent=1, ensure_ascii=False))
+    write_whole(
+        folder / "run.json",
+        json.dumps(
+            {
+                **facts,
+                "frameworks": frameworks,
+                "commit": commit(),
+                "versions": versions(),
+                "declared": declared,
+            },
+            indent=1,
+            ensure_ascii=False,
+        ),
+    )
     return folder
 
 
 def _env(framework, threads):
     "The variables that a framework's zygote reads."
-    return {"BIGDATA_AI_FRAMEWORK": framework, "OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads),
-            "TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return {
+        "BIGDATA_AI_FRAMEWORK": framework,
+        "OMP_NUM_THREADS": str(threads),
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
 
 
 def _job(name, folder, given, framework, threads, startup):
     "Write the job file of one framework."
     job = folder / f"{framework}.json"
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    env = {"BIGDATA_AI_RUN": str(folder), "BIGDATA_AI_CODE": facts["code"], "BIGDATA_AI_CLAIMS": facts["claims"],
-           "BIGDATA_AI_LOG": str(job.with_suffix(".log")), **_env(framework, threads)}
-    write_whole(job, json.dumps({
-        "source": str(file_of(name, ".ipynb")), "target": str(folder / f"{framework}.ipynb"), "env": env,
-        "parameters": {**given, "framework": framework}, "timeout_s": describe(name).get("timeout_s"), "startup": list(startup)}))
-    for stale in (job.with_suffix(".result"), job.with_suffix(".progress")): stale.unlink(missing_ok=True)
+    env = {
+        "BIGDATA_AI_RUN": str(folder),
+        "BIGDATA_AI_CODE": facts["code"],
+        "BIGDATA_AI_CLAIMS": facts["claims"],
+        "BIGDATA_AI_LOG": str(job.with_suffix(".log")),
+        **_env(framework, threads),
+    }
+    write_whole(
+        job,
+        json.dumps(
+            {
+                "source": str(file_of(name, ".ipynb")),
+                "target": str(folder / f"{framework}.ipynb"),
+                "env": env,
+                "parameters": {**given, "framework": framework},
+                "timeout_s": describe(name).get("timeout_s"),
+                "startup": list(startup),
+            }
+        ),
+    )
+    for stale in (job.with_suffix(".result"), job.with_suffix(".progress")):
+        stale.unlink(missing_ok=True)
     return job
 
 
 def _follow(name, running, jobs, quiet):
     "Show one bar for all kernels until they have ended."
-    bar = None if quiet else progress(None, f"{name}: {' + '.join(job.stem for job in jobs)}", unit="result")
+    bar = (
+        None
+        if quiet
+        else progress(None, f"{name}: {' + '.join(job.stem for job in jobs)}", unit="result")
+    )
     waiting = running
     while waiting:
         waiting = wait(waiting, timeout=0.25).not_done
-        if bar is not None: _move(bar, [_counts(job.with_suffix(".progress")) for job in jobs])
-    if bar is not None: bar.close()
+        if bar is not None:
+            _move(bar, [_counts(job.with_suffix(".progress")) for job in jobs])
+    if bar is not None:
+        bar.close()
     try:
-        for done in running: done.result()
-    except OSError as problem: full = str(problem)
-    else: return
-    require(False, "A run must be able to write down its results.", full, "make room, then run again with the same id.", RunError)
+        for done in running:
+            done.result()
+    except OSError as problem:
+        full = str(problem)
+    else:
+        return
+    require(
+        False,
+        "A run must be able to write down its results.",
+        full,
+        "make room, then run again with the same id.",
+        RunError,
+    )
 
 
 def _move(bar, counts):
     "Set a bar to the sums of (done, total) pairs; redraw it only when it moved."
     bar.total = sum(total for _, total in counts) or None
-    if moved := sum(done for done, _ in counts) - bar.n: bar.update(moved)
+    if moved := sum(done for done, _ in counts) - bar.n:
+        bar.update(moved)
 
 
 def _counts(path):
@@ -248,16 +379,23 @@ def _counts(path):
 
 
 def _raise_failures(folder, jobs):
-    failures = {job.stem: json.loads(job.with_suffix(".result").read_text(encoding="utf-8"))["error"] for job in jobs}
+    failures = {
+        job.stem: json.loads(job.with_suffix(".result").read_text(encoding="utf-8"))["error"]
+        for job in jobs
+    }
     failures = [f"{name}: {error}" for name, error in failures.items() if error]
     hint = f"the executed notebooks are in {folder}; run again with the id {folder.name!r} to continue."
     if any("OverBudget" in failure for failure in failures):
         hint = f"what was recorded is kept in {folder}; run with the id {folder.name!r} and --no-budget to continue."
-    require(not failures, "Every notebook of a run must succeed.", " | ".join(failures), hint, RunError)
+    require(
+        not failures, "Every notebook of a run must succeed.", " | ".join(failures), hint, RunError
+    )
 
 
-def latest_run() -> Path: # its folder
+def latest_run() -> Path:  # its folder
     "Find the newest run below `runs_path()`."
     found = sorted(runs_path().glob("*/run.json"), key=lambda path: path.stat().st_mtime)
-    require(len(found) > 0, "There must be a run.", f"none in {runs_path()}", "bigdata-ai run volume")
+    require(
+        len(found) > 0, "There must be a run.", f"none in {runs_path()}", "bigdata-ai run volume"
+    )
     return found[-1].parent

@@ -28,14 +28,14 @@ from .run import describe, file_of, parameters, run
 from ..train.loop import backends
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #a2b7698f
-LOOSENED = "loosened_threshold" # the mutant that needs no run
-NAMES = (*MUTANTS, LOOSENED) # of all mutants
+LOOSENED = "loosened_threshold"  # the mutant that needs no run
+NAMES = (*MUTANTS, LOOSENED)  # of all mutants
 
 
 def sizes(
-    name: str | Path, # an experiment
-    quick: bool = False, # the small ones
-) -> dict: # parameters
+    name: str | Path,  # an experiment
+    quick: bool = False,  # the small ones
+) -> dict:  # parameters
     "Read at which parameters an experiment is sabotaged."
     about = describe(name)
     given = dict(about.get("sabotage", about.get("full", {})))
@@ -44,56 +44,111 @@ def sizes(
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #6a3a5e13
 def sabotage(
-    name: str | Path, # an experiment
-    given: dict | None = None, # parameters; None takes those that the experiment declares, see `sizes`
-    frameworks: Sequence[str] | None = None, # None runs those installed, for `quick` the first of them
-    mutants: Sequence[str] = NAMES, # names in `NAMES`
-    quick: bool = False, # smaller, in one framework
-    jobs: int | None = None, # runs at once, each with one thread; None takes one more than there are cores, since runs also wait
-    quiet: bool = False, # no progress bar
-) -> pd.DataFrame: # one row a mutant and framework: mutant, framework, killed (None: not applicable), by, lost, supported, why
+    name: str | Path,  # an experiment
+    # parameters; None takes those that the experiment declares, see `sizes`
+    given: dict | None = None,
+    # None runs those installed, for `quick` the first of them
+    frameworks: Sequence[str] | None = None,
+    mutants: Sequence[str] = NAMES,  # names in `NAMES`
+    quick: bool = False,  # smaller, in one framework
+    # runs at once, each with one thread; None takes one more than there are cores, since runs also
+    # wait
+    jobs: int | None = None,
+    quiet: bool = False,  # no progress bar
+    # one row a mutant and framework: mutant, framework, killed (None: not applicable), by, lost,
+    # supported, why
+) -> pd.DataFrame:
     "Run an experiment untouched and with each mutant, and tell which are noticed, and by what."
-    for mutant in mutants: choose(mutant, NAMES, "mutant")
+    for mutant in mutants:
+        choose(mutant, NAMES, "mutant")
     given = sizes(name, quick) if given is None else given
     frameworks = list(frameworks or (backends()[:1] if quick else backends()))
-    todo = [(mutant, framework) for mutant in ("", *(mutant for mutant in mutants if mutant != LOOSENED)) for framework in frameworks]
-    parallel = joblib.Parallel(n_jobs=jobs or len(os.sched_getaffinity(0)) + 1, prefer="threads", return_as="generator_unordered")
+    todo = [
+        (mutant, framework)
+        for mutant in ("", *(mutant for mutant in mutants if mutant != LOOSENED))
+        for framework in frameworks
+    ]
+    parallel = joblib.Parallel(
+        n_jobs=jobs or len(os.sched_getaffinity(0)) + 1,
+        prefer="threads",
+        return_as="generator_unordered",
+    )
     claims = load_claims(file_of(name, ".toml"))
-    asked = _asked(claims, name, given) # before the threads start, since it parses
+    asked = _asked(claims, name, given)  # before the threads start, since it parses
     running = parallel(joblib.delayed(_damaged)(name, given, *one, asked) for one in todo)
-    folders = dict(running if quiet else progress(running, f"sabotage {Path(name).stem}", len(todo), "run"))
+    folders = dict(
+        running if quiet else progress(running, f"sabotage {Path(name).stem}", len(todo), "run")
+    )
     table = []
     for framework in frameworks:
         whole = folders["", framework]
-        require(not _error(whole, framework), "The untouched run must succeed.", _error(whole, framework), "", RunError)
+        require(
+            not _error(whole, framework),
+            "The untouched run must succeed.",
+            _error(whole, framework),
+            "",
+            RunError,
+        )
         before = _judged(claims, whole, framework)
         fit = before.empty or (before["verdict"] != "invalid").all()
-        require(fit, "The untouched run must be fit to judge.", "; ".join(dict.fromkeys(before["reason"])), "more steps or rows", RunError)
+        require(
+            fit,
+            "The untouched run must be fit to judge.",
+            "; ".join(dict.fromkeys(before["reason"])),
+            "more steps or rows",
+            RunError,
+        )
         for mutant in mutants:
-            if mutant == LOOSENED: line = _noticed(before, _judged(_loosened(claims), whole, framework), "")
-            else: line = _outcome(claims, before, folders[mutant, framework], framework)
+            if mutant == LOOSENED:
+                line = _noticed(before, _judged(_loosened(claims), whole, framework), "")
+            else:
+                line = _outcome(claims, before, folders[mutant, framework], framework)
             table.append({"mutant": mutant, "framework": framework, **line})
-    return pd.DataFrame(table).sort_values("mutant", key=lambda names: names.map(NAMES.index), kind="stable", ignore_index=True)
+    return pd.DataFrame(table).sort_values(
+        "mutant", key=lambda names: names.map(NAMES.index), kind="stable", ignore_index=True
+    )
 
 
 def _asked(claims, name, given):
     "Which results each claim is about that these parameters can give."
     values = {**{key: known.default for key, known in parameters(name).items()}, **given}.values()
-    flat = {one for value in values for one in (value if isinstance(value, list) else [value]) if not isinstance(one, list)}
+    flat = {
+        one
+        for value in values
+        for one in (value if isinstance(value, list) else [value])
+        if not isinstance(one, list)
+    }
     return [dict(claim.where) for claim in claims if all(value in flat for _, value in claim.where)]
 
 
 def _damaged(name, given, mutant, framework, asked=()):
     "Run with a mutant in a folder of its own, where it stands how that ended."
     run_id = f"sabotage-{Path(name).stem}-{mutant or 'untouched'}-{framework}-{time.time_ns():x}"
-    startup = [f"from bigdata_ai.experiment.mutants import end_when_lost, inject; inject({mutant!r})"] if mutant else []
-    if mutant and asked: startup.append(f"end_when_lost({asked!r})")
-    try: run(name, given, [framework], run_id=run_id, startup=startup, quiet=True, limited=False, threads=1)
-    except RunError: pass
+    startup = (
+        [f"from bigdata_ai.experiment.mutants import end_when_lost, inject; inject({mutant!r})"]
+        if mutant
+        else []
+    )
+    if mutant and asked:
+        startup.append(f"end_when_lost({asked!r})")
+    try:
+        run(
+            name,
+            given,
+            [framework],
+            run_id=run_id,
+            startup=startup,
+            quiet=True,
+            limited=False,
+            threads=1,
+        )
+    except RunError:
+        pass
     return (mutant, framework), runs_path() / run_id
 
 
-def _error(folder, framework): return json.loads((folder / f"{framework}.result").read_text(encoding="utf-8"))["error"]
+def _error(folder, framework):
+    return json.loads((folder / f"{framework}.result").read_text(encoding="utf-8"))["error"]
 
 
 def _judged(claims, folder, framework):
@@ -103,7 +158,10 @@ def _judged(claims, folder, framework):
 
 def _loosened(claims):
     "Claims with a margin that anything would pass."
-    def wide(claim): return {"below": claim.below + 1} if claim.above is None else {"above": claim.above - 1}
+
+    def wide(claim):
+        return {"below": claim.below + 1} if claim.above is None else {"above": claim.above - 1}
+
     return [dataclasses.replace(claim, **wide(claim)) for claim in claims]
 
 
@@ -113,15 +171,33 @@ _NEVER = {"killed": None, "by": "not applicable", "lost": None}
 def _outcome(claims, before, folder, framework):
     "How a mutant that was run fared."
     error, done = _error(folder, framework), (folder / "damaged").exists()
-    require(done or not error, "A mutant must not stop a run before it does its damage.", error, "", RunError)
-    if not done: return {**_NEVER, "supported": _supported(before), "why": "the experiment calls nothing that it replaces"}
+    require(
+        done or not error,
+        "A mutant must not stop a run before it does its damage.",
+        error,
+        "",
+        RunError,
+    )
+    if not done:
+        return {
+            **_NEVER,
+            "supported": _supported(before),
+            "why": "the experiment calls nothing that it replaces",
+        }
     if (folder / "lost").exists():
         good = _supported(before)
-        return {"killed": True, "by": "gate", "lost": good, "supported": good, "why": (folder / "lost").read_text(encoding="utf-8")}
+        return {
+            "killed": True,
+            "by": "gate",
+            "lost": good,
+            "supported": good,
+            "why": (folder / "lost").read_text(encoding="utf-8"),
+        }
     return _noticed(before, None if error else _judged(claims, folder, framework), error)
 
 
-def _supported(judged): return int((judged["verdict"] == "supported").sum())
+def _supported(judged):
+    return int((judged["verdict"] == "supported").sum())
 
 
 def _noticed(before, after, error):
@@ -129,80 +205,140 @@ def _noticed(before, after, error):
     good = before.index[before["verdict"] == "supported"]
     if error:
         own = hasattr(errors, error.partition(":")[0])
-        return {"killed": True, "by": "gate" if own else "stop", "lost": len(good), "supported": len(good), "why": error}
-    if before.empty: return {**_NEVER, "supported": 0, "why": "the experiment claims nothing"}
+        return {
+            "killed": True,
+            "by": "gate" if own else "stop",
+            "lost": len(good),
+            "supported": len(good),
+            "why": error,
+        }
+    if before.empty:
+        return {**_NEVER, "supported": 0, "why": "the experiment claims nothing"}
     lost = [claim for claim in good if after.loc[claim, "verdict"] != "supported"]
     unfit = after.loc[(after["verdict"] == "invalid") & (before["verdict"] != "invalid"), "reason"]
-    why = unfit.iloc[0] if len(unfit) else ", ".join(f"{claim.partition('.')[2]} {after.loc[claim, 'verdict']}" for claim in lost)
-    return {"killed": bool(len(unfit) or lost), "by": "gate" if len(unfit) else "claim" if lost else "nothing",
-            "lost": len(lost), "supported": len(good), "why": why}
+    why = (
+        unfit.iloc[0]
+        if len(unfit)
+        else ", ".join(f"{claim.partition('.')[2]} {after.loc[claim, 'verdict']}" for claim in lost)
+    )
+    return {
+        "killed": bool(len(unfit) or lost),
+        "by": "gate" if len(unfit) else "claim" if lost else "nothing",
+        "lost": len(lost),
+        "supported": len(good),
+        "why": why,
+    }
 
 
 def kill_rate(
-    table: pd.DataFrame, # from `sabotage`
-) -> tuple[int, int]: # killed, and mutants that could be, each counted once a framework
+    table: pd.DataFrame,  # from `sabotage`
+) -> tuple[int, int]:  # killed, and mutants that could be, each counted once a framework
     "Count the killed among the applicable mutants."
     applicable = table["killed"].dropna()
     return int(applicable.sum()), len(applicable)
 
 
 def summary(
-    table: pd.DataFrame, # from `sabotage`
-) -> str: # sentences
+    table: pd.DataFrame,  # from `sabotage`
+) -> str:  # sentences
     "Say how many mutants were killed, how many do not apply, and what there was to lose."
     killed, of = kill_rate(table)
     apart, supported = len(table) - of, table.groupby("framework")["supported"].first()
     had = "; ".join(f"{name} {number}" for name, number in supported.items())
-    only = "" if supported.max() else " No claim is supported at this size, so that only gates were tested."
-    return (f"{killed} of {of} mutants killed ({100 * killed / max(of, 1):.0f} %), {apart} not applicable. "
-            f"Claims supported untouched: {had}.{only}")
+    only = (
+        ""
+        if supported.max()
+        else " No claim is supported at this size, so that only gates were tested."
+    )
+    return (
+        f"{killed} of {of} mutants killed ({100 * killed / max(of, 1):.0f} %), {apart} not applicable. "
+        f"Claims supported untouched: {had}.{only}"
+    )
 
 
 def outcome_table(
-    table: pd.DataFrame, # from `sabotage`
-    width: int = 120, # columns of text in all
-) -> pd.DataFrame: # the same as text: mutant, framework, killed, by, lost, why
+    table: pd.DataFrame,  # from `sabotage`
+    width: int = 120,  # columns of text in all
+) -> pd.DataFrame:  # the same as text: mutant, framework, killed, by, lost, why
     "Make the outcome fit a screen."
     killed = ["–" if pd.isna(killed) else "yes" if killed else "NO" for killed in table["killed"]]
-    lost = ["" if pd.isna(line.lost) else f"{line.lost:.0f} of {line.supported}" for line in table.itertuples()]
-    shown = table[["mutant", "framework"]].assign(**{"killed": killed, "by": table["by"], "claims lost": lost})
+    lost = [
+        "" if pd.isna(line.lost) else f"{line.lost:.0f} of {line.supported}"
+        for line in table.itertuples()
+    ]
+    shown = table[["mutant", "framework"]].assign(
+        **{"killed": killed, "by": table["by"], "claims lost": lost}
+    )
     used = sum(2 + max(len(name), shown[name].str.len().max()) for name in shown)
-    return shown.assign(why=[why if len(why) <= width - used else why[:width - used - 1] + "…" for why in table["why"]])
+    return shown.assign(
+        why=[
+            why if len(why) <= width - used else why[: width - used - 1] + "…"
+            for why in table["why"]
+        ]
+    )
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #34d525d9
-def recordable() -> str: # 12 hexadecimal digits
+def recordable() -> str:  # 12 hexadecimal digits
     "Name the commit that an outcome is recorded under; raises `InputError` where files differ from it."
     made_by = commit()
-    require(made_by and not made_by.endswith("-dirty"), "A recorded outcome must be made by committed code.", made_by or "no commit",
-            "commit, then run again.")
+    require(
+        made_by and not made_by.endswith("-dirty"),
+        "A recorded outcome must be made by committed code.",
+        made_by or "no commit",
+        "commit, then run again.",
+    )
     return made_by[:12]
 
 
 def record_outcome(
-    name: str, # an experiment
-    table: pd.DataFrame, # from `sabotage`
-    quick: bool = False, # whether it was the small size
-    seconds: float | None = None, # that it took
-    path: Path | str | None = None, # None takes data/evidence/sabotage.csv
-) -> Path: # the file
+    name: str,  # an experiment
+    table: pd.DataFrame,  # from `sabotage`
+    quick: bool = False,  # whether it was the small size
+    seconds: float | None = None,  # that it took
+    path: Path | str | None = None,  # None takes data/evidence/sabotage.csv
+) -> Path:  # the file
     "Append an outcome to the record; refuses one that uncommitted code made."
     path = Path(path or data_path() / "evidence" / "sabotage.csv")
     lines = table.assign(why=table["why"].str.slice(0, 100))
-    facts = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "commit": recordable(), "experiment": name,
-             "size": "quick" if quick else "whole", "seconds": None if seconds is None else round(seconds)}
-    for place, (key, value) in enumerate(facts.items()): lines.insert(place, key, value)
+    facts = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": recordable(),
+        "experiment": name,
+        "size": "quick" if quick else "whole",
+        "seconds": None if seconds is None else round(seconds),
+    }
+    for place, (key, value) in enumerate(facts.items()):
+        lines.insert(place, key, value)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    return write_whole(path, before + lines.to_csv(index=False, header=not before, lineterminator="\n"))
+    return write_whole(
+        path, before + lines.to_csv(index=False, header=not before, lineterminator="\n")
+    )
 
 
 def outcomes(
-    name: str | None = None, # an experiment; None gives those of all
-    path: Path | str | None = None, # None takes data/evidence/sabotage.csv
-) -> pd.DataFrame: # as `sabotage` gives it, with time, commit, experiment, size and seconds; empty where nothing is recorded
+    name: str | None = None,  # an experiment; None gives those of all
+    path: Path | str | None = None,  # None takes data/evidence/sabotage.csv
+    # as `sabotage` gives it, with time, commit, experiment, size and seconds; empty where nothing
+    # is recorded
+) -> pd.DataFrame:
     "Read the last recorded outcome of each experiment and size."
     path = Path(path or data_path() / "evidence" / "sabotage.csv")
-    if not path.exists(): return pd.DataFrame(columns=["time", "commit", "experiment", "size", "seconds", "mutant", "framework", "killed"])
-    table = pd.read_csv(path, keep_default_na=False, na_values={"lost": "", "seconds": ""}, dtype={"killed": str})
+    if not path.exists():
+        return pd.DataFrame(
+            columns=[
+                "time",
+                "commit",
+                "experiment",
+                "size",
+                "seconds",
+                "mutant",
+                "framework",
+                "killed",
+            ]
+        )
+    table = pd.read_csv(
+        path, keep_default_na=False, na_values={"lost": "", "seconds": ""}, dtype={"killed": str}
+    )
     table["killed"] = table["killed"].map({"True": True, "False": False, "": None}).astype(object)
     table = table[table["time"] == table.groupby(["experiment", "size"])["time"].transform("max")]
     return table[table["experiment"] == name] if name else table

@@ -27,12 +27,16 @@ from ..train.saved import load_model, save_model
 
 # %% ../../nbs/lib/experiment/28_served.ipynb #1eba9dfb
 def save_pipeline(
-    model: Prepared, # a network of a spec, behind a fitted Cleaner and a fitted Encoder
-    folder: Path | str, # made where it is missing
-) -> Path: # `folder`
+    model: Prepared,  # a network of a spec, behind a fitted Cleaner and a fitted Encoder
+    folder: Path | str,  # made where it is missing
+) -> Path:  # `folder`
     "Write cleaner, encoder and network."
     fits = [type(step) for step in model.steps] == [Cleaner, Encoder]
-    require(fits, "A pipeline must be a cleaner, an encoder and a network.", [type(step).__name__ for step in model.steps])
+    require(
+        fits,
+        "A pipeline must be a cleaner, an encoder and a network.",
+        [type(step).__name__ for step in model.steps],
+    )
     folder = Path(folder)
     model.steps[0].save(folder / "cleaner.json")
     model.steps[1].save(folder / "encoder.json")
@@ -41,18 +45,20 @@ def save_pipeline(
 
 
 def load_pipeline(
-    folder: Path | str, # that `save_pipeline` wrote
-    backend: str | None = None, # "torch" or "tensorflow"; None takes the one it was trained in
-) -> Prepared: # takes raw rows
+    folder: Path | str,  # that `save_pipeline` wrote
+    backend: str | None = None,  # "torch" or "tensorflow"; None takes the one it was trained in
+) -> Prepared:  # takes raw rows
     "Read a pipeline."
     folder = Path(folder)
     model = load_model(folder / "model.safetensors", backend)
-    return Prepared(model, Cleaner.load(folder / "cleaner.json"), Encoder.load(folder / "encoder.json"))
+    return Prepared(
+        model, Cleaner.load(folder / "cleaner.json"), Encoder.load(folder / "encoder.json")
+    )
 
 # %% ../../nbs/lib/experiment/28_served.ipynb #4416bbba
 def serve(
-    root: Path | str, # holds one folder a pipeline, as `save_pipeline` writes it
-) -> None: # never: the process ends when its standard input is closed
+    root: Path | str,  # holds one folder a pipeline, as `save_pipeline` writes it
+) -> None:  # never: the process ends when its standard input is closed
     "Answer on a free loopback port, which is printed first."
     threading.Thread(target=_end_with_input, daemon=True).start()
     server = HTTPServer(("127.0.0.1", 0), _handler(Path(root)))
@@ -71,16 +77,23 @@ def _handler(root):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             try:
-                name = choose(self.path.strip("/"), sorted(path.name for path in root.iterdir()), "pipeline")
+                name = choose(
+                    self.path.strip("/"), sorted(path.name for path in root.iterdir()), "pipeline"
+                )
                 rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                status, answer = 200, {"probabilities": known(name).predict_proba(pd.DataFrame(rows)).tolist()}
-            except (BigDataError, ValueError, KeyError, TypeError) as error: status, answer = 400, {"error": f"{error}"}
+                status, answer = (
+                    200,
+                    {"probabilities": known(name).predict_proba(pd.DataFrame(rows)).tolist()},
+                )
+            except (BigDataError, ValueError, KeyError, TypeError) as error:
+                status, answer = 400, {"error": f"{error}"}
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        def log_message(self, *_): pass
+        def log_message(self, *_):
+            pass
 
     return Handler
 
@@ -90,31 +103,38 @@ class Service:
 
     def __init__(
         self,
-        root: Path | str, # holds one folder a pipeline; more may come later
+        root: Path | str,  # holds one folder a pipeline; more may come later
     ):
         "Start the process."
         require(Path(root).is_dir(), "The root of a service must be a folder.", root)
         self.process = Process("bigdata_ai.experiment.served:serve", str(Path(root).absolute()))
         port = self.process.stdout.readline().strip()
-        require(port.isdigit(), "A service must start.", port or "the process ended", error=BigDataError)
+        require(
+            port.isdigit(), "A service must start.", port or "the process ended", error=BigDataError
+        )
         self.address = f"http://127.0.0.1:{port}"
 
     def predict_proba(
         self,
-        name: str, # of a pipeline's folder
-        frame: pd.DataFrame, # raw rows
-    ) -> np.ndarray: # shape (n, classes), float64
+        name: str,  # of a pipeline's folder
+        frame: pd.DataFrame,  # raw rows
+    ) -> np.ndarray:  # shape (n, classes), float64
         "Ask for the class probabilities of raw rows; raises `InputError` with what the service says."
-        rows = json.dumps({column: values.astype(object).tolist() for column, values in frame.items()})
+        rows = json.dumps(
+            {column: values.astype(object).tolist() for column, values in frame.items()}
+        )
         try:
             with urlopen(Request(f"{self.address}/{name}", rows.encode()), timeout=120) as answer:
                 return np.array(json.load(answer)["probabilities"])
-        except HTTPError as error: raise InputError(json.load(error)["error"]) from None
+        except HTTPError as error:
+            raise InputError(json.load(error)["error"]) from None
 
     def close(self) -> None:
         "End the process."
         self.process.close()
 
-    def __enter__(self): return self
+    def __enter__(self):
+        return self
 
-    def __exit__(self, *_): self.close()
+    def __exit__(self, *_):
+        self.close()

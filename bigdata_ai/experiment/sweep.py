@@ -23,52 +23,74 @@ import papermill
 import yaml
 from papermill.engines import papermill_engines
 
-from ..core import RunError, brief, check_whole, data_path, digest, package_path, progress, require, runs_path, write_whole
+from ..core import RunError, brief, check_whole, data_path, digest, package_path, progress
+from ..core import require, runs_path, write_whole
 from .claims import claims_hash, load_claims
 from .engine import WarmEngine
 from .evidence import code_hash, versions
-from .run import budget, check_parameters, describe, file_of, limits, parameters
+from .run import budget, check_parameters, describe, file_of, limits
+from .run import parameters
 from ..train.loop import BACKENDS
 
 # %% ../../nbs/lib/experiment/35_sweep.ipynb #88d589cf
 def expand(
-    grid: Mapping[str, Sequence], # parameter -> its values, one or more
-) -> list[dict]: # one dict of parameters a run; the last parameter changes fastest
+    grid: Mapping[str, Sequence],  # parameter -> its values, one or more
+) -> list[dict]:  # one dict of parameters a run; the last parameter changes fastest
     "List all combinations of a grid."
     for name, values in grid.items():
         good = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
-        require(good, f"A grid must give a list of values for {name}.", values, f"{name}: [{brief(values)}]")
+        require(
+            good,
+            f"A grid must give a list of values for {name}.",
+            values,
+            f"{name}: [{brief(values)}]",
+        )
     return [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
 
 
 def load_grid(
-    path: Path | str, # a YAML file with a mapping such as {steps: [100, 200], seeds: [[0], [1]]}
-) -> dict[str, list]: # as `sweep` takes it
+    path: Path | str,  # a YAML file with a mapping such as {steps: [100, 200], seeds: [[0], [1]]}
+) -> dict[str, list]:  # as `sweep` takes it
     "Read a grid."
     require(Path(path).is_file(), "A grid must be a YAML file.", path)
-    try: grid = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error: require(False, "A grid must be YAML.", f"{path}: {brief(error)}")
-    require(isinstance(grid, dict) and bool(grid), "A grid must map parameters to lists of values.", brief(grid), "steps: [100, 200]")
+    try:
+        grid = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        require(False, "A grid must be YAML.", f"{path}: {brief(error)}")
+    require(
+        isinstance(grid, dict) and bool(grid),
+        "A grid must map parameters to lists of values.",
+        brief(grid),
+        "steps: [100, 200]",
+    )
     return grid
 
 # %% ../../nbs/lib/experiment/35_sweep.ipynb #2fc1451d
 def run_one(
-    job: dict, # from `plan`
-    retry: bool = False, # whether a run that failed before is tried again
-) -> dict: # its result: state "done" or "failed", error, traceback, seconds, peak_mib
+    job: dict,  # from `plan`
+    retry: bool = False,  # whether a run that failed before is tried again
+) -> dict:  # its result: state "done" or "failed", error, traceback, seconds, peak_mib
     "Execute one run of a sweep, unless it has a result."
-    try: return _run_locked(job, Path(job["folder"]), retry)
-    except OSError as problem: full = str(problem)
-    require(False, "A sweep must be able to write down its runs.", full,
-            "make room, then sweep again: runs with a result are not done twice, the others go on after their last row.", RunError)
+    try:
+        return _run_locked(job, Path(job["folder"]), retry)
+    except OSError as problem:
+        full = str(problem)
+    require(
+        False,
+        "A sweep must be able to write down its runs.",
+        full,
+        "make room, then sweep again: runs with a result are not done twice, the others go on after their last row.",
+        RunError,
+    )
 
 
 def _run_locked(job, folder, retry):
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX) # another sweep may be at it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another sweep may be at it
         known = _result(folder)
-        if known and (known["state"] == "done" or not retry): return known
+        if known and (known["state"] == "done" or not retry):
+            return known
         result = _execute(job, folder)
         write_whole(folder / "result.json", json.dumps(result, indent=1, ensure_ascii=False))
         return result
@@ -80,82 +102,177 @@ def _result(folder):
 
 
 def _execute(job, folder):
-    papermill_engines.register("bigdata-ai", WarmEngine) # where the package's entry points are not installed, as in a worker
+    # where the package's entry points are not installed, as in a worker
+    papermill_engines.register("bigdata-ai", WarmEngine)
     watch = limits(job["budget"])
     start, error, trace = time.perf_counter(), "", ""
     try:
         papermill.execute_notebook(
-            job["source"], str(folder / "executed.ipynb"), job["parameters"], engine_name="bigdata-ai", kernel_name="python3",
-            progress_bar=False, request_save_on_cell_execute=False, shutdown_kernel="immediate", execution_timeout=job["timeout_s"],
-            extra_arguments=["--log-level=40"], kernel_env={**job["env"], "BIGDATA_AI_RUN": str(folder)}, watch=watch)
-    except papermill.PapermillExecutionError as failed: error, trace = f"{failed.ename}: {failed.evalue}", "\n".join(failed.traceback)
-    except Exception as failed: error, trace = f"{type(failed).__name__}: {failed}", traceback.format_exc() # a killed kernel, a timeout
-    if watch.over: error = f"OverBudget: {watch.over}"
-    return {"state": "failed" if error else "done", "error": error, "traceback": trace, "parameters": job["parameters"],
-            "seconds": round(time.perf_counter() - start, 3), "peak_mib": round(watch.peak_mib)}
+            job["source"],
+            str(folder / "executed.ipynb"),
+            job["parameters"],
+            engine_name="bigdata-ai",
+            kernel_name="python3",
+            progress_bar=False,
+            request_save_on_cell_execute=False,
+            shutdown_kernel="immediate",
+            execution_timeout=job["timeout_s"],
+            extra_arguments=["--log-level=40"],
+            kernel_env={**job["env"], "BIGDATA_AI_RUN": str(folder)},
+            watch=watch,
+        )
+    except papermill.PapermillExecutionError as failed:
+        error, trace = f"{failed.ename}: {failed.evalue}", "\n".join(failed.traceback)
+    # a killed kernel, a timeout
+    except Exception as failed:
+        error, trace = f"{type(failed).__name__}: {failed}", traceback.format_exc()
+    if watch.over:
+        error = f"OverBudget: {watch.over}"
+    return {
+        "state": "failed" if error else "done",
+        "error": error,
+        "traceback": trace,
+        "parameters": job["parameters"],
+        "seconds": round(time.perf_counter() - start, 3),
+        "peak_mib": round(watch.peak_mib),
+    }
 
 # %% ../../nbs/lib/experiment/35_sweep.ipynb #dcbdd1cc
 def plan(
-    notebook: str | Path, # a name from `experiments()`, or a notebook with a cell tagged "parameters"
-    grid: Mapping[str, Sequence], # parameter -> its values
-    folder: Path | str | None = None, # where the runs are kept; None takes `sweep-NAME` below `runs_path()`
-    threads: int = 1, # of each run
-) -> list[dict]: # one job a run, for `run_one`
+    # a name from `experiments()`, or a notebook with a cell tagged "parameters"
+    notebook: str | Path,
+    grid: Mapping[str, Sequence],  # parameter -> its values
+    # where the runs are kept; None takes `sweep-NAME` below `runs_path()`
+    folder: Path | str | None = None,
+    threads: int = 1,  # of each run
+) -> list[dict]:  # one job a run, for `run_one`
     "Check a grid and name its runs, without running anything."
     source, known, about = file_of(notebook), parameters(notebook), describe(notebook)
     points = [check_parameters(notebook, point) for point in expand(grid)]
     folder = Path(folder or runs_path() / f"sweep-{source.stem}").absolute()
-    claims = claims_hash(load_claims(source.with_suffix(".toml"))) if source.with_suffix(".toml").exists() else ""
-    code, ledger = _code(source), hashlib.sha256((data_path() / "catalog.toml").read_bytes()).hexdigest()
-    env = {"OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1",
-           "TF_CPP_MIN_LOG_LEVEL": "3", "BIGDATA_AI_CODE": code, "BIGDATA_AI_CLAIMS": claims}
+    claims = (
+        claims_hash(load_claims(source.with_suffix(".toml")))
+        if source.with_suffix(".toml").exists()
+        else ""
+    )
+    code, ledger = (
+        _code(source),
+        hashlib.sha256((data_path() / "catalog.toml").read_bytes()).hexdigest(),
+    )
+    env = {
+        "OMP_NUM_THREADS": str(threads),
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "BIGDATA_AI_CODE": code,
+        "BIGDATA_AI_CLAIMS": claims,
+    }
     jobs = []
     for point in points:
         whole = {name: one.default for name, one in known.items()} | point
         framework = whole.get("framework")
-        key = digest([code, whole, ledger, versions(framework if framework in BACKENDS else None), threads])[:16]
-        jobs.append({"key": key, "source": str(source), "folder": str(folder / key), "parameters": point, "env": env,
-                     "timeout_s": about.get("timeout_s"), "budget": budget(notebook)})
+        key = digest(
+            [code, whole, ledger, versions(framework if framework in BACKENDS else None), threads]
+        )[:16]
+        jobs.append(
+            {
+                "key": key,
+                "source": str(source),
+                "folder": str(folder / key),
+                "parameters": point,
+                "env": env,
+                "timeout_s": about.get("timeout_s"),
+                "budget": budget(notebook),
+            }
+        )
     same = len(jobs) - len({job["key"] for job in jobs})
-    require(not same, "Each run of a grid must be another one.", f"{same} of {len(jobs)} stand twice", "give each value once.")
+    require(
+        not same,
+        "Each run of a grid must be another one.",
+        f"{same} of {len(jobs)} stand twice",
+        "give each value once.",
+    )
     return jobs
 
 
 def _code(source):
     "The hash of a notebook's code and of the kit's; where cells are not plain Python, of all modules of the kit."
-    try: return code_hash(source)
+    try:
+        return code_hash(source)
     except SyntaxError:
-        cells = [cell["source"] for cell in nbformat.read(source, as_version=4).cells if cell["cell_type"] == "code"]
-        return digest([cells, *(path.read_text(encoding="utf-8") for path in sorted(package_path().rglob("*.py")))])
+        cells = [
+            cell["source"]
+            for cell in nbformat.read(source, as_version=4).cells
+            if cell["cell_type"] == "code"
+        ]
+        return digest(
+            [
+                cells,
+                *(
+                    path.read_text(encoding="utf-8")
+                    for path in sorted(package_path().rglob("*.py"))
+                ),
+            ]
+        )
 
 
 def sweep(
-    notebook: str | Path, # a name from `experiments()`, or a notebook with a cell tagged "parameters"
-    grid: Mapping[str, Sequence], # parameter -> its values
-    jobs: int | None = 1, # runs at once, 1 or more; None takes the number and the back-end of `joblib.parallel_config`
-    folder: Path | str | None = None, # where the runs are kept; None takes `sweep-NAME` below `runs_path()`
-    retry: bool = False, # try again what failed before
-    threads: int | None = None, # of each run; None shares the cores among the jobs
-    quiet: bool = False, # no progress bar
-) -> pd.DataFrame: # one row a run in the order of the grid: its parameters, state, seconds, peak_mib, error, folder
+    # a name from `experiments()`, or a notebook with a cell tagged "parameters"
+    notebook: str | Path,
+    grid: Mapping[str, Sequence],  # parameter -> its values
+    # runs at once, 1 or more; None takes the number and the back-end of `joblib.parallel_config`
+    jobs: int | None = 1,
+    # where the runs are kept; None takes `sweep-NAME` below `runs_path()`
+    folder: Path | str | None = None,
+    retry: bool = False,  # try again what failed before
+    threads: int | None = None,  # of each run; None shares the cores among the jobs
+    quiet: bool = False,  # no progress bar
+    # one row a run in the order of the grid: its parameters, state, seconds, peak_mib, error,
+    # folder
+) -> pd.DataFrame:
     "Run a notebook for each point of a grid; runs that are there already are not done again, and one that fails stops no other."
-    if jobs is not None: check_whole(jobs, "jobs", 1)
+    if jobs is not None:
+        check_whole(jobs, "jobs", 1)
     cores = len(os.sched_getaffinity(0))
-    planned = plan(notebook, grid, folder, max(1, cores // (jobs or cores)) if threads is None else threads)
-    one_by_one = joblib.parallel.get_active_backend(prefer="threads")[0].supports_return_generator # Ray's and Spark's give all at the end
-    parallel = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered" if one_by_one else "list")
-    results, bar = {}, None if quiet else progress(None, f"sweep {Path(planned[0]['source']).stem}", len(planned), "run")
+    planned = plan(
+        notebook, grid, folder, max(1, cores // (jobs or cores)) if threads is None else threads
+    )
+    # Ray's and Spark's give all at the end
+    one_by_one = joblib.parallel.get_active_backend(prefer="threads")[0].supports_return_generator
+    parallel = joblib.Parallel(
+        n_jobs=jobs, prefer="threads", return_as="generator_unordered" if one_by_one else "list"
+    )
+    results, bar = (
+        {},
+        None
+        if quiet
+        else progress(None, f"sweep {Path(planned[0]['source']).stem}", len(planned), "run"),
+    )
     try:
         for key, result in parallel(joblib.delayed(_keyed)(job, retry) for job in planned):
             results[key] = result
-            if bar is None: continue
-            bar.set_postfix_str(f"failed {sum(one['state'] == 'failed' for one in results.values())}", refresh=False)
+            if bar is None:
+                continue
+            bar.set_postfix_str(
+                f"failed {sum(one['state'] == 'failed' for one in results.values())}", refresh=False
+            )
             bar.update()
     finally:
-        if bar is not None: bar.close()
-    table = [{**job["parameters"], **{name: results[job["key"]][name] for name in ("state", "seconds", "peak_mib", "error")},
-              "folder": job["folder"]} for job in planned]
+        if bar is not None:
+            bar.close()
+    table = [
+        {
+            **job["parameters"],
+            **{
+                name: results[job["key"]][name]
+                for name in ("state", "seconds", "peak_mib", "error")
+            },
+            "folder": job["folder"],
+        }
+        for job in planned
+    ]
     return pd.DataFrame(table)
 
 
-def _keyed(job, retry): return job["key"], run_one(job, retry)
+def _keyed(job, retry):
+    return job["key"], run_one(job, retry)

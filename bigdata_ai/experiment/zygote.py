@@ -18,58 +18,84 @@ import subprocess
 import sys
 
 # %% ../../nbs/lib/experiment/22_zygote.ipynb #7429ec11
-_KERNEL = ("ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.zmqshell",
-           "psutil") # what a kernel imports when it starts, but for matplotlib_inline, which looks for the kernel when imported
+_KERNEL = (
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "ipykernel.debugger",
+    "ipykernel.zmqshell",
+    # what a kernel imports when it starts, but for matplotlib_inline, which looks for the
+    # kernel when imported
+    "psutil",
+)
 
 
-_DEATH_SIGNAL = 1 # PR_SET_PDEATHSIG of prctl(2)
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def serve(
-    control: socket.socket, # of type SOCK_SEQPACKET; a message a request and an answer
-    modules: list[str], # names to import; one that fails is left to the kernel, which will tell why
-) -> None: # when the other side closes
+    control: socket.socket,  # of type SOCK_SEQPACKET; a message a request and an answer
+    # names to import; one that fails is left to the kernel, which will tell why
+    modules: list[str],
+) -> None:  # when the other side closes
     "Import modules, then fork a kernel for each request, JSON with argv, env and cwd, and for kernels each `Process` they ask for."
-    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline") # as kernels do, and pyplot reads it when imported
+    # as kernels do, and pyplot reads it when imported
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     loud, quiet = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 2) # libraries of C greet when they are loaded
+    os.dup2(quiet, 2)  # libraries of C greet when they are loaded
     for name in [*_KERNEL, *modules]:
-        try: importlib.import_module(name)
-        except BaseException: pass # whatever it raises, the kernel that imports it meets the same
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            pass  # whatever it raises, the kernel that imports it meets the same
     os.dup2(loud, 2)
-    for handle in (loud, quiet): os.close(handle)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN) # ended kernels leave no zombies
+    for handle in (loud, quiet):
+        os.close(handle)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended kernels leave no zombies
     gc.collect()
-    gc.freeze() # so that collections in kernels do not touch, and thereby copy, what all share
+    gc.freeze()  # so that collections in kernels do not touch, and thereby copy, what all share
     control.send(b"ready")
-    askers = [control] # and one socket a kernel
+    askers = [control]  # and one socket a kernel
     while True:
         for asker in select.select(askers, [], [])[0]:
             if not _answer(asker, askers):
-                if asker is control: return
+                if asker is control:
+                    return
                 asker.close()
                 askers.remove(asker)
 
 
 def _answer(asker, askers):
     "Fork what is asked for; False where the other side has closed."
-    try: request, descriptors, *_ = socket.recv_fds(asker, 1 << 20, 2)
-    except OSError: return False
-    if not request: return False
-    request, (mine, other) = json.loads(request), socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        request, descriptors, *_ = socket.recv_fds(asker, 1 << 20, 2)
+    except OSError:
+        return False
+    if not request:
+        return False
+    request, (mine, other) = (
+        json.loads(request),
+        socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET),
+    )
     child = os.fork()
     if child == 0:
-        for inherited in (*askers, mine): inherited.close()
+        for inherited in (*askers, mine):
+            inherited.close()
         _become(request, descriptors, other)
-    for descriptor in descriptors: os.close(descriptor)
+    for descriptor in descriptors:
+        os.close(descriptor)
     other.close()
     if asker is askers[0]:
         askers.append(mine)
-        try: os.setpgid(child, child)
-        except OSError: pass # it has done so itself
-    else: mine.close()
-    try: asker.send(str(child).encode())
-    except OSError: return False
+        try:
+            os.setpgid(child, child)
+        except OSError:
+            pass  # it has done so itself
+    else:
+        mine.close()
+    try:
+        asker.send(str(child).encode())
+    except OSError:
+        return False
     return True
 
 
@@ -77,25 +103,33 @@ def _become(request, descriptors, zygote):
     "Go on as another process; never returns."
     status = 1
     try:
-        # die with the zygote at once: ipykernel looks once a second, and a killed sweep may be going on again by then
-        if sys.platform == "linux": ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+        # die with the zygote at once: ipykernel looks once a second, and a killed sweep may be
+        # going on again by then
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.environ.clear()
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
-        if "numpy" in sys.modules: sys.modules["numpy"].random.seed() # else all kernels would draw the same numbers
-        if "argv" in request: _kernel(request["argv"], *descriptors, zygote)
-        else: _call(request["function"], request["arguments"], *descriptors)
+        # else all kernels would draw the same numbers
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed()
+        if "argv" in request:
+            _kernel(request["argv"], *descriptors, zygote)
+        else:
+            _call(request["function"], request["arguments"], *descriptors)
         status = 0
-    except SystemExit as ended: status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException: sys.excepthook(*sys.exc_info())
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status) # without what the zygote would do at its end
+        os._exit(status)  # without what the zygote would do at its end
 
 
-_zygote = None # in a kernel, the socket to the zygote that forked it
+_zygote = None  # in a kernel, the socket to the zygote that forked it
 
 
 def _kernel(argv, bound, zygote):
@@ -104,15 +138,18 @@ def _kernel(argv, bound, zygote):
     _zygote = zygote
     os.setpgid(0, 0)
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
-    if "BIGDATA_AI_LOG" in os.environ: # what libraries of C write past Python
+    if "BIGDATA_AI_LOG" in os.environ:  # what libraries of C write past Python
         log = os.open(os.environ["BIGDATA_AI_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        for stream in (1, 2): os.dup2(log, stream)
-    argv = [*argv, f"--IPKernelApp.parent_handle={os.getppid()}"] # the variable was read when ipykernel was imported
+        for stream in (1, 2):
+            os.dup2(log, stream)
+    # the variable was read when ipykernel was imported
+    argv = [*argv, f"--IPKernelApp.parent_handle={os.getppid()}"]
     sys.argv = ["ipykernel_launcher", *argv]
     from ipykernel.kernelapp import IPKernelApp
 
     class Kernel(IPKernelApp):
         "Closes a pipe when its ports are bound: who connects earlier waits for the next try."
+
         def init_sockets(self):
             super().init_sockets()
             os.close(bound)
@@ -122,13 +159,15 @@ def _kernel(argv, bound, zygote):
 
 def _call(function, arguments, *streams):
     "Call a function, with pipes as standard input and output."
-    for stream, number in zip((*streams, os.open(os.devnull, os.O_WRONLY)), range(3), strict=True): os.dup2(stream, number)
-    for stream in streams: os.close(stream)
+    for stream, number in zip((*streams, os.open(os.devnull, os.O_WRONLY)), range(3), strict=True):
+        os.dup2(stream, number)
+    for stream in streams:
+        os.close(stream)
     module, _, name = function.partition(":")
     getattr(importlib.import_module(module), name)(*arguments)
 
 
-def main() -> None: # in a process of its own, whose arguments are DESCRIPTOR MODULE…
+def main() -> None:  # in a process of its own, whose arguments are DESCRIPTOR MODULE…
     "Serve on an inherited socket."
     descriptor, *modules = sys.argv[1:]
     serve(socket.socket(fileno=int(descriptor)), modules)
@@ -136,40 +175,50 @@ def main() -> None: # in a process of its own, whose arguments are DESCRIPTOR MO
 # %% ../../nbs/lib/experiment/22_zygote.ipynb #8ab97ec8
 class Forked:
     "A process that another one started, with as much of `subprocess.Popen` as jupyter_client uses."
+
     stdin = stdout = stderr = None
 
     def __init__(
         self,
-        pid: int, # of a living process
+        pid: int,  # of a living process
     ):
         "Hold on to a process, so that its number can't come to mean another one."
         self.pid, self.returncode = pid, None
-        try: self._handle = os.pidfd_open(pid)
-        except ProcessLookupError: self._handle, self.returncode = None, -1
+        try:
+            self._handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._handle, self.returncode = None, -1
 
     def __del__(self):
-        if self._handle is not None: os.close(self._handle)
+        if self._handle is not None:
+            os.close(self._handle)
 
-    def poll(self) -> int | None: # None while it lives; -1 after that, since only its parent knows more
+    # None while it lives; -1 after that, since only its parent knows more
+    def poll(self) -> int | None:
         "Ask whether the process has ended."
-        if self.returncode is None and select.select([self._handle], [], [], 0)[0]: self.returncode = -1
+        if self.returncode is None and select.select([self._handle], [], [], 0)[0]:
+            self.returncode = -1
         return self.returncode
 
-    def wait(self) -> int: # -1
+    def wait(self) -> int:  # -1
         "Wait for the end of the process."
-        if self.returncode is None: select.select([self._handle], [], [])
+        if self.returncode is None:
+            select.select([self._handle], [], [])
         return self.poll()
 
     def send_signal(
         self,
-        number: int, # as in `signal`
-    ) -> None: # nothing happens where it has ended
+        number: int,  # as in `signal`
+    ) -> None:  # nothing happens where it has ended
         "Send a signal."
-        if self.poll() is None: signal.pidfd_send_signal(self._handle, number)
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._handle, number)
 
-    def terminate(self) -> None: self.send_signal(signal.SIGTERM) # ask it to end
+    def terminate(self) -> None:  # ask it to end
+        self.send_signal(signal.SIGTERM)
 
-    def kill(self) -> None: self.send_signal(signal.SIGKILL) # end it
+    def kill(self) -> None:  # end it
+        self.send_signal(signal.SIGKILL)
 
 # %% ../../nbs/lib/experiment/22_zygote.ipynb #5bc1affa
 class Process:
@@ -177,35 +226,48 @@ class Process:
 
     def __init__(
         self,
-        function: str, # "module:name"; it must end when its standard input is closed, as it is when this process dies
-        *arguments, # anything JSON can hold
+        # "module:name"; it must end when its standard input is closed, as it is when this process
+        # dies
+        function: str,
+        *arguments,  # anything JSON can hold
     ):
         "Start it, with this process's environment and folder; what it writes on standard error is lost."
         (its_input, ours), (theirs, its_output) = os.pipe(), os.pipe()
         self.stdin, self.stdout = open(ours, "w", encoding="utf-8"), open(theirs, encoding="utf-8")
-        request = {"function": function, "arguments": arguments, "env": dict(os.environ), "cwd": os.getcwd()}
+        request = {
+            "function": function,
+            "arguments": arguments,
+            "env": dict(os.environ),
+            "cwd": os.getcwd(),
+        }
         try:
-            if _zygote is None: self._child = self._start(request, its_input, its_output)
+            if _zygote is None:
+                self._child = self._start(request, its_input, its_output)
             else:
                 socket.send_fds(_zygote, [json.dumps(request).encode()], [its_input, its_output])
                 self._child = Forked(int(_zygote.recv(64)))
         finally:
-            for stream in (its_input, its_output): os.close(stream)
+            for stream in (its_input, its_output):
+                os.close(stream)
         self.pid = self._child.pid
 
     def _start(self, request, its_input, its_output):
         module, _, name = request["function"].partition(":")
         code = f"import json, sys; from {module} import {name}; {name}(*json.loads(sys.argv[1]))"
         command = [sys.executable, "-c", code, json.dumps(request["arguments"])]
-        return subprocess.Popen(command, stdin=its_input, stdout=its_output, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(
+            command, stdin=its_input, stdout=its_output, stderr=subprocess.DEVNULL
+        )
 
-    def close(self) -> None: # when it has ended
+    def close(self) -> None:  # when it has ended
         "Close its standard input, and wait."
         self.stdin.close()
         self.stdout.read()
         self.stdout.close()
         self._child.wait()
 
-    def __enter__(self): return self
+    def __enter__(self):
+        return self
 
-    def __exit__(self, *_): self.close()
+    def __exit__(self, *_):
+        self.close()

@@ -22,56 +22,84 @@ from ..core import ContentError, check_whole, require, write_whole
 
 # %% ../../nbs/lib/train/18_checkpoint.ipynb #315e3067
 def write_arrays(
-    path: Path | str, # a file; its folder is made
-    arrays: dict[str, np.ndarray], # name -> array
-    text: dict[str, str], # what goes with them
-) -> Path: # `path`
+    path: Path | str,  # a file; its folder is made
+    arrays: dict[str, np.ndarray],  # name -> array
+    text: dict[str, str],  # what goes with them
+) -> Path:  # `path`
     "Write named arrays, whole or not at all."
-    return write_whole(path, save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}, text))
+    return write_whole(
+        path,
+        save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}, text),
+    )
 
 
 def read_arrays(
-    path: Path | str, # a file that `write_arrays` wrote
-) -> tuple[dict[str, np.ndarray], dict[str, str]]: # name -> array, and the text
+    path: Path | str,  # a file that `write_arrays` wrote
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # name -> array, and the text
     "Read named arrays; raises `ContentError` for a file that is not whole."
     data = Path(path).read_bytes()
     try:
         size = int.from_bytes(data[:8], "little")
-        return load_tensors(data), json.loads(data[8:8 + size]).get("__metadata__", {})
+        return load_tensors(data), json.loads(data[8 : 8 + size]).get("__metadata__", {})
     except (SafetensorError, ValueError) as error:
-        raise ContentError(f"{path} must be a whole safetensors file. Received: {error}.") from error
+        raise ContentError(
+            f"{path} must be a whole safetensors file. Received: {error}."
+        ) from error
 
 # %% ../../nbs/lib/train/18_checkpoint.ipynb #89f9e8a9
 @dataclass(frozen=True)
 class Checkpoint:
     "Where a run is kept, and how often. Given to `fit`, it also resumes the run that the folder holds."
-    folder: Path | str # of this run alone
-    every: int = 500 # steps between two states, 1 or more; the end of an epoch is kept too
 
-    def __post_init__(self): check_whole(self.every, "every")
+    folder: Path | str  # of this run alone
+    every: int = 500  # steps between two states, 1 or more; the end of an epoch is kept too
+
+    def __post_init__(self):
+        check_whole(self.every, "every")
 
     def save(
         self,
-        step: int, # steps so far
-        arrays: dict[str, np.ndarray], # name -> array
-        text: dict[str, str], # what goes with them
-    ) -> Path: # the file
+        step: int,  # steps so far
+        arrays: dict[str, np.ndarray],  # name -> array
+        text: dict[str, str],  # what goes with them
+    ) -> Path:  # the file
         "Keep a state, and remove all but the last two."
-        whole = save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}, text)
-        path = write_whole(Path(self.folder) / f"step-{step:010d}-{hashlib.sha256(whole).hexdigest()[:16]}.safetensors", whole)
-        for old in self.files()[:-2]: old.unlink(missing_ok=True)
+        whole = save_tensors(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, text
+        )
+        path = write_whole(
+            Path(self.folder)
+            / f"step-{step:010d}-{hashlib.sha256(whole).hexdigest()[:16]}.safetensors",
+            whole,
+        )
+        for old in self.files()[:-2]:
+            old.unlink(missing_ok=True)
         return path
 
-    def files(self) -> list[Path]: # oldest first
+    def files(self) -> list[Path]:  # oldest first
         "List the states that are kept."
-        return sorted(path for path in Path(self.folder).glob("step-*.safetensors") if re.fullmatch(r"step-\d{10}-[0-9a-f]{16}", path.stem))
+        return sorted(
+            path
+            for path in Path(self.folder).glob("step-*.safetensors")
+            if re.fullmatch(r"step-\d{10}-[0-9a-f]{16}", path.stem)
+        )
 
-    def latest(self) -> tuple[dict[str, np.ndarray], dict[str, str]] | None: # arrays and text; None where nothing is kept
+    # arrays and text; None where nothing is kept
+    def latest(self) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
         "Read the last state that is whole; warns of each that is not, and raises `ContentError` if none is."
         files = self.files()
         for path in reversed(files):
-            if hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem[-16:]: return read_arrays(path)
-            warnings.warn(f"The checkpoint {path.name} is damaged: it lacks the hash of its name. An earlier one is used.", stacklevel=2)
-        require(not files, f"{self.folder} must hold a checkpoint that is whole.", f"{len(files)} damaged",
-                "remove the folder to begin anew.", ContentError)
+            if hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem[-16:]:
+                return read_arrays(path)
+            warnings.warn(
+                f"The checkpoint {path.name} is damaged: it lacks the hash of its name. An earlier one is used.",
+                stacklevel=2,
+            )
+        require(
+            not files,
+            f"{self.folder} must hold a checkpoint that is whole.",
+            f"{len(files)} damaged",
+            "remove the folder to begin anew.",
+            ContentError,
+        )
         return None

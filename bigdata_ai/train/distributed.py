@@ -21,26 +21,17 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ..core import DivergedError, RunError, check_number, check_whole, choose, need, require, write_whole
+from ..core import DivergedError, RunError, check_number, check_whole, choose, need
+from ..core import require, write_whole
 from ..data.batches import Batches
 from ..data.catalog import Dataset
 from ..data.split import training_rows
 from .checkpoint import read_arrays, write_arrays
-from .loop import BACKENDS, Model, _epochs, _InMemory, _Run, _training_arrays, open_session
+from .loop import BACKENDS, Model, _epochs, _InMemory, _Run, _training_arrays
+from .loop import open_session
 from .schedules import Schedule
-from bigdata_ai.train.spec import (
-    OPTIMISERS,
-    PLAIN,
-    Adam,
-    BatchNorm,
-    Dropout,
-    Options,
-    Spec,
-    check_options,
-    check_weights,
-    initial_weights,
-    resolve_loss,
-)
+from .spec import OPTIMISERS, PLAIN, Adam, BatchNorm, Dropout, Options, Spec
+from .spec import check_options, check_weights, initial_weights, resolve_loss
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #88a0044f
 class _Part:
@@ -49,26 +40,32 @@ class _Part:
     def __init__(self, session, rank, workers, batch_size):
         self._session, self._rank, self._workers, self._whole = session, rank, workers, batch_size
 
-    def __getattr__(self, name): return getattr(self._session, name)
+    def __getattr__(self, name):
+        return getattr(self._session, name)
 
-    def run(self, rows, order, rates=None): return self._session.run(rows, part_of(order, self._whole, self._rank, self._workers), rates)
+    def run(self, rows, order, rates=None):
+        return self._session.run(
+            rows, part_of(order, self._whole, self._rank, self._workers), rates
+        )
 
 
 def part_of(
-    order: np.ndarray, # row positions, shape (n,)
-    batch_size: int, # rows of a whole batch
-    rank: int, # of the worker, from 0
-    workers: int, # of them
-) -> np.ndarray: # row positions of this worker; consecutive part_size(batch_size, rank, workers) of them make its part of a batch
+    order: np.ndarray,  # row positions, shape (n,)
+    batch_size: int,  # rows of a whole batch
+    rank: int,  # of the worker, from 0
+    workers: int,  # of them
+    # row positions of this worker; consecutive part_size(batch_size, rank, workers) of them make
+    # its part of a batch
+) -> np.ndarray:
     "Give a worker's rows of each batch: every `workers`-th, from its rank on."
     return order[np.arange(len(order)) % batch_size % workers == rank]
 
 
 def part_size(
-    batch_size: int, # rows of a whole batch
-    rank: int, # of the worker, from 0
-    workers: int, # of them
-) -> int: # rows
+    batch_size: int,  # rows of a whole batch
+    rank: int,  # of the worker, from 0
+    workers: int,  # of them
+) -> int:  # rows
     "Say how many rows of a batch a worker takes."
     return -(-(batch_size - rank) // workers)
 
@@ -76,96 +73,162 @@ def part_size(
 @dataclass(frozen=True)
 class _Given(Schedule):
     "A schedule by its factors."
+
     values: tuple
 
-    def factors(self, steps): return np.array(self.values)
+    def factors(self, steps):
+        return np.array(self.values)
 
 
 def _write_job(folder, spec, run, arrays, settings):
     optimizer = {"kind": type(run.optimizer).__name__} | asdict(run.optimizer)
-    plain = {"optimizer": optimizer, "options": asdict(run.options), "loss": run.loss, "epochs": run.epochs, "batch_size": run.batch_size,
-             "seed": run.seed, "dtype": run.dtype, "spec": spec.to_json()} | settings
-    np.savez(folder / "job.npz", settings=json.dumps(plain), **arrays) # read by nobody before the workers start
+    plain = {
+        "optimizer": optimizer,
+        "options": asdict(run.options),
+        "loss": run.loss,
+        "epochs": run.epochs,
+        "batch_size": run.batch_size,
+        "seed": run.seed,
+        "dtype": run.dtype,
+        "spec": spec.to_json(),
+    } | settings
+    # read by nobody before the workers start
+    np.savez(folder / "job.npz", settings=json.dumps(plain), **arrays)
 
 
 def settings_of(
-    folder: Path | str, # where `fit_distributed` wrote the job
-) -> SimpleNamespace: # workers, timeout and threads, which a worker must know before it meets the others, and the rest
+    folder: Path | str,  # where `fit_distributed` wrote the job
+    # workers, timeout and threads, which a worker must know before it meets the others, and the
+    # rest
+) -> SimpleNamespace:
     "Read the settings of a job."
-    with np.load(Path(folder, "job.npz"), allow_pickle=False) as file: return SimpleNamespace(**json.loads(str(file["settings"])))
+    with np.load(Path(folder, "job.npz"), allow_pickle=False) as file:
+        return SimpleNamespace(**json.loads(str(file["settings"])))
 
 
 def _read_job(folder):
-    with np.load(Path(folder, "job.npz"), allow_pickle=False) as file: arrays = dict(file)
+    with np.load(Path(folder, "job.npz"), allow_pickle=False) as file:
+        arrays = dict(file)
     job = settings_of(folder)
     job.arrays = arrays
     kind = OPTIMISERS[job.optimizer.pop("kind")]
     schedule = _Given(tuple(arrays["factors"])) if "factors" in arrays else None
-    job.run = _Run(kind(**job.optimizer), job.loss, job.epochs, job.batch_size, job.seed, job.dtype, Options(**job.options), schedule)
+    job.run = _Run(
+        kind(**job.optimizer),
+        job.loss,
+        job.epochs,
+        job.batch_size,
+        job.seed,
+        job.dtype,
+        Options(**job.options),
+        schedule,
+    )
     job.weights = [arrays[name] for name in sorted(arrays) if name.startswith("weight/")]
     return job
 
 
 def train_part(
-    folder: Path | str, # where `fit_distributed` wrote the job
-    rank: int, # of this worker, from 0
-    exchange, # function (vector) -> sum of the vectors of all workers
-) -> None: # worker 0 writes result.safetensors
+    folder: Path | str,  # where `fit_distributed` wrote the job
+    rank: int,  # of this worker, from 0
+    exchange,  # function (vector) -> sum of the vectors of all workers
+) -> None:  # worker 0 writes result.safetensors
     "Train as one of several workers: the loop of `fit`, on a part of each batch."
     job = _read_job(folder)
     spec, run, workers = Spec.from_json(job.spec), job.run, job.workers
     size = part_size(run.batch_size, rank, workers)
-    session = open_session(job.backend, spec, job.weights, run.optimizer, run.loss, size, run.dtype, run.seed, run.options, exchange)
+    session = open_session(
+        job.backend,
+        spec,
+        job.weights,
+        run.optimizer,
+        run.loss,
+        size,
+        run.dtype,
+        run.seed,
+        run.options,
+        exchange,
+    )
     session = _Part(session, rank, workers, run.batch_size)
-    model, source = Model(session, run.loss, job.backend, None), _InMemory(spec, run, _rows(job, "X", "y"))
+    model, source = (
+        Model(session, run.loss, job.backend, None),
+        _InMemory(spec, run, _rows(job, "X", "y")),
+    )
     source.place(session)
     model.start_loss = session.mean_loss(source.rows)
-    watched = _training_arrays(spec, run.loss, _rows(job, "validation_X", "validation_y"), None) if "validation_X" in job.arrays else None
+    watched = (
+        _training_arrays(spec, run.loss, _rows(job, "validation_X", "validation_y"), None)
+        if "validation_X" in job.arrays
+        else None
+    )
     watched = watched and (session.place(*watched), *watched)
     _epochs(model, source, run, watched, (_say,), None, None, False)
-    if rank == 0: _write_result(folder, model)
+    if rank == 0:
+        _write_result(folder, model)
 
 
-def _rows(job, X, y): return SimpleNamespace(X=job.arrays[X], y=job.arrays[y])
+def _rows(job, X, y):
+    return SimpleNamespace(X=job.arrays[X], y=job.arrays[y])
 
 
-def _say(row, model): print(", ".join(f"{name} {value:.6g}" for name, value in row.items()), flush=True)
+def _say(row, model):
+    print(", ".join(f"{name} {value:.6g}" for name, value in row.items()), flush=True)
 
 
 def _write_result(folder, model):
-    groups = {"weight": model.weights} | {f"slot{k}": slot for k, slot in enumerate(model.session.slots())}
-    arrays = {f"{name}/{i:04d}": array for name, group in groups.items() for i, array in enumerate(group)}
-    text = {"done": str(model.session.done), "slots": str(len(groups) - 1), "history": json.dumps(model.history),
-            "pace": json.dumps(model.pace), "start_loss": repr(model.start_loss)}
+    groups = {"weight": model.weights} | {
+        f"slot{k}": slot for k, slot in enumerate(model.session.slots())
+    }
+    arrays = {
+        f"{name}/{i:04d}": array for name, group in groups.items() for i, array in enumerate(group)
+    }
+    text = {
+        "done": str(model.session.done),
+        "slots": str(len(groups) - 1),
+        "history": json.dumps(model.history),
+        "pace": json.dumps(model.pace),
+        "start_loss": repr(model.start_loss),
+    }
     write_arrays(Path(folder, "result.safetensors"), arrays, text)
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #92e4ec3f
 @contextlib.contextmanager
 def worker(
-    folder: Path | str, # where `fit_distributed` wrote the job
-    rank: int, # of this worker, from 0
-    lost: tuple[type[Exception], ...], # what an exchange raises when another worker is gone
-) -> Iterator[None]: # for the time of the work
+    folder: Path | str,  # where `fit_distributed` wrote the job
+    rank: int,  # of this worker, from 0
+    lost: tuple[type[Exception], ...],  # what an exchange raises when another worker is gone
+) -> Iterator[None]:  # for the time of the work
     "Keep a worker's log and its fate while it works."
-    log = os.open(Path(folder, f"worker-{rank + 1}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (1, 2): os.dup2(log, stream) # what the libraries below Python write is kept too
-    threading.Thread(target=_beat, args=(Path(folder, f"worker-{rank + 1}.beat"), os.getppid()), daemon=True).start()
+    log = os.open(
+        Path(folder, f"worker-{rank + 1}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
+    )
+    for stream in (1, 2):
+        os.dup2(log, stream)  # what the libraries below Python write is kept too
+    threading.Thread(
+        target=_beat, args=(Path(folder, f"worker-{rank + 1}.beat"), os.getppid()), daemon=True
+    ).start()
     note(folder, rank, "started")
-    try: yield
-    except BaseException as error: # even an interrupt shall be told
+    try:
+        yield
+    except BaseException as error:  # even an interrupt shall be told
         traceback.print_exc()
-        note(folder, rank, "lost" if isinstance(error, lost) else "raised", type(error).__name__, str(error))
-        os._exit(1) # leaving in order would wait for the others
+        note(
+            folder,
+            rank,
+            "lost" if isinstance(error, lost) else "raised",
+            type(error).__name__,
+            str(error),
+        )
+        os._exit(1)  # leaving in order would wait for the others
     note(folder, rank, "done")
 
 
 def note(
-    folder: Path | str, # where `fit_distributed` wrote the job
-    rank: int, # of this worker, from 0
-    state: str, # "started", "joined", "done", "lost" or "raised"
-    error: str = "", # name of what it raised
-    message: str = "", # and what that says
-) -> None: # in worker-N.json
+    folder: Path | str,  # where `fit_distributed` wrote the job
+    rank: int,  # of this worker, from 0
+    state: str,  # "started", "joined", "done", "lost" or "raised"
+    error: str = "",  # name of what it raised
+    message: str = "",  # and what that says
+) -> None:  # in worker-N.json
     "Say how far a worker has come."
     print(f"process {os.getpid()}: {state}", flush=True)
     fate = {"state": state, "process": os.getpid(), "error": error, "message": message}
@@ -177,13 +240,13 @@ def _beat(file, parent):
     while os.getppid() == parent:
         file.touch()
         time.sleep(0.5)
-    os._exit(1) # the main thread may wait inside an exchange, where no exception reaches it
+    os._exit(1)  # the main thread may wait inside an exchange, where no exception reaches it
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #92ce1e44
 def fates(
-    folder: Path | str, # where `fit_distributed` wrote the job
-    workers: int, # of them
-) -> list[dict]: # one a worker: state, process, error, message
+    folder: Path | str,  # where `fit_distributed` wrote the job
+    workers: int,  # of them
+) -> list[dict]:  # one a worker: state, process, error, message
     "Read how far each worker has come."
     files = [Path(folder, f"worker-{rank + 1}.json") for rank in range(workers)]
     nothing = {"state": "not started", "process": None, "error": "", "message": ""}
@@ -192,23 +255,32 @@ def fates(
 
 def _check_fates(folder, workers, exits, said, timeout):
     found = fates(folder, workers)
-    if all(fate["state"] == "done" for fate in found) and Path(folder, "result.safetensors").exists(): return
+    if (
+        all(fate["state"] == "done" for fate in found)
+        and Path(folder, "result.safetensors").exists()
+    ):
+        return
     rank = _first_failed(found, exits)
     fate = found[rank]
-    if fate["error"] == DivergedError.__name__: raise DivergedError(fate["message"])
+    if fate["error"] == DivergedError.__name__:
+        raise DivergedError(fate["message"])
     log = Path(folder, f"worker-{rank + 1}.log")
     text = log.read_text(errors="replace") if log.exists() else said
     lines = "\n".join(text.strip().splitlines()[-LINES:]) or "none"
     process = "" if fate["process"] is None else f" (process {fate['process']})"
     end = f"worker {rank + 1}{process} {_described(fate, exits.get(rank), timeout)}"
-    raise RunError(f"All {workers} workers must train to the end. Received: {end}. Its last log lines:\n{lines}")
+    raise RunError(
+        f"All {workers} workers must train to the end. Received: {end}. Its last log lines:\n{lines}"
+    )
 
 
-LINES = 12 # of a worker's log in an error
+LINES = 12  # of a worker's log in an error
 
 
 def _first_failed(found, exits):
-    silent = [rank for rank, fate in enumerate(found) if fate["state"] not in ("done", "lost", "raised")]
+    silent = [
+        rank for rank, fate in enumerate(found) if fate["state"] not in ("done", "lost", "raised")
+    ]
     raised = [rank for rank, fate in enumerate(found) if fate["state"] == "raised"]
     killed = [rank for rank in exits if rank in silent]
     lost = [rank for rank, fate in enumerate(found) if fate["state"] == "lost"]
@@ -216,46 +288,70 @@ def _first_failed(found, exits):
 
 
 def _described(fate, code, timeout):
-    if fate["state"] == "raised": return f"raised {fate['error']}: {(fate['message'].strip() or 'no message').splitlines()[0]}"
-    if fate["state"] == "lost": return f"got no answer from the others within {timeout:g} s ({fate['error']})"
-    if code is None: return f"did not answer, state '{fate['state']}'"
+    if fate["state"] == "raised":
+        return (
+            f"raised {fate['error']}: {(fate['message'].strip() or 'no message').splitlines()[0]}"
+        )
+    if fate["state"] == "lost":
+        return f"got no answer from the others within {timeout:g} s ({fate['error']})"
+    if code is None:
+        return f"did not answer, state '{fate['state']}'"
     return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #1e01e940
 def fit_distributed(
-    spec: Spec, # without BatchNorm and Dropout
-    train: Dataset, # rows to learn from, in memory; a SealedTest is refused
-    backend: str = "torch", # "torch" or "tensorflow"
-    workers: int = 2, # processes, 2 or more
-    optimizer=None, # SGD(…), Adam(…), AdamW(…) or RMSprop(…); None means Adam()
-    loss: str | None = None, # "bce", "cross_entropy", "mse"; None picks by the network's outputs
-    epochs: int = 10, # passes over the rows, 1 or more
-    batch_size: int = 64, # rows a step, of all workers together
-    seed: int = 0, # of weights and row order; 0 or greater
-    validation: Dataset | None = None, # rows to watch after each epoch
-    weights=None, # initial weights; None draws them from `seed`
-    dtype: str = "float32", # "float32" or "float64"
-    schedule: Schedule | None = None, # of the learning rate over the steps of the run; None keeps it
-    options: Options = PLAIN, # label smoothing, class weights, clipping, accumulation, precision
-    spark=None, # a Spark session for PyTorch's workers; None starts a local one, and stops it afterwards
-    timeout: float = 120.0, # seconds that workers wait for each other, at the start and in each step
-    threads: int = 1, # of each worker, 1 or more
-    folder: Path | str | None = None, # of this run alone, seen by all machines; None takes a temporary one
-) -> Model: # that of `fit` with the same arguments, but for rounding
+    spec: Spec,  # without BatchNorm and Dropout
+    train: Dataset,  # rows to learn from, in memory; a SealedTest is refused
+    backend: str = "torch",  # "torch" or "tensorflow"
+    workers: int = 2,  # processes, 2 or more
+    optimizer=None,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…); None means Adam()
+    loss: str | None = None,  # "bce", "cross_entropy", "mse"; None picks by the network's outputs
+    epochs: int = 10,  # passes over the rows, 1 or more
+    batch_size: int = 64,  # rows a step, of all workers together
+    seed: int = 0,  # of weights and row order; 0 or greater
+    validation: Dataset | None = None,  # rows to watch after each epoch
+    weights=None,  # initial weights; None draws them from `seed`
+    dtype: str = "float32",  # "float32" or "float64"
+    # of the learning rate over the steps of the run; None keeps it
+    schedule: Schedule | None = None,
+    options: Options = PLAIN,  # label smoothing, class weights, clipping, accumulation, precision
+    # a Spark session for PyTorch's workers; None starts a local one, and stops it afterwards
+    spark=None,
+    # seconds that workers wait for each other, at the start and in each step
+    timeout: float = 120.0,
+    threads: int = 1,  # of each worker, 1 or more
+    # of this run alone, seen by all machines; None takes a temporary one
+    folder: Path | str | None = None,
+) -> Model:  # that of `fit` with the same arguments, but for rounding
     "Train with several worker processes; raises what `fit` raises, and `RunError` for a worker that was killed, raised or stood still."
     optimizer = Adam() if optimizer is None else optimizer
-    workers, threads, timeout = check_whole(workers, "workers", 2), check_whole(threads, "threads"), check_number(timeout, "timeout")
+    workers, threads, timeout = (
+        check_whole(workers, "workers", 2),
+        check_whole(threads, "threads"),
+        check_number(timeout, "timeout"),
+    )
     require(timeout > 0, "timeout must be greater than 0.", timeout)
     run = _checked_run(spec, optimizer, loss, epochs, batch_size, seed, dtype, options, schedule)
     need(choose(backend, BACKENDS, "backend"), backend)
-    require(not isinstance(train, Batches), "Distributed training must have its rows in memory.", "Batches", "give a Dataset.")
+    require(
+        not isinstance(train, Batches),
+        "Distributed training must have its rows in memory.",
+        "Batches",
+        "give a Dataset.",
+    )
     train = training_rows(train)
     arrays = _job_arrays(spec, run, train, workers, validation)
     weights = initial_weights(spec, run.seed) if weights is None else check_weights(spec, weights)
     arrays |= {f"weight/{i:04d}": w for i, w in enumerate(weights)}
 
     with _folder(folder) as place:
-        _write_job(place, spec, run, arrays, {"backend": backend, "workers": workers, "timeout": timeout, "threads": threads})
+        _write_job(
+            place,
+            spec,
+            run,
+            arrays,
+            {"backend": backend, "workers": workers, "timeout": timeout, "threads": threads},
+        )
         launch = importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.distributed").launch
         exits, said = launch(place, workers, timeout, spark)
         _check_fates(place, workers, exits, said, timeout)
@@ -264,39 +360,73 @@ def fit_distributed(
 
 
 def _checked_run(spec, optimizer, loss, epochs, batch_size, seed, dtype, options, schedule):
-    require(isinstance(spec, Spec), "Distributed training must have a Spec.", spec, "mlp(784, 128, 10)")
-    for kind, why, hint in UNFIT: require(not spec.has(kind), f"The network must be without {kind.__name__}: {why}.", spec, hint)
-    require(type(optimizer) in OPTIMISERS.values(), f"optimizer must be one of {', '.join(OPTIMISERS)}.", optimizer, "Adam()")
-    require(isinstance(schedule, Schedule | None), "schedule must be one of train.schedules.", schedule, "Cosine()")
-    epochs, batch_size, seed = check_whole(epochs, "epochs"), check_whole(batch_size, "batch_size"), check_whole(seed, "seed", 0)
+    require(
+        isinstance(spec, Spec), "Distributed training must have a Spec.", spec, "mlp(784, 128, 10)"
+    )
+    for kind, why, hint in UNFIT:
+        require(
+            not spec.has(kind), f"The network must be without {kind.__name__}: {why}.", spec, hint
+        )
+    require(
+        type(optimizer) in OPTIMISERS.values(),
+        f"optimizer must be one of {', '.join(OPTIMISERS)}.",
+        optimizer,
+        "Adam()",
+    )
+    require(
+        isinstance(schedule, Schedule | None),
+        "schedule must be one of train.schedules.",
+        schedule,
+        "Cosine()",
+    )
+    epochs, batch_size, seed = (
+        check_whole(epochs, "epochs"),
+        check_whole(batch_size, "batch_size"),
+        check_whole(seed, "seed", 0),
+    )
     loss, dtype = resolve_loss(spec, loss), choose(dtype, ("float32", "float64"), "dtype")
     return _Run(optimizer, loss, epochs, batch_size, seed, dtype, options, schedule)
 
 
-UNFIT = ((BatchNorm, "it compares all rows of a batch, of which a worker has a part", "LayerNorm looks at one row."),
-         (Dropout, "it draws one mask for a whole batch", "weight decay is possible: AdamW(), or l2=.")) # layer, why, what to do
+UNFIT = (
+    (
+        BatchNorm,
+        "it compares all rows of a batch, of which a worker has a part",
+        "LayerNorm looks at one row.",
+    ),
+    # layer, why, what to do
+    (Dropout, "it draws one mask for a whole batch", "weight decay is possible: AdamW(), or l2=."),
+)
 
 
 def _job_arrays(spec, run, train, workers, validation):
     X, y = _training_arrays(spec, run.loss, train, "Training labels")
     last = _last(len(y), run.batch_size)
-    require(last >= workers, "Every batch must have a row for each worker, the last one too.",
-            f"a batch of {last} rows for {workers} workers ({len(y)} rows in batches of {run.batch_size})",
-            _fitting_size(len(y), run.batch_size, workers))
+    require(
+        last >= workers,
+        "Every batch must have a row for each worker, the last one too.",
+        f"a batch of {last} rows for {workers} workers ({len(y)} rows in batches of {run.batch_size})",
+        _fitting_size(len(y), run.batch_size, workers),
+    )
     check_options(run.options, spec, run.loss, last // workers, run.dtype)
     arrays = {"X": X, "y": y}
     steps = run.epochs * -(-len(y) // run.batch_size)
-    if run.schedule is not None: arrays["factors"] = run.schedule.factors(steps)
-    if validation is None: return arrays
+    if run.schedule is not None:
+        arrays["factors"] = run.schedule.factors(steps)
+    if validation is None:
+        return arrays
     X, y = _training_arrays(spec, run.loss, training_rows(validation, "Validation data"), None)
     return arrays | {"validation_X": X, "validation_y": y}
 
 
-def _last(rows, batch_size): return rows % batch_size or batch_size # rows of the last batch
+def _last(rows, batch_size):  # rows of the last batch
+    return rows % batch_size or batch_size
 
 
 def _fitting_size(rows, asked, workers):
-    near = (size for away in range(rows) for size in (asked - away, asked + away) if size >= workers)
+    near = (
+        size for away in range(rows) for size in (asked - away, asked + away) if size >= workers
+    )
     found = next((size for size in near if _last(rows, size) >= workers), None)
     return "take fewer workers." if found is None else f"batch_size={found}."
 
@@ -304,17 +434,41 @@ def _fitting_size(rows, asked, workers):
 @contextlib.contextmanager
 def _folder(given):
     if given is None:
-        with tempfile.TemporaryDirectory(prefix="bigdata_ai-", ignore_cleanup_errors=True) as made: yield Path(made)
+        with tempfile.TemporaryDirectory(prefix="bigdata_ai-", ignore_cleanup_errors=True) as made:
+            yield Path(made)
         return
     Path(given).mkdir(parents=True, exist_ok=True)
-    for old in (*Path(given).glob("worker-*"), *Path(given).glob("result.safetensors")): old.unlink() # of an earlier run
+    # of an earlier run
+    for old in (*Path(given).glob("worker-*"), *Path(given).glob("result.safetensors")):
+        old.unlink()
     yield Path(given).absolute()
 
 
 def _model(spec, run, backend, train, weights, arrays, text):
-    def group(name): return [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}/")]
-    session = open_session(backend, spec, weights, run.optimizer, run.loss, run.batch_size, run.dtype, run.seed, run.options)
-    session.restore(group("weight"), [], [group(f"slot{k}") for k in range(int(text["slots"]))], int(text["done"]))
+    def group(name):
+        return [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}/")]
+
+    session = open_session(
+        backend,
+        spec,
+        weights,
+        run.optimizer,
+        run.loss,
+        run.batch_size,
+        run.dtype,
+        run.seed,
+        run.options,
+    )
+    session.restore(
+        group("weight"),
+        [],
+        [group(f"slot{k}") for k in range(int(text["slots"]))],
+        int(text["done"]),
+    )
     model = Model(session, run.loss, backend, train)
-    model.history, model.pace, model.start_loss = json.loads(text["history"]), json.loads(text["pace"]), float(text["start_loss"])
+    model.history, model.pace, model.start_loss = (
+        json.loads(text["history"]),
+        json.loads(text["pace"]),
+        float(text["start_loss"]),
+    )
     return model

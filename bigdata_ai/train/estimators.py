@@ -22,57 +22,96 @@ class EstimatorModel:
 
     def __init__(
         self,
-        estimator, # fitted classifier or regressor
-        train: Dataset, # the rows it learnt from
-        seconds: float, # that fitting took
+        estimator,  # fitted classifier or regressor
+        train: Dataset,  # the rows it learnt from
+        seconds: float,  # that fitting took
     ):
         "Wrap a fitted estimator; use `fit` to make one."
-        from sklearn.base import is_classifier # not above: who trains networks alone need not wait for it
+        # not above: who trains networks alone need not wait for it
+        from sklearn.base import is_classifier
+
         self.estimator, self.classes, self.seconds = estimator, train.classes, seconds
         self.loss = "cross_entropy" if is_classifier(estimator) else "mse"
-        self.train_ids, self.train_digests, self.trained_on = train.ids, row_digests(train.X), train.name
+        self.train_ids, self.train_digests, self.trained_on = (
+            train.ids,
+            row_digests(train.X),
+            train.name,
+        )
         self.history = [{"epoch": 1, "seconds": seconds}]
 
     def predict_proba(
         self,
-        X, # shape (n, features), finite
-    ) -> np.ndarray: # shape (n, classes), float64, rows sum to 1; 0 for a class that training rows lacked
+        X,  # shape (n, features), finite
+        # shape (n, classes), float64, rows sum to 1; 0 for a class that training rows lacked
+    ) -> np.ndarray:
         "Compute the probability of each class."
-        require(self.loss != "mse", "Probabilities need a model of classes.", f"a {type(self.estimator).__name__}", "use predict.")
+        require(
+            self.loss != "mse",
+            "Probabilities need a model of classes.",
+            f"a {type(self.estimator).__name__}",
+            "use predict.",
+        )
         proba = np.zeros((len(X), self.classes))
-        proba[:, np.asarray(self.estimator.classes_, dtype=int)] = self.estimator.predict_proba(check_features(X))
+        proba[:, np.asarray(self.estimator.classes_, dtype=int)] = self.estimator.predict_proba(
+            check_features(X)
+        )
         return proba
 
     def predict(
         self,
-        X, # shape (n, features), finite
-    ) -> np.ndarray: # shape (n,), int64 classes; shape (n, 1), real values from a regressor
+        X,  # shape (n, features), finite
+    ) -> np.ndarray:  # shape (n,), int64 classes; shape (n, 1), real values from a regressor
         "Predict the most probable class, or the real value."
-        if self.loss != "mse": return self.predict_proba(X).argmax(axis=1)
-        return np.asarray(self.estimator.predict(check_features(X)), dtype=float).reshape(len(X), -1)
+        if self.loss != "mse":
+            return self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.estimator.predict(check_features(X)), dtype=float).reshape(
+            len(X), -1
+        )
 
-    def history_frame(self) -> pd.DataFrame: return pd.DataFrame(self.history) # one row: epoch, seconds
+    def history_frame(self) -> pd.DataFrame:  # one row: epoch, seconds
+        return pd.DataFrame(self.history)
 
-    def __repr__(self) -> str: return f"EstimatorModel({type(self.estimator).__name__} on {len(self.train_ids):,} rows)"
+    def __repr__(self) -> str:
+        return f"EstimatorModel({type(self.estimator).__name__} on {len(self.train_ids):,} rows)"
 
 
 def fit_estimator(
-    estimator, # classifier or regressor with scikit-learn's interface; it is cloned, never changed
-    train: Dataset, # rows to learn from
-    seed: int = 0, # handed to `random_state`, where the estimator has one that is not set
-) -> EstimatorModel: # predicts, and says what it was trained on
+    estimator,  # classifier or regressor with scikit-learn's interface; it is cloned, never changed
+    train: Dataset,  # rows to learn from
+    seed: int = 0,  # handed to `random_state`, where the estimator has one that is not set
+) -> EstimatorModel:  # predicts, and says what it was trained on
     "Train an estimator of machine learning."
     from sklearn.base import clone, is_classifier, is_regressor
-    known = hasattr(estimator, "__sklearn_tags__") and (is_classifier(estimator) or is_regressor(estimator))
-    require(known, "What is trained must be a network, or a classifier or regressor with scikit-learn's interface.", estimator,
-            "mlp(784, 128, 10), or HistGradientBoostingClassifier().")
-    require(not is_classifier(estimator) or hasattr(estimator, "predict_proba"), "A classifier must give probabilities.", estimator,
-            "CalibratedClassifierCV wraps one that does not.")
+
+    known = hasattr(estimator, "__sklearn_tags__") and (
+        is_classifier(estimator) or is_regressor(estimator)
+    )
+    require(
+        known,
+        "What is trained must be a network, or a classifier or regressor with scikit-learn's interface.",
+        estimator,
+        "mlp(784, 128, 10), or HistGradientBoostingClassifier().",
+    )
+    require(
+        not is_classifier(estimator) or hasattr(estimator, "predict_proba"),
+        "A classifier must give probabilities.",
+        estimator,
+        "CalibratedClassifierCV wraps one that does not.",
+    )
     X = check_features(train.X)
-    y = check_classes(train.y, len(X), train.classes) if is_classifier(estimator) else check_targets(train.y, len(X)).ravel()
+    y = (
+        check_classes(train.y, len(X), train.classes)
+        if is_classifier(estimator)
+        else check_targets(train.y, len(X)).ravel()
+    )
     varied = not is_classifier(estimator) or y.min() < y.max()
-    require(varied, "Training labels must have at least two classes.", f"{len(y)} rows, all of class {y[0]}")
+    require(
+        varied,
+        "Training labels must have at least two classes.",
+        f"{len(y)} rows, all of class {y[0]}",
+    )
     own = clone(estimator)
-    if own.get_params().get("random_state", 0) is None: own.set_params(random_state=seed)
+    if own.get_params().get("random_state", 0) is None:
+        own.set_params(random_state=seed)
     start = time.perf_counter()
     return EstimatorModel(own.fit(X, y), train, time.perf_counter() - start)

@@ -9,7 +9,7 @@ __all__ = ['HALF', 'Flow', 'computing', 'walk']
 from .spec import Attention, Conv2D, Dense, Parallel
 
 # %% ../../nbs/lib/train/14_flow.ipynb #029d6994
-HALF = (Dense, Conv2D, Attention) # layers that may compute in 16 bits
+HALF = (Dense, Conv2D, Attention)  # layers that may compute in 16 bits
 
 
 class Flow:
@@ -17,40 +17,58 @@ class Flow:
 
     def __init__(
         self,
-        draw=None, # function (shape, dtype) -> uniform numbers in [0, 1); None for no dropout
-        states=(), # running statistics, in the order of `spec.states`
-        training: bool = False, # whether batches change the running statistics
-        half: bool = False, # whether the layers in `HALF` compute in bfloat16
+        draw=None,  # function (shape, dtype) -> uniform numbers in [0, 1); None for no dropout
+        states=(),  # running statistics, in the order of `spec.states`
+        training: bool = False,  # whether batches change the running statistics
+        half: bool = False,  # whether the layers in `HALF` compute in bfloat16
     ):
         "Start a pass."
-        self.draw, self.states, self.training, self.half, self.updates = draw, iter(states), training, half, []
+        self.draw, self.states, self.training, self.half, self.updates = (
+            draw,
+            iter(states),
+            training,
+            half,
+            [],
+        )
 
 # %% ../../nbs/lib/train/14_flow.ipynb #221bdfeb
 def computing(
-    functions, # layer type -> function (layer, weights, x, flow) -> tensor
-    cast, # function (tensor, dtype) -> tensor
-    half, # the framework's bfloat16
-): # function (layer, weights, x, flow) -> tensor, for `walk`
+    functions,  # layer type -> function (layer, weights, x, flow) -> tensor
+    cast,  # function (tensor, dtype) -> tensor
+    half,  # the framework's bfloat16
+):  # function (layer, weights, x, flow) -> tensor, for `walk`
     "Make what computes a layer, where the flow says so in bfloat16 between others in float32 (Micikevicius et al. 2018)."
+
     def compute(layer, weights, x, flow):
         function = functions[type(layer)]
-        if not (flow.half and isinstance(layer, HALF)): return function(layer, weights, x, flow)
+        if not (flow.half and isinstance(layer, HALF)):
+            return function(layer, weights, x, flow)
         return cast(function(layer, [cast(w, half) for w in weights], cast(x, half), flow), x.dtype)
 
     return compute
 
 # %% ../../nbs/lib/train/14_flow.ipynb #e80b652b
 def walk(
-    compute, # function (layer, weights, x, flow) -> tensor: one layer in a framework; for `Parallel`, x is a list of tensors, one a branch
-    layers, # of a spec or of a branch
-    weights, # iterator over tensors, from which each layer takes its own
-    x, # tensor (n, …)
-    flow: Flow, # what the pass carries along
-    seen=None, # function (layer, tensor that comes out), called after each layer, those of branches first
-): # tensor (n, …)
+    # function (layer, weights, x, flow) -> tensor: one layer in a framework; for `Parallel`, x is a
+    # list of tensors, one a branch
+    compute,
+    layers,  # of a spec or of a branch
+    weights,  # iterator over tensors, from which each layer takes its own
+    x,  # tensor (n, …)
+    flow: Flow,  # what the pass carries along
+    # function (layer, tensor that comes out), called after each layer, those of branches first
+    seen=None,
+):  # tensor (n, …)
     "Run a batch through some layers."
     for layer in layers:
-        if isinstance(layer, Parallel): x = [walk(compute, branch, weights, x, flow, seen) for branch in layer.branches]
-        x = compute(layer, [] if isinstance(layer, Parallel) else [next(weights) for _ in layer.variables()], x, flow)
-        if seen is not None: seen(layer, x)
+        if isinstance(layer, Parallel):
+            x = [walk(compute, branch, weights, x, flow, seen) for branch in layer.branches]
+        x = compute(
+            layer,
+            [] if isinstance(layer, Parallel) else [next(weights) for _ in layer.variables()],
+            x,
+            flow,
+        )
+        if seen is not None:
+            seen(layer, x)
     return x

@@ -19,64 +19,112 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from .. import viz
-from ..core import InputError, check_classes, check_number, check_targets, check_whole, choose, need, require
+from ..core import InputError, check_classes, check_number, check_targets, check_whole
+from ..core import choose, need, require
 from ..data.batches import Batches
 from ..data.catalog import Dataset
 from ..data.split import training_rows
-from .loop import BACKENDS, Model, Native, _first_weights, _framework, _InMemory, _native_backend, _Run, _Streamed, open_session
-from .spec import OPTIMISERS, Adam, Options, Parallel, Spec, check_options, initial_states, initial_weights, resolve_loss
+from .loop import BACKENDS, Model, Native, _first_weights, _framework, _InMemory
+from .loop import _native_backend, _Run, _Streamed, open_session
+from .spec import OPTIMISERS, Adam, Options, Parallel, Spec, check_options
+from .spec import initial_states, initial_weights, resolve_loss
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #e4be6a48
 def debug_batch(
-    network, # a Spec, a Model that fit trained, a torch.nn.Module or a Keras model
-    X, # shape (n, d): one batch, numeric; NaN and inf are allowed here
-    y=None, # shape (n,) or (n, k): its targets; None for no gradients
-    backend: str = "torch", # "torch" or "tensorflow", for a Spec; the others bring their own
-    loss: str | None = None, # a name in train.spec.LOSSES; None takes the model's, or picks by the outputs
-    dtype: str = "float32", # "float32" or "float64", for a Spec
-    seed: int = 0, # of a Spec's weights
-    training: bool = False, # whether dropout draws and BatchNorm looks at the batch, as in a step of training
-) -> pd.DataFrame: # one row a layer: layer, output, dtype, min, mean, max, zeros (share), not_finite (count), (gradient), note
+    network,  # a Spec, a Model that fit trained, a torch.nn.Module or a Keras model
+    X,  # shape (n, d): one batch, numeric; NaN and inf are allowed here
+    y=None,  # shape (n,) or (n, k): its targets; None for no gradients
+    backend: str = "torch",  # "torch" or "tensorflow", for a Spec; the others bring their own
+    # a name in train.spec.LOSSES; None takes the model's, or picks by the outputs
+    loss: str | None = None,
+    dtype: str = "float32",  # "float32" or "float64", for a Spec
+    seed: int = 0,  # of a Spec's weights
+    # whether dropout draws and BatchNorm looks at the batch, as in a step of training
+    training: bool = False,
+    # one row a layer: layer, output, dtype, min, mean, max, zeros (share), not_finite (count),
+    # (gradient), note
+) -> pd.DataFrame:
     "Walk one batch through a network and tell what comes out of each layer."
     X = _batch(X)
     if isinstance(network, Model):
         loss, options = loss or network.loss, network.session.options
         own = getattr(network.spec, "module", None)
-        if own is not None: return _module_table(network.backend, own, X, y, loss, options, training)
+        if own is not None:
+            return _module_table(network.backend, own, X, y, loss, options, training)
         state = network.weights, network.states
-        return _spec_table(network.backend, network.spec, *state, X, y, loss, network.session.dtype, options, training)
+        return _spec_table(
+            network.backend,
+            network.spec,
+            *state,
+            X,
+            y,
+            loss,
+            network.session.dtype,
+            options,
+            training,
+        )
     if isinstance(network, Spec):
         choose(dtype, ("float32", "float64"), "dtype")
         state = initial_weights(network, seed), initial_states(network)
-        return _spec_table(choose(backend, BACKENDS, "backend"), network, *state, X, y, loss, dtype, Options(), training)
+        return _spec_table(
+            choose(backend, BACKENDS, "backend"),
+            network,
+            *state,
+            X,
+            y,
+            loss,
+            dtype,
+            Options(),
+            training,
+        )
     own = _native_backend(network)
-    require(own is not None, "network must be a Spec, a trained Model, a torch.nn.Module or a Keras model.", network)
+    require(
+        own is not None,
+        "network must be a Spec, a trained Model, a torch.nn.Module or a Keras model.",
+        network,
+    )
     return _module_table(own, network, X, y, loss, Options(), training)
 
 
 def _batch(X):
     X = np.asarray(X)
     fits = X.dtype.kind in "fiub" and X.ndim == 2 and len(X) > 0
-    require(fits, "X must be numeric, of two dimensions (rows, features), with one row or more.", X, "X[:64] is a batch.")
+    require(
+        fits,
+        "X must be numeric, of two dimensions (rows, features), with one row or more.",
+        X,
+        "X[:64] is a batch.",
+    )
     return X
 
 
 def _spec_table(backend, spec, weights, states, X, y, loss, dtype, options, training):
-    names, broken = list(_called(spec.layers, itertools.count())), _first_break(spec.layers, X.shape[1:])
-    layers = spec.layers if broken is None else spec.layers[:broken[0]]
+    names, broken = (
+        list(_called(spec.layers, itertools.count())),
+        _first_break(spec.layers, X.shape[1:]),
+    )
+    layers = spec.layers if broken is None else spec.layers[: broken[0]]
     targets = None if y is None or broken else _targets(y, X, loss)
-    rows, fault, value, gradients = _framework(backend, "inspect").walk_spec(layers, weights, states, X, targets, dtype, options, training)
-    if broken: fault, names = broken[1], [*names[:len(rows)], _named(spec.layers, broken[0])]
-    grouped = {tuple(name.rsplit(".", 1)): g for name, g in zip(spec.names(), gradients, strict=False)}
+    rows, fault, value, gradients = _framework(backend, "inspect").walk_spec(
+        layers, weights, states, X, targets, dtype, options, training
+    )
+    if broken:
+        fault, names = broken[1], [*names[: len(rows)], _named(spec.layers, broken[0])]
+    grouped = {
+        tuple(name.rsplit(".", 1)): g for name, g in zip(spec.names(), gradients, strict=False)
+    }
     named = [(name, *row) for name, row in zip(names, rows, strict=False)]
     table = _table(X, named, (names[len(rows)], fault) if fault else None, value, grouped, y)
-    if X.shape[1] != spec.inputs: table.loc[0, "note"] = f"{spec.inputs} columns are expected"
+    if X.shape[1] != spec.inputs:
+        table.loc[0, "note"] = f"{spec.inputs} columns are expected"
     return table
 
 
 def _module_table(backend, module, X, y, loss, options, training):
     targets = None if y is None else _targets(y, X, loss)
-    rows, fault, value, gradients = _framework(backend, "inspect").walk_module(module, X, targets, options, training)
+    rows, fault, value, gradients = _framework(backend, "inspect").walk_module(
+        module, X, targets, options, training
+    )
     return _table(X, rows, fault, value, gradients, y)
 
 
@@ -85,39 +133,57 @@ def _called(layers, numbers):
     for layer in layers:
         number = next(numbers)
         if isinstance(layer, Parallel):
-            for branch in layer.branches: yield from _called(branch, numbers)
+            for branch in layer.branches:
+                yield from _called(branch, numbers)
         yield f"{number}.{type(layer).__name__.lower()}"
 
 
-def _named(layers, k): return f"{len(list(_called(layers[:k], itertools.count())))}.{type(layers[k]).__name__.lower()}"
+def _named(layers, k):
+    return f"{len(list(_called(layers[:k], itertools.count())))}.{type(layers[k]).__name__.lower()}"
 
 
 def _first_break(layers, shape):
     "The first layer that can't take what it is given, and why; None if all can."
     for k, layer in enumerate(layers):
-        try: shape = layer.output(shape)
-        except InputError as error: return k, str(error)
+        try:
+            shape = layer.output(shape)
+        except InputError as error:
+            return k, str(error)
     return None
 
 
 def _targets(y, X, loss):
     "What checks the targets once the shape of the outputs is known."
+
     def of(shape):
         fits = len(shape) == 2 and shape[0] == len(X)
-        require(fits, "The network must give one vector a row, shape (n, k).", f"shape {shape}", "leave out y to see the layers.")
+        require(
+            fits,
+            "The network must give one vector a row, shape (n, k).",
+            f"shape {shape}",
+            "leave out y to see the layers.",
+        )
         name = resolve_loss(Native(None, X.shape[1], shape[1], 0), loss)
-        if name == "mse": return check_targets(y, len(X), shape[1]), name
+        if name == "mse":
+            return check_targets(y, len(X), shape[1]), name
         return check_classes(y, len(X), max(shape[1], 2)), name
+
     return of
 
 
 def _table(X, rows, fault, value, gradients, y):
     lines = [_line("X", X.dtype.name, X)] + [_line(*row) for row in rows]
-    if value is not None: lines.append(_line("loss", rows[-1][1], np.array([value])))
+    if value is not None:
+        lines.append(_line("loss", rows[-1][1], np.array([value])))
     bad = next((line for line in lines if line["not_finite"]), None)
-    if bad is not None: bad["note"] = "the first NaN or inf is here"
-    if fault: lines.append({"layer": fault[0], "output": "none", "note": f"does not fit: {_short(fault[1])}"})
-    if y is not None and not fault: _add_gradients(lines, gradients)
+    if bad is not None:
+        bad["note"] = "the first NaN or inf is here"
+    if fault:
+        lines.append(
+            {"layer": fault[0], "output": "none", "note": f"does not fit: {_short(fault[1])}"}
+        )
+    if y is not None and not fault:
+        _add_gradients(lines, gradients)
     return pd.DataFrame(lines).fillna({"note": ""})
 
 
@@ -125,8 +191,17 @@ def _line(layer, dtype, array):
     values = np.asarray(array, dtype=np.float64)
     known = values[np.isfinite(values)]
     low, mean, high = (known.min(), known.mean(), known.max()) if known.size else (np.nan,) * 3
-    return {"layer": layer, "output": " × ".join(map(str, values.shape)), "dtype": dtype, "min": low, "mean": mean, "max": high,
-            "zeros": float((values == 0).mean()) if values.size else np.nan, "not_finite": int(values.size - known.size), "note": ""}
+    return {
+        "layer": layer,
+        "output": " × ".join(map(str, values.shape)),
+        "dtype": dtype,
+        "min": low,
+        "mean": mean,
+        "max": high,
+        "zeros": float((values == 0).mean()) if values.size else np.nan,
+        "not_finite": int(values.size - known.size),
+        "note": "",
+    }
 
 
 def _add_gradients(lines, gradients):
@@ -136,12 +211,17 @@ def _add_gradients(lines, gradients):
         if layer not in own:
             own[layer] = {"layer": layer or "the network itself", "note": ""}
             lines.append(own[layer])
-        norm = math.nan if gradient is None else float(f"{np.linalg.norm(np.asarray(gradient, dtype=np.float64)):.6g}")
+        norm = (
+            math.nan
+            if gradient is None
+            else float(f"{np.linalg.norm(np.asarray(gradient, dtype=np.float64)):.6g}")
+        )
         own[layer].setdefault("gradient", {})[weight] = norm
-        if gradient is None: own[layer]["note"] += f"no gradient reaches {weight}. "
+        if gradient is None:
+            own[layer]["note"] += f"no gradient reaches {weight}. "
     for line in lines:
         line.setdefault("gradient", {})
-        line["note"] = line.pop("note").strip() # last column
+        line["note"] = line.pop("note").strip()  # last column
 
 
 def _short(text):
@@ -150,45 +230,94 @@ def _short(text):
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #64fff538
 def learning_rate_finder(
-    spec: Spec, # the network
-    train: Dataset | Batches, # rows to learn from; a SealedTest is refused
-    backend: str = "torch", # "torch" or "tensorflow"
-    optimizer=None, # SGD(…), Adam(…), AdamW(…) or RMSprop(…), whose learning rate is swept; None means Adam()
-    low: float = 1e-6, # rate of the first step, above 0
-    high: float = 1.0, # rate of the last step, above `low`
-    steps: int = 100, # 20 or more
-    batch_size: int = 64, # rows a step, 1 or more; `Batches` bring their own
-    seed: int = 0, # of weights, row order and dropout
-    loss: str | None = None, # a name in train.spec.LOSSES; None picks by the network's outputs
-    dtype: str = "float32", # "float32" or "float64"
-    options: Options | None = None, # label smoothing, class weights, clipping, accumulation, precision; None means Options()
-    weights=None, # initial weights; None draws them from `seed`
-    smoothing: float = 0.9, # share of the past in the running mean of the loss, in [0, 1)
-) -> pd.DataFrame: # one row a step: rate, loss (of the batch before the step), smoothed
+    spec: Spec,  # the network
+    train: Dataset | Batches,  # rows to learn from; a SealedTest is refused
+    backend: str = "torch",  # "torch" or "tensorflow"
+    # SGD(…), Adam(…), AdamW(…) or RMSprop(…), whose learning rate is swept; None means Adam()
+    optimizer=None,
+    low: float = 1e-6,  # rate of the first step, above 0
+    high: float = 1.0,  # rate of the last step, above `low`
+    steps: int = 100,  # 20 or more
+    batch_size: int = 64,  # rows a step, 1 or more; `Batches` bring their own
+    seed: int = 0,  # of weights, row order and dropout
+    loss: str | None = None,  # a name in train.spec.LOSSES; None picks by the network's outputs
+    dtype: str = "float32",  # "float32" or "float64"
+    # label smoothing, class weights, clipping, accumulation, precision; None means Options()
+    options: Options | None = None,
+    weights=None,  # initial weights; None draws them from `seed`
+    smoothing: float = 0.9,  # share of the past in the running mean of the loss, in [0, 1)
+) -> pd.DataFrame:  # one row a step: rate, loss (of the batch before the step), smoothed
     "Train for some steps while the learning rate rises by the same factor each time."
-    require(isinstance(spec, Spec), "spec must be a Spec: a network of your own would be changed.", spec, "mlp(784, 128, 10)")
-    require(0 < check_number(low, "low") < check_number(high, "high"), "Rates must be above 0, and low below high.", f"{low}, {high}")
-    require(0 <= check_number(smoothing, "smoothing") < 1, "smoothing must lie in [0, 1).", smoothing)
+    require(
+        isinstance(spec, Spec),
+        "spec must be a Spec: a network of your own would be changed.",
+        spec,
+        "mlp(784, 128, 10)",
+    )
+    require(
+        0 < check_number(low, "low") < check_number(high, "high"),
+        "Rates must be above 0, and low below high.",
+        f"{low}, {high}",
+    )
+    require(
+        0 <= check_number(smoothing, "smoothing") < 1, "smoothing must lie in [0, 1).", smoothing
+    )
     rates = np.geomspace(low, high, check_whole(steps, "steps", 20))
-    optimizer, options, loss = Adam() if optimizer is None else optimizer, options or Options(), resolve_loss(spec, loss)
-    require(type(optimizer) in OPTIMISERS.values(), f"optimizer must be one of {', '.join(OPTIMISERS)}.", optimizer, "Adam()")
+    optimizer, options, loss = (
+        Adam() if optimizer is None else optimizer,
+        options or Options(),
+        resolve_loss(spec, loss),
+    )
+    require(
+        type(optimizer) in OPTIMISERS.values(),
+        f"optimizer must be one of {', '.join(OPTIMISERS)}.",
+        optimizer,
+        "Adam()",
+    )
     size = train.batch_size if isinstance(train, Batches) else check_whole(batch_size, "batch_size")
-    run = _Run(optimizer, loss, 1, size, check_whole(seed, "seed", 0), choose(dtype, ("float32", "float64"), "dtype"), options, None)
+    run = _Run(
+        optimizer,
+        loss,
+        1,
+        size,
+        check_whole(seed, "seed", 0),
+        choose(dtype, ("float32", "float64"), "dtype"),
+        options,
+        None,
+    )
     check_options(options, spec, loss, size, dtype)
-    source = _Streamed(spec, run, train) if isinstance(train, Batches) else _InMemory(spec, run, training_rows(train))
-    source.place(open_session(backend, spec, _first_weights(spec, weights, seed), optimizer, loss, size, dtype, seed, options))
+    source = (
+        _Streamed(spec, run, train)
+        if isinstance(train, Batches)
+        else _InMemory(spec, run, training_rows(train))
+    )
+    source.place(
+        open_session(
+            backend,
+            spec,
+            _first_weights(spec, weights, seed),
+            optimizer,
+            loss,
+            size,
+            dtype,
+            seed,
+            options,
+        )
+    )
     return _smoothed(rates, source, smoothing)
 
 
 def _smoothed(rates, source, smoothing):
     rows, mean, lowest = [], 0.0, math.inf
     for step, (rate, loss) in enumerate(_swept(rates, source), 1):
-        if not math.isfinite(loss): break
+        if not math.isfinite(loss):
+            break
         mean = smoothing * mean + (1 - smoothing) * loss
-        smoothed = mean / (1 - smoothing ** step) # the running mean starts at 0 (as in Adam)
+        smoothed = mean / (1 - smoothing**step)  # the running mean starts at 0 (as in Adam)
         rows.append({"rate": rate, "loss": loss, "smoothed": smoothed})
         lowest = min(lowest, smoothed)
-        if smoothed > 4 * lowest: break
+        if smoothed > 4 * lowest:
+            break
     return pd.DataFrame(rows, columns=["rate", "loss", "smoothed"])
 
 
@@ -202,27 +331,37 @@ def _swept(rates, source):
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #9d966d35
 def suggest_rate(
-    sweep: pd.DataFrame, # from `learning_rate_finder`
-    smoothing: float = 0.9, # that it was made with
-) -> float: # a learning rate
+    sweep: pd.DataFrame,  # from `learning_rate_finder`
+    smoothing: float = 0.9,  # that it was made with
+) -> float:  # a learning rate
     "Suggest the learning rate at which the loss falls steepest."
     known = {"rate", "smoothed"} <= set(sweep) and len(sweep) >= 10
-    require(known, "A sweep must have rate and smoothed, and 10 steps before the loss explodes.", f"{len(sweep)} steps", "lower `low`.")
+    require(
+        known,
+        "A sweep must have rate and smoothed, and 10 steps before the loss explodes.",
+        f"{len(sweep)} steps",
+        "lower `low`.",
+    )
     smoothed, rate = sweep["smoothed"].to_numpy(), sweep["rate"].to_numpy()
     first = len(sweep) // 10
     end = first + int(smoothed[first:].argmin()) + 1
     lowest = f"it is lowest at the rate {rate[end - 1]:.3g}"
-    require(end - first >= 3, "The loss must fall somewhere in the sweep.", lowest, "raise `high`, or lower `low`.")
+    require(
+        end - first >= 3,
+        "The loss must fall somewhere in the sweep.",
+        lowest,
+        "raise `high`, or lower `low`.",
+    )
     slope = np.gradient(smoothed, np.log(rate))[first:end]
     return float(rate[max(first + int(slope.argmin()) - round(smoothing / (1 - smoothing)), 0)])
 
 
 def draw_rates(
-    sweep: pd.DataFrame, # from `learning_rate_finder`
-    title: str = "Loss while the learning rate rises", # above the axes
-    ax: Axes | None = None, # None makes a new figure
-    smoothing: float = 0.9, # that the sweep was made with
-) -> Axes: # points of the batches, a line of the running mean, and the suggestion
+    sweep: pd.DataFrame,  # from `learning_rate_finder`
+    title: str = "Loss while the learning rate rises",  # above the axes
+    ax: Axes | None = None,  # None makes a new figure
+    smoothing: float = 0.9,  # that the sweep was made with
+) -> Axes:  # points of the batches, a line of the running mean, and the suggestion
     "Draw a sweep of the learning rate."
     with viz.style():
         ax, rate = viz._axes(ax), suggest_rate(sweep, smoothing)
@@ -230,32 +369,45 @@ def draw_rates(
         ax.plot(sweep["rate"], sweep["smoothed"], color=viz.PALETTE[0], label="running mean")
         ax.axvline(rate, color=viz.PALETTE[1], ls="--", label=f"suggested: {rate:.2g}")
         ax.set_xscale("log")
-        ax.set_ylim(0, 1.15 * sweep["smoothed"].iloc[:max(10, len(sweep) // 4)].max())
+        ax.set_ylim(0, 1.15 * sweep["smoothed"].iloc[: max(10, len(sweep) // 4)].max())
         ax.legend()
         return viz._label(ax, title, "learning rate (log scale)", "mean loss of a batch")
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #caac99ba
 def tensorboard_log(
-    folder: Path | str, # of this run; its parent is what `--logdir` names, to compare runs
-) -> Callable[[dict, Model], None]: # a callback for `fit`
+    folder: Path | str,  # of this run; its parent is what `--logdir` names, to compare runs
+) -> Callable[[dict, Model], None]:  # a callback for `fit`
     "Make a callback that writes the numbers of each epoch for TensorBoard."
     records = need("tensorboard.summary.writer.record_writer", "train")
-    events, summaries = (importlib.import_module(f"tensorboard.compat.proto.{name}_pb2") for name in ("event", "summary"))
+    events, summaries = (
+        importlib.import_module(f"tensorboard.compat.proto.{name}_pb2")
+        for name in ("event", "summary")
+    )
     folder, opened = Path(folder), []
 
-    def write(**content): opened[0].write(events.Event(wall_time=time.time(), **content).SerializeToString())
+    def write(**content):
+        opened[0].write(events.Event(wall_time=time.time(), **content).SerializeToString())
 
     def begin(step):
         folder.mkdir(parents=True, exist_ok=True)
-        opened.append(records.RecordWriter((folder / f"events.out.tfevents.{time.time():017.6f}.{os.getpid()}").open("wb")))
+        opened.append(
+            records.RecordWriter(
+                (folder / f"events.out.tfevents.{time.time():017.6f}.{os.getpid()}").open("wb")
+            )
+        )
         write(file_version="brain.Event:2")
         write(session_log=events.SessionLog(status=events.SessionLog.START), step=step)
 
     def callback(row, model):
         step = row["epoch"]
-        if not opened: begin(step)
+        if not opened:
+            begin(step)
         numbers = row | {f"pace/{name}": value for name, value in model.pace[step - 1].items()}
-        values = [summaries.Summary.Value(tag=name, simple_value=value) for name, value in numbers.items() if name != "epoch"]
+        values = [
+            summaries.Summary.Value(tag=name, simple_value=value)
+            for name, value in numbers.items()
+            if name != "epoch"
+        ]
         write(summary=summaries.Summary(value=values), step=step)
         opened[0].flush()
 

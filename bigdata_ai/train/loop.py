@@ -20,70 +20,54 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, softmax
 
-from bigdata_ai.core import (
-    DivergedError,
-    brief,
-    check_classes,
-    check_features,
-    check_targets,
-    check_whole,
-    choose,
-    digest_arrays,
-    installed,
-    need,
-    progress,
-    require,
-    rng,
-    row_digests,
-)
+from ..core import DivergedError, brief, check_classes, check_features, check_targets
+from ..core import check_whole, choose, digest_arrays, installed, need, progress, require
+from ..core import rng, row_digests
 from ..data.batches import Batches
 from ..data.catalog import Dataset
 from ..data.split import training_rows
 from .checkpoint import Checkpoint
 from .estimators import fit_estimator
 from .schedules import Schedule
-from bigdata_ai.train.spec import (
-    OPTIMISERS,
-    PLAIN,
-    Adam,
-    BatchNorm,
-    Options,
-    Spec,
-    check_options,
-    check_weights,
-    initial_weights,
-    resolve_loss,
-)
+from .spec import OPTIMISERS, PLAIN, Adam, BatchNorm, Options, Spec, check_options
+from .spec import check_weights, initial_weights, resolve_loss
 
 # %% ../../nbs/lib/train/20_loop.ipynb #ef020510
-BACKENDS = {"torch": "torch_backend", "tensorflow": "tensorflow_backend"} # name -> package; the name is also the extra's
+# name -> package; the name is also the extra's
+BACKENDS = {"torch": "torch_backend", "tensorflow": "tensorflow_backend"}
 
 
-def backends() -> list[str]: # names in `BACKENDS`
+def backends() -> list[str]:  # names in `BACKENDS`
     "List the frameworks that are installed here."
     return [name for name in BACKENDS if installed(name)]
 
 
 def open_session(
-    backend: str, # "torch" or "tensorflow"
-    spec: Spec, # the network
-    weights: list[np.ndarray], # initial weights
-    optimizer, # SGD(…), Adam(…), AdamW(…) or RMSprop(…)
-    loss: str, # a name in train.spec.LOSSES
-    batch_size: int, # rows a step
-    dtype: str, # "float32" or "float64"
-    seed: int, # of the dropout masks
-    options: Options = PLAIN, # what else a step does
-    exchange=None, # function (vector) -> sum of the vectors of all workers
-): # Session of train.torch_backend.steps or train.tensorflow_backend.steps
+    backend: str,  # "torch" or "tensorflow"
+    spec: Spec,  # the network
+    weights: list[np.ndarray],  # initial weights
+    optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…)
+    loss: str,  # a name in train.spec.LOSSES
+    batch_size: int,  # rows a step
+    dtype: str,  # "float32" or "float64"
+    seed: int,  # of the dropout masks
+    options: Options = PLAIN,  # what else a step does
+    exchange=None,  # function (vector) -> sum of the vectors of all workers
+):  # Session of train.torch_backend.steps or train.tensorflow_backend.steps
     "Load a framework and start a training session in it."
     own = not isinstance(spec, Spec)
-    if own: return _framework(backend, "modules").ModuleSession(spec, optimizer, loss, batch_size, dtype, seed, options)
-    return _framework(backend, "steps").Session(spec, weights, optimizer, loss, batch_size, dtype, seed, options, exchange)
+    if own:
+        return _framework(backend, "modules").ModuleSession(
+            spec, optimizer, loss, batch_size, dtype, seed, options
+        )
+    return _framework(backend, "steps").Session(
+        spec, weights, optimizer, loss, batch_size, dtype, seed, options, exchange
+    )
 
 
 def _framework(backend, module):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") # TensorFlow reports missing GPUs as errors otherwise
+    # TensorFlow reports missing GPUs as errors otherwise
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     need(choose(backend, BACKENDS, "backend"), backend)
     return importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.{module}")
 
@@ -93,51 +77,67 @@ class Model:
 
     def __init__(
         self,
-        session, # a back-end's session
-        loss: str, # a name in train.spec.LOSSES
-        backend: str, # "torch" or "tensorflow"
-        train: Dataset | None, # the rows it learns from; None where they are not in memory
+        session,  # a back-end's session
+        loss: str,  # a name in train.spec.LOSSES
+        backend: str,  # "torch" or "tensorflow"
+        train: Dataset | None,  # the rows it learns from; None where they are not in memory
     ):
         "Wrap a session; use `fit` to make one."
         self.session, self.spec, self.loss, self.backend = session, session.spec, loss, backend
-        self.history: list[dict] = [] # one row an epoch: epoch, loss, and what validation adds
-        self.pace: list[dict] = [] # one row an epoch: seconds, rows_per_second, peak_mib (of the process so far)
-        self.start_loss = float("nan") # mean training loss at the initial weights, where rows are in memory
-        self.rows = 0 # rows it learnt from
-        if train is None: return # then `evaluate` can't tell whether rows were trained on
-        self.train_ids, self.train_digests, self.trained_on, self.rows = train.ids, row_digests(train.X), train.name, len(train)
+        self.history: list[dict] = []  # one row an epoch: epoch, loss, and what validation adds
+        # one row an epoch: seconds, rows_per_second, peak_mib (of the process so far)
+        self.pace: list[dict] = []
+        # mean training loss at the initial weights, where rows are in memory
+        self.start_loss = float("nan")
+        self.rows = 0  # rows it learnt from
+        if train is None:
+            return  # then `evaluate` can't tell whether rows were trained on
+        self.train_ids, self.train_digests, self.trained_on, self.rows = (
+            train.ids,
+            row_digests(train.X),
+            train.name,
+            len(train),
+        )
 
     def outputs(
         self,
-        X, # shape (n, spec.inputs), finite
-    ) -> np.ndarray: # shape (n, spec.outputs): logits, or real values for "mse"
+        X,  # shape (n, spec.inputs), finite
+    ) -> np.ndarray:  # shape (n, spec.outputs): logits, or real values for "mse"
         "Compute the network's raw outputs."
         return self.session.outputs(_fitting_features(X, self.spec))
 
     def predict_proba(
         self,
-        X, # shape (n, spec.inputs), finite
-    ) -> np.ndarray: # shape (n, classes), float64, rows sum to 1
+        X,  # shape (n, spec.inputs), finite
+    ) -> np.ndarray:  # shape (n, classes), float64, rows sum to 1
         "Compute the probability of each class."
-        require(self.loss != "mse", "Probabilities need a model of classes.", "a model trained with loss='mse'", "use predict.")
+        require(
+            self.loss != "mse",
+            "Probabilities need a model of classes.",
+            "a model trained with loss='mse'",
+            "use predict.",
+        )
         outputs = self.outputs(X).astype(np.float64)
-        if self.loss == "cross_entropy": return softmax(outputs, axis=1)
+        if self.loss == "cross_entropy":
+            return softmax(outputs, axis=1)
         return np.hstack([expit(-outputs), expit(outputs)])
 
     def predict(
         self,
-        X, # shape (n, spec.inputs), finite
-    ) -> np.ndarray: # shape (n,), int64 classes; for "mse" shape (n, spec.outputs), real values
+        X,  # shape (n, spec.inputs), finite
+    ) -> np.ndarray:  # shape (n,), int64 classes; for "mse" shape (n, spec.outputs), real values
         "Predict the most probable class, or the real values."
         return self.outputs(X) if self.loss == "mse" else self.predict_proba(X).argmax(axis=1)
 
     @property
-    def weights(self) -> list[np.ndarray]: return self.session.weights() # copies, in the order of spec.shapes
+    def weights(self) -> list[np.ndarray]:  # copies, in the order of spec.shapes
+        return self.session.weights()
 
     @property
-    def states(self) -> list[np.ndarray]: return self.session.states() # copies of running statistics, in the order of spec.states
+    def states(self) -> list[np.ndarray]:  # running statistics, in the order of spec.states
+        return self.session.states()
 
-    def history_frame(self) -> pd.DataFrame: # one row an epoch
+    def history_frame(self) -> pd.DataFrame:  # one row an epoch
         "Give the history as a table, with seconds, rows a second and peak memory."
         return pd.DataFrame([row | pace for row, pace in zip(self.history, self.pace, strict=True)])
 
@@ -152,16 +152,20 @@ def _fitting_features(X, spec):
     for column, size in spec.vocabularies().items():
         values = X[:, column]
         bad = ~((values >= 0) & (values < size) & (values == np.floor(values)))
-        require(not bad.any(), f"Column {column} must hold whole numbers from 0 to {size - 1}: the network looks them up.",
-                f"{values[bad.argmax()]:g} in row {bad.argmax()}", "0 may stand for what is not known.")
+        require(
+            not bad.any(),
+            f"Column {column} must hold whole numbers from 0 to {size - 1}: the network looks them up.",
+            f"{values[bad.argmax()]:g} in row {bad.argmax()}",
+            "0 may stand for what is not known.",
+        )
     return X
 
 # %% ../../nbs/lib/train/20_loop.ipynb #ecc18e54
 def early_stopping(
-    patience: int = 3, # epochs without improvement that are borne, 1 or more
-    monitor: str = "validation_loss", # history column that should fall
-    min_delta: float = 0.0, # a smaller fall does not count
-) -> Callable[[dict, Model], bool]: # a callback for `fit`
+    patience: int = 3,  # epochs without improvement that are borne, 1 or more
+    monitor: str = "validation_loss",  # history column that should fall
+    min_delta: float = 0.0,  # a smaller fall does not count
+) -> Callable[[dict, Model], bool]:  # a callback for `fit`
     "Make a callback that stops training when `monitor` has not fallen for `patience` epochs."
     check_whole(patience, "patience")
     best, waited = np.inf, 0
@@ -179,6 +183,7 @@ def early_stopping(
 @dataclass(frozen=True)
 class _Run:
     "What a run was asked for, as far as its steps depend on it."
+
     optimizer: object
     loss: str
     epochs: int
@@ -188,62 +193,107 @@ class _Run:
     options: Options
     schedule: Schedule | None
 
-    def rates(self, steps): # learning rate of each step; None where it never moves
-        return None if self.schedule is None else self.optimizer.learning_rate * self.schedule.factors(steps)
+    def rates(self, steps):  # learning rate of each step; None where it never moves
+        return (
+            None
+            if self.schedule is None
+            else self.optimizer.learning_rate * self.schedule.factors(steps)
+        )
 
 
 def fit(
-    spec, # a Spec; an estimator with scikit-learn's interface; or a torch.nn.Module or Keras model that maps (n, d) to logits (n, k)
-    train: Dataset | Batches, # rows to learn from; a SealedTest is refused
-    backend: str = "torch", # "torch" or "tensorflow"; an estimator or a model of the user's own brings its own
-    optimizer=None, # SGD(…), Adam(…), AdamW(…) or RMSprop(…); None means Adam()
-    loss: str | None = None, # "bce", "cross_entropy", "mse"; None picks by the network's outputs
-    epochs: int = 10, # passes over the rows, 1 or more
-    batch_size: int = 64, # rows a step, 1 or more; `Batches` bring their own
-    seed: int = 0, # of weights, row order and dropout; 0 or greater
-    validation: Dataset | None = None, # rows to watch after each epoch
-    weights: Sequence[np.ndarray] | None = None, # initial weights; None draws them from `seed`
-    callbacks: Sequence[Callable[[dict, "Model"], bool | None]] = (), # each gets (history row, model), returns True to stop
-    dtype: str = "float32", # "float32" or "float64"
-    show_progress: bool = False, # a bar over the epochs
-    schedule: Schedule | None = None, # of the learning rate over the steps of the run; None keeps it
-    options: Options = PLAIN, # label smoothing, class weights, clipping, accumulation, precision
-    keep_best: str | None = None, # history column that should fall; the model ends with the weights of its best epoch
-    checkpoint: Checkpoint | None = None, # where the run is kept, and resumed from
-) -> Model: # predicts, and holds its history
+    # a Spec; an estimator with scikit-learn's interface; or a torch.nn.Module or Keras model that
+    # maps (n, d) to logits (n, k)
+    spec,
+    train: Dataset | Batches,  # rows to learn from; a SealedTest is refused
+    # "torch" or "tensorflow"; an estimator or a model of the user's own brings its own
+    backend: str = "torch",
+    optimizer=None,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…); None means Adam()
+    loss: str | None = None,  # "bce", "cross_entropy", "mse"; None picks by the network's outputs
+    epochs: int = 10,  # passes over the rows, 1 or more
+    batch_size: int = 64,  # rows a step, 1 or more; `Batches` bring their own
+    seed: int = 0,  # of weights, row order and dropout; 0 or greater
+    validation: Dataset | None = None,  # rows to watch after each epoch
+    weights: Sequence[np.ndarray] | None = None,  # initial weights; None draws them from `seed`
+    # each gets (history row, model), returns True to stop
+    callbacks: Sequence[Callable[[dict, "Model"], bool | None]] = (),
+    dtype: str = "float32",  # "float32" or "float64"
+    show_progress: bool = False,  # a bar over the epochs
+    # of the learning rate over the steps of the run; None keeps it
+    schedule: Schedule | None = None,
+    options: Options = PLAIN,  # label smoothing, class weights, clipping, accumulation, precision
+    # history column that should fall; the model ends with the weights of its best epoch
+    keep_best: str | None = None,
+    checkpoint: Checkpoint | None = None,  # where the run is kept, and resumed from
+) -> Model:  # predicts, and holds its history
     "Train a network; raises `InputError` for bad input, `SealedTestError` for test rows, `DivergedError` for a loss that is not finite."
-    if not isinstance(spec, Spec) and _native_backend(spec) is None: return fit_estimator(spec, training_rows(train), seed)
+    if not isinstance(spec, Spec) and _native_backend(spec) is None:
+        return fit_estimator(spec, training_rows(train), seed)
     optimizer = Adam() if optimizer is None else optimizer
     known = type(optimizer) in OPTIMISERS.values()
-    require(known, f"optimizer must be one of {', '.join(OPTIMISERS)}.", optimizer, "Adam(learning_rate=0.001)")
-    require(isinstance(schedule, Schedule | None), "schedule must be one of train.schedules.", schedule, "Cosine()")
-    epochs, batch_size, seed = check_whole(epochs, "epochs"), check_whole(batch_size, "batch_size"), check_whole(seed, "seed", 0)
+    require(
+        known,
+        f"optimizer must be one of {', '.join(OPTIMISERS)}.",
+        optimizer,
+        "Adam(learning_rate=0.001)",
+    )
+    require(
+        isinstance(schedule, Schedule | None),
+        "schedule must be one of train.schedules.",
+        schedule,
+        "Cosine()",
+    )
+    epochs, batch_size, seed = (
+        check_whole(epochs, "epochs"),
+        check_whole(batch_size, "batch_size"),
+        check_whole(seed, "seed", 0),
+    )
     choose(dtype, ("float32", "float64"), "dtype")
     streamed = isinstance(train, Batches)
-    if not streamed: train = training_rows(train)
-    if not isinstance(spec, Spec): spec, backend = _native(spec, train, dtype), _native_backend(spec)
+    if not streamed:
+        train = training_rows(train)
+    if not isinstance(spec, Spec):
+        spec, backend = _native(spec, train, dtype), _native_backend(spec)
     loss = resolve_loss(spec, loss)
-    run = _Run(optimizer, loss, epochs, train.batch_size if streamed else batch_size, seed, dtype, options, schedule)
+    run = _Run(
+        optimizer,
+        loss,
+        epochs,
+        train.batch_size if streamed else batch_size,
+        seed,
+        dtype,
+        options,
+        schedule,
+    )
     check_options(options, spec, loss, run.batch_size, dtype)
     source = _Streamed(spec, run, train) if streamed else _InMemory(spec, run, train)
-    watched = None if validation is None else _training_arrays(spec, loss, training_rows(validation, "Validation data"), None)
+    watched = (
+        None
+        if validation is None
+        else _training_arrays(spec, loss, training_rows(validation, "Validation data"), None)
+    )
     weights = _first_weights(spec, weights, seed)
 
-    if options.fuse is None: options = replace(options, fuse=epochs * source.steps >= FUSED_STEPS)
-    session = open_session(backend, spec, weights, optimizer, loss, run.batch_size, dtype, seed, options)
+    if options.fuse is None:
+        options = replace(options, fuse=epochs * source.steps >= FUSED_STEPS)
+    session = open_session(
+        backend, spec, weights, optimizer, loss, run.batch_size, dtype, seed, options
+    )
     model = Model(session, loss, backend, None if streamed else train)
     source.place(session)
-    if not streamed: model.start_loss = session.mean_loss(source.rows)
+    if not streamed:
+        model.start_loss = session.mean_loss(source.rows)
     watched = watched and (session.place(*watched), *watched)
     _epochs(model, source, run, watched, callbacks, keep_best, checkpoint, show_progress)
     return model
 
 
-FUSED_STEPS = 500 # from so many steps on, compiling them by XLA pays
+FUSED_STEPS = 500  # from so many steps on, compiling them by XLA pays
 
 
 def _first_weights(spec, weights, seed):
-    if isinstance(spec, Spec): return initial_weights(spec, seed) if weights is None else check_weights(spec, weights)
+    if isinstance(spec, Spec):
+        return initial_weights(spec, seed) if weights is None else check_weights(spec, weights)
     require(weights is None, "A model of your own brings its weights.", "weights given too")
     return []
 
@@ -251,16 +301,25 @@ def _first_weights(spec, weights, seed):
 def _training_arrays(spec, loss, data, learned):
     "Checked features and targets; `learned` names labels that must have two classes."
     X = _fitting_features(data.X, spec)
-    if loss == "mse": return X, check_targets(data.y, len(X), spec.outputs)
+    if loss == "mse":
+        return X, check_targets(data.y, len(X), spec.outputs)
     y = check_classes(data.y, len(X), 2 if loss == "bce" else spec.outputs)
-    require(learned is None or y.min() < y.max(), f"{learned} must have at least two classes.", f"{len(y)} rows, all of class {y[0]}")
+    require(
+        learned is None or y.min() < y.max(),
+        f"{learned} must have at least two classes.",
+        f"{len(y)} rows, all of class {y[0]}",
+    )
     return X, y
 
 
 def _check_last_batch(spec, rows, batch_size):
     last = rows % batch_size or batch_size
-    require(last > 1 or not spec.has(BatchNorm), "Each batch must have two rows or more: BatchNorm compares them.",
-            f"{rows} rows in batches of {batch_size}", f"batch_size={batch_size - 1 if batch_size > 2 else 2}")
+    require(
+        last > 1 or not spec.has(BatchNorm),
+        "Each batch must have two rows or more: BatchNorm compares them.",
+        f"{rows} rows in batches of {batch_size}",
+        f"batch_size={batch_size - 1 if batch_size > 2 else 2}",
+    )
 
 # %% ../../nbs/lib/train/20_loop.ipynb #93a2180c
 class _InMemory:
@@ -269,26 +328,38 @@ class _InMemory:
     def __init__(self, spec, run, data):
         self.X, self.y = _training_arrays(spec, run.loss, data, "Training labels")
         _check_last_batch(spec, len(self.y), run.batch_size)
-        self.size, self.steps, self.count = run.batch_size, -(-len(self.y) // run.batch_size), len(self.y)
+        self.size, self.steps, self.count = (
+            run.batch_size,
+            -(-len(self.y) // run.batch_size),
+            len(self.y),
+        )
         self.draw, self.drawn, self.first = rng(run.seed, "order"), 0, 0
 
-    def place(self, session): self.session, self.rows = session, session.place(self.X, self.y)
+    def place(self, session):
+        self.session, self.rows = session, session.place(self.X, self.y)
 
-    def content(self): return hashlib.sha256(self.X.tobytes() + self.y.tobytes()).hexdigest()
+    def content(self):
+        return hashlib.sha256(self.X.tobytes() + self.y.tobytes()).hexdigest()
 
-    def state(self): return {}
+    def state(self):
+        return {}
 
-    def resume(self, state, epoch, batch): self.first = batch
+    def resume(self, state, epoch, batch):
+        self.first = batch
 
     def losses(self, epoch, rates, chunk):
         "The losses of an epoch's steps and the rows of each, chunk by chunk."
-        while self.drawn < epoch: order, self.drawn = self.draw.permutation(self.count), self.drawn + 1
+        while self.drawn < epoch:
+            order, self.drawn = self.draw.permutation(self.count), self.drawn + 1
         first, self.first = self.first, 0
         for start in range(first, self.steps, chunk or self.steps):
             stop = min(start + (chunk or self.steps), self.steps)
-            rows = order[start * self.size:stop * self.size]
+            rows = order[start * self.size : stop * self.size]
             counts = np.minimum(self.size, self.count - self.size * np.arange(start, stop))
-            yield self.session.run(self.rows, rows, None if rates is None else rates[start:stop]), counts
+            yield (
+                self.session.run(self.rows, rows, None if rates is None else rates[start:stop]),
+                counts,
+            )
 
 
 class _Streamed:
@@ -296,58 +367,88 @@ class _Streamed:
 
     def __init__(self, spec, run, batches):
         self.spec, self.run, self.batches = spec, run, batches
-        require(batches.y is not None, "Batches to learn from must have a target.", batches, "Batches(path, y='label')")
+        require(
+            batches.y is not None,
+            "Batches to learn from must have a target.",
+            batches,
+            "Batches(path, y='label')",
+        )
         fits = len(batches.X) == spec.inputs
-        require(fits, f"Batches must have the {spec.inputs} features of the network.", f"{len(batches.X)}: {brief(batches.X)}")
+        require(
+            fits,
+            f"Batches must have the {spec.inputs} features of the network.",
+            f"{len(batches.X)}: {brief(batches.X)}",
+        )
         require(len(batches) > 0, "Batches must have rows.", batches)
         self.steps, self.first, self.rows = len(batches), 0, None
 
-    def place(self, session): self.session = session
+    def place(self, session):
+        self.session = session
 
-    def content(self): return hashlib.sha256(json.dumps(self.batches._settings(), sort_keys=True).encode()).hexdigest()
+    def content(self):
+        return hashlib.sha256(
+            json.dumps(self.batches._settings(), sort_keys=True).encode()
+        ).hexdigest()
 
-    def state(self): return {"batches": json.dumps(self.batches.state())}
+    def state(self):
+        return {"batches": json.dumps(self.batches.state())}
 
     def resume(self, state, epoch, batch):
         self.first = batch
-        if batch: self.batches.restore(json.loads(state["batches"]))
+        if batch:
+            self.batches.restore(json.loads(state["batches"]))
 
     def losses(self, epoch, rates, chunk):
         "The losses of an epoch's steps and the rows of each, chunk by chunk."
-        if not self.first: self.batches.set_epoch(epoch - 1)
+        if not self.first:
+            self.batches.set_epoch(epoch - 1)
         first, self.first, found, counts = self.first, 0, [], []
         for i, batch in enumerate(self.batches, first):
             X, y = self._checked(batch)
-            found.append(self.session.run(self.session.place(X, y), np.arange(len(y)), None if rates is None else rates[i:i + 1]))
+            found.append(
+                self.session.run(
+                    self.session.place(X, y),
+                    np.arange(len(y)),
+                    None if rates is None else rates[i : i + 1],
+                )
+            )
             counts.append(len(y))
-            if len(found) < (chunk or 64): continue
+            if len(found) < (chunk or 64):
+                continue
             yield np.concatenate(found), np.array(counts)
             found, counts = [], []
-        if found: yield np.concatenate(found), np.array(counts)
+        if found:
+            yield np.concatenate(found), np.array(counts)
 
     def _checked(self, batch):
         X, loss = _fitting_features(batch.X, self.spec), self.run.loss
-        if self.spec.has(BatchNorm): _check_last_batch(self.spec, len(X), self.run.batch_size)
-        if loss == "mse": return X, check_targets(batch.y, len(X), self.spec.outputs)
+        if self.spec.has(BatchNorm):
+            _check_last_batch(self.spec, len(X), self.run.batch_size)
+        if loss == "mse":
+            return X, check_targets(batch.y, len(X), self.spec.outputs)
         return X, check_classes(batch.y, len(X), 2 if loss == "bce" else self.spec.outputs)
 
 # %% ../../nbs/lib/train/20_loop.ipynb #b6177598
 def _epochs(model, source, run, watched, callbacks, keep_best, checkpoint, show_progress):
     "Train epoch by epoch, from the last checkpoint if there is one."
     keeper = _Keeper(model, source, run, watched, checkpoint, keep_best)
-    for row in model.history: # callbacks count again what they had seen
-        if any([callback(row, model) for callback in callbacks]): return keeper.finish()
+    for row in model.history:  # callbacks count again what they had seen
+        if any([callback(row, model) for callback in callbacks]):
+            return keeper.finish()
     bar = progress(None, f"fit {model.backend}", run.epochs, "epoch") if show_progress else None
-    if bar is not None: bar.update(len(model.history))
+    if bar is not None:
+        bar.update(len(model.history))
     whole = run.rates(run.epochs * source.steps)
     for epoch in range(len(model.history) + 1, run.epochs + 1):
-        rates = None if whole is None else whole[(epoch - 1) * source.steps:epoch * source.steps]
+        rates = None if whole is None else whole[(epoch - 1) * source.steps : epoch * source.steps]
         row = _epoch(model, source, watched, epoch, rates, keeper)
         if bar is not None:
             bar.set_postfix_str(f"loss {row['loss']:.4g}", refresh=False)
             bar.update()
-        if any([callback(row, model) for callback in callbacks]): break
-    if bar is not None: bar.close()
+        if any([callback(row, model) for callback in callbacks]):
+            break
+    if bar is not None:
+        bar.close()
     keeper.finish()
 
 
@@ -356,9 +457,13 @@ def _epoch(model, source, watched, epoch, rates, keeper):
     start, before = time.perf_counter(), len(keeper.losses)
     for losses, counts in source.losses(epoch, rates, keeper.chunk):
         bad, done = ~np.isfinite(losses), len(keeper.losses)
-        require(not bad.any(), "The training loss must stay finite.",
-                f"{losses[bad.argmax()]} in epoch {epoch}, batch {done + bad.argmax() + 1}",
-                "lower learning_rate, or scale the features to about [-1, 1].", DivergedError)
+        require(
+            not bad.any(),
+            "The training loss must stay finite.",
+            f"{losses[bad.argmax()]} in epoch {epoch}, batch {done + bad.argmax() + 1}",
+            "lower learning_rate, or scale the features to about [-1, 1].",
+            DivergedError,
+        )
         keeper.chunk_done(epoch, losses, counts)
     losses, counts = np.array(keeper.losses), np.array(keeper.counts)
     seconds, rows = time.perf_counter() - start, int(counts[before:].sum())
@@ -366,15 +471,22 @@ def _epoch(model, source, watched, epoch, rates, keeper):
     if watched is not None:
         placed, X, y = watched
         row["validation_loss"] = model.session.mean_loss(placed)
-        if model.loss != "mse": row["validation_accuracy"] = float((model.predict(X) == y).mean())
+        if model.loss != "mse":
+            row["validation_accuracy"] = float((model.predict(X) == y).mean())
     model.history.append(row)
-    model.pace.append({"seconds": seconds, "rows_per_second": rows / seconds, "peak_mib": _peak_mib()})
-    if not hasattr(model, "train_ids"): model.rows = int(counts.sum())
+    model.pace.append(
+        {"seconds": seconds, "rows_per_second": rows / seconds, "peak_mib": _peak_mib()}
+    )
+    if not hasattr(model, "train_ids"):
+        model.rows = int(counts.sum())
     keeper.epoch_done(epoch, row)
     return row
 
 
-def _peak_mib(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2 ** 20 if sys.platform == "darwin" else 2 ** 10)
+def _peak_mib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )
 
 
 def _start(model):
@@ -387,49 +499,107 @@ class _Keeper:
     "Keeps the best weights of a run, and its state on disk."
 
     def __init__(self, model, source, run, watched, checkpoint, keep_best):
-        self.model, self.source, self.checkpoint, self.keep_best = model, source, checkpoint, keep_best
-        self.losses, self.counts, self.best, self.best_arrays = [], [], np.inf, None # losses of the epoch that is under way
-        require(isinstance(checkpoint, Checkpoint | None), "checkpoint must be a Checkpoint.", checkpoint, "Checkpoint('runs/mine')")
+        self.model, self.source, self.checkpoint, self.keep_best = (
+            model,
+            source,
+            checkpoint,
+            keep_best,
+        )
+        # losses of the epoch that is under way
+        self.losses, self.counts, self.best, self.best_arrays = [], [], np.inf, None
+        require(
+            isinstance(checkpoint, Checkpoint | None),
+            "checkpoint must be a Checkpoint.",
+            checkpoint,
+            "Checkpoint('runs/mine')",
+        )
         self.chunk = None if checkpoint is None else checkpoint.every
-        if checkpoint is None: return
-        given = model.backend, getattr(model.spec, "layers", None), run, source.content(), keep_best, _start(model)
-        self.run = hashlib.sha256(repr((*given, watched and digest_arrays(*watched[1:]))).encode()).hexdigest()
+        if checkpoint is None:
+            return
+        given = (
+            model.backend,
+            getattr(model.spec, "layers", None),
+            run,
+            source.content(),
+            keep_best,
+            _start(model),
+        )
+        self.run = hashlib.sha256(
+            repr((*given, watched and digest_arrays(*watched[1:]))).encode()
+        ).hexdigest()
         kept = checkpoint.latest()
-        if kept is not None: self._resume(*kept)
+        if kept is not None:
+            self._resume(*kept)
 
     def chunk_done(self, epoch, losses, counts):
         self.losses += losses.tolist()
         self.counts += counts.tolist()
-        if self.checkpoint is not None and len(self.losses) < self.source.steps: self._save()
+        if self.checkpoint is not None and len(self.losses) < self.source.steps:
+            self._save()
 
     def epoch_done(self, epoch, row):
         self.losses, self.counts = [], []
-        if self.keep_best is not None and row[choose(self.keep_best, row, "history column")] < self.best:
-            self.best, self.best_arrays = row[self.keep_best], (self.model.weights, self.model.states)
-        if self.checkpoint is not None: self._save()
+        if (
+            self.keep_best is not None
+            and row[choose(self.keep_best, row, "history column")] < self.best
+        ):
+            self.best, self.best_arrays = (
+                row[self.keep_best],
+                (self.model.weights, self.model.states),
+            )
+        if self.checkpoint is not None:
+            self._save()
 
     def finish(self):
-        if self.best_arrays is not None: self.model.session.restore(*self.best_arrays, None, self.model.session.done)
+        if self.best_arrays is not None:
+            self.model.session.restore(*self.best_arrays, None, self.model.session.done)
 
     def _save(self):
         session = self.model.session
-        groups = {"weight": session.weights(), "state": session.states()} | {f"slot{k}": one for k, one in enumerate(session.slots())}
-        if self.best_arrays is not None: groups |= {"best_weight": self.best_arrays[0], "best_state": self.best_arrays[1]}
-        arrays = {f"{name}/{i:04d}": array for name, group in groups.items() for i, array in enumerate(group)}
-        arrays |= {"losses": np.array(self.losses, dtype=float), "counts": np.array(self.counts, dtype=np.int64)}
-        text = {"run": self.run, "done": str(session.done), "history": json.dumps(self.model.history), "pace": json.dumps(self.model.pace),
-                "best": repr(float(self.best)), "start_loss": repr(self.model.start_loss)} | self.source.state()
+        groups = {"weight": session.weights(), "state": session.states()} | {
+            f"slot{k}": one for k, one in enumerate(session.slots())
+        }
+        if self.best_arrays is not None:
+            groups |= {"best_weight": self.best_arrays[0], "best_state": self.best_arrays[1]}
+        arrays = {
+            f"{name}/{i:04d}": array
+            for name, group in groups.items()
+            for i, array in enumerate(group)
+        }
+        arrays |= {
+            "losses": np.array(self.losses, dtype=float),
+            "counts": np.array(self.counts, dtype=np.int64),
+        }
+        text = {
+            "run": self.run,
+            "done": str(session.done),
+            "history": json.dumps(self.model.history),
+            "pace": json.dumps(self.model.pace),
+            "best": repr(float(self.best)),
+            "start_loss": repr(self.model.start_loss),
+        } | self.source.state()
         self.checkpoint.save(session.done, arrays, text)
 
     def _resume(self, arrays, text):
-        require(text["run"] == self.run, "The checkpoint must be of the same run: network, rows and settings.",
-                f"another one in {self.checkpoint.folder}", "choose another folder, or remove this one to begin anew.")
-        def group(name): return [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}/")]
-        slots = [group(f"slot{k}") for k in range(sum(key.startswith("slot") and key.endswith("/0000") for key in arrays))]
+        require(
+            text["run"] == self.run,
+            "The checkpoint must be of the same run: network, rows and settings.",
+            f"another one in {self.checkpoint.folder}",
+            "choose another folder, or remove this one to begin anew.",
+        )
+
+        def group(name):
+            return [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}/")]
+
+        slots = [
+            group(f"slot{k}")
+            for k in range(sum(key.startswith("slot") and key.endswith("/0000") for key in arrays))
+        ]
         self.model.session.restore(group("weight"), group("state"), slots, int(text["done"]))
         self.model.history, self.model.pace = json.loads(text["history"]), json.loads(text["pace"])
         self.model.start_loss, self.best = float(text["start_loss"]), float(text["best"])
-        if group("best_weight"): self.best_arrays = (group("best_weight"), group("best_state"))
+        if group("best_weight"):
+            self.best_arrays = (group("best_weight"), group("best_state"))
         self.losses, self.counts = arrays["losses"].tolist(), arrays["counts"].tolist()
         self.source.resume(text, len(self.model.history) + 1, len(self.losses))
 
@@ -437,23 +607,36 @@ class _Keeper:
 @dataclass(frozen=True, eq=False)
 class Native:
     "A network of the user's own, as far as `fit` needs to know it."
-    module: object # torch.nn.Module or keras.Model
-    inputs: int # columns of a row of X
-    outputs: int # raw outputs a row
-    parameters: int # numbers to learn
 
-    def vocabularies(self) -> dict: return {} # not known
+    module: object  # torch.nn.Module or keras.Model
+    inputs: int  # columns of a row of X
+    outputs: int  # raw outputs a row
+    parameters: int  # numbers to learn
 
-    def has(self, kind) -> bool: return False # not known
+    def vocabularies(self) -> dict:  # not known
+        return {}
+
+    def has(self, kind) -> bool:  # not known
+        return False
 
 
 def _native_backend(model):
     "The back-end whose own kind of network this is, or None."
     names = {f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in type(model).__mro__}
-    return "torch" if "torch.Module" in names else "tensorflow" if {"keras.Model", "keras.Layer"} & names else None
+    return (
+        "torch"
+        if "torch.Module" in names
+        else "tensorflow"
+        if {"keras.Model", "keras.Layer"} & names
+        else None
+    )
 
 
 def _native(module, train, dtype):
-    X = check_features(train.X)[:2] if isinstance(train, Dataset) else np.zeros((2, len(train.X)), dtype="float32")
+    X = (
+        check_features(train.X)[:2]
+        if isinstance(train, Dataset)
+        else np.zeros((2, len(train.X)), dtype="float32")
+    )
     outputs, parameters = _framework(_native_backend(module), "modules").measure(module, X, dtype)
     return Native(module, X.shape[1], outputs, parameters)

@@ -9,37 +9,21 @@ __all__ = ['cnn', 'recurrent', 'transformer', 'matrix_factorisation', 'two_tower
 from collections.abc import Sequence
 
 from ..core import check_whole, require
-from bigdata_ai.train.spec import (
-    GRU,
-    LSTM,
-    Attention,
-    BatchNorm,
-    Columns,
-    Conv2D,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    LayerNorm,
-    MaxPool2D,
-    MeanPool,
-    Parallel,
-    Positions,
-    ReLU,
-    Reshape,
-    Spec,
-    residual,
-)
+from .spec import GRU, LSTM, Attention, BatchNorm, Columns, Conv2D, Dense, Dropout
+from .spec import Embedding, Flatten, LayerNorm, MaxPool2D, MeanPool, Parallel
+from .spec import Positions, ReLU, Reshape, Spec, residual
 
 # %% ../../nbs/lib/train/11_networks.ipynb #9f247ad4
 def cnn(
-    shape: tuple[int, int, int], # height, width, channels of an image; X has their product of columns, row-major
-    outputs: int, # raw outputs a row
-    channels: Sequence[int] = (16, 32), # of each 3 × 3 convolution, followed by ReLU and 2 × 2 max-pooling
-    hidden: int = 0, # units of a dense layer before the last; 0 for none
-    batch_norm: bool = False, # whether each convolution is normalised, and has no bias
-    dropout: float = 0.0, # rate before the last layer, in [0, 1)
-) -> Spec: # of flat rows
+    # height, width, channels of an image; X has their product of columns, row-major
+    shape: tuple[int, int, int],
+    outputs: int,  # raw outputs a row
+    # of each 3 × 3 convolution, followed by ReLU and 2 × 2 max-pooling
+    channels: Sequence[int] = (16, 32),
+    hidden: int = 0,  # units of a dense layer before the last; 0 for none
+    batch_norm: bool = False,  # whether each convolution is normalised, and has no bias
+    dropout: float = 0.0,  # rate before the last layer, in [0, 1)
+) -> Spec:  # of flat rows
     "Describe a small convolutional network (LeCun et al. 1998)."
     layers, wide = [Reshape(tuple(shape))], shape[2]
     for one in channels:
@@ -47,112 +31,175 @@ def cnn(
         layers += [Conv2D(wide, one, 3, "same", bias=not batch_norm), *norm, ReLU(), MaxPool2D(2)]
         wide = one
     side = [shape[0] // 2 ** len(channels), shape[1] // 2 ** len(channels)]
-    require(min(side) >= 1, "The image must be large enough for its poolings.", f"{shape} with {len(channels)} convolutions")
+    require(
+        min(side) >= 1,
+        "The image must be large enough for its poolings.",
+        f"{shape} with {len(channels)} convolutions",
+    )
     flat = side[0] * side[1] * wide
     head = [Dense(flat, hidden), ReLU()] if hidden else []
     head += [Dropout(dropout)] if dropout else []
-    return Spec((*layers, Flatten(), *head, Dense(hidden or flat, outputs)), shape[0] * shape[1] * shape[2])
+    return Spec(
+        (*layers, Flatten(), *head, Dense(hidden or flat, outputs)), shape[0] * shape[1] * shape[2]
+    )
 
 
 def recurrent(
-    vocabulary: int, # token numbers lie in [0, vocabulary)
-    length: int, # tokens a text; fill short texts at the left, so that the end is text
-    outputs: int, # raw outputs a row
-    features: int = 32, # of the embedding
-    units: int = 64, # of the recurrent state
-    cell: str = "gru", # "gru" or "lstm"
-) -> Spec: # of rows of token numbers
+    vocabulary: int,  # token numbers lie in [0, vocabulary)
+    length: int,  # tokens a text; fill short texts at the left, so that the end is text
+    outputs: int,  # raw outputs a row
+    features: int = 32,  # of the embedding
+    units: int = 64,  # of the recurrent state
+    cell: str = "gru",  # "gru" or "lstm"
+) -> Spec:  # of rows of token numbers
     "Describe embedding, recurrent layer and a dense layer on its last state."
     require(cell in ("gru", "lstm"), "cell must be 'gru' or 'lstm'.", cell)
     layer = {"gru": GRU, "lstm": LSTM}[cell](features, units)
-    return Spec((Embedding(vocabulary, features), layer, Dense(units, outputs)), check_whole(length, "length"))
+    return Spec(
+        (Embedding(vocabulary, features), layer, Dense(units, outputs)),
+        check_whole(length, "length"),
+    )
 
 
 def transformer(
-    vocabulary: int, # token numbers lie in [0, vocabulary)
-    length: int, # tokens a text
-    outputs: int, # raw outputs a row
-    features: int = 32, # of each place
-    heads: int = 4, # must divide features
-    blocks: int = 2, # of attention and dense layers
-    dropout: float = 0.0, # rate after attention and dense layers, in [0, 1)
-) -> Spec: # of rows of token numbers
+    vocabulary: int,  # token numbers lie in [0, vocabulary)
+    length: int,  # tokens a text
+    outputs: int,  # raw outputs a row
+    features: int = 32,  # of each place
+    heads: int = 4,  # must divide features
+    blocks: int = 2,  # of attention and dense layers
+    dropout: float = 0.0,  # rate after attention and dense layers, in [0, 1)
+) -> Spec:  # of rows of token numbers
     "Describe a small Transformer encoder, normalised before each part (Vaswani et al. 2017; Xiong et al. 2020), averaged over places."
     drop = [Dropout(dropout)] if dropout else []
     layers = [Embedding(vocabulary, features), Positions(length, features)]
     for _ in range(check_whole(blocks, "blocks")):
-        layers += [residual(LayerNorm(features), Attention(features, heads), *drop),
-                   residual(LayerNorm(features), Dense(features, 4 * features), ReLU(), Dense(4 * features, features), *drop)]
-    return Spec((*layers, LayerNorm(features), MeanPool(), Dense(features, outputs)), check_whole(length, "length"))
+        layers += [
+            residual(LayerNorm(features), Attention(features, heads), *drop),
+            residual(
+                LayerNorm(features),
+                Dense(features, 4 * features),
+                ReLU(),
+                Dense(4 * features, features),
+                *drop,
+            ),
+        ]
+    return Spec(
+        (*layers, LayerNorm(features), MeanPool(), Dense(features, outputs)),
+        check_whole(length, "length"),
+    )
 
 
 def matrix_factorisation(
-    users: int, # user numbers, column 0 of X, lie in [0, users)
-    items: int, # item numbers, column 1, lie in [0, items)
-    factors: int = 16, # of each user and item
-) -> Spec: # of rows (user, item); one output: the rating, less its mean
+    users: int,  # user numbers, column 0 of X, lie in [0, users)
+    items: int,  # item numbers, column 1, lie in [0, items)
+    factors: int = 16,  # of each user and item
+) -> Spec:  # of rows (user, item); one output: the rating, less its mean
     "Describe matrix factorisation with biases (Koren et al. 2009): dot product of factors, plus a bias of the user and of the item."
-    def of(column, size, features): return (Columns((column,)), Embedding(size, features), Flatten())
+
+    def of(column, size, features):
+        return (Columns((column,)), Embedding(size, features), Flatten())
+
     product = Parallel((of(0, users, factors), of(1, items, factors)), "dot")
     return Spec((Parallel(((product,), of(0, users, 1), of(1, items, 1)), "add"),), 2)
 
 
 def two_tower(
-    users: int, # user numbers, column 0 of X, lie in [0, users)
-    items: int, # item numbers, column 1, lie in [0, items)
-    user_features: int = 0, # further columns that describe the user, after the two numbers
-    item_features: int = 0, # further columns that describe the item, after those
-    factors: int = 16, # of what each tower gives
-    hidden: int = 32, # units of each tower's inner layer
-) -> Spec: # of rows; one output: the dot product of the towers
+    users: int,  # user numbers, column 0 of X, lie in [0, users)
+    items: int,  # item numbers, column 1, lie in [0, items)
+    user_features: int = 0,  # further columns that describe the user, after the two numbers
+    item_features: int = 0,  # further columns that describe the item, after those
+    factors: int = 16,  # of what each tower gives
+    hidden: int = 32,  # units of each tower's inner layer
+) -> Spec:  # of rows; one output: the dot product of the towers
     "Describe a two-tower recommender (Yi et al. 2019): a network for users, one for items, and the dot product of what they give."
+
     def tower(column, size, start, count):
         number = (Columns((column,)), Embedding(size, factors), Flatten())
-        first = (Parallel((number, (Columns(tuple(range(start, start + count))),)), "concat"),) if count else number
+        first = (
+            (Parallel((number, (Columns(tuple(range(start, start + count))),)), "concat"),)
+            if count
+            else number
+        )
         return (*first, Dense(factors + count, hidden), ReLU(), Dense(hidden, factors))
+
     towers = (tower(0, users, 2, user_features), tower(1, items, 2 + user_features, item_features))
     return Spec((Parallel(towers, "dot"),), 2 + user_features + item_features)
 
 
 def wide_and_deep(
-    numbers: int, # columns of numbers, the first ones of X
-    categories: Sequence[int], # sizes of the columns of category numbers that follow
-    outputs: int, # raw outputs a row
-    hidden: Sequence[int] = (64, 32), # units of the deep part's layers
-    features: int = 8, # of each category's embedding
-    dropout: float = 0.0, # rate after each hidden layer, in [0, 1)
-) -> Spec: # of rows: numbers, then category numbers
+    numbers: int,  # columns of numbers, the first ones of X
+    categories: Sequence[int],  # sizes of the columns of category numbers that follow
+    outputs: int,  # raw outputs a row
+    hidden: Sequence[int] = (64, 32),  # units of the deep part's layers
+    features: int = 8,  # of each category's embedding
+    dropout: float = 0.0,  # rate after each hidden layer, in [0, 1)
+) -> Spec:  # of rows: numbers, then category numbers
     "Describe a network for tables (Cheng et al. 2016): a linear part and a deep part, which share nothing, added up."
-    require(numbers + len(categories) > 0, "A table must have columns.", f"numbers={numbers}, categories={list(categories)}")
+    require(
+        numbers + len(categories) > 0,
+        "A table must have columns.",
+        f"numbers={numbers}, categories={list(categories)}",
+    )
+
     def parts(width):
         plain = [(Columns(tuple(range(numbers))),)] if numbers else []
-        return plain + [(Columns((numbers + i,)), Embedding(size, width), Flatten()) for i, size in enumerate(categories)]
-    def joined(width): return (Parallel(tuple(parts(width)), "concat"),) if len(parts(width)) > 1 else parts(width)[0]
+        return plain + [
+            (Columns((numbers + i,)), Embedding(size, width), Flatten())
+            for i, size in enumerate(categories)
+        ]
+
+    def joined(width):
+        return (
+            (Parallel(tuple(parts(width)), "concat"),) if len(parts(width)) > 1 else parts(width)[0]
+        )
+
     deep, wide = list(joined(features)), numbers + features * len(categories)
     for units in hidden:
         deep += [Dense(wide, units), ReLU()] + ([Dropout(dropout)] if dropout else [])
         wide = units
     linear = (*joined(outputs), Dense(numbers + outputs * len(categories), outputs, bias=False))
-    return Spec((Parallel((linear, (*deep, Dense(wide, outputs))), "add"),), numbers + len(categories))
+    return Spec(
+        (Parallel((linear, (*deep, Dense(wide, outputs))), "add"),), numbers + len(categories)
+    )
 
 # %% ../../nbs/lib/train/11_networks.ipynb #3858a8fb
 def summary(
-    spec: Spec, # the network
-): # pandas.DataFrame, one row a layer: layer, output, parameters, statistics
+    spec: Spec,  # the network
+):  # pandas.DataFrame, one row a layer: layer, output, parameters, statistics
     "Show a network's layers with the shapes of one row and the numbers to learn."
     import math
 
     import pandas as pd
-    def count(weights): return sum(math.prod(v.shape) for v in weights)
-    def row(name, shape, layer): return {"layer": name, "output": " × ".join(map(str, shape)), "parameters": count(layer.variables()),
-                                         "statistics": count(layer.states())}
+
+    def count(weights):
+        return sum(math.prod(v.shape) for v in weights)
+
+    def row(name, shape, layer):
+        return {
+            "layer": name,
+            "output": " × ".join(map(str, shape)),
+            "parameters": count(layer.variables()),
+            "statistics": count(layer.states()),
+        }
+
     rows = [{"layer": "X", "output": str(spec.inputs), "parameters": 0, "statistics": 0}]
     rows += [row(_said(layer), shape, layer) for layer, shape in spec.flow()]
-    whole = {"layer": "all", "output": "", "parameters": spec.parameters, "statistics": count(spec.states)}
+    whole = {
+        "layer": "all",
+        "output": "",
+        "parameters": spec.parameters,
+        "statistics": count(spec.states),
+    }
     return pd.DataFrame([*rows, whole])
 
 
 def _said(layer):
-    if not isinstance(layer, Parallel): return repr(layer)
+    if not isinstance(layer, Parallel):
+        return repr(layer)
     branches = ["(" + ", ".join(_said(one) for one in branch) + ")" for branch in layer.branches]
-    return f"{layer.join}[{', '.join(branches)}]" if layer.join != "add" or layer.branches[0] else f"residual{branches[1]}"
+    return (
+        f"{layer.join}[{', '.join(branches)}]"
+        if layer.join != "add" or layer.branches[0]
+        else f"residual{branches[1]}"
+    )

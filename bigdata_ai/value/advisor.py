@@ -26,30 +26,38 @@ SPENDS = ("row", "label", "source", "refresh")
 @dataclass(frozen=True)
 class Advice:
     "What each spend of the whole budget is expected to bring."
-    ranking: pd.DataFrame # best first: spend, units, gain, low, high, gain per 1,000 of budget, probability of being best
-    best: str # the spend with the greatest expected gain
-    decided: bool # whether it is best with a probability of 0.8 or more
-    measurement: str # the cheapest measurement that would tell; "" where decided
-    error: float # now, against right labels where they can be told
-    control: float # error of the trivial control
-    wrong: float # estimated share of wrong labels
-    unit: str # of error and gain
-    budget: float # in the unit of the costs
-    repeats: int # rehearsals
-    warnings: tuple[str, ...] = field(default=()) # on the table
 
-    def __str__(self) -> str: # a few lines
+    # best first: spend, units, gain, low, high, gain per 1,000 of budget, probability of being best
+    ranking: pd.DataFrame
+    best: str  # the spend with the greatest expected gain
+    decided: bool  # whether it is best with a probability of 0.8 or more
+    measurement: str  # the cheapest measurement that would tell; "" where decided
+    error: float  # now, against right labels where they can be told
+    control: float  # error of the trivial control
+    wrong: float  # estimated share of wrong labels
+    unit: str  # of error and gain
+    budget: float  # in the unit of the costs
+    repeats: int  # rehearsals
+    warnings: tuple[str, ...] = field(default=())  # on the table
+
+    def __str__(self) -> str:  # a few lines
         "Say the answer and its reasons."
         top = self.ranking.iloc[0]
-        first = f"Buy {self.best}." if self.decided else f"Can't tell yet; {self.best} looks best. {self.measurement}"
-        return (f"{first}\nExpected: {self.error:.3f} - {top['gain']:.3f} [{top['low']:.3f}, {top['high']:.3f}] ({self.unit}), "
-                f"best with probability {top['best']:.2f}.\n{self.ranking.round(4).to_string(index=False)}")
+        first = (
+            f"Buy {self.best}."
+            if self.decided
+            else f"Can't tell yet; {self.best} looks best. {self.measurement}"
+        )
+        return (
+            f"{first}\nExpected: {self.error:.3f} - {top['gain']:.3f} [{top['low']:.3f}, {top['high']:.3f}] ({self.unit}), "
+            f"best with probability {top['best']:.2f}.\n{self.ranking.round(4).to_string(index=False)}"
+        )
 
     def report(
         self,
-        path: Path | str, # HTML file to write
-        title: str = "What to buy next", # above the table
-    ) -> Path: # the file
+        path: Path | str,  # HTML file to write
+        title: str = "What to buy next",  # above the table
+    ) -> Path:  # the file
         "Write the advice as one page of HTML that needs nothing else."
         return write_whole(Path(path), _page(self, title))
 
@@ -59,67 +67,115 @@ def _logit(error, top):
     return np.log(share / (1 - share))
 
 
-def _error(logit, top): return top / (1 + np.exp(-logit))
+def _error(logit, top):
+    return top / (1 + np.exp(-logit))
 
 
 def advise(
-    table, # frame of any kind the kit knows, 50 rows or more
-    target: str, # its column to predict
-    budget: float, # money to spend, > 0
-    costs: dict[str, float], # price of a row, and of a "label" put right, a row of another "source", a row of now ("refresh")
-    time: str | None = None, # column of dates or numbers that grow with time
-    source: str | None = None, # column that says where a row comes from
-    seed: int = 0, # another seed rehearses with other rows
-    model: str | BaseEstimator = "boosted", # "boosted", "torch", "tensorflow" or a scikit-learn estimator
-    minutes: float = 2.0, # time to spend; two rehearsals are always made
-    repeats: int = 8, # rehearsals, 2 or more
-    missing: float | None = None, # share of the target from sources that the table lacks; None: 1/(sources + 1), as if one were lacking
-    newer: float = 0.5, # share of the target from later than the table, in [0, 1]; 1: all that is to be predicted lies ahead
-    most: int = 3000, # rows to learn from in a rehearsal
-    show_progress: bool = False, # a bar over the rehearsals
-) -> Advice: # raises InputError for a table, budget or price that can't be used
+    table,  # frame of any kind the kit knows, 50 rows or more
+    target: str,  # its column to predict
+    budget: float,  # money to spend, > 0
+    # price of a row, and of a "label" put right, a row of another "source", a row of now
+    # ("refresh")
+    costs: dict[str, float],
+    time: str | None = None,  # column of dates or numbers that grow with time
+    source: str | None = None,  # column that says where a row comes from
+    seed: int = 0,  # another seed rehearses with other rows
+    # "boosted", "torch", "tensorflow" or a scikit-learn estimator
+    model: str | BaseEstimator = "boosted",
+    minutes: float = 2.0,  # time to spend; two rehearsals are always made
+    repeats: int = 8,  # rehearsals, 2 or more
+    # share of the target from sources that the table lacks; None: 1/(sources + 1), as if one were
+    # lacking
+    missing: float | None = None,
+    # share of the target from later than the table, in [0, 1]; 1: all that is to be predicted lies
+    # ahead
+    newer: float = 0.5,
+    most: int = 3000,  # rows to learn from in a rehearsal
+    show_progress: bool = False,  # a bar over the rehearsals
+) -> Advice:  # raises InputError for a table, budget or price that can't be used
     "Rank what the budget can buy by how much it is expected to lower the error."
     ratios = _affordable(costs, budget, time, source)
     check_number(minutes, "minutes")
-    require(minutes > 0 and repeats >= 2, "minutes must be greater than 0 and repeats 2 or more.", (minutes, repeats))
+    require(
+        minutes > 0 and repeats >= 2,
+        "minutes must be greater than 0 and repeats 2 or more.",
+        (minutes, repeats),
+    )
     for name, share in (("missing", missing), ("newer", newer)):
-        require(share is None or 0 <= check_number(share, name) <= 1, f"{name} must lie in [0, 1].", share)
+        require(
+            share is None or 0 <= check_number(share, name) <= 1,
+            f"{name} must lie in [0, 1].",
+            share,
+        )
     asked = bench(table, target, time, source, model, most + most // 3, seed)
     ratios = {name: units / asked.rows for name, units in ratios.items()}
     wrong, far = wrong_labels(asked, seed)
     started, runs = clock.monotonic(), []
-    for i in (progress(range(repeats), "rehearsals", unit="rehearsal") if show_progress else range(repeats)):
+    for i in (
+        progress(range(repeats), "rehearsals", unit="rehearsal")
+        if show_progress
+        else range(repeats)
+    ):
         runs.append(_Rehearsal(asked, ratios, wrong, far, rng(seed, "rehearsal", i), i, most).run())
         spent = clock.monotonic() - started
-        if i and spent + spent / (i + 1) > 60 * minutes: break
+        if i and spent + spent / (i + 1) > 60 * minutes:
+            break
     return _ranked(asked, ratios, costs, budget, wrong, runs, missing, newer, rng(seed, "advice"))
 
 
 def _affordable(costs, budget, time, source):
     "Units that the budget buys of each spend that the table allows."
-    require(isinstance(costs, dict) and costs, "costs must be a dict of prices.", costs, 'costs={"row": 1.0, "label": 0.2}')
+    require(
+        isinstance(costs, dict) and costs,
+        "costs must be a dict of prices.",
+        costs,
+        'costs={"row": 1.0, "label": 0.2}',
+    )
     check_number(budget, "budget")
     require(budget > 0, "budget must be greater than 0.", budget)
     for name, price in costs.items():
         require(name in SPENDS, f"A price must be one of {', '.join(SPENDS)}.", name)
-        require(isinstance(price, (int, float, np.number)) and not isinstance(price, bool) and np.isfinite(price) and price > 0,
-                f"The price of '{name}' must be a number greater than 0.", price)
-    lacking = [name for name, column in (("source", source), ("refresh", time)) if name in costs and column is None]
-    for name in lacking: warnings.warn(f"'{name}' was left out: no column was named for it", stacklevel=3)
+        require(
+            isinstance(price, (int, float, np.number))
+            and not isinstance(price, bool)
+            and np.isfinite(price)
+            and price > 0,
+            f"The price of '{name}' must be a number greater than 0.",
+            price,
+        )
+    lacking = [
+        name
+        for name, column in (("source", source), ("refresh", time))
+        if name in costs and column is None
+    ]
+    for name in lacking:
+        warnings.warn(f"'{name}' was left out: no column was named for it", stacklevel=3)
     for name, column in (("source", source), ("refresh", time)):
-        require(column is None or name in costs, f"With the column '{column}', costs must have a price of '{name}'.", sorted(costs),
-                "give its price, or leave the column out.")
-    require("row" in costs, "costs must have the price of a row.", sorted(costs), "more of the same is what all else is held against.")
+        require(
+            column is None or name in costs,
+            f"With the column '{column}', costs must have a price of '{name}'.",
+            sorted(costs),
+            "give its price, or leave the column out.",
+        )
+    require(
+        "row" in costs,
+        "costs must have the price of a row.",
+        sorted(costs),
+        "more of the same is what all else is held against.",
+    )
     left = {name: budget / price for name, price in costs.items() if name not in lacking}
     return left
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #ca896100
-FRACTIONS = (1 / 8, 1 / 4, 1 / 2) # of the rows, beside 1/(1 + ρ) and 1
-ADDED = 0.15 # share of labels changed to see what wrong labels cost
-CLIFF = 60 # rows: with fewer, boosted trees can hardly split, and their errors say nothing of the curve
-USUAL = -0.15 # change of the log odds of the error when rows double: mean of LCDB 1.1 between 50 and 4,000 rows
-BELIEF = 0.3 # weight of the usual change, as a sum of squared doublings
-TOLD = 0.1 # share of wrong real-valued targets from which they are told from a long tail
+FRACTIONS = (1 / 8, 1 / 4, 1 / 2)  # of the rows, beside 1/(1 + ρ) and 1
+ADDED = 0.15  # share of labels changed to see what wrong labels cost
+# rows: with fewer, boosted trees can hardly split, and their errors say nothing of the curve
+CLIFF = 60
+# change of the log odds of the error when rows double: mean of LCDB 1.1 between 50 and 4,000 rows
+USUAL = -0.15
+BELIEF = 0.3  # weight of the usual change, as a sum of squared doublings
+TOLD = 0.1  # share of wrong real-valued targets from which they are told from a long tail
 
 
 class _Rehearsal:
@@ -131,21 +187,25 @@ class _Rehearsal:
 
     def error(self, train, test, y=None):
         "Error against right labels."
-        if not self.asked.classes: test = test[~self.far[test]] if (~self.far[test]).sum() > 10 else test
+        if not self.asked.classes:
+            test = test[~self.far[test]] if (~self.far[test]).sum() > 10 else test
         found = self.asked.error(train, test, y, self.seed)
-        if not self.asked.classes: return found
+        if not self.asked.classes:
+            return found
         chance = self.asked.classes / (self.asked.classes - 1)
         return max((found - self.wrong) / (1 - chance * self.wrong), 0.3 / len(test))
 
     def run(self):
         found = self.rows()
-        if "source" in self.ratios and self.asked.source.max() > 0: found |= {"source": self.sources()}
-        if "refresh" in self.ratios: found |= {"refresh": self.times()}
+        if "source" in self.ratios and self.asked.source.max() > 0:
+            found |= {"source": self.sources()}
+        if "refresh" in self.ratios:
+            found |= {"refresh": self.times()}
         return found
 
     def rows(self):
         order = self.random.permutation(len(self.asked.y))
-        test, train = order[: len(order) // 4], order[len(order) // 4:][: self.most]
+        test, train = order[: len(order) // 4], order[len(order) // 4 :][: self.most]
         fractions = [*FRACTIONS, max(1 / (1 + self.ratios["row"]), 1 / 8), 1.0]
         sizes = [max(20, int(len(train) * f)) for f in fractions]
         curve = [self.error(train[:size], test) for size in sizes]
@@ -154,7 +214,14 @@ class _Rehearsal:
         near = train[~self.far[train]]
         looks = "label" in self.ratios and self.wrong >= TOLD and 20 <= len(near) < len(train)
         cleaned = self.error(near, test) if looks else None
-        return {"sizes": sizes, "curve": curve, "noisy": noisy, "n": len(train), "cleaned": cleaned, "near": len(near) / len(train)}
+        return {
+            "sizes": sizes,
+            "curve": curve,
+            "noisy": noisy,
+            "n": len(train),
+            "cleaned": cleaned,
+            "near": len(near) / len(train),
+        }
 
     def bought(self, base, test, extra, ratio):
         "Errors of all base rows, and of fewer ones with extra rows."
@@ -166,74 +233,140 @@ class _Rehearsal:
         "Leave one out: its rows are the test and the purchase."
         codes = self.asked.source
         big = [s for s in np.unique(codes) if 20 <= (codes == s).sum() <= len(codes) - 40][:8]
-        if not big: return None
+        if not big:
+            return None
         own = self.random.permutation(np.flatnonzero(codes == big[self.seed % len(big)]))
         other = self.random.permutation(np.flatnonzero(codes != big[self.seed % len(big)]))
-        held, base = other[: len(other) // 5], other[len(other) // 5:][: self.most]
-        test, extra = own[: len(own) // 2], own[len(own) // 2:]
-        return np.array([self.bought(base, test, extra, self.ratios["source"]), self.bought(base, held, extra, self.ratios["source"])])
+        held, base = other[: len(other) // 5], other[len(other) // 5 :][: self.most]
+        test, extra = own[: len(own) // 2], own[len(own) // 2 :]
+        return np.array(
+            [
+                self.bought(base, test, extra, self.ratios["source"]),
+                self.bought(base, held, extra, self.ratios["source"]),
+            ]
+        )
 
     def times(self):
         "Score on a block of time; learn from what is older, and from other rows of the block."
         first = (0.0, 0.2, 0.35)[self.seed % 3]
-        block = self.random.permutation(np.flatnonzero((self.asked.age >= first) & (self.asked.age < first + 0.2)))
+        block = self.random.permutation(
+            np.flatnonzero((self.asked.age >= first) & (self.asked.age < first + 0.2))
+        )
         base = self.random.permutation(np.flatnonzero(self.asked.age >= first + 0.2))[: self.most]
-        return np.array(self.bought(base, block[: len(block) // 2], block[len(block) // 2:], self.ratios["refresh"]))
+        return np.array(
+            self.bought(
+                base, block[: len(block) // 2], block[len(block) // 2 :], self.ratios["refresh"]
+            )
+        )
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #bd95a57b
 def _ranked(asked, ratios, costs, budget, wrong, runs, missing, newer, random):
     picks = [np.arange(len(runs)), *random.integers(0, len(runs), (400, len(runs)))]
-    doubt = np.exp(np.r_[0, 0.3 * random.standard_normal(400)]) # of the share of wrong labels
+    doubt = np.exp(np.r_[0, 0.3 * random.standard_normal(400)])  # of the share of wrong labels
     most = 0.9 * (1 - 1 / asked.classes) if asked.classes else 0.6
-    drawn = pd.DataFrame([_gains(asked, ratios, min(wrong * d, most), [runs[i] for i in pick], missing, newer)
-                          for pick, d in zip(picks, doubt, strict=True)])
+    drawn = pd.DataFrame(
+        [
+            _gains(asked, ratios, min(wrong * d, most), [runs[i] for i in pick], missing, newer)
+            for pick, d in zip(picks, doubt, strict=True)
+        ]
+    )
     now, gains = drawn.pop("now"), drawn
     wins = gains.iloc[1:].idxmax(axis=1).value_counts(normalize=True)
     low, high = gains.iloc[1:].quantile([0.05, 0.95]).to_numpy()
-    table = pd.DataFrame({"spend": gains.columns, "units": [budget / costs[name] for name in gains.columns],
-                          "gain": gains.iloc[0].to_numpy(), "low": low, "high": high})
+    table = pd.DataFrame(
+        {
+            "spend": gains.columns,
+            "units": [budget / costs[name] for name in gains.columns],
+            "gain": gains.iloc[0].to_numpy(),
+            "low": low,
+            "high": high,
+        }
+    )
     table["per_1000"] = 1000 * table["gain"] / budget
     table["best"] = [float(wins.get(name, 0.0)) for name in gains.columns]
     table = table.sort_values("gain", ascending=False, ignore_index=True)
     best, decided = table["spend"][0], len(table) == 1 or table["best"][0] >= 0.8
-    unit = "share of wrong answers" if asked.classes else "root mean squared error over the target's standard deviation"
-    advice = Advice(table, best, bool(decided), "", float(now[0]), asked.control, wrong, unit, budget, len(runs), asked.warnings)
-    return advice if decided else replace(advice, measurement=_measurement(table, gains, asked, costs, wrong))
+    unit = (
+        "share of wrong answers"
+        if asked.classes
+        else "root mean squared error over the target's standard deviation"
+    )
+    advice = Advice(
+        table,
+        best,
+        bool(decided),
+        "",
+        float(now[0]),
+        asked.control,
+        wrong,
+        unit,
+        budget,
+        len(runs),
+        asked.warnings,
+    )
+    return (
+        advice
+        if decided
+        else replace(advice, measurement=_measurement(table, gains, asked, costs, wrong))
+    )
 
 
 def _gains(asked, ratios, wrong, runs, missing, newer):
     chance = asked.classes / (asked.classes - 1) if asked.classes else 1.0
-    top = 1 / chance if asked.classes else 2.0 # error of answers drawn at random; of numbers, twice the control's, which noise can exceed
+    # error of answers drawn at random; of numbers, twice the control's, which noise can exceed
+    top = 1 / chance if asked.classes else 2.0
     curve = _logit(np.mean([run["curve"] for run in runs], axis=0), top)
     slope = _slope(np.array(runs[0]["sizes"]), curve)
-    here = curve[-1] + slope * max(np.log2(asked.rows / runs[0]["n"]), 0) # the rehearsed size, and what is there
+    # the rehearsed size, and what is there
+    here = curve[-1] + slope * max(np.log2(asked.rows / runs[0]["n"]), 0)
     now = _error(here, top)
     row = now - _error(here + slope * np.log2(1 + ratios["row"]), top)
     gains = {"row": row}
     if "label" in ratios:
-        per_noise = (_logit(np.mean([run["noisy"] for run in runs]), top) - curve[-1]) / np.log(1 - min(chance * ADDED, 0.5))
-        per_noise = min(per_noise, 2 * slope / np.log(2)) # the law: n·(1 - chance·η)²
+        per_noise = (_logit(np.mean([run["noisy"] for run in runs]), top) - curve[-1]) / np.log(
+            1 - min(chance * ADDED, 0.5)
+        )
+        per_noise = min(per_noise, 2 * slope / np.log(2))  # the law: n·(1 - chance·η)²
         cleaned = [(run["cleaned"], run["near"]) for run in runs if run["cleaned"] is not None]
-        if cleaned: # without the rows that are far from their answers, and as if their places were filled
+        # without the rows that are far from their answers, and as if their places were filled
+        if cleaned:
             error, near = np.mean(cleaned, axis=0)
-            per_noise = min(per_noise, (curve[-1] - _logit(error, top) + slope * np.log2(near)) / np.log(1 - wrong))
+            per_noise = min(
+                per_noise,
+                (curve[-1] - _logit(error, top) + slope * np.log2(near)) / np.log(1 - wrong),
+            )
         left = wrong * (1 - min(ratios["label"], 1))
-        gains["label"] = now - _error(here + per_noise * (np.log(1 - chance * left) - np.log(1 - chance * wrong)), top)
+        gains["label"] = now - _error(
+            here + per_noise * (np.log(1 - chance * left) - np.log(1 - chance * wrong)), top
+        )
     more = slope * np.log2(1 + ratios["row"])
     if "source" in ratios:
-        found = [run["source"] for run in runs if run.get("source") is not None] # without one there is nothing to learn from about others
+        # without one there is nothing to learn from about others
+        found = [run["source"] for run in runs if run.get("source") is not None]
         share = 1 / (len(np.unique(asked.source)) + 1) if missing is None else missing
         away, home = (_apart(np.array(found)[:, i], more, top) if found else 0.0 for i in (0, 1))
         gains["source"] = row + share * away + (1 - share) * home
-    if "refresh" in ratios: gains["refresh"] = row + newer * _apart(np.array([run["refresh"] for run in runs]), more, top)
+    if "refresh" in ratios:
+        gains["refresh"] = row + newer * _apart(
+            np.array([run["refresh"] for run in runs]), more, top
+        )
     return {"now": now, **gains}
 
 
 def _slope(sizes, curve):
     "Change of the log odds when rows double: a weighted line, drawn towards the usual change where there is little to see."
-    doublings, weights = np.log2(sizes / sizes[-1]), np.where((sizes >= CLIFF) | (sizes == sizes[-1]), sizes / sizes[-1], 0)
-    away, gone = doublings - np.average(doublings, weights=weights), curve - np.average(curve, weights=weights)
-    return min((np.sum(weights * away * gone) + BELIEF * USUAL) / (np.sum(weights * away**2) + BELIEF), -1e-3)
+    doublings, weights = (
+        np.log2(sizes / sizes[-1]),
+        np.where((sizes >= CLIFF) | (sizes == sizes[-1]), sizes / sizes[-1], 0),
+    )
+    away, gone = (
+        doublings - np.average(doublings, weights=weights),
+        curve - np.average(curve, weights=weights),
+    )
+    return min(
+        (np.sum(weights * away * gone) + BELIEF * USUAL) / (np.sum(weights * away**2) + BELIEF),
+        -1e-3,
+    )
 
 
 def _apart(errors, more, top):
@@ -241,7 +374,8 @@ def _apart(errors, more, top):
     plain, other = _logit(errors, top).T
     apart, now = other - plain, _logit(errors[:, 0].mean(), top)
     mean, doubt = apart.mean(), apart.std(ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else 0.0
-    told = mean * max(0.0, 1 - (doubt / mean) ** 2 if mean else 0.0) # counts by how far it exceeds its standard error
+    # counts by how far it exceeds its standard error
+    told = mean * max(0.0, 1 - (doubt / mean) ** 2 if mean else 0.0)
     return _error(now + more, top) - _error(now + more + told, top)
 
 
@@ -253,18 +387,45 @@ def _measurement(table, gains, asked, costs, wrong):
     offers = []
     for name in (first, second):
         if name == "label":
-            steep = table.set_index("spend")["gain"]["label"] / max(wrong, 0.01) # error a wrong label
-            needed = int(np.clip(np.ceil(max(wrong, 0.05) * (1 - wrong) * (2 * steep / gap) ** 2), 30, asked.rows))
-            offers.append((needed * costs["label"], f"check {needed:,} labels drawn at random and count the wrong ones"))
+            # error a wrong label
+            steep = table.set_index("spend")["gain"]["label"] / max(wrong, 0.01)
+            needed = int(
+                np.clip(
+                    np.ceil(max(wrong, 0.05) * (1 - wrong) * (2 * steep / gap) ** 2), 30, asked.rows
+                )
+            )
+            offers.append(
+                (
+                    needed * costs["label"],
+                    f"check {needed:,} labels drawn at random and count the wrong ones",
+                )
+            )
         else:
-            needed = int(np.clip(np.ceil(table.set_index("spend")["units"][name] * min(1, (spread / gap) ** 2) / 8), 20, None))
-            offers.append((needed * costs[name], f"buy {needed:,} '{name}' rows as a pilot and ask again"))
+            needed = int(
+                np.clip(
+                    np.ceil(
+                        table.set_index("spend")["units"][name] * min(1, (spread / gap) ** 2) / 8
+                    ),
+                    20,
+                    None,
+                )
+            )
+            offers.append(
+                (needed * costs[name], f"buy {needed:,} '{name}' rows as a pilot and ask again")
+            )
     price, what = min(offers)
     return f"Cheapest measurement that would tell '{first}' from '{second}': {what} (about {price:,.4g})."
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #2e862217
-HEADS = {"spend": "spend", "units": "units", "gain": "expected gain", "low": "5 %", "high": "95 %", "per_1000": "gain per 1,000 spent",
-         "best": "best with probability"}
+HEADS = {
+    "spend": "spend",
+    "units": "units",
+    "gain": "expected gain",
+    "low": "5 %",
+    "high": "95 %",
+    "per_1000": "gain per 1,000 spent",
+    "best": "best with probability",
+}
 STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;width:100%}th,td{padding:.3rem .6rem;text-align:right;border-bottom:1px solid #8886}
 td:first-child,th:first-child{text-align:left}@media print{body{margin:0}}"""
@@ -276,10 +437,17 @@ def _page(advice, title):
     forms = {"units": "{:,.0f}", "best": "{:.0%}", "spend": "{}"}
     lines = []
     for _, row in advice.ranking.iterrows():
-        cells = "".join(f"<td>{safe(forms.get(name, '{:.4f}').format(row[name]))}</td>" for name in HEADS)
-        lines.append(f'<tr>{cells}<td><svg width="160" height="14">{_bar(row, advice.ranking)}</svg></td></tr>')
+        cells = "".join(
+            f"<td>{safe(forms.get(name, '{:.4f}').format(row[name]))}</td>" for name in HEADS
+        )
+        lines.append(
+            f'<tr>{cells}<td><svg width="160" height="14">{_bar(row, advice.ranking)}</svg></td></tr>'
+        )
     answer = f"Buy <b>{safe(advice.best)}</b>."
-    if not advice.decided: answer = f"Can't tell yet; <b>{safe(advice.best)}</b> looks best. {safe(advice.measurement)}"
+    if not advice.decided:
+        answer = (
+            f"Can't tell yet; <b>{safe(advice.best)}</b> looks best. {safe(advice.measurement)}"
+        )
     notes = "".join(f"<li>{safe(note)}</li>" for note in advice.warnings)
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{safe(title)}</title><style>{STYLE}</style></head><body><h1>{safe(title)}</h1><p>{answer}</p>
@@ -291,7 +459,12 @@ def _page(advice, title):
 
 def _bar(row, table):
     low, high = min(table["low"].min(), 0), max(table["high"].max(), 1e-9)
-    def x(value): return 4 + 152 * (value - low) / (high - low)
-    return (f'<line x1="{x(row["low"]):.1f}" x2="{x(row["high"]):.1f}" y1="7" y2="7" stroke="currentColor"/>'
-            f'<circle cx="{x(row["gain"]):.1f}" cy="7" r="4" fill="currentColor"/>'
-            f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="0" y2="14" stroke="#8888"/>')
+
+    def x(value):
+        return 4 + 152 * (value - low) / (high - low)
+
+    return (
+        f'<line x1="{x(row["low"]):.1f}" x2="{x(row["high"]):.1f}" y1="7" y2="7" stroke="currentColor"/>'
+        f'<circle cx="{x(row["gain"]):.1f}" cy="7" r="4" fill="currentColor"/>'
+        f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="0" y2="14" stroke="#8888"/>'
+    )

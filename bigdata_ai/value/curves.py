@@ -20,44 +20,62 @@ from scipy.special import ndtri
 from ..core import check_number, choose, data_path, require
 
 # %% ../../nbs/lib/value/10_curves.ipynb #b353b452
-def _pairs(first, second): return np.stack(np.meshgrid(first, second, indexing="ij"), -1).reshape(-1, 2)
-def _single(values): return np.stack([values, np.zeros_like(values)], -1)
+def _pairs(first, second):
+    return np.stack(np.meshgrid(first, second, indexing="ij"), -1).reshape(-1, 2)
+
+
+def _single(values):
+    return np.stack([values, np.zeros_like(values)], -1)
 
 
 POWERS = np.geomspace(0.01, 4, 160)
-FORMS = { # name: (formula, grid of the inner parameters b and d, falling function of n, b, d)
+FORMS = {  # name: (formula, grid of the inner parameters b and d, falling function of n, b, d)
     "pow2": ("a·n^-b", _single(POWERS), lambda n, b, d: n**-b),
     "pow3": ("c + a·n^-b", _single(POWERS), lambda n, b, d: n**-b),
-    "pow4": ("c + a·(n + d)^-b", _pairs(np.geomspace(0.02, 4, 40), [0, 4, 16, 64, 256, 1024, 4096]), lambda n, b, d: (n + d) ** -b),
+    "pow4": (
+        "c + a·(n + d)^-b",
+        _pairs(np.geomspace(0.02, 4, 40), [0, 4, 16, 64, 256, 1024, 4096]),
+        lambda n, b, d: (n + d) ** -b,
+    ),
     "exp3": ("c + a·exp(-b·n)", _single(np.geomspace(1e-6, 1, 80)), lambda n, b, d: np.exp(-b * n)),
-    "mmf4": ("c + a/(1 + (n/d)^b)", _pairs(np.geomspace(0.1, 4, 24), np.geomspace(1, 1e6, 32)), lambda n, b, d: 1 / (1 + (n / d) ** b)),
-    "wbl4": ("c + a·exp(-(n/d)^b)", _pairs(np.geomspace(0.05, 2, 24), np.geomspace(1, 1e6, 32)), lambda n, b, d: np.exp(-((n / d) ** b))),
+    "mmf4": (
+        "c + a/(1 + (n/d)^b)",
+        _pairs(np.geomspace(0.1, 4, 24), np.geomspace(1, 1e6, 32)),
+        lambda n, b, d: 1 / (1 + (n / d) ** b),
+    ),
+    "wbl4": (
+        "c + a·exp(-(n/d)^b)",
+        _pairs(np.geomspace(0.05, 2, 24), np.geomspace(1, 1e6, 32)),
+        lambda n, b, d: np.exp(-((n / d) ** b)),
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Fits:
     "One form fitted to C curves."
-    form: str # name in FORMS
-    a: np.ndarray # shape (C,), what falls, ≥ 0
-    c: np.ndarray # shape (C,), the floor, ≥ 0
-    inner: np.ndarray # shape (C, 2), b and d
-    rmse: np.ndarray # shape (C,), root of the weighted mean squared residual, in the unit of the errors
+
+    form: str  # name in FORMS
+    a: np.ndarray  # shape (C,), what falls, ≥ 0
+    c: np.ndarray  # shape (C,), the floor, ≥ 0
+    inner: np.ndarray  # shape (C, 2), b and d
+    # shape (C,), root of the weighted mean squared residual, in the unit of the errors
+    rmse: np.ndarray
 
     def predict(
         self,
-        n: np.ndarray, # shape (C,) or (), rows
-    ) -> np.ndarray: # shape (C,), error
+        n: np.ndarray,  # shape (C,) or (), rows
+    ) -> np.ndarray:  # shape (C,), error
         "Give the fitted curves at n rows."
         return self.c + self.a * FORMS[self.form][2](np.asarray(n, float), *self.inner.T)
 
 
 def fit(
-    anchors: np.ndarray, # shape (K,), rows at which the errors were measured
-    errors: np.ndarray, # shape (C, K), NaN where a curve has none
-    form: str = "pow3", # name in FORMS
-    weights: np.ndarray | None = None, # shape (C, K), ≥ 0; None weighs all alike
-) -> Fits: # least squares under a ≥ 0, c ≥ 0 ("pow2": c = 0)
+    anchors: np.ndarray,  # shape (K,), rows at which the errors were measured
+    errors: np.ndarray,  # shape (C, K), NaN where a curve has none
+    form: str = "pow3",  # name in FORMS
+    weights: np.ndarray | None = None,  # shape (C, K), ≥ 0; None weighs all alike
+) -> Fits:  # least squares under a ≥ 0, c ≥ 0 ("pow2": c = 0)
     "Fit one form to many curves."
     _, grid, falling = FORMS[choose(form, FORMS, "form")]
     held = np.isfinite(errors)
@@ -65,12 +83,13 @@ def fit(
     E = np.where(held, errors, 0)
     F = falling(np.asarray(anchors, float), *grid.T[:, :, None])
     top = np.maximum(F.max(axis=1), 1e-300)
-    F = F / top[:, None] # exp(-b·n) may be as small as 1e-200 everywhere
+    F = F / top[:, None]  # exp(-b·n) may be as small as 1e-200 everywhere
     w, wf, wff = W.sum(axis=1)[:, None], W @ F.T, W @ (F * F).T
     we, wfe, wee = (W * E).sum(axis=1)[:, None], (W * E) @ F.T, (W * E * E).sum(axis=1)[:, None]
     spread = w * wff - wf**2
     seen = wff > 1e-12 * w
-    apart = seen & (spread > 1e-9 * w * wff) # else the falling function is a constant on these anchors
+    # else the falling function is a constant on these anchors
+    apart = seen & (spread > 1e-9 * w * wff)
     a = np.maximum(np.where(apart, (w * wfe - wf * we) / np.where(apart, spread, 1), 0), 0)
     c = (we - a * wf) / w
     bare = seen & ((c < 0) | (form == "pow2"))
@@ -82,21 +101,35 @@ def fit(
 
 # %% ../../nbs/lib/value/10_curves.ipynb #c4a67657
 def curves_of(
-    source, # what sklearn.model_selection.learning_curve returned; or a DataFrame; or a pair (anchors, errors)
-    rows: str = "n", # DataFrame: the column of rows learned from
-    error: str = "error", # DataFrame: the column of errors
-    by: list[str] = (), # DataFrame: columns that tell curves apart; what is left, as seeds, is averaged
-) -> tuple[np.ndarray, np.ndarray, list]: # anchors (K,), errors (C, K) with NaN where absent, a name a curve
+    # what sklearn.model_selection.learning_curve returned; or a DataFrame; or a pair (anchors,
+    # errors)
+    source,
+    rows: str = "n",  # DataFrame: the column of rows learned from
+    error: str = "error",  # DataFrame: the column of errors
+    # DataFrame: columns that tell curves apart; what is left, as seeds, is averaged
+    by: list[str] = (),
+    # anchors (K,), errors (C, K) with NaN where absent, a name a curve
+) -> tuple[np.ndarray, np.ndarray, list]:
     "Read learning curves; scores of scikit-learn are taken for shares that are right, so that the error is 1 - score."
     if isinstance(source, pd.DataFrame):
         for name in (rows, error, *by):
-            require(name in source.columns, f"The table must have a column '{name}'.", list(source.columns)[:20],
-                    "name it by rows=, error= or by=.")
-        table = source.pivot_table(error, list(by) or np.zeros(len(source)), rows, aggfunc="mean").sort_index(axis=1)
+            require(
+                name in source.columns,
+                f"The table must have a column '{name}'.",
+                list(source.columns)[:20],
+                "name it by rows=, error= or by=.",
+            )
+        table = source.pivot_table(
+            error, list(by) or np.zeros(len(source)), rows, aggfunc="mean"
+        ).sort_index(axis=1)
         return table.columns.to_numpy(float), table.to_numpy(float), list(table.index)
-    require(isinstance(source, tuple) and len(source) >= 2, "Curves must be a DataFrame, two arrays, or what learning_curve returned.",
-            type(source).__name__)
-    if len(source) == 2: return (*_checked(*source), list(range(len(np.atleast_2d(source[1])))))
+    require(
+        isinstance(source, tuple) and len(source) >= 2,
+        "Curves must be a DataFrame, two arrays, or what learning_curve returned.",
+        type(source).__name__,
+    )
+    if len(source) == 2:
+        return (*_checked(*source), list(range(len(np.atleast_2d(source[1])))))
     sizes, _, scores = source[:3]
     return np.asarray(sizes, float), 1 - np.nanmean(scores, axis=1)[None], [0]
 
@@ -104,46 +137,78 @@ def curves_of(
 def _checked(anchors, errors):
     "Anchors (K,) ascending and errors (C, K), NaN where a curve has none; all curves on the union of their anchors."
     anchors, errors = np.asarray(anchors, float), np.atleast_2d(np.asarray(errors, float))
-    require(errors.ndim == 2 and anchors.shape in (errors.shape[1:], errors.shape),
-            "anchors must have shape (K,) or that of errors, and errors (K,) or (C, K).", f"{anchors.shape} and {errors.shape}")
-    require(not np.isinf(errors).any() and not (errors < 0).any(), "errors must be finite and at least 0; NaN means absent.",
-            errors[np.isinf(errors) | (errors < 0)][:3])
+    require(
+        errors.ndim == 2 and anchors.shape in (errors.shape[1:], errors.shape),
+        "anchors must have shape (K,) or that of errors, and errors (K,) or (C, K).",
+        f"{anchors.shape} and {errors.shape}",
+    )
+    require(
+        not np.isinf(errors).any() and not (errors < 0).any(),
+        "errors must be finite and at least 0; NaN means absent.",
+        errors[np.isinf(errors) | (errors < 0)][:3],
+    )
     here = np.isfinite(errors) & np.isfinite(anchors)
     used = np.broadcast_to(anchors, errors.shape)[here]
-    require((used > 0).all() and np.isfinite(used).all(), "anchors must be rows, greater than 0.", used[~(used > 0)][:3])
+    require(
+        (used > 0).all() and np.isfinite(used).all(),
+        "anchors must be rows, greater than 0.",
+        used[~(used > 0)][:3],
+    )
     union, place = np.unique(used, return_inverse=True)
     sums, counts = np.zeros((2, len(errors), len(union)))
     np.add.at(sums, (np.nonzero(here)[0], place), errors[here])
     np.add.at(counts, (np.nonzero(here)[0], place), 1)
-    return union, np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0) # a curve's repeated anchors are averaged
+    # a curve's repeated anchors are averaged
+    return union, np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 # %% ../../nbs/lib/value/10_curves.ipynb #2e320c74
-LEVELS = np.array([0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.995]) # quantiles that the network answers with
-LOOKS = np.array([0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10]) # doublings before the end at which it looks
-FARTHEST = 32 # times the rows held that the training curves reached
-FEWEST = 2 # anchors a curve needs
+# quantiles that the network answers with
+LEVELS = np.array([0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.995])
+# doublings before the end at which it looks
+LOOKS = np.array([0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10])
+FARTHEST = 32  # times the rows held that the training curves reached
+FEWEST = 2  # anchors a curve needs
 
 
 def witnesses(
-    anchors: np.ndarray, # shape (K,)
-    errors: np.ndarray, # shape (C, K), NaN where absent, at least one value a curve
-    target_n: np.ndarray, # shape (C,), rows
-) -> tuple[pd.DataFrame, pd.DataFrame]: # predictions (C rows, a column a fit) and their residuals
+    anchors: np.ndarray,  # shape (K,)
+    errors: np.ndarray,  # shape (C, K), NaN where absent, at least one value a curve
+    target_n: np.ndarray,  # shape (C,), rows
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # predictions (C rows, a column a fit) and their residuals
     "Extend curves by every form, on all anchors, on the later half of them (…_late) and weighted towards the end (…_end)."
     held = np.isfinite(errors)
     ends = _ends(anchors, held)
     order = held.cumsum(axis=1)
     late = held & (order > order[:, -1:] // 2)
     near = held * 2.0 ** ((np.log2(anchors) - np.log2(ends)[:, None]) / 2)
-    plans = [(form, form, held) for form in FORMS] + [(f"{form}_late", form, late) for form in ("pow2", "pow3", "mmf4")]
+    plans = [(form, form, held) for form in FORMS] + [
+        (f"{form}_late", form, late) for form in ("pow2", "pow3", "mmf4")
+    ]
     plans += [(f"{form}_end", form, near) for form in ("pow3", "pow4")]
-    fits = {name: fit(anchors, errors, form, weights.astype(float)) for name, form, weights in plans}
-    return (pd.DataFrame({"last": _at_end(errors, held)} | {name: f.predict(target_n) for name, f in fits.items()}),
-            pd.DataFrame({name: f.rmse for name, f in fits.items() if name not in ("pow2_late", "pow3_end", "pow4_end")}))
+    fits = {
+        name: fit(anchors, errors, form, weights.astype(float)) for name, form, weights in plans
+    }
+    return (
+        pd.DataFrame(
+            {"last": _at_end(errors, held)}
+            | {name: f.predict(target_n) for name, f in fits.items()}
+        ),
+        pd.DataFrame(
+            {
+                name: f.rmse
+                for name, f in fits.items()
+                if name not in ("pow2_late", "pow3_end", "pow4_end")
+            }
+        ),
+    )
 
 
-def _ends(anchors, held): return anchors[held.shape[1] - 1 - held[:, ::-1].argmax(axis=1)]
-def _at_end(errors, held): return errors[np.arange(len(errors)), held.shape[1] - 1 - held[:, ::-1].argmax(axis=1)]
+def _ends(anchors, held):
+    return anchors[held.shape[1] - 1 - held[:, ::-1].argmax(axis=1)]
+
+
+def _at_end(errors, held):
+    return errors[np.arange(len(errors)), held.shape[1] - 1 - held[:, ::-1].argmax(axis=1)]
 
 
 def _line(u, E, W):
@@ -158,52 +223,80 @@ def _line(u, E, W):
 
 
 def describe(
-    anchors: np.ndarray, # shape (K,)
-    errors: np.ndarray, # shape (C, K), NaN where absent, at least one value a curve
-    target_n: np.ndarray, # shape (C,), rows
-) -> tuple[np.ndarray, np.ndarray]: # features (C, F); the level at the end (C,) to which the network adds
+    anchors: np.ndarray,  # shape (K,)
+    errors: np.ndarray,  # shape (C, K), NaN where absent, at least one value a curve
+    target_n: np.ndarray,  # shape (C,), rows
+    # features (C, F); the level at the end (C,) to which the network adds
+) -> tuple[np.ndarray, np.ndarray]:
     "Describe curves by what is seen of them before the target."
     held = np.isfinite(errors)
     E, row = np.where(held, errors, 0), np.arange(len(errors))
     first, last = held.argmax(axis=1), held.shape[1] - 1 - held[:, ::-1].argmax(axis=1)
     ends, final, start = anchors[last], E[row, last], E[row, first]
-    u = np.log2(anchors) - np.log2(ends)[:, None] # doublings of rows, 0 at the end of each curve
+    u = np.log2(anchors) - np.log2(ends)[:, None]  # doublings of rows, 0 at the end of each curve
     span = -u[row, first]
-    lines = [_line(u, E, held * np.exp(-(u**2) / 2)), *(_line(u, E, held * (u >= -k - 1e-9)) for k in (0.5, 2, 4))]
+    lines = [
+        _line(u, E, held * np.exp(-(u**2) / 2)),
+        *(_line(u, E, held * (u >= -k - 1e-9)) for k in (0.5, 2, 4)),
+    ]
     level = (final + lines[0][0]) / 2
     seen = []
-    for look in LOOKS: # a kernel of a fifth of a doubling; where no anchor is that near, the nearest one counts
+    # a kernel of a fifth of a doubling; where no anchor is that near, the nearest one counts
+    for look in LOOKS:
         W = held * (np.exp(-(((u + look) / 0.2) ** 2) / 2) + 1e-9 * np.exp(-3 * np.abs(u + look)))
-        seen.append(np.where(look <= span + 0.1, (W * E).sum(axis=1) / np.maximum(W.sum(axis=1), 1e-300), start))
+        seen.append(
+            np.where(
+                look <= span + 0.1, (W * E).sum(axis=1) / np.maximum(W.sum(axis=1), 1e-300), start
+            )
+        )
     said, residuals = witnesses(anchors, errors, target_n)
-    levels = [start, np.where(held, errors, -np.inf).max(axis=1), np.where(held, errors, np.inf).min(axis=1), final,
-              *(line[0] for line in lines[1:]), lines[1][3], *seen, *said.drop(columns="last").to_numpy().T]
-    plain = [np.log2(target_n / ends), np.log2(ends), span, held.sum(axis=1) / 10, level,
-             *(line[1] for line in lines), *(line[2] for line in lines), *residuals.to_numpy().T]
+    levels = [
+        start,
+        np.where(held, errors, -np.inf).max(axis=1),
+        np.where(held, errors, np.inf).min(axis=1),
+        final,
+        *(line[0] for line in lines[1:]),
+        lines[1][3],
+        *seen,
+        *said.drop(columns="last").to_numpy().T,
+    ]
+    plain = [
+        np.log2(target_n / ends),
+        np.log2(ends),
+        span,
+        held.sum(axis=1) / 10,
+        level,
+        *(line[1] for line in lines),
+        *(line[2] for line in lines),
+        *residuals.to_numpy().T,
+    ]
     return np.stack([*plain, *(value - level for value in levels)], axis=1), level
 
 # %% ../../nbs/lib/value/10_curves.ipynb #6f01e1a7
 @cache
 def _prior():
-    with np.load(data_path() / "curve_prior.npz") as file: return {name: file[name].astype(np.float64) for name in file.files}
+    with np.load(data_path() / "curve_prior.npz") as file:
+        return {name: file[name].astype(np.float64) for name in file.files}
 
 
 def normalised(
-    features: np.ndarray, # shape (C, F), from `describe`
-    middle: np.ndarray, # shape (F,)
-    scale: np.ndarray, # shape (F,)
-) -> np.ndarray: # shape (C, F), within ±4
+    features: np.ndarray,  # shape (C, F), from `describe`
+    middle: np.ndarray,  # shape (F,)
+    scale: np.ndarray,  # shape (F,)
+) -> np.ndarray:  # shape (C, F), within ±4
     "Bring features to like scales."
     return np.clip((features - middle) / scale, -4, 4)
 
 
 def answers(
-    prior: dict[str, np.ndarray], # arrays of the networks
-    features: np.ndarray, # shape (C, F), from `describe`
-    level: np.ndarray, # shape (C,), from `describe`
-) -> np.ndarray: # shape (C, 11), ascending: errors at the quantiles LEVELS, before their widths are fitted
+    prior: dict[str, np.ndarray],  # arrays of the networks
+    features: np.ndarray,  # shape (C, F), from `describe`
+    level: np.ndarray,  # shape (C,), from `describe`
+    # shape (C, 11), ascending: errors at the quantiles LEVELS, before their widths are fitted
+) -> np.ndarray:
     "Ask the networks."
-    x = normalised(features, prior["middle"], prior["scale"])[None] # (1, C, F); the networks are the first axis
+    # (1, C, F); the networks are the first axis
+    x = normalised(features, prior["middle"], prior["scale"])[None]
     for i in range(2):
         x = x @ prior[f"W{i}"] + prior[f"b{i}"][:, None]
         x = x / (1 + np.exp(-x))
@@ -212,45 +305,68 @@ def answers(
 
 
 def extrapolate(
-    anchors, # shape (K,), or that of errors: rows, greater than 0; NaN where absent
-    errors, # shape (K,) or (C, K): error at these rows, ≥ 0; NaN where absent
-    target_n, # rows, at least those of the last anchor: one number, or one a curve (C,), or several (T,) for one curve
-    level: float = 0.9, # of the prediction interval, in (0, 1)
-    strict: bool = False, # also refuse curves that `behaviour` calls ill
-    prior: dict | None = None, # arrays of another network; None takes the one that comes with the kit
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]: # point, low, high: shape of target_n for one curve, else (C,)
+    anchors,  # shape (K,), or that of errors: rows, greater than 0; NaN where absent
+    errors,  # shape (K,) or (C, K): error at these rows, ≥ 0; NaN where absent
+    # rows, at least those of the last anchor: one number, or one a curve (C,), or several (T,) for
+    # one curve
+    target_n,
+    level: float = 0.9,  # of the prediction interval, in (0, 1)
+    strict: bool = False,  # also refuse curves that `behaviour` calls ill
+    # arrays of another network; None takes the one that comes with the kit
+    prior: dict | None = None,
+    # point, low, high: shape of target_n for one curve, else (C,)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Predict the error at more rows, with a prediction interval. Raises InputError for one curve that can't bear it; of many, such get NaN."
     check_number(level, "level")
     require(0 < level < 1, "level must be greater than 0 and less than 1.", level)
     single, target = np.ndim(errors) == 1, np.asarray(target_n, float)
-    require(target.ndim <= 1, "target_n must be a number or have one axis.", f"shape {target.shape}")
+    require(
+        target.ndim <= 1, "target_n must be a number or have one axis.", f"shape {target.shape}"
+    )
     union, curves = _checked(anchors, errors)
-    if single: curves, wanted = np.repeat(curves, target.size, axis=0), target.ravel()
+    if single:
+        curves, wanted = np.repeat(curves, target.size, axis=0), target.ravel()
     else:
-        require(target.ndim == 0 or len(target) == len(curves), "target_n must be a number or have one a curve.",
-                f"{target.shape} for {len(curves)} curves")
+        require(
+            target.ndim == 0 or len(target) == len(curves),
+            "target_n must be a number or have one a curve.",
+            f"{target.shape} for {len(curves)} curves",
+        )
         wanted = np.broadcast_to(target, len(curves))
-    if not union.size: union, curves = np.ones(1), np.full((len(curves), 1), np.nan)
+    if not union.size:
+        union, curves = np.ones(1), np.full((len(curves), 1), np.nan)
     why = _unfit(union, curves, wanted, strict)
     bad = np.array([bool(reason) for reason in why])
     if single:
-        require(not bad.any(), "The curve must bear the prediction.", next(filter(None, why), ""),
-                "measure more anchors, or ask for fewer rows.")
+        require(
+            not bad.any(),
+            "The curve must bear the prediction.",
+            next(filter(None, why), ""),
+            "measure more anchors, or ask for fewer rows.",
+        )
     result = np.full((3, len(curves)), np.nan)
     for part in np.array_split(np.flatnonzero(~bad), max(1, len(curves) // 2000)):
-        if len(part): result[:, part] = _predicted(union, curves[part], wanted[part], level, prior or _prior())
+        if len(part):
+            result[:, part] = _predicted(
+                union, curves[part], wanted[part], level, prior or _prior()
+            )
     return tuple(value.reshape(target.shape) if single else value for value in result)
 
 
 def _predicted(anchors, curves, target, level, prior):
-    unit = np.maximum(np.nanmax(curves, axis=1), 1) # errors above 1 are no rates: shares of the largest, then
+    # errors above 1 are no rates: shares of the largest, then
+    unit = np.maximum(np.nanmax(curves, axis=1), 1)
     features, end = describe(anchors, curves / unit[:, None], target)
     values = answers(prior, features, end) * unit[:, None]
     point = values[:, len(LEVELS) // 2]
     far, z = features[:, 0], ndtri(0.5 + level / 2)
     ends = []
-    for side, chosen in (("low", slice(len(LEVELS) // 2, None, -1)), ("high", slice(len(LEVELS) // 2, None))):
-        known = np.abs(ndtri(LEVELS[chosen])) # the half width is a straight line between known levels, on the scale of normal deviates
+    for side, chosen in (
+        ("low", slice(len(LEVELS) // 2, None, -1)),
+        ("high", slice(len(LEVELS) // 2, None)),
+    ):
+        # the half width is a straight line between known levels, on the scale of normal deviates
+        known = np.abs(ndtri(LEVELS[chosen]))
         widths = np.abs(values[:, chosen] - point[:, None])
         i = min(np.searchsorted(known, z), len(known) - 1)
         share = (z - known[i - 1]) / (known[i] - known[i - 1])
@@ -260,10 +376,12 @@ def _predicted(anchors, curves, target, level, prior):
 
 # %% ../../nbs/lib/value/10_curves.ipynb #cdd46530
 def behaviour(
-    anchors, # as in `extrapolate`
-    errors, # as in `extrapolate`
-    least: float = 0.02, # violations up to this error are let pass
-) -> pd.DataFrame: # a row a curve: anchors, doublings, noise, rise, bulge, verdict ("well-behaved", "rises", "bulges", "short")
+    anchors,  # as in `extrapolate`
+    errors,  # as in `extrapolate`
+    least: float = 0.02,  # violations up to this error are let pass
+    # a row a curve: anchors, doublings, noise, rise, bulge, verdict ("well-behaved", "rises",
+    # "bulges", "short")
+) -> pd.DataFrame:
     "Say of which kind each curve is; rise and bulge are the largest violations of monotonicity and convexity, in error."
     union, curves = _checked(anchors, errors)
     held = np.isfinite(curves)
@@ -275,19 +393,31 @@ def behaviour(
             rows.append((len(n), span, np.nan, np.nan, np.nan, "short"))
             continue
         u = np.log2(n)
-        noise = np.sqrt(np.mean(np.diff(e, 2) ** 2) / 6) # second differences of white noise have variance 6σ²
+        # second differences of white noise have variance 6σ²
+        noise = np.sqrt(np.mean(np.diff(e, 2) ** 2) / 6)
         knots = np.linspace(u[0], u[-1], max(3, int(span) + 1))
-        W = np.exp(-(((u - knots[:, None]) / 0.35) ** 2) / 2) + 1e-9 * np.exp(-3 * np.abs(u - knots[:, None]))
+        W = np.exp(-(((u - knots[:, None]) / 0.35) ** 2) / 2) + 1e-9 * np.exp(
+            -3 * np.abs(u - knots[:, None])
+        )
         W /= W.sum(axis=1, keepdims=True)
         s, sigma = W @ e, noise * np.sqrt((W**2).sum(axis=1).max())
         rise = max(float((s - np.minimum.accumulate(s)).max()), 0.0)
         m, bulge = 2**knots, 0.0
-        for j in range(1, len(s) - 1): # the lowest chord over j: any point before, any after
+        for j in range(1, len(s) - 1):  # the lowest chord over j: any point before, any after
             i, k = np.arange(j)[:, None], np.arange(j + 1, len(s))[None]
             chord = s[i] + (s[k] - s[i]) * (m[j] - m[i]) / (m[k] - m[i])
             bulge = max(bulge, float((s[j] - chord).max()))
         bound = max(least, 4 * sigma)
-        rows.append((len(n), span, noise, rise, bulge, "rises" if rise > bound else "bulges" if bulge > bound else "well-behaved"))
+        rows.append(
+            (
+                len(n),
+                span,
+                noise,
+                rise,
+                bulge,
+                "rises" if rise > bound else "bulges" if bulge > bound else "well-behaved",
+            )
+        )
     return pd.DataFrame(rows, columns=["anchors", "doublings", "noise", "rise", "bulge", "verdict"])
 
 
@@ -299,22 +429,27 @@ def _unfit(anchors, curves, target, strict):
     verdicts = behaviour(anchors, curves)["verdict"] if strict else ["well-behaved"] * len(curves)
     why = []
     for k, end, n, verdict in zip(count, ends, target, verdicts, strict=True):
-        if k < FEWEST: why.append(f"{k} anchors, fewer than {FEWEST}")
-        elif not n >= end: why.append(f"a target of {n:g} rows, below the last anchor of {end:g}")
-        elif n > end * FARTHEST * (1 + 1e-9): why.append(f"a target of {n / end:.3g} times the rows held, more than {FARTHEST}")
-        elif verdict != "well-behaved": why.append(f"a curve that is {verdict!r} by `behaviour`")
-        else: why.append("")
+        if k < FEWEST:
+            why.append(f"{k} anchors, fewer than {FEWEST}")
+        elif not n >= end:
+            why.append(f"a target of {n:g} rows, below the last anchor of {end:g}")
+        elif n > end * FARTHEST * (1 + 1e-9):
+            why.append(f"a target of {n / end:.3g} times the rows held, more than {FARTHEST}")
+        elif verdict != "well-behaved":
+            why.append(f"a curve that is {verdict!r} by `behaviour`")
+        else:
+            why.append("")
     return why
 
 # %% ../../nbs/lib/value/10_curves.ipynb #a91183b1
 def forecast_figure(
-    anchors, # as in `extrapolate`, one curve
-    errors, # as in `extrapolate`, one curve
-    target_n: float, # rows, up to which to predict
-    level: float = 0.9, # of the interval
-    title: str = "Learning curve, extended", # above the picture
-    ax: Axes | None = None, # where to draw; None makes a figure
-) -> Axes: # rows on a log scale
+    anchors,  # as in `extrapolate`, one curve
+    errors,  # as in `extrapolate`, one curve
+    target_n: float,  # rows, up to which to predict
+    level: float = 0.9,  # of the interval
+    title: str = "Learning curve, extended",  # above the picture
+    ax: Axes | None = None,  # where to draw; None makes a figure
+) -> Axes:  # rows on a log scale
     "Draw one learning curve and its prediction."
     union, curve = _checked(anchors, errors)
     here = np.isfinite(curve[0])
@@ -324,7 +459,9 @@ def forecast_figure(
     ax = plt.subplots(figsize=(6.4, 4))[1] if ax is None else ax
     ax.plot(union[here], curve[0][here], "o-", ms=4, label="measured")
     ax.plot(n, point, label="predicted (median)")
-    ax.fill_between(n, low, high, alpha=0.25, color=ax.lines[-1].get_color(), label=f"{level:.0%} interval")
+    ax.fill_between(
+        n, low, high, alpha=0.25, color=ax.lines[-1].get_color(), label=f"{level:.0%} interval"
+    )
     ax.axhline(curve[0][here][-1], color="0.5", ls=":", label="no change (control)")
     ax.set(xscale="log", xlabel="rows learned from", ylabel="error", title=title, ylim=(0, None))
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

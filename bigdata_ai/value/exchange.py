@@ -12,7 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
@@ -23,116 +27,174 @@ from ..train.loop import fit
 from ..train.spec import Adam, mlp
 
 # %% ../../nbs/lib/value/20_exchange.ipynb #3dc088ec
-LEAST = 50 # rows
+LEAST = 50  # rows
 MODELS = ("boosted", "torch", "tensorflow")
 
 
 @dataclass(frozen=True)
 class Bench:
     "A table ready for planned runs."
-    X: np.ndarray # shape (n, d), float64, NaN where a value is missing
-    y: np.ndarray # shape (n,), int64 classes 0 … classes-1, or float64 targets
-    classes: int # number of classes; 0 for a real-valued target
-    source: np.ndarray | None # shape (n,), int64, 0 is the commonest source; None without a column of sources
-    age: np.ndarray | None # shape (n,), share of the rows that are newer, in [0, 1); None without a column of time
-    rows: int # of the whole table, of which X may be a part
-    model: str | BaseEstimator # "boosted", "torch", "tensorflow" or a scikit-learn estimator
-    warnings: tuple[str, ...] # what a user should know of the table
+
+    X: np.ndarray  # shape (n, d), float64, NaN where a value is missing
+    y: np.ndarray  # shape (n,), int64 classes 0 … classes-1, or float64 targets
+    classes: int  # number of classes; 0 for a real-valued target
+    # shape (n,), int64, 0 is the commonest source; None without a column of sources
+    source: np.ndarray | None
+    # shape (n,), share of the rows that are newer, in [0, 1); None without a column of time
+    age: np.ndarray | None
+    rows: int  # of the whole table, of which X may be a part
+    model: str | BaseEstimator  # "boosted", "torch", "tensorflow" or a scikit-learn estimator
+    warnings: tuple[str, ...]  # what a user should know of the table
 
     @property
-    def control(self) -> float: # share of wrong answers when the commonest class is always said; 1 for a real-valued target
+    # share of wrong answers when the commonest class is always said; 1 for a real-valued target
+    def control(self) -> float:
         "Error of the trivial control."
         return 1 - np.bincount(self.y).max() / len(self.y) if self.classes else 1.0
 
     def error(
         self,
-        train: np.ndarray, # shape (m,), rows to learn from
-        test: np.ndarray, # shape (t,), rows to score
-        y: np.ndarray | None = None, # shape (m,), other labels to learn from; None takes those of the table
-        seed: int = 0, # of the model
-    ) -> float: # share of wrong classes, or root mean squared error over the standard deviation of the target
+        train: np.ndarray,  # shape (m,), rows to learn from
+        test: np.ndarray,  # shape (t,), rows to score
+        # shape (m,), other labels to learn from; None takes those of the table
+        y: np.ndarray | None = None,
+        seed: int = 0,  # of the model
+        # share of wrong classes, or root mean squared error over the standard deviation of the
+        # target
+    ) -> float:
         "Train on some rows and score on others."
         given = self.y[train] if y is None else y
-        if self.classes and given.min() == given.max(): said = np.full(len(test), given[0])
-        else: said = _said(self.model, self.classes, self.X[train], given, self.X[test], seed)
-        if self.classes: return float((said != self.y[test]).mean())
+        if self.classes and given.min() == given.max():
+            said = np.full(len(test), given[0])
+        else:
+            said = _said(self.model, self.classes, self.X[train], given, self.X[test], seed)
+        if self.classes:
+            return float((said != self.y[test]).mean())
         return float(np.sqrt(np.mean((said - self.y[test]) ** 2)) / self.y.std())
 
 
 def _said(model, classes, X, y, new, seed):
-    if isinstance(model, str) and model != "boosted": return _network(model, classes, X, y, new, seed)
+    if isinstance(model, str) and model != "boosted":
+        return _network(model, classes, X, y, new, seed)
     if isinstance(model, str):
-        many = {"max_iter": 40} if classes > 3 else {} # one tree a class and round
-        model = (HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor)(random_state=seed, **many)
-    with threadpool_limits(1, "openmp"): # on so few rows a second thread gains little, and beside other work it costs much
+        many = {"max_iter": 40} if classes > 3 else {}  # one tree a class and round
+        model = (HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor)(
+            random_state=seed, **many
+        )
+    # on so few rows a second thread gains little, and beside other work it costs much
+    with threadpool_limits(1, "openmp"):
         return clone(model).fit(X, y).predict(new)
 
 
 def _network(backend, classes, X, y, new, seed):
     "64 hidden units on standardised numbers; a gap counts as the mean."
     middle, scale = np.nanmean(X, axis=0), np.nanstd(X, axis=0) + 1e-9
-    scaled, asked = ((np.clip(np.nan_to_num((part - middle) / scale), -5, 5)).astype(np.float32) for part in (X, new))
+    scaled, asked = (
+        (np.clip(np.nan_to_num((part - middle) / scale), -5, 5)).astype(np.float32)
+        for part in (X, new)
+    )
     present, codes = np.unique(y, return_inverse=True) if classes else (None, None)
     level, spread = (0.0, 1.0) if classes else (y.mean(), y.std() + 1e-9)
     outputs = len(present) if classes else 1
-    known = from_arrays(scaled, codes if classes else ((y - level) / spread).astype(np.float32), classes=outputs if classes else 0)
+    known = from_arrays(
+        scaled,
+        codes if classes else ((y - level) / spread).astype(np.float32),
+        classes=outputs if classes else 0,
+    )
     epochs = max(10, min(60, 40_000 // len(X)))
-    found = fit(mlp(X.shape[1], 64, outputs if outputs > 2 else 1), known, backend, optimizer=Adam(0.003),
-                loss=None if classes else "mse", epochs=epochs, batch_size=min(64, len(X)), seed=seed)
-    if not classes: return np.asarray(found.predict(asked)).ravel() * spread + level
+    found = fit(
+        mlp(X.shape[1], 64, outputs if outputs > 2 else 1),
+        known,
+        backend,
+        optimizer=Adam(0.003),
+        loss=None if classes else "mse",
+        epochs=epochs,
+        batch_size=min(64, len(X)),
+        seed=seed,
+    )
+    if not classes:
+        return np.asarray(found.predict(asked)).ravel() * spread + level
     return present[np.asarray(found.predict_proba(asked)).argmax(axis=1)]
 
 
 def bench(
-    table, # frame of any kind the kit knows, LEAST rows or more
-    target: str, # its column to predict
-    time: str | None = None, # column of dates or numbers that grow with time
-    source: str | None = None, # column that says where a row comes from
-    model: str | BaseEstimator = "boosted", # one of MODELS or a scikit-learn estimator; classifier or regressor as the target needs
-    most: int = 4000, # rows to keep
-    seed: int = 0, # another seed keeps other rows of a large table
-) -> Bench: # raises InputError for a table that can't be learned from, and warns of a leaked target
+    table,  # frame of any kind the kit knows, LEAST rows or more
+    target: str,  # its column to predict
+    time: str | None = None,  # column of dates or numbers that grow with time
+    source: str | None = None,  # column that says where a row comes from
+    # one of MODELS or a scikit-learn estimator; classifier or regressor as the target needs
+    model: str | BaseEstimator = "boosted",
+    most: int = 4000,  # rows to keep
+    seed: int = 0,  # another seed keeps other rows of a large table
+    # raises InputError for a table that can't be learned from, and warns of a leaked target
+) -> Bench:
     "Make a table ready for planned runs."
-    require(isinstance(model, BaseEstimator) or model in MODELS,
-            f"model must be one of {', '.join(MODELS)} or a scikit-learn estimator.", model)
-    if isinstance(model, str) and model != "boosted": need(model, model)
+    require(
+        isinstance(model, BaseEstimator) or model in MODELS,
+        f"model must be one of {', '.join(MODELS)} or a scikit-learn estimator.",
+        model,
+    )
+    if isinstance(model, str) and model != "boosted":
+        need(model, model)
     frame = table if isinstance(table, pd.DataFrame) else to_pandas(table)
     named = {"target": target, "time": time, "source": source}
     for role, column in named.items():
-        require(column is None or column in frame.columns, f"The {role} must be a column of the table.", column,
-                f"there are {list(frame.columns)[:15]}.")
+        require(
+            column is None or column in frame.columns,
+            f"The {role} must be a column of the table.",
+            column,
+            f"there are {list(frame.columns)[:15]}.",
+        )
     given = [column for column in named.values() if column is not None]
     require(len(set(given)) == len(given), "target, time and source must differ.", named)
     told = frame[target].notna()
-    require(told.sum() >= LEAST, f"The table must have {LEAST} rows with a target or more.", int(told.sum()))
+    require(
+        told.sum() >= LEAST,
+        f"The table must have {LEAST} rows with a target or more.",
+        int(told.sum()),
+    )
     empty = [c for c in frame.columns if frame[c].isna().all()]
     require(not empty, "Every column must have values.", f"none in {empty[:5]}", "drop it.")
-    require(frame[target].nunique() > 1, "The target must have two values or more.", brief_values(frame[target]),
-            "is this the column to predict?")
+    require(
+        frame[target].nunique() > 1,
+        "The target must have two values or more.",
+        brief_values(frame[target]),
+        "is this the column to predict?",
+    )
     clock = None if time is None else _clock(frame[time], time)
     rows, notes = len(frame), []
-    if not told.all(): notes.append(f"{rows - int(told.sum()):,} rows without a target were left out")
+    if not told.all():
+        notes.append(f"{rows - int(told.sum()):,} rows without a target were left out")
     kept = np.flatnonzero(told)
-    if len(kept) > most: kept = np.sort(rng(seed, "bench").choice(kept, most, replace=False))
+    if len(kept) > most:
+        kept = np.sort(rng(seed, "bench").choice(kept, most, replace=False))
     part = frame.iloc[kept].reset_index(drop=True)
     y, classes = _targets(frame[target], part[target])
     features = part.drop(columns=target)
     if time is not None and not pd.api.types.is_numeric_dtype(features[time]):
-        features[time] = pd.to_datetime(features[time], format="mixed", utc=True) # its month, weekday and hour are learned from
+        # its month, weekday and hour are learned from
+        features[time] = pd.to_datetime(features[time], format="mixed", utc=True)
     X, names = _numbers(features)
     notes += _leaks(X, names, y, classes)
-    for note in notes: warnings.warn(note, stacklevel=2)
-    age = None if clock is None else 1 - pd.Series(clock[kept]).rank(method="first").to_numpy() / len(kept)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    age = (
+        None
+        if clock is None
+        else 1 - pd.Series(clock[kept]).rank(method="first").to_numpy() / len(kept)
+    )
     codes = None
     if source is not None:
         order = part[source].astype(str).value_counts()
-        codes = part[source].astype(str).map({name: i for i, name in enumerate(order.index)}).to_numpy()
+        codes = (
+            part[source].astype(str).map({name: i for i, name in enumerate(order.index)}).to_numpy()
+        )
     return Bench(X, y, classes, codes, age, int(told.sum()), model, tuple(notes))
 
 
 def brief_values(
-    column: pd.Series, # any
-) -> str: # its first three values
+    column: pd.Series,  # any
+) -> str:  # its first three values
     "Name some values of a column."
     return ", ".join(str(value) for value in column.dropna().unique()[:3])
 
@@ -140,22 +202,43 @@ def brief_values(
 def _targets(whole, part):
     numeric = pd.api.types.is_numeric_dtype(whole) and not pd.api.types.is_bool_dtype(whole)
     if numeric and whole.nunique() > 20:
-        require(np.isfinite(whole.dropna().to_numpy(float)).all(), "The target must be finite.", "inf")
+        require(
+            np.isfinite(whole.dropna().to_numpy(float)).all(), "The target must be finite.", "inf"
+        )
         return part.to_numpy(float), 0
-    require(whole.nunique() <= 100, "A target that is no number must have 100 classes or fewer.", whole.nunique(),
-            "is this the column to predict?")
+    require(
+        whole.nunique() <= 100,
+        "A target that is no number must have 100 classes or fewer.",
+        whole.nunique(),
+        "is this the column to predict?",
+    )
     codes, names = pd.factorize(part.astype(str), sort=True)
-    require(len(names) > 1, "The rows that were drawn must hold two classes or more.", brief_values(part), "raise most=.")
+    require(
+        len(names) > 1,
+        "The rows that were drawn must hold two classes or more.",
+        brief_values(part),
+        "raise most=.",
+    )
     return codes.astype(np.int64), len(names)
 
 
 def _clock(column, name):
-    if pd.api.types.is_numeric_dtype(column): found = column.astype(float)
-    else: found = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
+    if pd.api.types.is_numeric_dtype(column):
+        found = column.astype(float)
+    else:
+        found = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
     lost = found.isna()
-    require(not lost.any(), f"The time column '{name}' must hold dates or numbers.",
-            f"{brief_values(column[lost]) or 'gaps'} in {int(lost.sum()):,} rows", "write dates as 2026-11-27 or 2026-11-27 13:30.")
-    return found.to_numpy() if pd.api.types.is_numeric_dtype(found) else found.astype("int64").to_numpy()
+    require(
+        not lost.any(),
+        f"The time column '{name}' must hold dates or numbers.",
+        f"{brief_values(column[lost]) or 'gaps'} in {int(lost.sum()):,} rows",
+        "write dates as 2026-11-27 or 2026-11-27 13:30.",
+    )
+    return (
+        found.to_numpy()
+        if pd.api.types.is_numeric_dtype(found)
+        else found.astype("int64").to_numpy()
+    )
 
 
 def _numbers(frame):
@@ -163,10 +246,17 @@ def _numbers(frame):
     for name in frame.columns:
         column = frame[name]
         if pd.api.types.is_datetime64_any_dtype(column):
-            found |= {f"{name} month": column.dt.month, f"{name} weekday": column.dt.dayofweek, f"{name} hour": column.dt.hour}
-        elif pd.api.types.is_numeric_dtype(column): found[name] = column.astype(float)
+            found |= {
+                f"{name} month": column.dt.month,
+                f"{name} weekday": column.dt.dayofweek,
+                f"{name} hour": column.dt.hour,
+            }
+        elif pd.api.types.is_numeric_dtype(column):
+            found[name] = column.astype(float)
         else:
-            codes = pd.Series(pd.factorize(column.astype(object), sort=False)[0], index=column.index).astype(float)
+            codes = pd.Series(
+                pd.factorize(column.astype(object), sort=False)[0], index=column.index
+            ).astype(float)
             found[name] = codes.where(codes >= 0)
     X = np.column_stack([np.asarray(values, float) for values in found.values()])
     return np.where(np.isinf(X), np.nan, X), list(found)
@@ -177,52 +267,79 @@ def _leaks(X, names, y, classes):
     notes = []
     for column, name in zip(X.T, names, strict=True):
         known = np.isfinite(column)
-        if known.sum() < LEAST or len(np.unique(column[known])) < 2: continue
+        if known.sum() < LEAST or len(np.unique(column[known])) < 2:
+            continue
         if classes:
-            if len(np.unique(column[known])) > max(50, 2 * classes): continue
+            if len(np.unique(column[known])) > max(50, 2 * classes):
+                continue
             table = pd.crosstab(column[known], y[known]).to_numpy()
             told = table.max(axis=1).sum() / table.sum()
             leak = told > 0.999 and table.sum() > 10 * len(table)
-        else: leak = abs(np.corrcoef(column[known], y[known])[0, 1]) > 0.9999
-        if leak: notes.append(f"column '{name}' tells the target by itself: is it known before the target is?")
+        else:
+            leak = abs(np.corrcoef(column[known], y[known])[0, 1]) > 0.9999
+        if leak:
+            notes.append(
+                f"column '{name}' tells the target by itself: is it known before the target is?"
+            )
     return notes
 
 # %% ../../nbs/lib/value/20_exchange.ipynb #5cf2373f
-TAIL = 0.03 # share of residuals beyond four such deviations where no target is wrong: that of a double exponential distribution
+# share of residuals beyond four such deviations where no target is wrong: that of a double
+# exponential distribution
+TAIL = 0.03
 
 
 def wrong_labels(
-    asked: Bench, # a table
-    seed: int = 0, # of folds and models
-) -> tuple[float, np.ndarray]: # share of labels that are wrong, in [0, 0.9); bool (n,), where a real-valued label is far from its answer
+    asked: Bench,  # a table
+    seed: int = 0,  # of folds and models
+    # share of labels that are wrong, in [0, 0.9); bool (n,), where a real-valued label is far from
+    # its answer
+) -> tuple[float, np.ndarray]:
     "Estimate the share of wrong labels."
-    with threadpool_limits(1, "openmp"): return _wrong_labels(asked, seed)
+    with threadpool_limits(1, "openmp"):
+        return _wrong_labels(asked, seed)
 
 
 def _wrong_labels(asked, seed):
     if asked.classes:
-        folds = (StratifiedKFold if np.bincount(asked.y).min() >= 5 else KFold)(5, shuffle=True, random_state=seed)
+        folds = (StratifiedKFold if np.bincount(asked.y).min() >= 5 else KFold)(
+            5, shuffle=True, random_state=seed
+        )
         filled = np.where(np.isnan(asked.X), -1e6, asked.X)
-        soft = HistGradientBoostingClassifier(max_iter=60, learning_rate=0.05, max_leaf_nodes=6, l2_regularization=5, random_state=seed)
+        soft = HistGradientBoostingClassifier(
+            max_iter=60,
+            learning_rate=0.05,
+            max_leaf_nodes=6,
+            l2_regularization=5,
+            random_state=seed,
+        )
         found = []
-        for model, X in ((soft, asked.X), (ExtraTreesClassifier(150, min_samples_leaf=3, random_state=seed), filled)):
+        for model, X in (
+            (soft, asked.X),
+            (ExtraTreesClassifier(150, min_samples_leaf=3, random_state=seed), filled),
+        ):
             sure, said = _surest(model, X, asked.y, folds)
             surest = np.argsort(-sure, kind="stable")
             wrong = (said != asked.y)[surest]
             found.append((wrong[: max(25, len(wrong) // 4)].mean(), wrong.mean()))
         top, whole = np.mean(found, axis=0)
-        share = top / max(whole, 1e-9) # near 1: the sure are as wrong as the others, so labels; small: easy rows and hard ones
-        skill = np.clip((1 - whole / asked.control) / 0.3, 0, 1) # without any, chance explains as much
+        # near 1: the sure are as wrong as the others, so labels; small: easy rows and hard ones
+        share = top / max(whole, 1e-9)
+        # without any, chance explains as much
+        skill = np.clip((1 - whole / asked.control) / 0.3, 0, 1)
         belief = np.clip((share - 0.55 + 0.25 * skill) / 0.4, 0.1, 1)
         return float(min(top * belief, 0.9 * (1 - 1 / asked.classes))), np.zeros(len(asked.y), bool)
     folds = KFold(5, shuffle=True, random_state=seed)
-    model = HistGradientBoostingRegressor(loss="absolute_error", random_state=seed) # the median bears wrong targets
+    # the median bears wrong targets
+    model = HistGradientBoostingRegressor(loss="absolute_error", random_state=seed)
     said = cross_val_predict(model, asked.X, asked.y, cv=folds)
     missed = np.abs(asked.y - said)
-    scale = np.quantile(missed, 0.25) / 0.3186 + 1e-12 # of a normal distribution; the smallest quarter holds few wrong ones
+    # of a normal distribution; the smallest quarter holds few wrong ones
+    scale = np.quantile(missed, 0.25) / 0.3186 + 1e-12
     far = missed > 4 * scale
     by_chance = np.mean(np.abs(rng(seed, "shuffled").permutation(asked.y) - said) > 4 * scale)
-    if by_chance < 0.15: return 0.0, far # a wrong target would not be seen
+    if by_chance < 0.15:
+        return 0.0, far  # a wrong target would not be seen
     return float(np.clip((far.mean() - TAIL) / by_chance, 0, 0.6)), far
 
 
@@ -236,52 +353,79 @@ def _surest(model, X, y, folds):
 
 
 def damaged(
-    asked: Bench, # a table
-    y: np.ndarray, # shape (m,), labels
-    share: float, # to change, in [0, 1)
-    random: np.random.Generator, # draws which and to what
-) -> np.ndarray: # shape (m,): a class becomes any other one, a real-valued target that of another row
+    asked: Bench,  # a table
+    y: np.ndarray,  # shape (m,), labels
+    share: float,  # to change, in [0, 1)
+    random: np.random.Generator,  # draws which and to what
+    # shape (m,): a class becomes any other one, a real-valued target that of another row
+) -> np.ndarray:
     "Change labels at random."
     hit = random.random(len(y)) < share
-    if asked.classes: return np.where(hit, (y + random.integers(1, asked.classes, len(y))) % asked.classes, y)
+    if asked.classes:
+        return np.where(hit, (y + random.integers(1, asked.classes, len(y))) % asked.classes, y)
     return np.where(hit, random.permutation(y), y)
 
 # %% ../../nbs/lib/value/20_exchange.ipynb #67bab19b
 KINDS = ("label", "source", "age")
-FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1) # of the rows, at which curves are measured
+FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the rows, at which curves are measured
 
 
 def rates(
-    asked: Bench, # a table; "source" and "age" need such columns
-    kind: str = "label", # one of KINDS
-    levels=None, # shares of labels changed; shares of the target's source; ages, of 1 to the last in as many groups; None: usual ones
-    seeds: int = 8, # repetitions, 3 or more
-    level: float = 0.9, # of the intervals
-    show_progress: bool = False, # a bar over the repetitions
-) -> pd.DataFrame: # kind, damage, rate, low, high, law and whether the interval holds the law
+    asked: Bench,  # a table; "source" and "age" need such columns
+    kind: str = "label",  # one of KINDS
+    # shares of labels changed; shares of the target's source; ages, of 1 to the last in as many
+    # groups; None: usual ones
+    levels=None,
+    seeds: int = 8,  # repetitions, 3 or more
+    level: float = 0.9,  # of the intervals
+    show_progress: bool = False,  # a bar over the repetitions
+) -> pd.DataFrame:  # kind, damage, rate, low, high, law and whether the interval holds the law
     "Measure what damaged rows are worth in clean ones, and set the textbook law beside it."
     choose(kind, KINDS, "kind")
     check_whole(seeds, "seeds", 3)
-    require(kind != "source" or (asked.source is not None and asked.source.max() > 0),
-            "Source rates need a column of two sources or more.", asked.source)
+    require(
+        kind != "source" or (asked.source is not None and asked.source.max() > 0),
+        "Source rates need a column of two sources or more.",
+        asked.source,
+    )
     require(kind != "age" or asked.age is not None, "Age rates need a column of time.", asked.age)
-    levels = {"label": (0.1, 0.2, 0.4), "source": (0.1, 0.25, 0.5), "age": (1, 2, 3)}[kind] if levels is None else levels
+    levels = (
+        {"label": (0.1, 0.2, 0.4), "source": (0.1, 0.25, 0.5), "age": (1, 2, 3)}[kind]
+        if levels is None
+        else levels
+    )
     repeats = range(seeds)
     run = {"label": _label_runs, "source": _source_runs, "age": _age_runs}[kind]
-    found = [run(asked, levels, seed) for seed in (progress(repeats, f"{kind} rates", unit="seed") if show_progress else repeats)]
+    found = [
+        run(asked, levels, seed)
+        for seed in (progress(repeats, f"{kind} rates", unit="seed") if show_progress else repeats)
+    ]
     sizes = np.mean([run[0] for run in found], axis=0)
-    curves, damages = (np.array([run[i] for run in found]) for i in (1, 2)) # (seeds, sizes), (seeds, levels)
+    # (seeds, sizes), (seeds, levels)
+    curves, damages = (np.array([run[i] for run in found]) for i in (1, 2))
     held = np.mean([run[3] for run in found])
     random = rng(0, "rates")
     picks = np.vstack([np.arange(seeds), random.integers(0, seeds, (400, seeds))])
-    values = np.array([[_worth(sizes, curves[p].mean(axis=0), e) / held for e in damages[p].mean(axis=0)] for p in picks])
+    values = np.array(
+        [
+            [_worth(sizes, curves[p].mean(axis=0), e) / held for e in damages[p].mean(axis=0)]
+            for p in picks
+        ]
+    )
     low, high = np.quantile(values[1:], [0.5 - level / 2, 0.5 + level / 2], axis=0)
-    table = pd.DataFrame({"kind": kind, "damage": levels, "rate": values[0], "low": low, "high": high})
+    table = pd.DataFrame(
+        {"kind": kind, "damage": levels, "rate": values[0], "low": low, "high": high}
+    )
     chance = asked.classes / (asked.classes - 1) if asked.classes else 1
-    if kind == "label": table["law"] = np.maximum(1 - table["damage"] * chance, 0) ** 2
-    elif kind == "source": table["law"] = table["damage"]
+    if kind == "label":
+        table["law"] = np.maximum(1 - table["damage"] * chance, 0) ** 2
+    elif kind == "source":
+        table["law"] = table["damage"]
     else:
-        falls = np.sum(table["damage"] * np.log2(np.clip(values[0], 1e-3, 1))) / np.sum(table["damage"] ** 2) # halvings an age group
+        # halvings an age group
+        falls = np.sum(table["damage"] * np.log2(np.clip(values[0], 1e-3, 1))) / np.sum(
+            table["damage"] ** 2
+        )
         table["law"] = 2 ** (falls * table["damage"])
     return table.assign(holds=table["law"].between(table["low"], table["high"]))
 
@@ -300,21 +444,36 @@ def _nested(asked, rows, test, seed, y=None):
 def _label_runs(asked, levels, seed):
     random = rng(seed, "label rates")
     order = random.permutation(len(asked.y))
-    test, train = order[: len(order) // 4], order[len(order) // 4:]
+    test, train = order[: len(order) // 4], order[len(order) // 4 :]
     sizes, curve = _nested(asked, train, test, seed)
-    return sizes, curve, [asked.error(train, test, damaged(asked, asked.y[train], share, random), seed) for share in levels], len(train)
+    return (
+        sizes,
+        curve,
+        [
+            asked.error(train, test, damaged(asked, asked.y[train], share, random), seed)
+            for share in levels
+        ],
+        len(train),
+    )
 
 
 def _source_runs(asked, levels, seed):
     random = rng(seed, "source rates")
-    big = [s for s in range(asked.source.max() + 1) if (asked.source == s).sum() >= LEAST][:8] or [0]
+    big = [s for s in range(asked.source.max() + 1) if (asked.source == s).sum() >= LEAST][:8] or [
+        0
+    ]
     own = random.permutation(np.flatnonzero(asked.source == big[seed % len(big)]))
     other = random.permutation(np.flatnonzero(asked.source != big[seed % len(big)]))
-    test, own = own[: len(own) // 3], own[len(own) // 3:]
+    test, own = own[: len(own) // 3], own[len(own) // 3 :]
     n = min(len(own), len(other))
     sizes, curve = _nested(asked, own[:n], test, seed)
     counts = [max(1, round(share * n)) for share in levels]
-    return sizes, curve, [asked.error(np.r_[own[:k], other[: n - k]], test, None, seed) for k in counts], n
+    return (
+        sizes,
+        curve,
+        [asked.error(np.r_[own[:k], other[: n - k]], test, None, seed) for k in counts],
+        n,
+    )
 
 
 def _age_runs(asked, levels, seed):
@@ -322,7 +481,7 @@ def _age_runs(asked, levels, seed):
     groups = max(levels) + 1
     band = np.minimum((asked.age * groups).astype(int), groups - 1)
     new = random.permutation(np.flatnonzero(band == 0))
-    test, new = new[: len(new) // 3], new[len(new) // 3:]
+    test, new = new[: len(new) // 3], new[len(new) // 3 :]
     sizes, curve = _nested(asked, new, test, seed)
     older = [random.permutation(np.flatnonzero(band == b))[: len(new)] for b in levels]
     return sizes, curve, [asked.error(rows, test, None, seed) for rows in older], len(new)

@@ -15,21 +15,28 @@ from ..core import data_path, progress, rng
 from .curves import FARTHEST, LEVELS, answers, describe, normalised
 
 # %% ../../nbs/lib/value/12_prior.ipynb #77e5c414
-def lcdb() -> tuple[np.ndarray, ...]: # anchors (K,), errors of validation (C, K) and of test (C, K), data set of each curve (C,)
+# anchors (K,), errors of validation (C, K) and of test (C, K), data set of each curve (C,)
+def lcdb() -> tuple[np.ndarray, ...]:
     "Read the learning curves that come with the kit, without those that have no values."
     with np.load(data_path() / "reference" / "lcdb11_dev.npz") as file:
-        anchors, validation, test = file["anchors"].astype(float), file["mean_val"].astype(float), file["mean_test"].astype(float)
+        anchors, validation, test = (
+            file["anchors"].astype(float),
+            file["mean_val"].astype(float),
+            file["mean_test"].astype(float),
+        )
     some = np.isfinite(validation).any(axis=2) & np.isfinite(test).any(axis=2)
     return anchors, validation[some], test[some], np.nonzero(some)[0]
 
 
 def questions(
-    anchors: np.ndarray, # shape (K,)
-    errors: np.ndarray, # shape (C, K), NaN where absent
-    factor: np.ndarray | float, # how many times the rows held the target has, (C,) or one
-    ends: np.ndarray | None = None, # index of the target's anchor, (C,); None takes each curve's last
-    fewest: int = 2, # anchors that must be left
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]: # curves asked about, what is held of them, target rows, the error there
+    anchors: np.ndarray,  # shape (K,)
+    errors: np.ndarray,  # shape (C, K), NaN where absent
+    factor: np.ndarray | float,  # how many times the rows held the target has, (C,) or one
+    # index of the target's anchor, (C,); None takes each curve's last
+    ends: np.ndarray | None = None,
+    fewest: int = 2,  # anchors that must be left
+    # curves asked about, what is held of them, target rows, the error there
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     "Cut curves off: held is what has at most 1/factor of the target's rows."
     held = np.isfinite(errors)
     last = held.shape[1] - 1 - held[:, ::-1].argmax(axis=1) if ends is None else ends
@@ -50,19 +57,42 @@ def _examples(more=10, seed=0):
         last = errors.shape[1] - 1 - np.isfinite(errors)[:, ::-1].argmax(axis=1)
         plans = [(np.full(len(errors), float(f)), last, False) for f in FACTORS]
         for _ in range(more):
-            plans.append((2 ** random.uniform(0.1, np.log2(FARTHEST), len(errors)),
-                          np.maximum(last - random.integers(0, 60, len(errors)), 0), random.random() < 1 / 4))
+            plans.append(
+                (
+                    2 ** random.uniform(0.1, np.log2(FARTHEST), len(errors)),
+                    np.maximum(last - random.integers(0, 60, len(errors)), 0),
+                    random.random() < 1 / 4,
+                )
+            )
         for i, (factor, ends, sparse) in enumerate(plans):
             asked, held, target, truth = questions(anchors, errors, factor, ends)
             if sparse:
                 keep = random.random(held.shape) < random.uniform(0.03, 0.4, (len(held), 1))
-                keep |= np.arange(held.shape[1]) == (held.shape[1] - 1 - np.isfinite(held)[:, ::-1].argmax(axis=1))[:, None]
+                keep |= (
+                    np.arange(held.shape[1])
+                    == (held.shape[1] - 1 - np.isfinite(held)[:, ::-1].argmax(axis=1))[:, None]
+                )
                 held = np.where(keep, held, np.nan)
                 enough = np.isfinite(held).sum(axis=1) >= 2
-                asked, held, target, truth = asked[enough], held[enough], target[enough], truth[enough]
+                asked, held, target, truth = (
+                    asked[enough],
+                    held[enough],
+                    target[enough],
+                    truth[enough],
+                )
             features, level = describe(anchors, held, target)
             counts = name == "validation" and i < len(FACTORS)
-            parts.append((features, level, truth, groups[asked], np.full(len(asked), counts), factor[asked], asked))
+            parts.append(
+                (
+                    features,
+                    level,
+                    truth,
+                    groups[asked],
+                    np.full(len(asked), counts),
+                    factor[asked],
+                    asked,
+                )
+            )
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 # %% ../../nbs/lib/value/12_prior.ipynb #fc3c3c73
@@ -70,10 +100,23 @@ BATCH = 256
 
 
 def _networks(features, level, truth, networks, width, epochs, seed, bar):
-    middle, scale, unit = np.median(features, axis=0), features.std(axis=0) + 1e-9, np.abs(truth - level).mean()
-    X, y = normalised(features, middle, scale).astype(np.float32), ((truth - level) / unit).astype(np.float32)[:, None]
-    found = [_network(X, y, width, epochs, rng(seed, "curve network", i)) for i in bar(range(networks))]
-    arrays = {f"{kind}{i}": np.stack([weights[2 * i + j] for weights in found]) for i in range(3) for j, kind in enumerate("Wb")}
+    middle, scale, unit = (
+        np.median(features, axis=0),
+        features.std(axis=0) + 1e-9,
+        np.abs(truth - level).mean(),
+    )
+    X, y = (
+        normalised(features, middle, scale).astype(np.float32),
+        ((truth - level) / unit).astype(np.float32)[:, None],
+    )
+    found = [
+        _network(X, y, width, epochs, rng(seed, "curve network", i)) for i in bar(range(networks))
+    ]
+    arrays = {
+        f"{kind}{i}": np.stack([weights[2 * i + j] for weights in found])
+        for i in range(3)
+        for j, kind in enumerate("Wb")
+    }
     return arrays | {"middle": middle, "scale": scale, "unit": np.array(unit)}
 
 
@@ -81,19 +124,25 @@ def _network(X, y, width, epochs, random):
     "Two hidden layers of SiLU units, a tenth of them dropped; AdamW with one cycle of the learning rate."
     sizes, q = [X.shape[1], width, width, len(LEVELS)], LEVELS.astype(np.float32)
     weights = []
-    for a, b in pairwise(sizes): weights += [random.uniform(-1, 1, shape) / np.sqrt(a) for shape in ((a, b), (b,))]
+    for a, b in pairwise(sizes):
+        weights += [random.uniform(-1, 1, shape) / np.sqrt(a) for shape in ((a, b), (b,))]
     weights = [w.astype(np.float32) for w in weights]
     slots = [[np.zeros_like(w), np.zeros_like(w)] for w in weights]
     steps, step = epochs * -(-len(X) // BATCH), 0
     for _ in range(epochs):
         order = random.permutation(len(X))
         for start in range(0, len(X), BATCH):
-            rows = order[start: start + BATCH]
+            rows = order[start : start + BATCH]
             rate, step = _one_cycle(step / steps), step + 1
-            for w, g, slot in zip(weights, _gradients(weights, X[rows], y[rows], q, random), slots, strict=True):
+            for w, g, slot in zip(
+                weights, _gradients(weights, X[rows], y[rows], q, random), slots, strict=True
+            ):
                 slot[0] += 0.1 * (g - slot[0])
                 slot[1] += 0.001 * (g * g - slot[1])
-                w -= rate * (0.01 * w + slot[0] / (1 - 0.9**step) / (np.sqrt(slot[1] / (1 - 0.999**step)) + 1e-8))
+                w -= rate * (
+                    0.01 * w
+                    + slot[0] / (1 - 0.9**step) / (np.sqrt(slot[1] / (1 - 0.999**step)) + 1e-8)
+                )
     return weights
 
 
@@ -106,7 +155,8 @@ def _gradients(weights, X, y, q, random):
         kept.append((x, drop * gate * (1 + z * (1 - gate))))
         x = z * gate * drop
     missed = y - (x @ weights[4] + weights[5])
-    d = (np.where(missed > 0, -q, 1 - q) / missed.size).astype(np.float32) # of the mean pinball loss
+    # of the mean pinball loss
+    d = (np.where(missed > 0, -q, 1 - q) / missed.size).astype(np.float32)
     found = [x.T @ d, d.sum(axis=0)]
     for i, (x, slope) in ((2, kept[1]), (0, kept[0])):
         d = d @ weights[i + 2].T * slope
@@ -116,20 +166,23 @@ def _gradients(weights, X, y, q, random):
 
 def _one_cycle(share):
     "Learning rate at a share of the steps: up for three tenths, down for the rest, on cosines."
-    if share < 0.3: return 4e-3 * (0.04 + 0.96 * (1 - np.cos(np.pi * share / 0.3)) / 2)
+    if share < 0.3:
+        return 4e-3 * (0.04 + 0.96 * (1 - np.cos(np.pi * share / 0.3)) / 2)
     return 4e-3 * (1 + np.cos(np.pi * (share - 0.3) / 0.7)) / 2
 
 
 def train(
-    networks: int = 8, # whose answers are averaged
-    epochs: int = 20, # passes over the examples
-    more: int = 10, # questions a curve beside the four that count
-    folds: int = 5, # parts of the data sets; each is predicted by networks that have not seen it
-    width: int = 128, # units of the two hidden layers
-    seed: int = 0, # another seed draws other questions, folds and weights
-    final: bool = True, # whether an ensemble is trained on all data sets, too; without it the arrays are {}
-    show_progress: bool = False, # a bar over the networks
-) -> tuple[dict[str, np.ndarray], pd.DataFrame]: # arrays for `extrapolate`; curve, dataset, fold, factor, truth, point, low, high
+    networks: int = 8,  # whose answers are averaged
+    epochs: int = 20,  # passes over the examples
+    more: int = 10,  # questions a curve beside the four that count
+    folds: int = 5,  # parts of the data sets; each is predicted by networks that have not seen it
+    width: int = 128,  # units of the two hidden layers
+    seed: int = 0,  # another seed draws other questions, folds and weights
+    # whether an ensemble is trained on all data sets, too; without it the arrays are {}
+    final: bool = True,
+    show_progress: bool = False,  # a bar over the networks
+    # arrays for `extrapolate`; curve, dataset, fold, factor, truth, point, low, high
+) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
     "Train the ensemble on all data sets; data sets held out, fold by fold, tell how wide its intervals have to be and how good it is."
     features, level, truth, groups, counts, factor, curve = _examples(more, seed)
     fold = rng(seed, "curve folds").permutation(groups.max() + 1)[groups] % folds
@@ -137,17 +190,31 @@ def train(
     told = np.full((len(truth), len(LEVELS)), np.nan)
     for k in range(folds):
         learn, held = fold != k, (fold == k) & counts
-        arrays = _networks(features[learn], level[learn], truth[learn], networks, width, epochs, seed + 1 + k, bar)
+        arrays = _networks(
+            features[learn], level[learn], truth[learn], networks, width, epochs, seed + 1 + k, bar
+        )
         told[held] = answers(arrays, features[held], level[held])
     asked = np.flatnonzero(counts)
-    table = pd.DataFrame({"curve": curve[asked], "dataset": groups[asked], "fold": fold[asked], "factor": factor[asked].astype(int),
-                          "truth": truth[asked], "point": told[asked, len(LEVELS) // 2]})
-    table["low"], table["high"] = told[asked, LEVELS.searchsorted(0.05)], told[asked, LEVELS.searchsorted(0.95)]
+    table = pd.DataFrame(
+        {
+            "curve": curve[asked],
+            "dataset": groups[asked],
+            "fold": fold[asked],
+            "factor": factor[asked].astype(int),
+            "truth": truth[asked],
+            "point": told[asked, len(LEVELS) // 2],
+        }
+    )
+    table["low"], table["high"] = (
+        told[asked, LEVELS.searchsorted(0.05)],
+        told[asked, LEVELS.searchsorted(0.95)],
+    )
     fitted = table.copy()
-    for k in range(folds): # a fold's own curves have no say in how wide its intervals are
+    for k in range(folds):  # a fold's own curves have no say in how wide its intervals are
         widths, here = _widths(table[table["fold"] != k]), (table["fold"] == k).to_numpy()
         fitted.loc[here, ["low", "high"]] = _widened(table[here], widths)
-    if not final: return {}, fitted
+    if not final:
+        return {}, fitted
     arrays = _networks(features, level, truth, networks, width, epochs, seed, bar) | _widths(table)
     return {name: value.astype(np.float32) for name, value in arrays.items()}, fitted
 
@@ -158,12 +225,22 @@ def _widths(table):
     for factor, part in table.groupby("factor"):
         found["far"].append(np.log2(factor))
         for side, sign in (("low", -1), ("high", 1)):
-            missed = sign * (part["truth"] - part["point"]) / np.maximum(sign * (part[side] - part["point"]), 1e-9)
+            missed = (
+                sign
+                * (part["truth"] - part["point"])
+                / np.maximum(sign * (part[side] - part["point"]), 1e-9)
+            )
             found[side].append(np.quantile(missed, 0.95))
     return {name: np.array(values, float) for name, values in found.items()}
 
 
 def _widened(table, widths):
     far = np.log2(table["factor"])
-    return np.stack([table["point"] + (table[side] - table["point"]) * np.interp(far, widths["far"], widths[side])
-                     for side in ("low", "high")], axis=1)
+    return np.stack(
+        [
+            table["point"]
+            + (table[side] - table["point"]) * np.interp(far, widths["far"], widths[side])
+            for side in ("low", "high")
+        ],
+        axis=1,
+    )

@@ -19,27 +19,39 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
-from ..core import check_classes, check_features, check_number, check_whole, progress, require, rng
+from ..core import check_classes, check_features, check_number, check_whole, progress
+from ..core import require, rng
 from ..data.catalog import from_arrays
 from ..data.label import audit, corrupt, out_of_fold
 
 # %% ../../nbs/lib/value/35_valuation.ipynb #ba1fd3a7
 def knn_shapley(
-    X: np.ndarray, # shape (n, d), finite, of like scales: distances are Euclidean
-    y: np.ndarray, # shape (n,), classes 0, 1, …: labels that may be wrong
-    valid_X: np.ndarray, # shape (m, d)
-    valid_y: np.ndarray, # shape (m,), right labels
-    k: int = 10, # neighbours that vote, 1 or more
-) -> np.ndarray: # shape (n,), float64: share of validation rows voted right that the row adds; they sum to the vote's score
+    X: np.ndarray,  # shape (n, d), finite, of like scales: distances are Euclidean
+    y: np.ndarray,  # shape (n,), classes 0, 1, …: labels that may be wrong
+    valid_X: np.ndarray,  # shape (m, d)
+    valid_y: np.ndarray,  # shape (m,), right labels
+    k: int = 10,  # neighbours that vote, 1 or more
+    # shape (n,), float64: share of validation rows voted right that the row adds; they sum to the
+    # vote's score
+) -> np.ndarray:
     "Give the exact Shapley value of each row for a vote of k neighbours."
     X, valid_X = check_features(X).astype(np.float64), check_features(valid_X).astype(np.float64)
-    require(X.shape[1] == valid_X.shape[1], "Training and validation rows must have as many columns.",
-            f"{X.shape[1]} and {valid_X.shape[1]}")
+    require(
+        X.shape[1] == valid_X.shape[1],
+        "Training and validation rows must have as many columns.",
+        f"{X.shape[1]} and {valid_X.shape[1]}",
+    )
     most = np.iinfo(np.int64).max
-    y, valid_y, k, n = check_classes(y, len(X), most), check_classes(valid_y, len(valid_X), most), check_whole(k, "k"), len(X)
-    place = np.arange(1, n) # i of all but the farthest
+    y, valid_y, k, n = (
+        check_classes(y, len(X), most),
+        check_classes(valid_y, len(valid_X), most),
+        check_whole(k, "k"),
+        len(X),
+    )
+    place = np.arange(1, n)  # i of all but the farthest
     total, squares = np.zeros(n), (X**2).sum(axis=1)
-    for part in np.array_split(np.arange(len(valid_X)), max(1, len(valid_X) * n // 4_000_000)): # at most some 100 MB at once
+    # at most some 100 MB at once
+    for part in np.array_split(np.arange(len(valid_X)), max(1, len(valid_X) * n // 4_000_000)):
         order = np.argsort(squares - 2 * valid_X[part] @ X.T, axis=1, kind="stable")
         match = (y[order] == valid_y[part][:, None]).astype(np.float64)
         steps = (match[:, :-1] - match[:, 1:]) / k * np.minimum(k, place) / place
@@ -50,16 +62,18 @@ def knn_shapley(
 
 # %% ../../nbs/lib/value/35_valuation.ipynb #381c47ce
 def data_oob(
-    X: np.ndarray, # shape (n, d)
-    y: np.ndarray, # shape (n,), classes 0, 1, …
-    trees: int = 200, # bagged decision trees, 10 or more; the paper takes 1,000
-    seed: int = 0, # another seed draws other bags
-    jobs: int = 1, # processes
-) -> np.ndarray: # shape (n,), float64 in [0, 1]; NaN where every tree has seen the row
+    X: np.ndarray,  # shape (n, d)
+    y: np.ndarray,  # shape (n,), classes 0, 1, …
+    trees: int = 200,  # bagged decision trees, 10 or more; the paper takes 1,000
+    seed: int = 0,  # another seed draws other bags
+    jobs: int = 1,  # processes
+) -> np.ndarray:  # shape (n,), float64 in [0, 1]; NaN where every tree has seen the row
     "Give the share of out-of-bag trees that agree with each row's label."
     X = check_features(X)
     y, trees = check_classes(y, len(X), np.iinfo(np.int64).max), check_whole(trees, "trees", 10)
-    forest = BaggingClassifier(DecisionTreeClassifier(), n_estimators=trees, random_state=seed, n_jobs=jobs).fit(X, y)
+    forest = BaggingClassifier(
+        DecisionTreeClassifier(), n_estimators=trees, random_state=seed, n_jobs=jobs
+    ).fit(X, y)
     right, asked = np.zeros(len(y)), np.zeros(len(y))
     for tree, seen in zip(forest.estimators_, forest.estimators_samples_, strict=True):
         left = np.setdiff1d(np.arange(len(y)), seen)
@@ -72,25 +86,32 @@ RANKINGS = ("KNN-Shapley", "Data-OOB", "cleanlab", "random")
 
 
 def compare(
-    data, # Dataset, labelled
-    seeds: int = 20, # repetitions, 2 or more
-    share: float = 0.2, # of the labels to change, in (0, 0.5)
-    most: int = 1000, # rows to value
-    trees: int = 100, # of Data-OOB
-    show_progress: bool = False, # a bar over the repetitions
-) -> pd.DataFrame: # a row a seed and ranking: F1 at the known share, F1 of two clusters, error after removal and before
+    data,  # Dataset, labelled
+    seeds: int = 20,  # repetitions, 2 or more
+    share: float = 0.2,  # of the labels to change, in (0, 0.5)
+    most: int = 1000,  # rows to value
+    trees: int = 100,  # of Data-OOB
+    show_progress: bool = False,  # a bar over the repetitions
+    # a row a seed and ranking: F1 at the known share, F1 of two clusters, error after removal and
+    # before
+) -> pd.DataFrame:
     "Set the rankings side by side."
     check_whole(seeds, "seeds", 2)
     check_number(share, "share")
     require(0 < share < 0.5, "share must be greater than 0 and less than 0.5.", share)
     repeats = progress(range(seeds), "seeds", unit="seed") if show_progress else range(seeds)
-    with threadpool_limits(1, "openmp"): return pd.DataFrame([row for seed in repeats for row in _compared(data, seed, share, most, trees)])
+    with threadpool_limits(1, "openmp"):
+        return pd.DataFrame(
+            [row for seed in repeats for row in _compared(data, seed, share, most, trees)]
+        )
 
 
 def _compared(data, seed, share, most, trees):
     X, y = check_features(data.X).reshape(len(data.y), -1), np.asarray(data.y)
     held = min(most, len(y) // 2)
-    train_X, rest_X, train_y, rest_y = train_test_split(X, y, train_size=held, random_state=seed, stratify=y)
+    train_X, rest_X, train_y, rest_y = train_test_split(
+        X, y, train_size=held, random_state=seed, stratify=y
+    )
     valid_X, valid_y, test_X, test_y = rest_X[:100], rest_y[:100], rest_X[100:], rest_y[100:]
     scale = StandardScaler().fit(train_X)
     given = corrupt(train_y, share, classes=int(data.classes), seed=seed)
@@ -98,30 +119,50 @@ def _compared(data, seed, share, most, trees):
     learner = ExtraTreesClassifier(100, random_state=seed)
     known = from_arrays(train_X, given, classes=int(data.classes))
     table = audit(known, out_of_fold(learner, known, seed=seed)).sort_values("id")
-    values = {"KNN-Shapley": knn_shapley(scale.transform(train_X), given, scale.transform(valid_X), valid_y),
-              "Data-OOB": np.nan_to_num(data_oob(train_X, given, trees, seed), nan=1.0), "cleanlab": table["quality"].to_numpy(),
-              "random": rng(seed, "random ranking").random(held)}
+    values = {
+        "KNN-Shapley": knn_shapley(
+            scale.transform(train_X), given, scale.transform(valid_X), valid_y
+        ),
+        "Data-OOB": np.nan_to_num(data_oob(train_X, given, trees, seed), nan=1.0),
+        "cleanlab": table["quality"].to_numpy(),
+        "random": rng(seed, "random ranking").random(held),
+    }
     before = 1 - clone(learner).fit(train_X, given).score(test_X, test_y)
     found = []
     for name in RANKINGS:
         order = np.argsort(values[name], kind="stable")
-        lowest, clusters = np.zeros(held, bool), KMeans(2, n_init=3, random_state=0).fit(values[name][:, None])
+        lowest, clusters = (
+            np.zeros(held, bool),
+            KMeans(2, n_init=3, random_state=0).fit(values[name][:, None]),
+        )
         lowest[order[: int(wrong.sum())]] = True
-        kept = np.sort(order[int(share * held):])
+        kept = np.sort(order[int(share * held) :])
         after = 1 - clone(learner).fit(train_X[kept], given[kept]).score(test_X, test_y)
         low = clusters.labels_ == clusters.cluster_centers_.argmin()
-        found.append({"data": data.name, "seed": seed, "ranking": name, "f1": _f1(lowest, wrong), "f1_clusters": _f1(low, wrong),
-                      "error": after, "error_before": before})
+        found.append(
+            {
+                "data": data.name,
+                "seed": seed,
+                "ranking": name,
+                "f1": _f1(lowest, wrong),
+                "f1_clusters": _f1(low, wrong),
+                "error": after,
+                "error_before": before,
+            }
+        )
     return found
 
 
-def _f1(said, true): return 2 * (said & true).sum() / max(said.sum() + true.sum(), 1)
+def _f1(said, true):
+    return 2 * (said & true).sum() / max(said.sum() + true.sum(), 1)
 
 
 def intervals(
-    table: pd.DataFrame, # from `compare`, of one or several data sets
-    level: float = 0.95, # of the intervals
-) -> pd.DataFrame: # a row a data set, ranking and measure: mean and difference from random, each with _low and _high
+    table: pd.DataFrame,  # from `compare`, of one or several data sets
+    level: float = 0.95,  # of the intervals
+    # a row a data set, ranking and measure: mean and difference from random, each with _low and
+    # _high
+) -> pd.DataFrame:
     "Means over seeds, with Student's intervals; differences from random are paired by seed."
     rows = []
     for (data, ranking), part in table.groupby(["data", "ranking"], sort=False):
@@ -139,10 +180,10 @@ def intervals(
 
 
 def ranking_figure(
-    table: pd.DataFrame, # from `intervals`
-    measure: str = "f1", # "f1", "f1_clusters" or "error"
-    ax: Axes | None = None, # where to draw; None makes a figure
-) -> Axes: # a group of bars a data set
+    table: pd.DataFrame,  # from `intervals`
+    measure: str = "f1",  # "f1", "f1_clusters" or "error"
+    ax: Axes | None = None,  # where to draw; None makes a figure
+) -> Axes:  # a group of bars a data set
     "Draw rankings side by side, with intervals."
     part = table[table["measure"] == measure]
     ax = plt.subplots(figsize=(7, 3.6))[1] if ax is None else ax
@@ -150,9 +191,19 @@ def ranking_figure(
     for i, ranking in enumerate(RANKINGS):
         one = part[part["ranking"] == ranking].set_index("data").loc[names]
         spread = [one["mean"] - one["mean_low"], one["mean_high"] - one["mean"]]
-        ax.bar(np.arange(len(names)) + 0.2 * i, one["mean"], 0.18, yerr=spread, capsize=3, label=ranking)
-    titles = {"f1": "Wrong labels found: F1 at the known share", "f1_clusters": "Wrong labels found: F1 of the lower cluster",
-              "error": "Error after removing the lowest fifth"}
+        ax.bar(
+            np.arange(len(names)) + 0.2 * i,
+            one["mean"],
+            0.18,
+            yerr=spread,
+            capsize=3,
+            label=ranking,
+        )
+    titles = {
+        "f1": "Wrong labels found: F1 at the known share",
+        "f1_clusters": "Wrong labels found: F1 of the lower cluster",
+        "error": "Error after removing the lowest fifth",
+    }
     ax.set(title=titles[measure], ylabel="error (share wrong)" if measure == "error" else "F1")
     ax.set_xticks(np.arange(len(names)) + 0.3, names)
     ax.legend(ncols=4, fontsize=8)

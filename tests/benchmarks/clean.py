@@ -7,6 +7,7 @@ and dates as text. Steps: strip and upper-case two texts, read numbers and dates
 gaps (median, mean, commonest, median by group), drop repeats. By hand means: as its users write it, lazily in polars, vectorised in
 pandas, as one statement in DuckDB; all with their own lenient casts, which ours can't use since other engines lack them.
 """
+
 import argparse
 import json
 import subprocess
@@ -22,11 +23,27 @@ from bigdata_ai.data.catalog import load_table
 from bigdata_ai.data.clean import Cleaner, Date, Duplicates, Missing, Number, Outliers, Range, Text
 
 KEYS = ["carrier", "origin", "dest", "tailnum", "day", "dep_time", "dep_delay", "arr_delay"]
-RULES = [Text("carrier", case="upper"), Text("origin", case="upper"), Number("price"), Date("day"), Range("distance", 0, 6000),
-         Range("dep_time", 0, 2400), Outliers("dep_delay", "quantile"), Outliers("arr_delay", "iqr"), Missing("dep_delay", flag=True),
-         Missing("arr_delay"), Missing("air_time", by="dest"), Missing("tailnum", "mode"), Missing("price", "mean"),
-         Duplicates("id", tuple(KEYS))]
-GOALS = {"polars by hand / ours on polars": 1 / 1.15, "pandas by hand / ours on polars": 2, "pandas by hand / ours on DuckDB": 2}
+RULES = [
+    Text("carrier", case="upper"),
+    Text("origin", case="upper"),
+    Number("price"),
+    Date("day"),
+    Range("distance", 0, 6000),
+    Range("dep_time", 0, 2400),
+    Outliers("dep_delay", "quantile"),
+    Outliers("arr_delay", "iqr"),
+    Missing("dep_delay", flag=True),
+    Missing("arr_delay"),
+    Missing("air_time", by="dest"),
+    Missing("tailnum", "mode"),
+    Missing("price", "mean"),
+    Duplicates("id", tuple(KEYS)),
+]
+GOALS = {
+    "polars by hand / ours on polars": 1 / 1.15,
+    "pandas by hand / ours on polars": 2,
+    "pandas by hand / ours on DuckDB": 2,
+}
 
 
 def table(n, seed=0):
@@ -34,7 +51,20 @@ def table(n, seed=0):
     flights, draw = load_table("flights").frame, np.random.default_rng(seed)
     frame = flights.iloc[draw.integers(0, len(flights), n)].reset_index(drop=True)
     frame["day"] = pd.Series(frame["time_hour"].dt.strftime("%Y-%m-%d"), dtype="str")
-    frame = frame[["carrier", "origin", "dest", "tailnum", "day", "distance", "dep_time", "dep_delay", "arr_delay", "air_time"]]
+    frame = frame[
+        [
+            "carrier",
+            "origin",
+            "dest",
+            "tailnum",
+            "day",
+            "distance",
+            "dep_time",
+            "dep_delay",
+            "arr_delay",
+            "air_time",
+        ]
+    ]
     frame = frame.assign(id=np.arange(n), price=frame["distance"].astype("str"))
     frame.loc[draw.random(n) < 0.1, "carrier"] = " " + frame["carrier"].str.lower()
     frame.loc[draw.random(n) < 0.05, "price"] = "n/a"
@@ -42,35 +72,68 @@ def table(n, seed=0):
     return frame
 
 
-def ours(frame): return Cleaner(RULES).fit_clean(frame)
+def ours(frame):
+    return Cleaner(RULES).fit_clean(frame)
 
 
-def ours_duckdb(frame): return ours(frame).to_arrow_table()
+def ours_duckdb(frame):
+    return ours(frame).to_arrow_table()
 
 
 def by_hand_polars(frame):
     c = pl.col
-    texts = [pl.when(c(x).str.strip_chars() != "").then(c(x).str.strip_chars().str.to_uppercase()).alias(x) for x in ("carrier", "origin")]
-    tidy = frame.lazy().with_columns(
-        *texts, c("price").str.strip_chars().str.replace_all(",", "", literal=True).cast(pl.Float64, strict=False),
-        c("day").str.strip_chars().str.to_datetime("%Y-%m-%d", strict=False),
-        pl.when(c("distance").is_between(0, 6000)).then(c("distance")).alias("distance"),
-        pl.when(c("dep_time").is_between(0, 2400)).then(c("dep_time")).alias("dep_time")).collect()
-    q = tidy.select(low=c("dep_delay").quantile(0.01, "linear"), high=c("dep_delay").quantile(0.99, "linear"),
-                    q1=c("arr_delay").quantile(0.25, "linear"), q3=c("arr_delay").quantile(0.75, "linear"), air=c("air_time").median(),
-                    price=c("price").mean(), tail=c("tailnum").drop_nulls().mode().min()).row(0, named=True)
+    texts = [
+        pl.when(c(x).str.strip_chars() != "")
+        .then(c(x).str.strip_chars().str.to_uppercase())
+        .alias(x)
+        for x in ("carrier", "origin")
+    ]
+    tidy = (
+        frame.lazy()
+        .with_columns(
+            *texts,
+            c("price")
+            .str.strip_chars()
+            .str.replace_all(",", "", literal=True)
+            .cast(pl.Float64, strict=False),
+            c("day").str.strip_chars().str.to_datetime("%Y-%m-%d", strict=False),
+            pl.when(c("distance").is_between(0, 6000)).then(c("distance")).alias("distance"),
+            pl.when(c("dep_time").is_between(0, 2400)).then(c("dep_time")).alias("dep_time"),
+        )
+        .collect()
+    )
+    q = tidy.select(
+        low=c("dep_delay").quantile(0.01, "linear"),
+        high=c("dep_delay").quantile(0.99, "linear"),
+        q1=c("arr_delay").quantile(0.25, "linear"),
+        q3=c("arr_delay").quantile(0.75, "linear"),
+        air=c("air_time").median(),
+        price=c("price").mean(),
+        tail=c("tailnum").drop_nulls().mode().min(),
+    ).row(0, named=True)
     reach = 1.5 * (q["q3"] - q["q1"])
-    clipped = tidy.lazy().with_columns(c("dep_delay").clip(q["low"], q["high"]), c("arr_delay").clip(q["q1"] - reach, q["q3"] + reach),
-                                       c("price").fill_null(q["price"]), c("tailnum").fill_null(q["tail"]),
-                                       c("air_time").fill_null(c("air_time").median().over("dest")).fill_null(q["air"]))
-    filled = clipped.with_columns(c("dep_delay").is_null().cast(pl.Int64).alias("dep_delay_missing"),
-                                  c("dep_delay").fill_null(c("dep_delay").median()), c("arr_delay").fill_null(c("arr_delay").median()))
+    clipped = tidy.lazy().with_columns(
+        c("dep_delay").clip(q["low"], q["high"]),
+        c("arr_delay").clip(q["q1"] - reach, q["q3"] + reach),
+        c("price").fill_null(q["price"]),
+        c("tailnum").fill_null(q["tail"]),
+        c("air_time").fill_null(c("air_time").median().over("dest")).fill_null(q["air"]),
+    )
+    filled = clipped.with_columns(
+        c("dep_delay").is_null().cast(pl.Int64).alias("dep_delay_missing"),
+        c("dep_delay").fill_null(c("dep_delay").median()),
+        c("arr_delay").fill_null(c("arr_delay").median()),
+    )
     return filled.unique(KEYS, keep="first", maintain_order=True).collect()
 
 
 def by_hand_duckdb(frame):
-    rest = ", ".join(f"{name} := {name}" for name in ("distance", "air_time", "id", "price", "dep_delay_missing"))
-    return frame.query("rows", f"""
+    rest = ", ".join(
+        f"{name} := {name}" for name in ("distance", "air_time", "id", "price", "dep_delay_missing")
+    )
+    return frame.query(
+        "rows",
+        f"""
         with tidy as materialized (select * replace (nullif(upper(trim(carrier)), '') as carrier, nullif(upper(trim(origin)), '') as origin,
                 try_cast(replace(trim(price), ',', '') as double) as price, try_strptime(trim(day), '%Y-%m-%d') as day,
                 case when distance between 0 and 6000 then distance end as distance,
@@ -86,7 +149,8 @@ def by_hand_duckdb(frame):
             filled as (select * replace (coalesce(dep_delay, dep) as dep_delay, coalesce(arr_delay, arr) as arr_delay),
                 cast(dep_delay is null as bigint) as dep_delay_missing from clipped cross join medians)
         select * exclude (other), unnest(other) from (
-            select {", ".join(KEYS)}, arg_min(struct_pack({rest}), id) as other from filled group by {", ".join(KEYS)})""").to_arrow_table()
+            select {", ".join(KEYS)}, arg_min(struct_pack({rest}), id) as other from filled group by {", ".join(KEYS)})""",
+    ).to_arrow_table()
 
 
 def by_hand_pandas(frame):
@@ -101,15 +165,28 @@ def by_hand_pandas(frame):
     df["dep_delay"] = df["dep_delay"].clip(*df["dep_delay"].quantile([0.01, 0.99]))
     q1, q3 = df["arr_delay"].quantile([0.25, 0.75])
     df["arr_delay"] = df["arr_delay"].clip(q1 - 1.5 * (q3 - q1), q3 + 1.5 * (q3 - q1))
-    df["air_time"] = df["air_time"].fillna(df.groupby("dest")["air_time"].transform("median")).fillna(df["air_time"].median())
-    df["tailnum"], df["price"] = df["tailnum"].fillna(df["tailnum"].mode()[0]), df["price"].fillna(df["price"].mean())
+    df["air_time"] = (
+        df["air_time"]
+        .fillna(df.groupby("dest")["air_time"].transform("median"))
+        .fillna(df["air_time"].median())
+    )
+    df["tailnum"], df["price"] = (
+        df["tailnum"].fillna(df["tailnum"].mode()[0]),
+        df["price"].fillna(df["price"].mean()),
+    )
     for x in ("dep_delay", "arr_delay"):
         df[x] = df[x].fillna(df[x].median())
     return df.drop_duplicates(KEYS)
 
 
-WAYS = {"ours on polars": ours, "ours on DuckDB": ours_duckdb, "ours on pandas": ours, "polars by hand": by_hand_polars,
-        "pandas by hand": by_hand_pandas, "DuckDB by hand": by_hand_duckdb}
+WAYS = {
+    "ours on polars": ours,
+    "ours on DuckDB": ours_duckdb,
+    "ours on pandas": ours,
+    "polars by hand": by_hand_polars,
+    "pandas by hand": by_hand_pandas,
+    "DuckDB by hand": by_hand_duckdb,
+}
 
 
 def kinds(frame):
@@ -117,8 +194,14 @@ def kinds(frame):
     polars, engine = pl.from_pandas(frame), duckdb.connect()
     engine.register("arrow", polars.to_arrow())
     engine.execute("create table rows as select * from arrow; set enable_progress_bar = false")
-    return {"ours on polars": polars, "ours on DuckDB": engine.table("rows"), "ours on pandas": frame, "polars by hand": polars,
-            "pandas by hand": frame, "DuckDB by hand": engine.table("rows")}
+    return {
+        "ours on polars": polars,
+        "ours on DuckDB": engine.table("rows"),
+        "ours on pandas": frame,
+        "polars by hand": polars,
+        "pandas by hand": frame,
+        "DuckDB by hand": engine.table("rows"),
+    }
 
 
 def seconds(way, frame):
@@ -132,11 +215,23 @@ def same(a, b):
     a, b = (frame if isinstance(frame, pd.DataFrame) else frame.to_pandas() for frame in (a, b))
     a, b = (frame.sort_values("id").reset_index(drop=True) for frame in (a, b))
     assert a["id"].tolist() == b["id"].tolist(), (len(a), len(b))
-    for name in ("dep_delay", "arr_delay", "air_time", "price", "distance", "dep_time", "dep_delay_missing"):
-        np.testing.assert_allclose(a[name].to_numpy(float), b[name].to_numpy(float), rtol=1e-9, err_msg=name)
+    for name in (
+        "dep_delay",
+        "arr_delay",
+        "air_time",
+        "price",
+        "distance",
+        "dep_time",
+        "dep_delay_missing",
+    ):
+        np.testing.assert_allclose(
+            a[name].to_numpy(float), b[name].to_numpy(float), rtol=1e-9, err_msg=name
+        )
     for name in ("carrier", "origin", "tailnum"):
         assert a[name].fillna("").tolist() == b[name].fillna("").tolist(), name
-    assert (a["day"].isna() == b["day"].isna()).all() and (a["day"].dropna().astype("M8[us]") == b["day"].dropna().astype("M8[us]")).all()
+    assert (a["day"].isna() == b["day"].isna()).all() and (
+        a["day"].dropna().astype("M8[us]") == b["day"].dropna().astype("M8[us]")
+    ).all()
 
 
 def compare(rows, pairs, timed):
@@ -150,8 +245,12 @@ def compare(rows, pairs, timed):
     for _ in range(pairs):
         for way in timed:
             times[way].append(seconds(way, frames[way])[0])
-    ratio = {f"{theirs} / {mine}": float(np.median(np.array(times[theirs]) / np.array(times[mine])))
-             for theirs in ("polars by hand", "pandas by hand", "DuckDB by hand") for mine in times if mine.startswith("ours")}
+    ratio = {
+        f"{theirs} / {mine}": float(np.median(np.array(times[theirs]) / np.array(times[mine])))
+        for theirs in ("polars by hand", "pandas by hand", "DuckDB by hand")
+        for mine in times
+        if mine.startswith("ours")
+    }
     return ratio, {way: float(np.median(found)) for way, found in times.items()}
 
 
@@ -176,20 +275,43 @@ print(took, (peak - now) / 1024)
 def grow(sizes, ways):
     "Seconds and MiB above the input, each in a process of its own."
     from pathlib import Path
+
     child = CHILD.format(folder=str(Path(__file__).parent))
     for way in ways:
         for rows in sizes:
-            done = subprocess.run([sys.executable, "-W", "ignore", "-c", child, way, str(rows)], capture_output=True, text=True, check=True)
-            took, peak = map(float, done.stdout.splitlines()[-1].split())  # DuckDB shows its progress before
-            yield {"way": way, "rows": rows, "seconds": round(took, 2), "MiB above input": round(peak)}
+            done = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", child, way, str(rows)],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            # DuckDB shows its progress before
+            took, peak = map(float, done.stdout.splitlines()[-1].split())
+            yield {
+                "way": way,
+                "rows": rows,
+                "seconds": round(took, 2),
+                "MiB above input": round(peak),
+            }
 
 
 def run(quick=False):
     "Ratios, goals and lines to print; how it grows is left to the full way."
     rows, pairs = (200_000, 3) if quick else (1_000_000, 7)
-    ratios, times = compare(rows, pairs, [way for way in WAYS if not quick or way != "ours on pandas"]) # which has no goal
-    lines = [f"cleaning, {rows:,} rows, 12 columns, median of {pairs}", *(f"  {way:16s} {took:6.2f} s" for way, took in times.items())]
-    if not quick: lines.append(pd.DataFrame(grow((10**5, 10**6, 10**7), list(WAYS)[:2] + ["polars by hand"])).to_string(index=False))
+    # which has no goal
+    ratios, times = compare(
+        rows, pairs, [way for way in WAYS if not quick or way != "ours on pandas"]
+    )
+    lines = [
+        f"cleaning, {rows:,} rows, 12 columns, median of {pairs}",
+        *(f"  {way:16s} {took:6.2f} s" for way, took in times.items()),
+    ]
+    if not quick:
+        lines.append(
+            pd.DataFrame(
+                grow((10**5, 10**6, 10**7), list(WAYS)[:2] + ["polars by hand"])
+            ).to_string(index=False)
+        )
     return ratios, {name: [">=", round(bound, 3)] for name, bound in GOALS.items()}, lines
 
 
@@ -198,4 +320,8 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true")
     ratios, goals, lines = run(parser.parse_args().quick)
     print("\n".join(lines))
-    print(json.dumps({"ratios": {name: round(value, 3) for name, value in ratios.items()}, "goals": goals}))
+    print(
+        json.dumps(
+            {"ratios": {name: round(value, 3) for name, value in ratios.items()}, "goals": goals}
+        )
+    )

@@ -3,6 +3,7 @@
 python tests/benchmarks/data.py [--quick]. The last line is JSON: {"ratios": {name: value}, "goals": {name: [">=", bound]}}.
 What each ratio means stands in clean.py and batches.py, which run alone, too.
 """
+
 import argparse
 import json
 
@@ -17,6 +18,8 @@ if __name__ == "__main__":
     for part in (clean, batches):
         found, bounds, said = part.run(quick)
         print("\n".join(said) if isinstance(said, list) else said.round(3).to_string(index=False))
-        ratios |= {f"{part.__name__}: {name}": round(float(value), 3) for name, value in found.items()}
+        ratios |= {
+            f"{part.__name__}: {name}": round(float(value), 3) for name, value in found.items()
+        }
         goals |= {f"{part.__name__}: {name}": bound for name, bound in bounds.items()}
     print(json.dumps({"ratios": ratios, "goals": goals}))

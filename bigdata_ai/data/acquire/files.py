@@ -19,85 +19,130 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from ...core import check_whole, choose, need, require
-from bigdata_ai.data.acquire.provenance import (
-    Acquired,
-    SourceError,
-    Stream,
-    arrow_types,
-    reading,
-    strip_credentials,
-    type_name,
-    whole_sha256,
-)
+from .provenance import Acquired, SourceError, Stream, arrow_types, reading
+from .provenance import strip_credentials, type_name, whole_sha256
 
 # %% ../../../nbs/lib/data/acquire/20_files.ipynb #43cb7d0b
 def table_of_records(
-    records: Sequence[dict], # one for each row; a key that a row lacks is a missing value
-    where: str = "the records", # how messages call the source
-    types: dict | None = None, # column -> type name or Arrow type, instead of the inferred one
-) -> pa.Table: # columns in the order in which their keys first come
+    records: Sequence[dict],  # one for each row; a key that a row lacks is a missing value
+    where: str = "the records",  # how messages call the source
+    types: dict | None = None,  # column -> type name or Arrow type, instead of the inferred one
+) -> pa.Table:  # columns in the order in which their keys first come
     "Make a table of a list of JSON-like objects."
     odd = next((row for row in records if not isinstance(row, dict)), None)
-    require(odd is None, f"Each row of {where} must be an object with named values.", odd, "rows='path.to.the.list' says where they are.",
-            SourceError)
+    require(
+        odd is None,
+        f"Each row of {where} must be an object with named values.",
+        odd,
+        "rows='path.to.the.list' says where they are.",
+        SourceError,
+    )
     names = dict.fromkeys(name for row in records for name in row)
-    return table_of_columns({name: [row.get(name) for row in records] for name in names}, where, types)
+    return table_of_columns(
+        {name: [row.get(name) for row in records] for name in names}, where, types
+    )
 
 
 def table_of_columns(
-    columns: dict[str, list], # name -> Python values, all of one length
-    where: str = "the columns", # how messages call the source
-    types: dict | None = None, # column -> type name or Arrow type, instead of the inferred one
-) -> pa.Table: # one column each
+    columns: dict[str, list],  # name -> Python values, all of one length
+    where: str = "the columns",  # how messages call the source
+    types: dict | None = None,  # column -> type name or Arrow type, instead of the inferred one
+) -> pa.Table:  # one column each
     "Make a table of columns of Python values."
     kinds = arrow_types(types or {})
-    return pa.table({name: _column(name, values, kinds.get(name), where) for name, values in columns.items()})
+    return pa.table(
+        {name: _column(name, values, kinds.get(name), where) for name, values in columns.items()}
+    )
 
 
 def _column(name, values, kind, where):
     try:
-        written = kind is not None and pa.types.is_temporal(kind) and any(isinstance(value, str) for value in values)
+        written = (
+            kind is not None
+            and pa.types.is_temporal(kind)
+            and any(isinstance(value, str) for value in values)
+        )
         return pa.array(values, pa.string()).cast(kind) if written else pa.array(values, kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
-        raise SourceError(f"Column {name!r} of {strip_credentials(where)} must hold values of one type. Received: {error}. "
-                          "Hint: repair it at the source, or cast it to text there.") from error
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        OverflowError,
+    ) as error:
+        raise SourceError(
+            f"Column {name!r} of {strip_credentials(where)} must hold values of one type. Received: {error}. "
+            "Hint: repair it at the source, or cast it to text there."
+        ) from error
 
 # %% ../../../nbs/lib/data/acquire/20_files.ipynb #0dda6205
-NULLS = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A") # spellings of a missing value in CSV
-_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet", ".pq": "parquet",
-             ".xlsx": "excel", ".xlsm": "excel"}
+# spellings of a missing value in CSV
+NULLS = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A")
+_SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+}
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 
 
 @dataclass(frozen=True)
 class _How:
     "How to read, for all formats."
-    where: str # the file, for messages
-    rows: int | None # rows of a piece; None for all at once
-    types: dict # column -> Arrow type
-    columns: tuple[str, ...] | None # columns to keep
-    encoding: str # of CSV
-    delimiter: str # of CSV
-    nulls: tuple[str, ...] # spellings of a missing value in CSV
-    quoted_nulls: bool # whether these count in quotes too
-    sheet: str | int # of Excel
+
+    where: str  # the file, for messages
+    rows: int | None  # rows of a piece; None for all at once
+    types: dict  # column -> Arrow type
+    columns: tuple[str, ...] | None  # columns to keep
+    encoding: str  # of CSV
+    delimiter: str  # of CSV
+    nulls: tuple[str, ...]  # spellings of a missing value in CSV
+    quoted_nulls: bool  # whether these count in quotes too
+    sheet: str | int  # of Excel
 
 
 def _read_csv(file, how):
-    options = {"read_options": pa.csv.ReadOptions(encoding=how.encoding),
-               "parse_options": pa.csv.ParseOptions(delimiter=how.delimiter, newlines_in_values=True),
-               "convert_options": pa.csv.ConvertOptions(null_values=how.nulls, strings_can_be_null=True, column_types=how.types,
-                                                        quoted_strings_can_be_null=how.quoted_nulls, include_columns=how.columns)}
-    if how.rows is None: yield pa.csv.read_csv(file, **options)
-    else: yield from _tables(pa.csv.open_csv(file, **options))
+    options = {
+        "read_options": pa.csv.ReadOptions(encoding=how.encoding),
+        "parse_options": pa.csv.ParseOptions(delimiter=how.delimiter, newlines_in_values=True),
+        "convert_options": pa.csv.ConvertOptions(
+            null_values=how.nulls,
+            strings_can_be_null=True,
+            column_types=how.types,
+            quoted_strings_can_be_null=how.quoted_nulls,
+            include_columns=how.columns,
+        ),
+    }
+    if how.rows is None:
+        yield pa.csv.read_csv(file, **options)
+    else:
+        yield from _tables(pa.csv.open_csv(file, **options))
 
 
 def _read_jsonl(file, how):
-    written = {name: pa.string() if pa.types.is_temporal(kind) else kind for name, kind in how.types.items()} # JSON has no dates
+    # JSON has no dates
+    written = {
+        name: pa.string() if pa.types.is_temporal(kind) else kind
+        for name, kind in how.types.items()
+    }
     schema = pa.schema(list(written.items())) if written else None
-    options = {"read_options": pa.json.ReadOptions(block_size=2**24), "parse_options": pa.json.ParseOptions(explicit_schema=schema)}
-    for table in [pa.json.read_json(file, **options)] if how.rows is None else _tables(pa.json.open_json(file, **options)):
-        yield table.cast(pa.schema([(part.name, how.types.get(part.name, part.type)) for part in table.schema]))
+    options = {
+        "read_options": pa.json.ReadOptions(block_size=2**24),
+        "parse_options": pa.json.ParseOptions(explicit_schema=schema),
+    }
+    for table in (
+        [pa.json.read_json(file, **options)]
+        if how.rows is None
+        else _tables(pa.json.open_json(file, **options))
+    ):
+        yield table.cast(
+            pa.schema([(part.name, how.types.get(part.name, part.type)) for part in table.schema])
+        )
 
 
 def _tables(reader):
@@ -106,20 +151,27 @@ def _tables(reader):
     for batch in reader:
         empty = False
         yield pa.Table.from_batches([batch])
-    if empty: yield reader.schema.empty_table()
+    if empty:
+        yield reader.schema.empty_table()
 
 
 def _read_json(file, how):
     rows = json.load(file)
-    require(isinstance(rows, list), f"{how.where} must hold a JSON list of objects.", type(rows).__name__,
-            "for one object a line, say format='jsonl'.", SourceError)
+    require(
+        isinstance(rows, list),
+        f"{how.where} must hold a JSON list of objects.",
+        type(rows).__name__,
+        "for one object a line, say format='jsonl'.",
+        SourceError,
+    )
     yield table_of_records(rows, how.where, how.types)
 
 
 def _read_parquet(file, how):
     with pq.ParquetFile(file, page_checksum_verification=True) as opened:
         names = None if how.columns is None else list(how.columns)
-        if how.rows is None: yield opened.read(columns=names).replace_schema_metadata(None)
+        if how.rows is None:
+            yield opened.read(columns=names).replace_schema_metadata(None)
         else:
             empty = opened.schema_arrow.remove_metadata().empty_table()
             yield empty if names is None else empty.select(names)
@@ -130,138 +182,248 @@ def _read_parquet(file, how):
 def _read_excel(file, how):
     book = need("openpyxl", "data").load_workbook(file, read_only=True, data_only=True)
     sheets = book.sheetnames
-    name = sheets[check_whole(how.sheet, "sheet", 0, len(sheets) - 1)] if isinstance(how.sheet, int) else choose(how.sheet, sheets, "sheet")
-    book[name].reset_dimensions() # the size that a file states may be wrong
-    header, *rows = [row for row in book[name].values if any(value is not None for value in row)] or [()]
+    name = (
+        sheets[check_whole(how.sheet, "sheet", 0, len(sheets) - 1)]
+        if isinstance(how.sheet, int)
+        else choose(how.sheet, sheets, "sheet")
+    )
+    book[name].reset_dimensions()  # the size that a file states may be wrong
+    header, *rows = [
+        row for row in book[name].values if any(value is not None for value in row)
+    ] or [()]
     book.close()
-    require(header and None not in header, f"The first row of sheet {name!r} of {how.where} must name every column.", repr(header)[:80],
-            "remove titles above the header and notes beside the table.", SourceError)
+    require(
+        header and None not in header,
+        f"The first row of sheet {name!r} of {how.where} must name every column.",
+        repr(header)[:80],
+        "remove titles above the header and notes beside the table.",
+        SourceError,
+    )
     padded = [row + (None,) * (len(header) - len(row)) for row in rows]
     widest = max(map(len, padded), default=len(header))
-    require(widest == len(header), f"No row of sheet {name!r} of {how.where} may be longer than its header of {len(header)} columns.",
-            f"a row of {widest}", "remove notes beside the table.", SourceError)
+    require(
+        widest == len(header),
+        f"No row of sheet {name!r} of {how.where} may be longer than its header of {len(header)} columns.",
+        f"a row of {widest}",
+        "remove notes beside the table.",
+        SourceError,
+    )
     names = [str(title) for title in header]
-    require(len(set(names)) == len(names), f"The columns of sheet {name!r} of {how.where} must have different names.", ", ".join(names),
-            "rename them in the sheet.", SourceError)
-    yield table_of_columns({title: [row[i] for row in padded] for i, title in enumerate(names)}, how.where, how.types)
+    require(
+        len(set(names)) == len(names),
+        f"The columns of sheet {name!r} of {how.where} must have different names.",
+        ", ".join(names),
+        "rename them in the sheet.",
+        SourceError,
+    )
+    yield table_of_columns(
+        {title: [row[i] for row in padded] for i, title in enumerate(names)}, how.where, how.types
+    )
 
 
-_READERS = {"csv": _read_csv, "jsonl": _read_jsonl, "json": _read_json, "parquet": _read_parquet, "excel": _read_excel}
+_READERS = {
+    "csv": _read_csv,
+    "jsonl": _read_jsonl,
+    "json": _read_json,
+    "parquet": _read_parquet,
+    "excel": _read_excel,
+}
 
 # %% ../../../nbs/lib/data/acquire/20_files.ipynb #7ef5a2d3
 def _find(where):
     "All files of a path, pattern or list, as (file system, path)."
     core = need("fsspec.core", "data")
-    if not isinstance(where, (str, Path)): return [found for one in where for found in _find(one)]
+    if not isinstance(where, (str, Path)):
+        return [found for one in where for found in _find(one)]
     system, path = core.url_to_fs(str(where))
     shown = strip_credentials(where)
-    with reading(shown): exact = system.exists(path)
-    paths = [path] if exact else sorted(system.glob(path)) if any(sign in path for sign in "*?[") else []
-    require(len(paths) > 0, f"{shown} must exist.", "no such file", "a relative path starts at the working directory.", SourceError)
+    with reading(shown):
+        exact = system.exists(path)
+    paths = (
+        [path]
+        if exact
+        else sorted(system.glob(path))
+        if any(sign in path for sign in "*?[")
+        else []
+    )
+    require(
+        len(paths) > 0,
+        f"{shown} must exist.",
+        "no such file",
+        "a relative path starts at the working directory.",
+        SourceError,
+    )
     folder = next((path for path in paths if system.isdir(path)), None)
-    require(folder is None, f"{shown} must name files.", "a folder", "folder/*.csv takes all its CSV files.", SourceError)
+    require(
+        folder is None,
+        f"{shown} must name files.",
+        "a folder",
+        "folder/*.csv takes all its CSV files.",
+        SourceError,
+    )
     return [(system, path) for path in paths]
 
 
 def _sha256(system, path):
     whole = hashlib.sha256()
     with system.open(path, "rb") as file:
-        while block := file.read(2**20): whole.update(block)
+        while block := file.read(2**20):
+            whole.update(block)
     return whole.hexdigest()
 
 
 def _inner_name(system, path):
     "The name that tells the format: without .gz and the like, and for an archive the name of its only member."
     name = PurePosixPath(path)
-    if name.suffix.lower() != ".zip": return name.stem if name.suffix.lower() in _COMPRESSED else name.name
+    if name.suffix.lower() != ".zip":
+        return name.stem if name.suffix.lower() in _COMPRESSED else name.name
     with system.open(path, "rb") as file, zipfile.ZipFile(file) as archive:
         members = [member for member in archive.namelist() if not member.endswith("/")]
-    require(len(members) == 1, f"{name.name} must hold one file.", f"{len(members)} files", "zip://NAME::ARCHIVE.zip reads one of several.",
-            SourceError)
+    require(
+        len(members) == 1,
+        f"{name.name} must hold one file.",
+        f"{len(members)} files",
+        "zip://NAME::ARCHIVE.zip reads one of several.",
+        SourceError,
+    )
     return members[0]
 
 
 def _format(name, asked):
-    if asked is not None: return choose(asked, _READERS, "file format")
+    if asked is not None:
+        return choose(asked, _READERS, "file format")
     suffix = PurePosixPath(name).suffix.lower()
-    require(suffix in _SUFFIXES, f"The format of {name} must show in its ending.", suffix or "no ending",
-            f"say format= one of {', '.join(_READERS)}; endings known: {', '.join(_SUFFIXES)}.")
+    require(
+        suffix in _SUFFIXES,
+        f"The format of {name} must show in its ending.",
+        suffix or "no ending",
+        f"say format= one of {', '.join(_READERS)}; endings known: {', '.join(_SUFFIXES)}.",
+    )
     return _SUFFIXES[suffix]
 
 
 def _read_one(system, path, format, how):
-    hint = ("the file may be cut off, damaged or of another format; encoding='gb18030' reads Chinese GBK text, "
-            "types={'column': 'string'} fixes a column whose type changes on the way.")
+    hint = (
+        "the file may be cut off, damaged or of another format; encoding='gb18030' reads Chinese GBK text, "
+        "types={'column': 'string'} fixes a column whose type changes on the way."
+    )
     with reading(how.where, hint):
         name = _inner_name(system, path)
         format = _format(name, format)
         with system.open(path, "rb", compression="infer") as file:
             for table in _READERS[format](file, how):
-                if format == "csv": _check_text(table, how)
+                if format == "csv":
+                    _check_text(table, how)
                 yield from _cut(_keep(table, how), how.rows)
 
 
 def _check_text(table, how):
-    binary = [part.name for part in table.schema if type_name(part.type) == "binary" and part.name not in how.types]
-    require(not binary, f"{how.where} must be text in {how.encoding}.", f"other bytes in {', '.join(map(repr, binary))}",
-            "encoding='gb18030' reads Chinese GBK text.", SourceError)
+    binary = [
+        part.name
+        for part in table.schema
+        if type_name(part.type) == "binary" and part.name not in how.types
+    ]
+    require(
+        not binary,
+        f"{how.where} must be text in {how.encoding}.",
+        f"other bytes in {', '.join(map(repr, binary))}",
+        "encoding='gb18030' reads Chinese GBK text.",
+        SourceError,
+    )
 
 
 def _keep(table, how):
-    if how.columns is None: return table
+    if how.columns is None:
+        return table
     missing = [name for name in how.columns if name not in table.column_names]
-    require(not missing, f"{how.where} must have the columns asked for.",
-            f"no {', '.join(map(repr, missing))} in {', '.join(table.column_names)}", "columns= takes exact names.", SourceError)
+    require(
+        not missing,
+        f"{how.where} must have the columns asked for.",
+        f"no {', '.join(map(repr, missing))} in {', '.join(table.column_names)}",
+        "columns= takes exact names.",
+        SourceError,
+    )
     return table.select(how.columns)
 
 
 def _cut(table, rows):
     "Pieces of at most `rows` rows."
-    if rows is None or len(table) <= rows: yield table
-    else: yield from (table.slice(start, rows) for start in range(0, len(table), rows))
+    if rows is None or len(table) <= rows:
+        yield table
+    else:
+        yield from (table.slice(start, rows) for start in range(0, len(table), rows))
 
 
 def _downloaded(system, path, sha256):
     "Where a file came from, if it was downloaded by this kit and is still the same."
     beside = f"{path}.provenance.json"
-    if not system.exists(beside): return {}
-    try: known = json.loads(system.cat_file(beside))
-    except ValueError: return {}
-    return {"from": known["where"], "fetched": known["when"]} if known.get("sha256") == sha256 and known.get("kind") == "download" else {}
+    if not system.exists(beside):
+        return {}
+    try:
+        known = json.loads(system.cat_file(beside))
+    except ValueError:
+        return {}
+    return (
+        {"from": known["where"], "fetched": known["when"]}
+        if known.get("sha256") == sha256 and known.get("kind") == "download"
+        else {}
+    )
 
 
 def _source(files, names, format, how_of):
     parts = []
     for (system, path), name in zip(files, names, strict=True):
-        with reading(name): before, sha256, size = system.ukey(path), _sha256(system, path), system.size(path)
+        with reading(name):
+            before, sha256, size = system.ukey(path), _sha256(system, path), system.size(path)
         rows = 0
         for table in _read_one(system, path, format, how_of(name)):
             rows += len(table)
             yield table
-        with reading(name): after = system.ukey(path)
-        require(after == before, f"{name} must not change while it is read.", "it did", "wait until its writer is done; read it again.",
-                SourceError)
-        parts.append({"where": name, "sha256": sha256, "bytes": size, "rows": rows} | _downloaded(system, path, sha256))
-    return {"sha256": whole_sha256([part["sha256"] for part in parts]), "hashed": "bytes", "parts": tuple(parts)}
+        with reading(name):
+            after = system.ukey(path)
+        require(
+            after == before,
+            f"{name} must not change while it is read.",
+            "it did",
+            "wait until its writer is done; read it again.",
+            SourceError,
+        )
+        parts.append(
+            {"where": name, "sha256": sha256, "bytes": size, "rows": rows}
+            | _downloaded(system, path, sha256)
+        )
+    return {
+        "sha256": whole_sha256([part["sha256"] for part in parts]),
+        "hashed": "bytes",
+        "parts": tuple(parts),
+    }
 
 # %% ../../../nbs/lib/data/acquire/20_files.ipynb #7c67532b
 def stream_files(
-    where: str | Path | Sequence, # a path, a pattern such as "days/*.csv.gz", an address that fsspec knows, or several of these
-    rows: int | None = 65_536, # most rows of a piece; None for a piece a file
-    expect=None, # the schema that must come: what was acquired before, its provenance, a saved file, or a mapping
-    on_change: str = "refuse", # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    format: str | None = None, # "csv", "jsonl", "json", "parquet" or "excel"; None goes by the ending of the name
-    types: dict | None = None, # column -> type name such as "string", for CSV, JSON and Excel, instead of the inferred one
-    columns: Sequence[str] | None = None, # columns to keep; None for all
-    encoding: str = "utf-8", # of CSV: "gb18030" for Chinese files from older programs
-    delimiter: str | None = None, # of CSV; None for a tab in .tsv and a comma elsewhere
-    nulls: Sequence[str] = NULLS, # spellings of a missing value in CSV
-    quoted_nulls: bool = False, # whether a value in quotes can be missing: for CSV files that quote everything
-    sheet: str | int = 0, # of Excel: name, or position from 0
-) -> Stream: # of pandas frames; `provenance` has a part for each file
+    # a path, a pattern such as "days/*.csv.gz", an address that fsspec knows, or several of these
+    where: str | Path | Sequence,
+    rows: int | None = 65_536,  # most rows of a piece; None for a piece a file
+    # the schema that must come: what was acquired before, its provenance, a saved file, or a
+    # mapping
+    expect=None,
+    # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    on_change: str = "refuse",
+    # "csv", "jsonl", "json", "parquet" or "excel"; None goes by the ending of the name
+    format: str | None = None,
+    # column -> type name such as "string", for CSV, JSON and Excel, instead of the inferred one
+    types: dict | None = None,
+    columns: Sequence[str] | None = None,  # columns to keep; None for all
+    encoding: str = "utf-8",  # of CSV: "gb18030" for Chinese files from older programs
+    delimiter: str | None = None,  # of CSV; None for a tab in .tsv and a comma elsewhere
+    nulls: Sequence[str] = NULLS,  # spellings of a missing value in CSV
+    # whether a value in quotes can be missing: for CSV files that quote everything
+    quoted_nulls: bool = False,
+    sheet: str | int = 0,  # of Excel: name, or position from 0
+) -> Stream:  # of pandas frames; `provenance` has a part for each file
     "Go through files piece by piece."
     rows = rows if rows is None else check_whole(rows, "rows")
-    if format is not None: choose(format, _READERS, "file format")
+    if format is not None:
+        choose(format, _READERS, "file format")
     files = _find(where)
     shown = where if isinstance(where, (str, Path)) else ", ".join(map(str, where))
     names = [_shown(system, path) for system, path in files]
@@ -271,23 +433,40 @@ def stream_files(
         comma = delimiter or ("\t" if ".tsv" in name.lower() else ",")
         return _How(name, rows, kinds, kept, encoding, comma, tuple(nulls), quoted_nulls, sheet)
 
-    asked = {"format": format, "types": {name: type_name(kind) for name, kind in kinds.items()}, "columns": kept and list(kept),
-             "encoding": encoding if encoding != "utf-8" else None, "delimiter": delimiter, "sheet": sheet}
-    details = {name: value for name, value in asked.items() if value} # what was not left to the default
-    return Stream("files", str(shown), _source(files, names, format, how_of), expect, on_change, details)
+    asked = {
+        "format": format,
+        "types": {name: type_name(kind) for name, kind in kinds.items()},
+        "columns": kept and list(kept),
+        "encoding": encoding if encoding != "utf-8" else None,
+        "delimiter": delimiter,
+        "sheet": sheet,
+    }
+    # what was not left to the default
+    details = {name: value for name, value in asked.items() if value}
+    return Stream(
+        "files", str(shown), _source(files, names, format, how_of), expect, on_change, details
+    )
 
 
 def read_files(
-    where: str | Path | Sequence, # a path, a pattern such as "days/*.csv.gz", an address that fsspec knows, or several of these
-    expect=None, # the schema that must come: what was acquired before, its provenance, a saved file, or a mapping
-    on_change: str = "refuse", # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    **options, # format, types, columns, encoding, delimiter, nulls, quoted_nulls, sheet: see `stream_files`
-) -> Acquired: # all rows, and provenance with a part for each file
+    # a path, a pattern such as "days/*.csv.gz", an address that fsspec knows, or several of these
+    where: str | Path | Sequence,
+    # the schema that must come: what was acquired before, its provenance, a saved file, or a
+    # mapping
+    expect=None,
+    # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    on_change: str = "refuse",
+    # format, types, columns, encoding, delimiter, nulls, quoted_nulls, sheet: see `stream_files`
+    **options,
+) -> Acquired:  # all rows, and provenance with a part for each file
     "Read files whole."
     return stream_files(where, None, expect, on_change, **options).read()
 
 
 def _shown(system, path):
     "The address of a file; a local path from the working directory, if it lies below."
-    if "file" not in system.protocol: return strip_credentials(system.unstrip_protocol(path))
-    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
+    if "file" not in system.protocol:
+        return strip_credentials(system.unstrip_protocol(path))
+    return (
+        str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
+    )

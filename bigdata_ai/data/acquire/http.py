@@ -19,60 +19,97 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
-from ...core import ContentError, check_number, check_whole, digest, need, require, write_whole
+from ...core import ContentError, check_number, check_whole, digest, need, require
+from ...core import write_whole
 from .files import table_of_records
-from .provenance import Acquired, SourceError, Stream, mask_secrets, strip_credentials, utc_now, whole_sha256
+from .provenance import Acquired, SourceError, Stream, mask_secrets
+from .provenance import strip_credentials, utc_now, whole_sha256
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #fb612a11
-_PASSING = (429, 500, 502, 503, 504) # states that may be over in a moment
+_PASSING = (429, 500, 502, 503, 504)  # states that may be over in a moment
 
 
 def web_session(
-    timeout_s: float = 10.0, # seconds to wait for a connection, and for the next bytes of an answer
-    retries: int = 4, # most further tries of a request
-    backoff_s: float = 0.5, # wait before the second further try, in seconds; doubled for each one after it, at most 120
-    longest_wait_s: float = 120.0, # longest `Retry-After` that is waited for, in seconds
-    per_second: float | None = None, # most requests a second to one host; None for no limit
-    headers: Mapping | None = None, # sent with each request to the host that was named, such as an Authorization; never kept
-    cache: Path | str | None = None, # folder for answers, which makes requests conditional; None keeps nothing
-    agent: str = "bigdata-ai", # how the session calls itself
-): # a requests.Session
+    # seconds to wait for a connection, and for the next bytes of an answer
+    timeout_s: float = 10.0,
+    retries: int = 4,  # most further tries of a request
+    # wait before the second further try, in seconds; doubled for each one after it, at most 120
+    backoff_s: float = 0.5,
+    longest_wait_s: float = 120.0,  # longest `Retry-After` that is waited for, in seconds
+    per_second: float | None = None,  # most requests a second to one host; None for no limit
+    # sent with each request to the host that was named, such as an Authorization; never kept
+    headers: Mapping | None = None,
+    # folder for answers, which makes requests conditional; None keeps nothing
+    cache: Path | str | None = None,
+    agent: str = "bigdata-ai",  # how the session calls itself
+):  # a requests.Session
     "Make a session that is patient and polite."
-    for name, value in {"timeout_s": timeout_s, "longest_wait_s": longest_wait_s, "per_second": per_second}.items():
-        require(value is None or check_number(value, name) > 0, f"{name} must be greater than 0.", value)
+    for name, value in {
+        "timeout_s": timeout_s,
+        "longest_wait_s": longest_wait_s,
+        "per_second": per_second,
+    }.items():
+        require(
+            value is None or check_number(value, name) > 0, f"{name} must be greater than 0.", value
+        )
     made, headers = _plain_session(cache, headers or {}), dict(headers or {})
     made.headers.update({"User-Agent": agent} | headers)
     made.rebuild_auth = _without(headers, made.rebuild_auth)
-    policy = _retry_class(longest_wait_s)(check_whole(retries, "retries", 0), backoff_factor=backoff_s, status_forcelist=_PASSING,
-                                          allowed_methods=("GET", "HEAD"), raise_on_status=False, retry_after_max=10**9)
-    for scheme in ("http://", "https://"): made.mount(scheme, _adapter_class()(policy, timeout_s, per_second))
+    policy = _retry_class(longest_wait_s)(
+        check_whole(retries, "retries", 0),
+        backoff_factor=backoff_s,
+        status_forcelist=_PASSING,
+        allowed_methods=("GET", "HEAD"),
+        raise_on_status=False,
+        retry_after_max=10**9,
+    )
+    for scheme in ("http://", "https://"):
+        made.mount(scheme, _adapter_class()(policy, timeout_s, per_second))
     return made
 
 
 def _plain_session(cache, headers):
-    if cache is None: return need("requests", "data").Session()
+    if cache is None:
+        return need("requests", "data").Session()
     caching = need("requests_cache", "data")
-    return caching.CachedSession(str(cache), backend="filesystem", serializer="json", always_revalidate=True, decode_content=False,
-                                 allowable_codes=(200,), ignored_parameters=[*caching.DEFAULT_IGNORED_PARAMS, *headers])
+    return caching.CachedSession(
+        str(cache),
+        backend="filesystem",
+        serializer="json",
+        always_revalidate=True,
+        decode_content=False,
+        allowable_codes=(200,),
+        ignored_parameters=[*caching.DEFAULT_IGNORED_PARAMS, *headers],
+    )
 
 
 def _without(headers, rebuild_auth):
     "requests takes only Authorization away when a server redirects to another host; the caller's own headers may hold a key as well."
+
     def rebuild(request, response):
         rebuild_auth(request, response)
         if _origin(request.url) != _origin(response.request.url):
-            for name in headers: request.headers.pop(name, None)
+            for name in headers:
+                request.headers.pop(name, None)
+
     return rebuild
 
 
 def _retry_class(longest_wait_s):
     "urllib3's Retry, which gives up where the server asks for a longer wait; urllib3's own limit would ask again too early."
+
     class Patient(need("urllib3", "data").Retry):
         def get_retry_after(self, response):
             wait = super().get_retry_after(response)
-            require(wait is None or wait <= longest_wait_s, f"The server must be ready within {longest_wait_s:g} s.",
-                    f"Retry-After of {wait} s", "come back later, or allow a longer longest_wait_s.", SourceError)
+            require(
+                wait is None or wait <= longest_wait_s,
+                f"The server must be ready within {longest_wait_s:g} s.",
+                f"Retry-After of {wait} s",
+                "come back later, or allow a longer longest_wait_s.",
+                SourceError,
+            )
             return wait
+
     return Patient
 
 
@@ -81,16 +118,25 @@ def _adapter_class():
 
     class Polite(requests.adapters.HTTPAdapter):
         "An adapter with a time limit and a rate, which tries again where a body breaks off."
+
         def __init__(self, policy, timeout_s, per_second):
             super().__init__(max_retries=policy)
-            self.timeout_s, self.gap_s, self.next_s, self.lock = timeout_s, 1 / per_second if per_second else 0, {}, threading.Lock()
+            self.timeout_s, self.gap_s, self.next_s, self.lock = (
+                timeout_s,
+                1 / per_second if per_second else 0,
+                {},
+                threading.Lock(),
+            )
 
         def send(self, request, stream=False, timeout=None, **rest):
             retries = self.max_retries
             while True:
                 self.pace(urlsplit(request.url).netloc)
-                response = super().send(request, stream=stream, timeout=timeout or self.timeout_s, **rest)
-                if stream or _body_came(response): return response
+                response = super().send(
+                    request, stream=stream, timeout=timeout or self.timeout_s, **rest
+                )
+                if stream or _body_came(response):
+                    return response
                 retries = _next_try(retries, request.url)
 
         def pace(self, host):
@@ -106,7 +152,8 @@ def _adapter_class():
 
 def _body_came(response):
     requests = need("requests", "data")
-    try: return response.content is not None
+    try:
+        return response.content is not None
     except (requests.exceptions.ChunkedEncodingError, requests.ConnectionError):
         response.close()
         return False
@@ -115,8 +162,10 @@ def _body_came(response):
 def _next_try(retries, url):
     "What is left of the tries, after the wait that is due; urllib3 does the counting."
     urllib3, broken = need("urllib3", "data"), "the answer broke off"
-    try: retries = retries.increment("GET", url, error=urllib3.exceptions.ProtocolError(broken))
-    except urllib3.exceptions.MaxRetryError as last: raise need("requests", "data").ConnectionError(last) from None
+    try:
+        retries = retries.increment("GET", url, error=urllib3.exceptions.ProtocolError(broken))
+    except urllib3.exceptions.MaxRetryError as last:
+        raise need("requests", "data").ConnectionError(last) from None
     retries.sleep()
     return retries
 
@@ -127,32 +176,51 @@ def _origin(url):
 
 
 def fetch(
-    url: str, # address
-    session=None, # from `web_session`; None makes one
-    params: Mapping | None = None, # name -> value, added to the address
-    allow: tuple[int, ...] = (), # states of 400 and more that are no error
-    **options, # of requests' `get`, such as headers and stream
-): # a requests.Response
+    url: str,  # address
+    session=None,  # from `web_session`; None makes one
+    params: Mapping | None = None,  # name -> value, added to the address
+    allow: tuple[int, ...] = (),  # states of 400 and more that are no error
+    **options,  # of requests' `get`, such as headers and stream
+):  # a requests.Response
     "Get one answer; raises `SourceError` that names the address without its secrets if there is none."
     requests = need("requests", "data")
-    shown = strip_credentials(requests.Request("GET", url, params=params or {}).prepare().url if _web(url) else url)
-    try: response = (session or web_session()).get(url, params=params or None, **options)
+    shown = strip_credentials(
+        requests.Request("GET", url, params=params or {}).prepare().url if _web(url) else url
+    )
+    try:
+        response = (session or web_session()).get(url, params=params or None, **options)
     except requests.RequestException as error:
-        raise SourceError(f"{shown} must answer. Received: {_reason(error)}. Hint: look at the address and the connection; the server "
-                          "may be down or slow, which a longer timeout_s or more retries can bridge.") from None # the chain shows secrets
+        raise SourceError(
+            f"{shown} must answer. Received: {_reason(error)}. Hint: look at the address and the connection; the server "
+            # the chain shows secrets
+            "may be down or slow, which a longer timeout_s or more retries can bridge."
+        ) from None
     advice = _ADVICE.get(response.status_code, "the server says what is wrong in its answer.")
-    require(response.status_code < 400 or response.status_code in allow, f"{shown} must answer with what was asked for.",
-            f"{response.status_code} {response.reason}", advice, SourceError)
+    require(
+        response.status_code < 400 or response.status_code in allow,
+        f"{shown} must answer with what was asked for.",
+        f"{response.status_code} {response.reason}",
+        advice,
+        SourceError,
+    )
     return response
 
 
-_ADVICE = {401: "web_session(headers={'Authorization': …}) sends credentials.", 403: "the server does not allow this.",
-           404: "look at the address.", 429: "ask less often: web_session(per_second=…), or more retries.",
-           **dict.fromkeys((500, 502, 503, 504), "the server failed each time; try later.")}
+_ADVICE = {
+    401: "web_session(headers={'Authorization': …}) sends credentials.",
+    403: "the server does not allow this.",
+    404: "look at the address.",
+    429: "ask less often: web_session(per_second=…), or more retries.",
+    **dict.fromkeys((500, 502, 503, 504), "the server failed each time; try later."),
+}
 
 
 def _web(url):
-    fits = isinstance(url, str) and urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).netloc)
+    fits = (
+        isinstance(url, str)
+        and urlsplit(url).scheme in ("http", "https")
+        and bool(urlsplit(url).netloc)
+    )
     require(fits, "An address must begin with http:// or https://.", strip_credentials(url))
     return True
 
@@ -160,54 +228,68 @@ def _web(url):
 def _reason(error):
     "The innermost reason, without the address that the outer ones quote."
     while True:
-        inner = getattr(error, "reason", None) or next((arg for arg in getattr(error, "args", ()) if isinstance(arg, Exception)), None)
-        if not isinstance(inner, Exception): return type(error).__name__
+        inner = getattr(error, "reason", None) or next(
+            (arg for arg in getattr(error, "args", ()) if isinstance(arg, Exception)), None
+        )
+        if not isinstance(inner, Exception):
+            return type(error).__name__
         error = inner
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #6ba7ad88
 @dataclass(frozen=True)
 class Paging:
     "How one page leads to the next."
-    after: Callable # (body, number of rows, address, parameters, links of the header) -> (address, parameters) of the next page, or None
-    first: dict = field(default_factory=dict) # parameters of the first page
+
+    # (body, number of rows, address, parameters, links of the header) -> (address, parameters) of
+    # the next page, or None
+    after: Callable
+    first: dict = field(default_factory=dict)  # parameters of the first page
 
 
-def no_pages() -> Paging: # for an API that gives all rows in one answer
+def no_pages() -> Paging:  # for an API that gives all rows in one answer
     "Ask once."
     return Paging(lambda body, rows, url, params, links: None)
 
 
 def next_link(
-    key: str | None = None, # where the body has the address, such as "links.next"; None takes the Link header's rel="next"
-) -> Paging: # ends where there is no such address
+    # where the body has the address, such as "links.next"; None takes the Link header's rel="next"
+    key: str | None = None,
+) -> Paging:  # ends where there is no such address
     "Follow the address of the next page."
+
     def after(body, rows, url, params, links):
         link = links.get("next", {}).get("url") if key is None else _dig(body, key, None)
         return (urljoin(url, link), {}) if link else None
+
     return Paging(after)
 
 
 def page_number(
-    param: str = "page", # name of the parameter
-    first: int = 1, # number of the first page
-    last: str | None = None, # where the body has the number of the last page; None ends at the first page without rows
-) -> Paging: # ends at `last`, or at a page without rows
+    param: str = "page",  # name of the parameter
+    first: int = 1,  # number of the first page
+    # where the body has the number of the last page; None ends at the first page without rows
+    last: str | None = None,
+) -> Paging:  # ends at `last`, or at a page without rows
     "Count the pages up."
+
     def after(body, rows, url, params, links):
         number = int(params[param])
         more = rows > 0 if last is None else number < int(_dig(body, last))
         return (url, {**params, param: number + 1}) if more else None
+
     return Paging(after, {param: first})
 
 
 def cursor(
-    param: str = "cursor", # name of the parameter that sends the cursor back
-    key: str = "next_cursor", # where the body has the cursor
-) -> Paging: # ends where the cursor is missing, null or empty
+    param: str = "cursor",  # name of the parameter that sends the cursor back
+    key: str = "next_cursor",  # where the body has the cursor
+) -> Paging:  # ends where the cursor is missing, null or empty
     "Send back the cursor of each page for the next."
+
     def after(body, rows, url, params, links):
         value = _dig(body, key, None)
         return (url, {**params, param: value}) if value not in (None, "") else None
+
     return Paging(after)
 
 
@@ -215,9 +297,15 @@ def _dig(body, key, *default):
     "The value at a dotted key of nested objects."
     for name in key.split("."):
         found = isinstance(body, dict) and name in body
-        if not found and default: return default[0]
-        require(found, f"The answer must have {key!r}.", f"no {name!r} in {_keys(body)}", "look at one answer and correct the key.",
-                SourceError)
+        if not found and default:
+            return default[0]
+        require(
+            found,
+            f"The answer must have {key!r}.",
+            f"no {name!r} in {_keys(body)}",
+            "look at one answer and correct the key.",
+            SourceError,
+        )
         body = body[name]
     return body
 
@@ -227,25 +315,35 @@ def _keys(body):
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #9fa932cb
 def read_api(
-    url: str, # address of the first page
-    rows: str | None = None, # where the answer has its list of rows, such as "data.items"; None if the answer is the list
-    paging: Paging | None = None, # `next_link`, `page_number` or `cursor`; None for a single page
-    params: Mapping | None = None, # name -> value, sent with each request; with `next_link` only with the first, links being whole
-    session=None, # from `web_session`; None makes one
-    expect=None, # the schema that must come: what was acquired before, its provenance, a saved file, or a mapping
-    on_change: str = "refuse", # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    resume: Path | str | None = None, # folder that keeps the pages of an unfinished fetch; None begins anew each time
-    types: Mapping | None = None, # column -> type name such as "float64", instead of the inferred one
-    most_pages: int = 10_000, # an API that never ends is refused after so many
-) -> Acquired: # all rows, and provenance with a part for each page
+    url: str,  # address of the first page
+    # where the answer has its list of rows, such as "data.items"; None if the answer is the list
+    rows: str | None = None,
+    paging: Paging | None = None,  # `next_link`, `page_number` or `cursor`; None for a single page
+    # name -> value, sent with each request; with `next_link` only with the first, links being whole
+    params: Mapping | None = None,
+    session=None,  # from `web_session`; None makes one
+    # the schema that must come: what was acquired before, its provenance, a saved file, or a
+    # mapping
+    expect=None,
+    # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    on_change: str = "refuse",
+    # folder that keeps the pages of an unfinished fetch; None begins anew each time
+    resume: Path | str | None = None,
+    # column -> type name such as "float64", instead of the inferred one
+    types: Mapping | None = None,
+    most_pages: int = 10_000,  # an API that never ends is refused after so many
+) -> Acquired:  # all rows, and provenance with a part for each page
     "Read all pages of an HTTP API."
     _web(url)
     paging, params = paging or no_pages(), dict(params or {})
     folder, session = None if resume is None else Path(resume), session or web_session()
-    pages = _pages(url, rows, paging, params, session, folder, check_whole(most_pages, "most_pages"))
+    pages = _pages(
+        url, rows, paging, params, session, folder, check_whole(most_pages, "most_pages")
+    )
     details = {"rows": rows, "parameters": mask_secrets(params)}
     got = Stream("api", url, _source(url, pages, types or {}), expect, on_change, details).read()
-    if folder: shutil.rmtree(folder, ignore_errors=True)
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
     return got
 
 
@@ -255,7 +353,11 @@ def _source(url, pages, types):
         records += body_rows
         parts.append(part)
     yield table_of_records(records, strip_credentials(url), types)
-    return {"sha256": whole_sha256([part["sha256"] for part in parts]), "hashed": "bytes", "parts": tuple(parts)}
+    return {
+        "sha256": whole_sha256([part["sha256"] for part in parts]),
+        "hashed": "bytes",
+        "parts": tuple(parts),
+    }
 
 
 def _pages(url, rows, paging, params, session, folder, most):
@@ -263,73 +365,134 @@ def _pages(url, rows, paging, params, session, folder, most):
     asked = {"url": url, "params": {**params, **paging.first}}
     identity, seen = digest([asked, rows]), set()
     for number in count(1):
-        require(number <= most, f"{strip_credentials(url)} must end.", f"more than {most:,} pages",
-                "raise most_pages, or look at the paging.", SourceError)
-        require(digest(asked) not in seen, f"{strip_credentials(url)} must lead to a new page each time.", strip_credentials(asked["url"]),
-                "look at the paging: this page was there before.", SourceError)
+        require(
+            number <= most,
+            f"{strip_credentials(url)} must end.",
+            f"more than {most:,} pages",
+            "raise most_pages, or look at the paging.",
+            SourceError,
+        )
+        require(
+            digest(asked) not in seen,
+            f"{strip_credentials(url)} must lead to a new page each time.",
+            strip_credentials(asked["url"]),
+            "look at the paging: this page was there before.",
+            SourceError,
+        )
         seen.add(digest(asked))
         page = _kept(folder, number, identity) or _asked(asked, session)
         body = _parsed(page["body"], page["part"]["where"])
         found = body if rows is None else _dig(body, rows)
-        require(isinstance(found, list), f"{page['part']['where']} must give a list of rows{f' at {rows!r}' if rows else ''}.",
-                f"{type(found).__name__} with {_keys(found)}", "rows='path.to.the.list' says where they are.", SourceError)
-        if folder and not page["kept"]: _keep(folder, number, identity, page)
+        require(
+            isinstance(found, list),
+            f"{page['part']['where']} must give a list of rows{f' at {rows!r}' if rows else ''}.",
+            f"{type(found).__name__} with {_keys(found)}",
+            "rows='path.to.the.list' says where they are.",
+            SourceError,
+        )
+        if folder and not page["kept"]:
+            _keep(folder, number, identity, page)
         yield found, page["part"] | {"rows": len(found)}
         following = paging.after(body, len(found), asked["url"], asked["params"], page["links"])
-        if following is None: return
+        if following is None:
+            return
         asked = {"url": following[0], "params": following[1]}
-        require(_origin(asked["url"]) == _origin(url), "All pages must be on the same host.", _origin(asked["url"]),
-                f"the first page was on {_origin(url)}; credentials are sent nowhere else.", SourceError)
+        require(
+            _origin(asked["url"]) == _origin(url),
+            "All pages must be on the same host.",
+            _origin(asked["url"]),
+            f"the first page was on {_origin(url)}; credentials are sent nowhere else.",
+            SourceError,
+        )
 
 
 def _asked(asked, session):
     response = fetch(asked["url"], session, asked["params"])
-    known = {"etag": response.headers.get("ETag"), "last_modified": response.headers.get("Last-Modified")}
-    part = {"where": strip_credentials(response.url), "when": utc_now(), "sha256": hashlib.sha256(response.content).hexdigest(),
-            "bytes": len(response.content), "unchanged": bool(getattr(response, "from_cache", False))}
+    known = {
+        "etag": response.headers.get("ETag"),
+        "last_modified": response.headers.get("Last-Modified"),
+    }
+    part = {
+        "where": strip_credentials(response.url),
+        "when": utc_now(),
+        "sha256": hashlib.sha256(response.content).hexdigest(),
+        "bytes": len(response.content),
+        "unchanged": bool(getattr(response, "from_cache", False)),
+    }
     part |= {key: value for key, value in known.items() if value}
     return {"body": response.content, "links": response.links, "kept": False, "part": part}
 
 
 def _parsed(body, where):
-    try: return json.loads(body)
+    try:
+        return json.loads(body)
     except ValueError as error:
-        raise SourceError(f"{where} must answer in JSON. Received: {body[:60]!r}. Hint: {error}; an error page or a login page "
-                          "may have come instead.") from error
+        raise SourceError(
+            f"{where} must answer in JSON. Received: {body[:60]!r}. Hint: {error}; an error page or a login page "
+            "may have come instead."
+        ) from error
 
 
 def _keep(folder, number, identity, page):
     "The body first: a page counts only when its description is there."
     write_whole(folder / f"{number:06}.body", page["body"])
-    write_whole(folder / f"{number:06}.json", json.dumps({"request": identity, "links": page["links"], "part": page["part"]}))
+    write_whole(
+        folder / f"{number:06}.json",
+        json.dumps({"request": identity, "links": page["links"], "part": page["part"]}),
+    )
 
 
 def _kept(folder, number, identity):
     described = folder and folder / f"{number:06}.json"
-    if not folder or not described.exists(): return None
-    known, body = json.loads(described.read_text(encoding="utf-8")), described.with_suffix(".body").read_bytes()
-    require(known["request"] == identity, f"The folder {folder} must hold pages of the same request.", "pages of another one",
-            "give each request its own folder, or remove this one to begin anew.")
-    require(hashlib.sha256(body).hexdigest() == known["part"]["sha256"], f"Page {number} in {folder} must be as it was kept.",
-            "other content", "remove the folder to begin anew.", ContentError)
+    if not folder or not described.exists():
+        return None
+    known, body = (
+        json.loads(described.read_text(encoding="utf-8")),
+        described.with_suffix(".body").read_bytes(),
+    )
+    require(
+        known["request"] == identity,
+        f"The folder {folder} must hold pages of the same request.",
+        "pages of another one",
+        "give each request its own folder, or remove this one to begin anew.",
+    )
+    require(
+        hashlib.sha256(body).hexdigest() == known["part"]["sha256"],
+        f"Page {number} in {folder} must be as it was kept.",
+        "other content",
+        "remove the folder to begin anew.",
+        ContentError,
+    )
     return {"body": body, "links": known["links"], "kept": True, "part": known["part"]}
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #4c7811a2
 def download(
-    url: str, # address of a file
-    path: Path | str, # where it shall be; PATH.provenance.json is written beside it
-    session=None, # from `web_session`; None makes one
-    sha256: str | None = None, # the hash that the file must have; None accepts any
-) -> dict: # provenance: kind "download", where, when, sha256, bytes, and etag or last_modified where the server says them
+    url: str,  # address of a file
+    path: Path | str,  # where it shall be; PATH.provenance.json is written beside it
+    session=None,  # from `web_session`; None makes one
+    sha256: str | None = None,  # the hash that the file must have; None accepts any
+    # provenance: kind "download", where, when, sha256, bytes, and etag or last_modified where the
+    # server says them
+) -> dict:
     "Download a file, going on where an earlier try stopped."
     _web(url)
     path, session = Path(path), session or web_session()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with getattr(session, "cache_disabled", nullcontext)(): # a large file does not belong in a cache of answers
+    # a large file does not belong in a cache of answers
+    with getattr(session, "cache_disabled", nullcontext)():
         known = _present(path, url)
-        part, facts = (None, known) if known and _unchanged(url, session, known) else _transfer(url, path, session)
-    require(sha256 in (None, facts["sha256"]), f"{strip_credentials(url)} must have the sha256 {str(sha256)[:16]}….",
-            f"{facts['sha256'][:16]}…", "the file at the source has changed.", ContentError)
+        part, facts = (
+            (None, known)
+            if known and _unchanged(url, session, known)
+            else _transfer(url, path, session)
+        )
+    require(
+        sha256 in (None, facts["sha256"]),
+        f"{strip_credentials(url)} must have the sha256 {str(sha256)[:16]}….",
+        f"{facts['sha256'][:16]}…",
+        "the file at the source has changed.",
+        ContentError,
+    )
     if part is not None:
         os.replace(part, path)
         write_whole(f"{path}.provenance.json", json.dumps(facts, indent=1))
@@ -338,66 +501,103 @@ def download(
 
 def _present(path, url):
     "What is known of a file that was downloaded before and is still the same."
-    try: known = json.loads(Path(f"{path}.provenance.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError): return None
-    same = known.get("where") == strip_credentials(url) and path.is_file() and _sha256(path) == known.get("sha256")
+    try:
+        known = json.loads(Path(f"{path}.provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = (
+        known.get("where") == strip_credentials(url)
+        and path.is_file()
+        and _sha256(path) == known.get("sha256")
+    )
     return known if same else None
 
 
 def _unchanged(url, session, known):
     headers = {"If-None-Match": known.get("etag"), "If-Modified-Since": known.get("last_modified")}
     headers = {name: value for name, value in headers.items() if value}
-    if not headers: return False
-    with fetch(url, session, headers=headers, stream=True) as response: return response.status_code == 304
+    if not headers:
+        return False
+    with fetch(url, session, headers=headers, stream=True) as response:
+        return response.status_code == 304
 
 
 def _sha256(path):
-    with open(path, "rb") as file: return hashlib.file_digest(file, "sha256").hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _transfer(url, path, session):
     "The complete file under a temporary name, and what is known of it."
     requests, urllib3 = need("requests", "data"), need("urllib3", "data")
-    part, retries, facts = path.with_name(f".{path.name}.part"), session.get_adapter(url).max_retries, None
+    part, retries, facts = (
+        path.with_name(f".{path.name}.part"),
+        session.get_adapter(url).max_retries,
+        None,
+    )
     while facts is None:
-        try: facts = _rest(url, part, session)
+        try:
+            facts = _rest(url, part, session)
         except (urllib3.exceptions.HTTPError, ConnectionError):
-            try: retries = _next_try(retries, url)
+            try:
+                retries = _next_try(retries, url)
             except requests.ConnectionError:
-                raise SourceError(f"{strip_credentials(url)} must come whole. Received: {part.stat().st_size:,} bytes, then nothing. "
-                                  "Hint: call again; it goes on from there.") from None
+                raise SourceError(
+                    f"{strip_credentials(url)} must come whole. Received: {part.stat().st_size:,} bytes, then nothing. "
+                    "Hint: call again; it goes on from there."
+                ) from None
     Path(f"{part}.json").unlink()
-    return part, {"kind": "download", "where": strip_credentials(url), "when": utc_now(), "sha256": _sha256(part),
-                  "bytes": part.stat().st_size} | facts
+    return part, {
+        "kind": "download",
+        "where": strip_credentials(url),
+        "when": utc_now(),
+        "sha256": _sha256(part),
+        "bytes": part.stat().st_size,
+    } | facts
 
 
 def _rest(url, part, session):
     "Append what is missing of a partial file; begin anew where the server has another one by now."
     known = _partial(part)
     start = part.stat().st_size if known else 0
-    wanted = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-", "If-Range": _validator(known)} if start else {})
+    wanted = {"Accept-Encoding": "identity"} | (
+        {"Range": f"bytes={start}-", "If-Range": _validator(known)} if start else {}
+    )
     with fetch(url, session, headers=wanted, stream=True, allow=(416,)) as response:
         came, span = response.headers, response.headers.get("Content-Range", "")
-        if response.status_code == 416 and start: # nothing is left of it, or it is not the same file
-            if span == f"bytes */{start}": return known
+        # nothing is left of it, or it is not the same file
+        if response.status_code == 416 and start:
+            if span == f"bytes */{start}":
+                return known
             part.unlink()
             return None
         goes_on = response.status_code == 206 and start and span.startswith(f"bytes {start}-")
-        fits = (goes_on or response.status_code == 200) and came.get("Content-Encoding", "identity") == "identity"
-        require(fits, f"{strip_credentials(url)} must give the bytes that were asked for.",
-                f"{response.status_code}, {span or came.get('Content-Encoding')}", f"remove {part.name} to begin anew.", SourceError)
+        fits = (goes_on or response.status_code == 200) and came.get(
+            "Content-Encoding", "identity"
+        ) == "identity"
+        require(
+            fits,
+            f"{strip_credentials(url)} must give the bytes that were asked for.",
+            f"{response.status_code}, {span or came.get('Content-Encoding')}",
+            f"remove {part.name} to begin anew.",
+            SourceError,
+        )
         facts = {"etag": came.get("ETag"), "last_modified": came.get("Last-Modified")}
         facts = {name: value for name, value in facts.items() if value}
         with open(part, "ab" if goes_on else "wb") as file:
-            write_whole(f"{part}.json", json.dumps(facts)) # after the old content is gone, before the new one comes
-            for block in response.raw.stream(2**16, decode_content=False): file.write(block)
+            # after the old content is gone, before the new one comes
+            write_whole(f"{part}.json", json.dumps(facts))
+            for block in response.raw.stream(2**16, decode_content=False):
+                file.write(block)
     return facts
 
 
 def _partial(part):
     "What is known of a partial file that can be continued; None where there is none."
-    try: known = json.loads(Path(f"{part}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError): return None
+    try:
+        known = json.loads(Path(f"{part}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
     return known if part.is_file() and _validator(known) else None
 
 

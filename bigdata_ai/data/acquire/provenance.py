@@ -34,192 +34,297 @@ class SourceError(BigDataError, RuntimeError):
 
 class SchemaError(ContentError):
     "A source has other columns than expected; `diff` says which."
+
     diff: "SchemaDiff | None" = None
 
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #1c140f4d
-_SECRET = re.compile(r"pass(word|wd|phrase)?$|pwd|secret|token|signature|^sig$|(^|[^a-z])key$|apikey|auth|credential|session",
-                     re.IGNORECASE)
+_SECRET = re.compile(
+    r"pass(word|wd|phrase)?$|pwd|secret|token|signature|^sig$|(^|[^a-z])key$|apikey|auth|credential|session",
+    re.IGNORECASE,
+)
 
 
 def mask_secrets(
-    named: Mapping, # name -> value
-) -> dict: # the same, with *** for each value whose name sounds like a secret
+    named: Mapping,  # name -> value
+) -> dict:  # the same, with *** for each value whose name sounds like a secret
     "Hide the values of names such as `password`, `api_key` and `token`."
     return {name: "***" if _SECRET.search(str(name)) else value for name, value in named.items()}
 
 
 def strip_credentials(
-    url: str, # an address, a database URL, or a path
-) -> str: # the same without user, password and fragment, and with *** for the value of each secret parameter
+    url: str,  # an address, a database URL, or a path
+    # the same without user, password and fragment, and with *** for the value of each secret
+    # parameter
+) -> str:
     "Take out of an address what must not be kept."
-    return "::".join(map(_strip_one, str(url).split("::"))) # fsspec chains addresses with ::
+    return "::".join(map(_strip_one, str(url).split("::")))  # fsspec chains addresses with ::
 
 
 def _strip_one(url):
-    try: parts = urlsplit(url)
-    except ValueError: return "(an address that can't be read)" # such as a broken IPv6 host: rather nothing than a secret
-    if not parts.netloc: return url
+    try:
+        parts = urlsplit(url)
+    # such as a broken IPv6 host: rather nothing than a secret
+    except ValueError:
+        return "(an address that can't be read)"
+    if not parts.netloc:
+        return url
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     masked = [(name, mask_secrets({name: value})[name]) for name, value in pairs]
     query = parts.query if masked == pairs else urlencode(masked, safe="*")
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #56dfe4e9
-_PLAIN = [(pa.types.is_decimal, "decimal"), (pa.types.is_date, "date"), (pa.types.is_time, "time"), (pa.types.is_duration, "duration"),
-          (pa.types.is_float64, "float64"), (pa.types.is_float32, "float32"),
-          *[(test, "string") for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)],
-          *[(test, "binary") for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)]]
-_TYPES = {"float64": pa.float64(), "float32": pa.float32(), "string": pa.string(), "binary": pa.binary(), "date": pa.date32(),
-          "time": pa.time64("us"), "timestamp": pa.timestamp("us"), "timestamp UTC": pa.timestamp("us", "UTC"), "bool": pa.bool_(),
-          **{f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")() for sign in ("", "u") for bits in (8, 16, 32, 64)}}
+_PLAIN = [
+    (pa.types.is_decimal, "decimal"),
+    (pa.types.is_date, "date"),
+    (pa.types.is_time, "time"),
+    (pa.types.is_duration, "duration"),
+    (pa.types.is_float64, "float64"),
+    (pa.types.is_float32, "float32"),
+    *[
+        (test, "string")
+        for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    ],
+    *[
+        (test, "binary")
+        for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    ],
+]
+_TYPES = {
+    "float64": pa.float64(),
+    "float32": pa.float32(),
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "date": pa.date32(),
+    "time": pa.time64("us"),
+    "timestamp": pa.timestamp("us"),
+    "timestamp UTC": pa.timestamp("us", "UTC"),
+    "bool": pa.bool_(),
+    **{
+        f"{sign}int{bits}": getattr(pa, f"{sign}int{bits}")()
+        for sign in ("", "u")
+        for bits in (8, 16, 32, 64)
+    },
+}
 
 
 def type_name(
-    kind: pa.DataType, # the type of an Arrow column
-) -> str: # such as "int64", "float64", "string", "date", "timestamp UTC", "list<int64>"; "null" where there is no value
+    kind: pa.DataType,  # the type of an Arrow column
+    # such as "int64", "float64", "string", "date", "timestamp UTC", "list<int64>"; "null" where
+    # there is no value
+) -> str:
     "Name a column's type without the details of its storage."
-    if pa.types.is_dictionary(kind): return type_name(kind.value_type)
-    if pa.types.is_timestamp(kind): return f"timestamp {kind.tz}" if kind.tz else "timestamp"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind): return f"list<{type_name(kind.value_type)}>"
-    if pa.types.is_struct(kind): return f"struct<{', '.join(f'{part.name}: {type_name(part.type)}' for part in kind)}>"
+    if pa.types.is_dictionary(kind):
+        return type_name(kind.value_type)
+    if pa.types.is_timestamp(kind):
+        return f"timestamp {kind.tz}" if kind.tz else "timestamp"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list<{type_name(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return f"struct<{', '.join(f'{part.name}: {type_name(part.type)}' for part in kind)}>"
     return next((name for test, name in _PLAIN if test(kind)), str(kind))
 
 
 def arrow_types(
-    types: Mapping, # column -> a name as in a schema, such as "string" or "int64", or an Arrow type
-) -> dict[str, pa.DataType]: # column -> Arrow type
+    # column -> a name as in a schema, such as "string" or "int64", or an Arrow type
+    types: Mapping,
+) -> dict[str, pa.DataType]:  # column -> Arrow type
     "Turn type names into Arrow types."
-    return {column: kind if isinstance(kind, pa.DataType) else _TYPES[choose(kind, _TYPES, f"type of column {column!r}")]
-            for column, kind in types.items()}
+    return {
+        column: kind
+        if isinstance(kind, pa.DataType)
+        else _TYPES[choose(kind, _TYPES, f"type of column {column!r}")]
+        for column, kind in types.items()
+    }
 
 
 def schema_of(
-    source, # an Acquired, a Provenance, a pandas or Arrow table, an Arrow schema, a mapping column -> type, or the path of a saved table
-) -> dict[str, str]: # column -> plain type name, in the order of the columns
+    # an Acquired, a Provenance, a pandas or Arrow table, an Arrow schema, a mapping column -> type,
+    # or the path of a saved table
+    source,
+) -> dict[str, str]:  # column -> plain type name, in the order of the columns
     "Give the schema of whatever has one."
-    if isinstance(source, (str, os.PathLike)): source = read_provenance(source)
+    if isinstance(source, (str, os.PathLike)):
+        source = read_provenance(source)
     source = getattr(source, "provenance", source)
-    if isinstance(getattr(source, "schema", None), dict): return source.schema
-    if isinstance(source, pd.DataFrame): source = pa.Table.from_pandas(source, preserve_index=False)
-    if isinstance(source, pa.Table): source = source.schema
-    if isinstance(source, pa.Schema): return {part.name: type_name(part.type) for part in source}
-    require(isinstance(source, Mapping), "A schema must be a mapping of columns to types, or something that has one.", source,
-            "pass what was acquired before, its provenance, or {'column': 'int64'}.")
-    return {column: type_name(kind) if isinstance(kind, pa.DataType) else str(kind) for column, kind in source.items()}
+    if isinstance(getattr(source, "schema", None), dict):
+        return source.schema
+    if isinstance(source, pd.DataFrame):
+        source = pa.Table.from_pandas(source, preserve_index=False)
+    if isinstance(source, pa.Table):
+        source = source.schema
+    if isinstance(source, pa.Schema):
+        return {part.name: type_name(part.type) for part in source}
+    require(
+        isinstance(source, Mapping),
+        "A schema must be a mapping of columns to types, or something that has one.",
+        source,
+        "pass what was acquired before, its provenance, or {'column': 'int64'}.",
+    )
+    return {
+        column: type_name(kind) if isinstance(kind, pa.DataType) else str(kind)
+        for column, kind in source.items()
+    }
 
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #8c8d4839
 @dataclass(frozen=True)
 class SchemaDiff:
     "How one schema differs from another; false where it does not."
-    added: dict[str, str] = field(default_factory=dict) # columns that are new -> type
-    removed: dict[str, str] = field(default_factory=dict) # columns that are gone -> type
-    retyped: dict[str, tuple[str, str]] = field(default_factory=dict) # columns of another type -> (type before, type now)
 
-    def __bool__(self) -> bool: return bool(self.added or self.removed or self.retyped)
+    added: dict[str, str] = field(default_factory=dict)  # columns that are new -> type
+    removed: dict[str, str] = field(default_factory=dict)  # columns that are gone -> type
+    # columns of another type -> (type before, type now)
+    retyped: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.retyped)
 
     def __str__(self) -> str:
         return "; ".join(self.lines()) or "no difference"
 
-    def lines(self) -> tuple[str, ...]: # one for each changed column
+    def lines(self) -> tuple[str, ...]:  # one for each changed column
         "List the changes: + for a new column, - for one that is gone, ~ for one of another type."
-        return (*(f"+ {name}: {kind}" for name, kind in self.added.items()), *(f"- {name}: {kind}" for name, kind in self.removed.items()),
-                *(f"~ {name}: {before} → {now}" for name, (before, now) in self.retyped.items()))
+        return (
+            *(f"+ {name}: {kind}" for name, kind in self.added.items()),
+            *(f"- {name}: {kind}" for name, kind in self.removed.items()),
+            *(f"~ {name}: {before} → {now}" for name, (before, now) in self.retyped.items()),
+        )
 
-    def renames(self) -> dict[str, str]: # old name -> new name
+    def renames(self) -> dict[str, str]:  # old name -> new name
         "Guess which columns were only renamed: same type, similar name."
         found = {}
         for old, kind in self.removed.items():
-            near = get_close_matches(old, [new for new, other in self.added.items() if other == kind], n=1, cutoff=0.6)
-            if near: found[old] = near[0]
+            near = get_close_matches(
+                old, [new for new, other in self.added.items() if other == kind], n=1, cutoff=0.6
+            )
+            if near:
+                found[old] = near[0]
         return found
 
 
 def compare(
-    before, # the expected schema: anything that `schema_of` takes
-    now, # the schema at hand: anything that `schema_of` takes
-) -> SchemaDiff: # what was added, removed and retyped
+    before,  # the expected schema: anything that `schema_of` takes
+    now,  # the schema at hand: anything that `schema_of` takes
+) -> SchemaDiff:  # what was added, removed and retyped
     "Compare two schemas by column name."
     before, now = schema_of(before), schema_of(now)
     both = {name: (before[name], now[name]) for name in before if name in now}
-    return SchemaDiff({name: kind for name, kind in now.items() if name not in before},
-                      {name: kind for name, kind in before.items() if name not in now},
-                      {name: pair for name, pair in both.items() if pair[0] != pair[1] and "null" not in pair})
+    return SchemaDiff(
+        {name: kind for name, kind in now.items() if name not in before},
+        {name: kind for name, kind in before.items() if name not in now},
+        {name: pair for name, pair in both.items() if pair[0] != pair[1] and "null" not in pair},
+    )
 
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #b51e6e10
 @dataclass(frozen=True)
 class Provenance:
     "Where a table came from, when, and what it was."
-    kind: str # "files", "sql", "api" or "pages"
-    where: str # path, pattern or address, without credentials
-    when: str # start of reading: UTC, ISO 8601, to the second
-    sha256: str # 64 hexadecimal digits: of the one part, or of the list of the parts' hashes where there are several
-    hashed: str # what was hashed: "bytes" as received, or "rows" as the database driver gave them
-    schema: dict[str, str] # column -> plain type name, in order
-    rows: int # number of rows
-    parts: tuple[dict, ...] = () # for each file or page: where, sha256, bytes, rows, and what else is known of it
-    details: dict = field(default_factory=dict) # what else was asked for, such as an SQL statement and its parameters
-    changes: tuple[str, ...] = () # changes against the expected schema that were accepted, as in `SchemaDiff.lines`
 
-    def to_json(self) -> str: # indented, non-ASCII text readable
+    kind: str  # "files", "sql", "api" or "pages"
+    where: str  # path, pattern or address, without credentials
+    when: str  # start of reading: UTC, ISO 8601, to the second
+    # 64 hexadecimal digits: of the one part, or of the list of the parts' hashes where there are
+    # several
+    sha256: str
+    hashed: str  # what was hashed: "bytes" as received, or "rows" as the database driver gave them
+    schema: dict[str, str]  # column -> plain type name, in order
+    rows: int  # number of rows
+    # for each file or page: where, sha256, bytes, rows, and what else is known of it
+    parts: tuple[dict, ...] = ()
+    # what else was asked for, such as an SQL statement and its parameters
+    details: dict = field(default_factory=dict)
+    # changes against the expected schema that were accepted, as in `SchemaDiff.lines`
+    changes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:  # indented, non-ASCII text readable
         "Write as JSON."
         return json.dumps(asdict(self), ensure_ascii=False, indent=1, default=str)
 
     @staticmethod
     def from_json(
-        text: str | bytes, # what `to_json` gave
-    ) -> "Provenance": # equal to the one that was written
+        text: str | bytes,  # what `to_json` gave
+    ) -> "Provenance":  # equal to the one that was written
         "Read from JSON."
         ours = {one.name for one in fields(Provenance)}
         try:
             known = {name: value for name, value in json.loads(text).items() if name in ours}
-            return Provenance(**known | {name: tuple(known.get(name, ())) for name in ("parts", "changes")})
+            return Provenance(
+                **known | {name: tuple(known.get(name, ())) for name in ("parts", "changes")}
+            )
         except (ValueError, TypeError, AttributeError) as error:
-            raise SourceError(f"A provenance must be the JSON object that to_json wrote. Received: {error}.") from error
+            raise SourceError(
+                f"A provenance must be the JSON object that to_json wrote. Received: {error}."
+            ) from error
 
 
 def whole_sha256(
-    hashes: list[str], # the hash of each part, in order
-) -> str: # 64 hexadecimal digits
+    hashes: list[str],  # the hash of each part, in order
+) -> str:  # 64 hexadecimal digits
     "Hash several parts as one: a single part keeps its own hash."
     return hashes[0] if len(hashes) == 1 else digest(hashes)
 
 
-def utc_now() -> str: # such as "2026-11-24T09:30:00+00:00"
+def utc_now() -> str:  # such as "2026-11-24T09:30:00+00:00"
     "Give the time in UTC, ISO 8601, to the second."
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #bf7c30d4
-_NULLABLE = {kind: getattr(pd, f"{name}Dtype")() for kind, name in {
-    pa.int8(): "Int8", pa.int16(): "Int16", pa.int32(): "Int32", pa.int64(): "Int64", pa.uint8(): "UInt8", pa.uint16(): "UInt16",
-    pa.uint32(): "UInt32", pa.uint64(): "UInt64", pa.bool_(): "Boolean"}.items()}
+_NULLABLE = {
+    kind: getattr(pd, f"{name}Dtype")()
+    for kind, name in {
+        pa.int8(): "Int8",
+        pa.int16(): "Int16",
+        pa.int32(): "Int32",
+        pa.int64(): "Int64",
+        pa.uint8(): "UInt8",
+        pa.uint16(): "UInt16",
+        pa.uint32(): "UInt32",
+        pa.uint64(): "UInt64",
+        pa.bool_(): "Boolean",
+    }.items()
+}
 
 
 def to_frame(
-    table: pa.Table, # any
-) -> pd.DataFrame: # the same rows and columns; Int64, boolean … where whole numbers or booleans have gaps, else pandas' own choice
+    table: pa.Table,  # any
+    # the same rows and columns; Int64, boolean … where whole numbers or booleans have gaps, else
+    # pandas' own choice
+) -> pd.DataFrame:
     "Give an Arrow table as a pandas frame."
-    gaps = [name for name, column in zip(table.column_names, table.columns, strict=True) if column.null_count and column.type in _NULLABLE]
+    gaps = [
+        name
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if column.null_count and column.type in _NULLABLE
+    ]
     frame = table.to_pandas()
-    return frame.assign(**{name: table[name].to_pandas(types_mapper=_NULLABLE.get) for name in gaps}) if gaps else frame
+    return (
+        frame.assign(**{name: table[name].to_pandas(types_mapper=_NULLABLE.get) for name in gaps})
+        if gaps
+        else frame
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Acquired:
     "A table and where it came from."
-    table: pa.Table # the rows as received
-    provenance: Provenance # where, when, hash, schema, number of rows
+
+    table: pa.Table  # the rows as received
+    provenance: Provenance  # where, when, hash, schema, number of rows
 
     @cached_property
-    def frame(self) -> pd.DataFrame: # made once; the table does not follow its changes
+    def frame(self) -> pd.DataFrame:  # made once; the table does not follow its changes
         "The table as a pandas frame."
         return to_frame(self.table)
 
-    def __len__(self) -> int: return len(self.table)
+    def __len__(self) -> int:
+        return len(self.table)
 
     def __repr__(self) -> str:
         known = self.provenance
-        return (f"Acquired({known.where!r}: {len(self):,} rows × {len(known.schema)} columns, {known.when}, "
-                f"sha256 of {known.hashed} {known.sha256[:12]}…)")
+        return (
+            f"Acquired({known.where!r}: {len(self):,} rows × {len(known.schema)} columns, {known.when}, "
+            f"sha256 of {known.hashed} {known.sha256[:12]}…)"
+        )
 
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #2d515b2b
 class Stream:
@@ -227,55 +332,75 @@ class Stream:
 
     def __init__(
         self,
-        kind: str, # "files", "sql", "api" or "pages"
-        where: str, # address; credentials are taken out
-        source: Generator[pa.Table, None, dict], # yields at least one table; returns fields of the provenance
-        expect=None, # the schema that must come: anything that `schema_of` takes; None accepts any
-        on_change: str = "refuse", # "refuse" raises `SchemaError`; "accept" notes the changes in the provenance
-        details: dict | None = None, # what else was asked for
+        kind: str,  # "files", "sql", "api" or "pages"
+        where: str,  # address; credentials are taken out
+        # yields at least one table; returns fields of the provenance
+        source: Generator[pa.Table, None, dict],
+        expect=None,  # the schema that must come: anything that `schema_of` takes; None accepts any
+        # "refuse" raises `SchemaError`; "accept" notes the changes in the provenance
+        on_change: str = "refuse",
+        details: dict | None = None,  # what else was asked for
     ):
         "Prepare a stream; nothing is read yet."
         choose(on_change, ("refuse", "accept"), "reaction to a changed schema (on_change)")
         self._expected = None if expect is None else schema_of(expect)
-        self._source, self._accept, self._started, self._done = source, on_change == "accept", False, None
+        self._source, self._accept, self._started, self._done = (
+            source,
+            on_change == "accept",
+            False,
+            None,
+        )
         self._start = {"kind": kind, "where": strip_credentials(where), "details": details or {}}
 
     @property
-    def provenance(self) -> Provenance: # complete
+    def provenance(self) -> Provenance:  # complete
         "Where the rows came from; raises `InputError` before the last piece has come."
-        require(self._done is not None, "A stream must be gone through to its end before its provenance is known.",
-                "a stream with pieces left", "for piece in stream: …")
+        require(
+            self._done is not None,
+            "A stream must be gone through to its end before its provenance is known.",
+            "a stream with pieces left",
+            "for piece in stream: …",
+        )
         return self._done
 
-    def __iter__(self) -> Iterator[pd.DataFrame]: return map(to_frame, self.tables())
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        return map(to_frame, self.tables())
 
-    def tables(self) -> Iterator[pa.Table]: # one for each piece
+    def tables(self) -> Iterator[pa.Table]:  # one for each piece
         "Go through the pieces as Arrow tables."
-        require(not self._started, "A stream can be gone through only once.", "a stream that was started", "read the source again.")
+        require(
+            not self._started,
+            "A stream can be gone through only once.",
+            "a stream that was started",
+            "read the source again.",
+        )
         self._started, when, rows, schema, changes = True, utc_now(), 0, None, ()
         pieces = _Pieces(self._source)
         for table in pieces:
             table = _plain_table(table, self._expected or {}, self._start["where"])
-            if schema is None: schema, changes = table.schema, self._judge(table)
+            if schema is None:
+                schema, changes = table.schema, self._judge(table)
             schema = self._same(schema, table)
             rows += len(table)
             yield table
         found = {"when": when, "rows": rows, "schema": schema_of(schema), "changes": changes}
         self._done = Provenance(**self._start | found | pieces.facts)
 
-    def read(self) -> Acquired: # all rows
+    def read(self) -> Acquired:  # all rows
         "Go through all pieces and join them."
         tables = list(self.tables())
         return Acquired(pa.concat_tables(tables, promote_options="permissive"), self.provenance)
 
     def _judge(self, table):
         diff = SchemaDiff() if self._expected is None else compare(self._expected, table)
-        if diff and not self._accept: raise _schema_error(diff, self._start["where"], "the expected ones")
+        if diff and not self._accept:
+            raise _schema_error(diff, self._start["where"], "the expected ones")
         return diff.lines()
 
     def _same(self, schema, table):
         diff = compare(schema, table)
-        if diff: raise _schema_error(diff, self._start["where"], "the same in all its parts")
+        if diff:
+            raise _schema_error(diff, self._start["where"], "the same in all its parts")
         return pa.unify_schemas([schema, table.schema], promote_options="permissive")
 
     def __repr__(self) -> str:
@@ -285,27 +410,44 @@ class Stream:
 
 class _Pieces:
     "Iterate over a generator and keep what it returns."
-    def __init__(self, source): self.source, self.facts = source, {}
-    def __iter__(self): self.facts = yield from self.source
+
+    def __init__(self, source):
+        self.source, self.facts = source, {}
+
+    def __iter__(self):
+        self.facts = yield from self.source
 
 
 def _plain_table(table, expected, where):
     "Without categories; a column without values gets the type that is expected of it."
-    if not table.num_columns and expected: # not a single row: nothing is known of the columns
+    if not table.num_columns and expected:  # not a single row: nothing is known of the columns
         table = pa.table({name: pa.nulls(0) for name in expected})
     names = table.column_names
     twice = sorted({name for name in names if names.count(name) > 1})
-    require(not twice, f"The columns of {where} must have different names.", f"{', '.join(map(repr, twice))} more than once",
-            "rename them at the source.", SourceError)
-    kinds = [_TYPES.get(expected.get(part.name), part.type) if pa.types.is_null(part.type)
-             else part.type.value_type if pa.types.is_dictionary(part.type) else part.type for part in table.schema]
+    require(
+        not twice,
+        f"The columns of {where} must have different names.",
+        f"{', '.join(map(repr, twice))} more than once",
+        "rename them at the source.",
+        SourceError,
+    )
+    kinds = [
+        _TYPES.get(expected.get(part.name), part.type)
+        if pa.types.is_null(part.type)
+        else part.type.value_type
+        if pa.types.is_dictionary(part.type)
+        else part.type
+        for part in table.schema
+    ]
     return table.cast(pa.schema(list(zip(names, kinds, strict=True))))
 
 
 def _schema_error(diff, where, must):
     renamed = "".join(f"{old!r} may now be called {new!r}. " for old, new in diff.renames().items())
-    error = SchemaError(f"The columns of {where} must be {must}. Received: {diff}. Hint: {renamed}look at the source; if the change is "
-                        "right, on_change='accept' takes it and notes it, and types={'column': 'string'} fixes how a column is read.")
+    error = SchemaError(
+        f"The columns of {where} must be {must}. Received: {diff}. Hint: {renamed}look at the source; if the change is "
+        "right, on_change='accept' takes it and notes it, and types={'column': 'string'} fixes how a column is read."
+    )
     error.diff = diff
     return error
 
@@ -314,27 +456,36 @@ _KEY = "bigdata_ai.provenance"
 
 
 def save(
-    what: "Acquired | Stream", # a table with provenance, or a stream that was not started
-    path: Path | str, # the Parquet file to write; NAME.provenance.json is written beside it
-) -> Provenance: # of what was saved
+    what: "Acquired | Stream",  # a table with provenance, or a stream that was not started
+    path: Path | str,  # the Parquet file to write; NAME.provenance.json is written beside it
+) -> Provenance:  # of what was saved
     "Save a table and its provenance, whole or not at all."
-    require(isinstance(what, Acquired | Stream), "What is saved must be an Acquired or a Stream.", what, "read_files(…) gives one.")
+    require(
+        isinstance(what, Acquired | Stream),
+        "What is saved must be an Acquired or a Stream.",
+        what,
+        "read_files(…) gives one.",
+    )
     tables = what.tables() if isinstance(what, Stream) else iter([what.table])
     with _replacing(Path(path)) as temporary:
         first = next(tables)
         with pq.ParquetWriter(temporary, first.schema, write_page_checksum=True) as writer:
             writer.write_table(first)
-            for table in tables: writer.write_table(_fitting(table, first.schema))
+            for table in tables:
+                writer.write_table(_fitting(table, first.schema))
             writer.add_key_value_metadata({_KEY: what.provenance.to_json()})
     write_whole(f"{path}.provenance.json", what.provenance.to_json())
     return what.provenance
 
 
 def _fitting(table, schema):
-    try: return table.select(schema.names).cast(schema)
+    try:
+        return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise SourceError(f"All pieces of a stream must fit the types of the first one to be saved. Received: {error}. "
-                          "Hint: types={'column': 'float64'} or expect= fixes a column that starts without values.") from error
+        raise SourceError(
+            f"All pieces of a stream must fit the types of the first one to be saved. Received: {error}. "
+            "Hint: types={'column': 'float64'} or expect= fixes a column that starts without values."
+        ) from error
 
 
 @contextmanager
@@ -354,34 +505,51 @@ def _replacing(path):
 
 @contextmanager
 def reading(
-    where: str, # what is being read, for the message
-    hint: str = "the file may be cut off or damaged; fetch it again, or look at its first bytes.", # what to do about a failure
-) -> Iterator[None]: # a context
+    where: str,  # what is being read, for the message
+    # what to do about a failure
+    hint: str = "the file may be cut off or damaged; fetch it again, or look at its first bytes.",
+) -> Iterator[None]:  # a context
     "Turn whatever goes wrong while a source is read into a `SourceError` that names it."
-    try: yield
-    except BigDataError: raise
+    try:
+        yield
+    except BigDataError:
+        raise
     except Exception as error:
         what = " ".join(str(error).split())[:300].rstrip(".") or "no reason given"
-        raise SourceError(f"{strip_credentials(where)} must be readable. Received: {type(error).__name__}: {what}. Hint: {hint}") from error
+        raise SourceError(
+            f"{strip_credentials(where)} must be readable. Received: {type(error).__name__}: {what}. Hint: {hint}"
+        ) from error
 
 
 def read_provenance(
-    path: Path | str, # a Parquet file that `save` wrote
-) -> Provenance: # as it was saved
+    path: Path | str,  # a Parquet file that `save` wrote
+) -> Provenance:  # as it was saved
     "Read the provenance of a saved table without its rows."
-    with reading(str(path)): found = (pq.read_metadata(path).metadata or {}).get(_KEY.encode())
-    require(found is not None, f"{path} must hold a provenance.", "a Parquet file without one", "save(acquired, path) writes it.",
-            SourceError)
+    with reading(str(path)):
+        found = (pq.read_metadata(path).metadata or {}).get(_KEY.encode())
+    require(
+        found is not None,
+        f"{path} must hold a provenance.",
+        "a Parquet file without one",
+        "save(acquired, path) writes it.",
+        SourceError,
+    )
     return Provenance.from_json(found)
 
 
 def load_saved(
-    path: Path | str, # a Parquet file that `save` wrote
-) -> Acquired: # the same rows, types and provenance
+    path: Path | str,  # a Parquet file that `save` wrote
+) -> Acquired:  # the same rows, types and provenance
     "Read a saved table with its provenance; raises `ContentError` where the two do not fit, `SourceError` where the file is damaged."
     provenance = read_provenance(path)
-    with reading(str(path)): table = pq.read_table(path, page_checksum_verification=True).replace_schema_metadata(None)
+    with reading(str(path)):
+        table = pq.read_table(path, page_checksum_verification=True).replace_schema_metadata(None)
     diff = compare(provenance.schema, table)
-    require(not diff and len(table) == provenance.rows, f"{path} must hold what its provenance says: {provenance.rows} rows.",
-            f"{len(table)} rows, {diff}", "the file was changed after it was saved.", ContentError)
+    require(
+        not diff and len(table) == provenance.rows,
+        f"{path} must hold what its provenance says: {provenance.rows} rows.",
+        f"{len(table)} rows, {diff}",
+        "the file was changed after it was saved.",
+        ContentError,
+    )
     return Acquired(table, provenance)

@@ -18,34 +18,65 @@ import pyarrow as pa
 
 from ...core import InputError, check_whole, need, require
 from .files import table_of_columns
-from .provenance import Acquired, SourceError, Stream, arrow_types, mask_secrets, strip_credentials
+from .provenance import Acquired, SourceError, Stream, arrow_types
+from .provenance import mask_secrets, strip_credentials
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #4e37fc15
 def check_statement(
-    statement: str, # SQL with :name for every value
-    parameters: Mapping, # name -> value
-    constants: Iterable = (), # numbers, texts and quoted names that the statement may contain, because they can't be bound
-) -> str: # the statement
+    statement: str,  # SQL with :name for every value
+    parameters: Mapping,  # name -> value
+    # numbers, texts and quoted names that the statement may contain, because they can't be bound
+    constants: Iterable = (),
+) -> str:  # the statement
     "Raise `InputError` unless every value in a statement is bound."
-    require(isinstance(statement, str) and statement.strip() != "", "A statement must be SQL text.", statement)
+    require(
+        isinstance(statement, str) and statement.strip() != "",
+        "A statement must be SQL text.",
+        statement,
+    )
     tokens, allowed = _tokens(statement), {str(value).lstrip("-") for value in constants}
-    pasted = [text.strip() for kind, text in tokens if kind in _VALUES and _value(text) not in allowed]
-    require(not pasted, "A statement must contain no values and no quoted names: values are bound, never pasted.", ", ".join(pasted[:3]),
-            "write :name in the statement and parameters={'name': value}; constants=(…) lists what can't be bound.")
+    pasted = [
+        text.strip() for kind, text in tokens if kind in _VALUES and _value(text) not in allowed
+    ]
+    require(
+        not pasted,
+        "A statement must contain no values and no quoted names: values are bound, never pasted.",
+        ", ".join(pasted[:3]),
+        "write :name in the statement and parameters={'name': value}; constants=(…) lists what can't be bound.",
+    )
     comments = [text.strip() for kind, text in tokens if kind == "comment"]
-    require(not comments, "A statement must contain no comments.", ", ".join(comments),
-            "a comment can hide the rest of a statement; remove it.")
+    require(
+        not comments,
+        "A statement must contain no comments.",
+        ", ".join(comments),
+        "a comment can hide the rest of a statement; remove it.",
+    )
     bare = "".join(text for kind, text in tokens if kind not in _VALUES)
     other = _OTHER_STYLES.search(bare)
-    require(not other, "Parameters must be written as :name.", other and other.group(), "write :name for each value.")
-    require(";" not in bare.strip().rstrip(";"), "A statement must be a single one.", "several, divided by ;", "run one after the other.")
+    require(
+        not other,
+        "Parameters must be written as :name.",
+        other and other.group(),
+        "write :name for each value.",
+    )
+    require(
+        ";" not in bare.strip().rstrip(";"),
+        "A statement must be a single one.",
+        "several, divided by ;",
+        "run one after the other.",
+    )
     names = set(_NAMED.findall(bare))
-    require(names == set(parameters), "Parameters must be those that the statement names.",
-            f"{sorted(names)} named, {sorted(parameters)} given", "each :name needs a value in parameters={…}, and each value a :name.")
+    require(
+        names == set(parameters),
+        "Parameters must be those that the statement names.",
+        f"{sorted(names)} named, {sorted(parameters)} given",
+        "each :name needs a value in parameters={…}, and each value a :name.",
+    )
     return statement
 
 
-_VALUES = ("string_const", "numeric_const", "quoted_name") # SQLite takes a quoted name that no column has for a text
+# SQLite takes a quoted name that no column has for a text
+_VALUES = ("string_const", "numeric_const", "quoted_name")
 _OTHER_STYLES = re.compile(r"%s|%\(|\?|\{\w*\}|\$\d|:(?=\d)")
 _NAMED = re.compile(r"(?<![:\w]):([^\W\d]\w*)")
 
@@ -54,8 +85,13 @@ def _tokens(statement):
     "(kind, text) of each token, with the blanks behind it. The tokenizer counts bytes, and takes the dot of `a.b` for a number."
     raw, found = statement.encode(), duckdb.tokenize(statement)
     ends = [start for start, _ in found[1:]] + [len(raw)]
-    pieces = [(kind.name, raw[start:end].decode()) for (start, kind), end in zip(found, ends, strict=True)]
-    return [("operator" if text.strip() == "." else "quoted_name" if text[:1] == '"' else kind, text) for kind, text in pieces]
+    pieces = [
+        (kind.name, raw[start:end].decode()) for (start, kind), end in zip(found, ends, strict=True)
+    ]
+    return [
+        ("operator" if text.strip() == "." else "quoted_name" if text[:1] == '"' else kind, text)
+        for kind, text in pieces
+    ]
 
 
 def _value(text):
@@ -63,11 +99,26 @@ def _value(text):
     return text[1:-1].replace(text[0] * 2, text[0]) if text[:1] in "'\"" else text
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #bce5e1ac
-_POSTGRES = {"bool": pa.bool_(), "int2": pa.int16(), "int4": pa.int32(), "int8": pa.int64(), "float4": pa.float32(), "float8": pa.float64(),
-             **dict.fromkeys(("text", "varchar", "bpchar", "name", "json", "jsonb", "uuid"), pa.string()), "bytea": pa.binary(),
-             "date": pa.date32(), "time": pa.time64("us"), "timestamp": pa.timestamp("us"), "timestamptz": pa.timestamp("us", "UTC")}
-_AS_TEXT = {"uuid": str, "json": lambda value: json.dumps(value, ensure_ascii=False),
-            "jsonb": lambda value: json.dumps(value, ensure_ascii=False)} # PostgreSQL type -> how its Python value becomes a text
+_POSTGRES = {
+    "bool": pa.bool_(),
+    "int2": pa.int16(),
+    "int4": pa.int32(),
+    "int8": pa.int64(),
+    "float4": pa.float32(),
+    "float8": pa.float64(),
+    **dict.fromkeys(("text", "varchar", "bpchar", "name", "json", "jsonb", "uuid"), pa.string()),
+    "bytea": pa.binary(),
+    "date": pa.date32(),
+    "time": pa.time64("us"),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", "UTC"),
+}
+_AS_TEXT = {
+    "uuid": str,
+    "json": lambda value: json.dumps(value, ensure_ascii=False),
+    # PostgreSQL type -> how its Python value becomes a text
+    "jsonb": lambda value: json.dumps(value, ensure_ascii=False),
+}
 
 
 def _postgres_name(column):
@@ -84,12 +135,20 @@ def _postgres_kind(column):
 
 def _columns(dialect, description):
     "(name, Arrow type or None, converter or None) of each column of a result."
-    if dialect == "sqlite": return [(column[0], None, None) for column in description]
-    return [(column[0], _postgres_kind(column), _AS_TEXT.get(_postgres_name(column))) for column in description]
+    if dialect == "sqlite":
+        return [(column[0], None, None) for column in description]
+    return [
+        (column[0], _postgres_kind(column), _AS_TEXT.get(_postgres_name(column)))
+        for column in description
+    ]
 
 
 def _converted(values, convert):
-    return list(values) if convert is None else [None if value is None else convert(value) for value in values]
+    return (
+        list(values)
+        if convert is None
+        else [None if value is None else convert(value) for value in values]
+    )
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #17df3c99
 @contextmanager
@@ -100,41 +159,71 @@ def _connected(database):
     dialect = _check_dialect(engine.dialect.name)
     try:
         with engine.connect() as connection:
-            if dialect == "postgresql": connection = connection.execution_options(postgresql_readonly=True)
-            else: connection.exec_driver_sql("pragma query_only = on")
-            try: yield connection
+            if dialect == "postgresql":
+                connection = connection.execution_options(postgresql_readonly=True)
+            else:
+                connection.exec_driver_sql("pragma query_only = on")
+            try:
+                yield connection
             finally:
-                if dialect == "sqlite": connection.exec_driver_sql("pragma query_only = off")
+                if dialect == "sqlite":
+                    connection.exec_driver_sql("pragma query_only = off")
     except (sqlalchemy.exc.SQLAlchemyError, sqlalchemy.exc.DBAPIError) as error:
-        raise SourceError(f"{_shown(engine)} must answer the statement. Received: {_reason(error)}. Hint: look at address, "
-                          "user, statement and parameters; statements may only read.") from None # the chain would show parameters
+        raise SourceError(
+            f"{_shown(engine)} must answer the statement. Received: {_reason(error)}. Hint: look at address, "
+            # the chain would show parameters
+            "user, statement and parameters; statements may only read."
+        ) from None
     finally:
-        if engine is not database: engine.dispose()
+        if engine is not database:
+            engine.dispose()
 
 
 def _check_dialect(name):
-    require(name in ("sqlite", "postgresql"), "The database must be SQLite or PostgreSQL.", name, "export its rows to Parquet or CSV.")
+    require(
+        name in ("sqlite", "postgresql"),
+        "The database must be SQLite or PostgreSQL.",
+        name,
+        "export its rows to Parquet or CSV.",
+    )
     return name
 
 
 def _engine(sqlalchemy, database):
-    try: url = sqlalchemy.engine.make_url(str(database) if "://" in str(database) else f"sqlite:///{database}")
+    try:
+        url = sqlalchemy.engine.make_url(
+            str(database) if "://" in str(database) else f"sqlite:///{database}"
+        )
     except sqlalchemy.exc.ArgumentError:
-        raise InputError("The database must be an address. Received: a text that is none. Hint: sqlite:///FILE, or "
-                         "postgresql://USER:PASSWORD@HOST:PORT/NAME.") from None # the text may hold a password
+        raise InputError(
+            "The database must be an address. Received: a text that is none. Hint: sqlite:///FILE, or "
+            # the text may hold a password
+            "postgresql://USER:PASSWORD@HOST:PORT/NAME."
+        ) from None
     _check_dialect(url.get_backend_name())
     if url.get_backend_name() == "postgresql":
-        url = url.set(drivername="postgresql+psycopg", query={"connect_timeout": "10"} | dict(url.query)) # seconds
+        # seconds
+        url = url.set(
+            drivername="postgresql+psycopg", query={"connect_timeout": "10"} | dict(url.query)
+        )
         return sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
     if url.get_backend_name() == "sqlite":
         there = Path(url.database or "").is_file()
-        require(there, "An SQLite database must be a file that exists.", url.database or "no file", "sqlite:///shop.db", SourceError)
+        require(
+            there,
+            "An SQLite database must be a file that exists.",
+            url.database or "no file",
+            "sqlite:///shop.db",
+            SourceError,
+        )
     return sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
 
 
 def _shown(database):
     "Address without credentials."
-    return strip_credentials(database.url.render_as_string() if hasattr(database, "url") else database)
+    return strip_credentials(
+        database.url.render_as_string() if hasattr(database, "url") else database
+    )
 
 
 def _reason(error):
@@ -144,52 +233,91 @@ def _reason(error):
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #bcd7d813
 def _source(database, statement, parameters, rows, types):
     sqlalchemy, whole, kinds = need("sqlalchemy", "data"), hashlib.sha256(), arrow_types(types)
-    text = "".join(part.replace(":", "\\:") if kind == "string_const" else part for kind, part in _tokens(statement))
-    text = text.rstrip().rstrip(";") # it becomes the query of a cursor
+    text = "".join(
+        part.replace(":", "\\:") if kind == "string_const" else part
+        for kind, part in _tokens(statement)
+    )
+    text = text.rstrip().rstrip(";")  # it becomes the query of a cursor
     with _connected(database) as connection:
-        result = connection.execution_options(yield_per=rows).execute(sqlalchemy.text(text), parameters)
-        require(result.returns_rows, "A statement must give rows.", statement, "acquiring only reads: select … from …")
+        result = connection.execution_options(yield_per=rows).execute(
+            sqlalchemy.text(text), parameters
+        )
+        require(
+            result.returns_rows,
+            "A statement must give rows.",
+            statement,
+            "acquiring only reads: select … from …",
+        )
         columns = _columns(connection.dialect.name, result.cursor.description)
         names = [name for name, _, _ in columns]
-        require(len(set(names)) == len(names), "The columns of a result must have different names.", ", ".join(names),
-                "rename with `as`: select a.id as a_id, b.id as b_id …")
+        require(
+            len(set(names)) == len(names),
+            "The columns of a result must have different names.",
+            ", ".join(names),
+            "rename with `as`: select a.id as a_id, b.id as b_id …",
+        )
         empty = True
         for block in result.partitions(rows):
             empty = False
-            for row in block: whole.update(f"{tuple(row)!r}\n".encode())
+            for row in block:
+                whole.update(f"{tuple(row)!r}\n".encode())
             yield _table(zip(*block, strict=True), columns, kinds, database)
-        if empty: yield _table([[]] * len(columns), columns, kinds, database)
+        if empty:
+            yield _table([[]] * len(columns), columns, kinds, database)
     return {"sha256": whole.hexdigest(), "hashed": "rows"}
 
 
 def _table(values, columns, kinds, database):
     kinds = {name: kind for name, kind, _ in columns if kind is not None} | kinds
-    return table_of_columns({name: _converted(block, convert) for (name, _, convert), block in zip(columns, values, strict=True)},
-                            _shown(database), kinds)
+    return table_of_columns(
+        {
+            name: _converted(block, convert)
+            for (name, _, convert), block in zip(columns, values, strict=True)
+        },
+        _shown(database),
+        kinds,
+    )
 
 
 def stream_sql(
-    database, # "sqlite:///FILE", the path of an SQLite file, "postgresql://USER:PASSWORD@HOST:PORT/NAME", or an SQLAlchemy engine
-    statement: str, # one SQL statement that gives rows, with :name for every value
-    parameters: Mapping | None = None, # name -> value; bound, never pasted; kept in the provenance unless a name sounds like a secret
-    rows: int = 10_000, # rows of a piece
-    expect=None, # the schema that must come: what was acquired before, its provenance, a saved file, or a mapping
-    on_change: str = "refuse", # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    types: Mapping | None = None, # column -> type name such as "float64", instead of the database's or the inferred one
-    constants: Iterable = (), # numbers, texts and quoted names that the statement may contain, because they can't be bound
-) -> Stream: # of pandas frames; the database is asked when the first piece is
+    # "sqlite:///FILE", the path of an SQLite file, "postgresql://USER:PASSWORD@HOST:PORT/NAME", or
+    # an SQLAlchemy engine
+    database,
+    statement: str,  # one SQL statement that gives rows, with :name for every value
+    # name -> value; bound, never pasted; kept in the provenance unless a name sounds like a secret
+    parameters: Mapping | None = None,
+    rows: int = 10_000,  # rows of a piece
+    # the schema that must come: what was acquired before, its provenance, a saved file, or a
+    # mapping
+    expect=None,
+    # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    on_change: str = "refuse",
+    # column -> type name such as "float64", instead of the database's or the inferred one
+    types: Mapping | None = None,
+    # numbers, texts and quoted names that the statement may contain, because they can't be bound
+    constants: Iterable = (),
+) -> Stream:  # of pandas frames; the database is asked when the first piece is
     "Go through the rows of an SQL statement piece by piece, in constant memory."
     parameters = dict(parameters or {})
     check_statement(statement, parameters, constants)
     source = _source(database, statement, parameters, check_whole(rows, "rows"), types or {})
-    return Stream("sql", _shown(database), source, expect, on_change, {"statement": statement, "parameters": mask_secrets(parameters)})
+    return Stream(
+        "sql",
+        _shown(database),
+        source,
+        expect,
+        on_change,
+        {"statement": statement, "parameters": mask_secrets(parameters)},
+    )
 
 
 def read_sql(
-    database, # "sqlite:///FILE", the path of an SQLite file, "postgresql://USER:PASSWORD@HOST:PORT/NAME", or an SQLAlchemy engine
-    statement: str, # one SQL statement that gives rows, with :name for every value
-    parameters: Mapping | None = None, # name -> value; bound, never pasted
-    **options, # expect, on_change, types, constants: see `stream_sql`
-) -> Acquired: # all rows; the hash is that of the rows
+    # "sqlite:///FILE", the path of an SQLite file, "postgresql://USER:PASSWORD@HOST:PORT/NAME", or
+    # an SQLAlchemy engine
+    database,
+    statement: str,  # one SQL statement that gives rows, with :name for every value
+    parameters: Mapping | None = None,  # name -> value; bound, never pasted
+    **options,  # expect, on_change, types, constants: see `stream_sql`
+) -> Acquired:  # all rows; the hash is that of the rows
     "Read all rows of an SQL statement."
     return stream_sql(database, statement, parameters, **options).read()

@@ -21,15 +21,18 @@ import pyarrow as pa
 from ...core import check_number, need, require
 from .files import table_of_records
 from .http import fetch, web_session
-from .provenance import Acquired, SourceError, Stream, strip_credentials, utc_now, whole_sha256
+from .provenance import Acquired, SourceError, Stream, strip_credentials
+from .provenance import utc_now, whole_sha256
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #c06a0601
 def decode_page(
-    content: bytes, # the page as received
-    content_type: str | None = None, # the answer's Content-Type header
-) -> tuple[str, str]: # the text, and the encoding that was used
+    content: bytes,  # the page as received
+    content_type: str | None = None,  # the answer's Content-Type header
+) -> tuple[str, str]:  # the text, and the encoding that was used
     "Decode a web page as a browser does."
-    encoding, text = need("w3lib.encoding", "data").html_to_unicode(content_type, content, auto_detect_fun=_guess, default_encoding="utf-8")
+    encoding, text = need("w3lib.encoding", "data").html_to_unicode(
+        content_type, content, auto_detect_fun=_guess, default_encoding="utf-8"
+    )
     return text, encoding
 
 
@@ -41,9 +44,10 @@ def _guess(content):
 @dataclass(frozen=True)
 class Page:
     "A web page as text."
-    url: str # where it was found, after redirects
-    html: str # decoded
-    part: dict # for the provenance: where, when, sha256 of the bytes, bytes, encoding
+
+    url: str  # where it was found, after redirects
+    html: str  # decoded
+    part: dict  # for the provenance: where, when, sha256 of the bytes, bytes, encoding
 
 
 class Visitor:
@@ -51,9 +55,9 @@ class Visitor:
 
     def __init__(
         self,
-        agent: str = "bigdata-ai", # the name that robots.txt is asked for, and that the site sees
-        delay_s: float = 1.0, # least time between two visits to a site, in seconds
-        session=None, # from `web_session`; None makes one; its User-Agent is set to `agent`
+        agent: str = "bigdata-ai",  # the name that robots.txt is asked for, and that the site sees
+        delay_s: float = 1.0,  # least time between two visits to a site, in seconds
+        session=None,  # from `web_session`; None makes one; its User-Agent is set to `agent`
     ):
         "Make a visitor who has not been anywhere yet."
         require(check_number(delay_s, "delay_s") >= 0, "delay_s must be 0 or more.", delay_s)
@@ -63,86 +67,145 @@ class Visitor:
 
     def allowed(
         self,
-        url: str, # address of a page
-    ) -> bool: # whether robots.txt allows it
+        url: str,  # address of a page
+    ) -> bool:  # whether robots.txt allows it
         "Say whether a page may be fetched."
         return self._rules_of(url).can_fetch(url, self.agent)
 
     def visit(
         self,
-        url: str, # address of a page
-    ) -> Page: # decoded
+        url: str,  # address of a page
+    ) -> Page:  # decoded
         "Fetch a page; raises `SourceError` where robots.txt forbids it, the page is missing, or it is no HTML."
         for _ in range(10):
-            require(self.allowed(url), f"robots.txt must allow {strip_credentials(url)}.", f"it is forbidden for {self.agent!r}",
-                    "ask the owner of the site, or look for an API.", SourceError)
+            require(
+                self.allowed(url),
+                f"robots.txt must allow {strip_credentials(url)}.",
+                f"it is forbidden for {self.agent!r}",
+                "ask the owner of the site, or look for an API.",
+                SourceError,
+            )
             self._pause(url)
             response = fetch(url, self._session, allow_redirects=False)
-            if not response.is_redirect: return _page(response)
+            if not response.is_redirect:
+                return _page(response)
             url = urljoin(url, response.headers["Location"])
-        raise SourceError(f"{strip_credentials(url)} must be reached in at most 10 steps. Received: another redirect. "
-                          "Hint: look at the address.")
+        raise SourceError(
+            f"{strip_credentials(url)} must be reached in at most 10 steps. Received: another redirect. "
+            "Hint: look at the address."
+        )
 
     def _rules_of(self, url):
         site = "{0.scheme}://{0.netloc}".format(urlsplit(url))
-        if site not in self._rules: self._rules[site] = self._read_rules(f"{site}/robots.txt")
+        if site not in self._rules:
+            self._rules[site] = self._read_rules(f"{site}/robots.txt")
         return self._rules[site]
 
     def _read_rules(self, url):
         parse = need("protego", "data").Protego.parse
         missing = tuple(state for state in range(400, 500) if state != 429)
-        try: response = fetch(url, self._session, allow=missing)
-        except SourceError: return parse("User-agent: *\nDisallow: /")
+        try:
+            response = fetch(url, self._session, allow=missing)
+        except SourceError:
+            return parse("User-agent: *\nDisallow: /")
         return parse(response.text if response.status_code == 200 else "")
 
     def _pause(self, url):
         site, now = urlsplit(url).netloc, time.monotonic()
         time.sleep(max(0.0, self._next_s.get(site, now) - now))
-        self._next_s[site] = time.monotonic() + max(self.delay_s, self._rules_of(url).crawl_delay(self.agent) or 0)
+        self._next_s[site] = time.monotonic() + max(
+            self.delay_s, self._rules_of(url).crawl_delay(self.agent) or 0
+        )
 
 
 def _page(response):
     kind, where = response.headers.get("Content-Type", "text/html"), strip_credentials(response.url)
-    require(re.match(r"text/html|application/xhtml|text/plain", kind), f"{where} must be a web page.", kind,
-            "download(url, path) fetches other files.", SourceError)
+    require(
+        re.match(r"text/html|application/xhtml|text/plain", kind),
+        f"{where} must be a web page.",
+        kind,
+        "download(url, path) fetches other files.",
+        SourceError,
+    )
     text, encoding = decode_page(response.content, kind)
-    part = {"where": where, "when": utc_now(), "sha256": hashlib.sha256(response.content).hexdigest(), "bytes": len(response.content),
-            "encoding": encoding}
+    part = {
+        "where": where,
+        "when": utc_now(),
+        "sha256": hashlib.sha256(response.content).hexdigest(),
+        "bytes": len(response.content),
+        "encoding": encoding,
+    }
     return Page(response.url, text, part)
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #62272c47
 def read_page_table(
-    url: str, # address of a page
-    which: int | str = 0, # position of the table in the page, from 0, or a text that only this table contains
-    visitor: Visitor | None = None, # None makes one
-    expect=None, # the schema that must come: what was acquired before, its provenance, a saved file, or a mapping
-    on_change: str = "refuse", # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    types: dict | None = None, # column -> "string", for columns of digits that are no numbers, such as codes with leading zeros
-) -> Acquired: # the rows of the table; the hash is that of the page
+    url: str,  # address of a page
+    # position of the table in the page, from 0, or a text that only this table contains
+    which: int | str = 0,
+    visitor: Visitor | None = None,  # None makes one
+    # the schema that must come: what was acquired before, its provenance, a saved file, or a
+    # mapping
+    expect=None,
+    # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    on_change: str = "refuse",
+    # column -> "string", for columns of digits that are no numbers, such as codes with leading
+    # zeros
+    types: dict | None = None,
+) -> Acquired:  # the rows of the table; the hash is that of the page
     "Read a table of a web page."
     only_text = all(kind == "string" for kind in (types or {}).values())
-    require(only_text, "types can only keep columns of a page as texts.", types, "types={'code': 'string'}")
+    require(
+        only_text,
+        "types can only keep columns of a page as texts.",
+        types,
+        "types={'code': 'string'}",
+    )
     page = (visitor or Visitor()).visit(url)
-    return Stream("pages", url, _one(_table(page, which, types or {}), page.part), expect, on_change, {"table": which}).read()
+    return Stream(
+        "pages",
+        url,
+        _one(_table(page, which, types or {}), page.part),
+        expect,
+        on_change,
+        {"table": which},
+    ).read()
 
 
 def _table(page, which, types):
     where, match = page.part["where"], re.escape(which) if isinstance(which, str) else ".+"
-    options = {"flavor": "lxml", "keep_default_na": False, "na_values": [""], "dtype_backend": "numpy_nullable"}
-    try: found = pd.read_html(io.StringIO(page.html), match=match, converters=dict.fromkeys(types, str), **options)
+    options = {
+        "flavor": "lxml",
+        "keep_default_na": False,
+        "na_values": [""],
+        "dtype_backend": "numpy_nullable",
+    }
+    try:
+        found = pd.read_html(
+            io.StringIO(page.html), match=match, converters=dict.fromkeys(types, str), **options
+        )
     except (ValueError, ImportError) as error:
-        raise SourceError(f"{where} must have the table that was asked for. Received: {error}. Hint: pages that are put together by a "
-                          "script have no table in their HTML; look for the API behind it.") from error
+        raise SourceError(
+            f"{where} must have the table that was asked for. Received: {error}. Hint: pages that are put together by a "
+            "script have no table in their HTML; look for the API behind it."
+        ) from error
     place = 0 if isinstance(which, str) else which
     fits = 0 <= place < len(found) and (not isinstance(which, str) or len(found) == 1)
     shown = "; ".join(f"{i}: {', '.join(map(str, frame.columns))}" for i, frame in enumerate(found))
-    require(fits, f"{where} must have one such table: {which!r}.", f"{len(found)} ({shown[:200]})", "say its position, from 0.",
-            SourceError)
+    require(
+        fits,
+        f"{where} must have one such table: {which!r}.",
+        f"{len(found)} ({shown[:200]})",
+        "say its position, from 0.",
+        SourceError,
+    )
     frame = found[place].set_axis([_name(title) for title in found[place].columns], axis="columns")
-    try: return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SourceError(f"The columns of the table in {where} must hold values of one type. Received: {error}. "
-                          "Hint: types={'column': 'string'} keeps one as text.") from error
+        raise SourceError(
+            f"The columns of the table in {where} must hold values of one type. Received: {error}. "
+            "Hint: types={'column': 'string'} keeps one as text."
+        ) from error
 
 
 def _name(title):
@@ -155,13 +218,23 @@ def _one(table, part):
     return {"sha256": part["sha256"], "hashed": "bytes", "parts": (part | {"rows": len(table)},)}
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #9dda3110
-_TEXT = pa.schema([("url", pa.string()), ("title", pa.string()), ("author", pa.string()), ("date", pa.date32()), ("text", pa.string())])
+_TEXT = pa.schema(
+    [
+        ("url", pa.string()),
+        ("title", pa.string()),
+        ("author", pa.string()),
+        ("date", pa.date32()),
+        ("text", pa.string()),
+    ]
+)
 
 
 def read_page_texts(
-    urls: str | Sequence[str], # addresses of pages
-    visitor: Visitor | None = None, # None makes one
-) -> Acquired: # one row a page: url, title, author, date, text; null where a page has none; the hash is that of the pages
+    urls: str | Sequence[str],  # addresses of pages
+    visitor: Visitor | None = None,  # None makes one
+    # one row a page: url, title, author, date, text; null where a page has none; the hash is that
+    # of the pages
+) -> Acquired:
     "Read the main text of web pages."
     urls, visitor = [urls] if isinstance(urls, str) else list(urls), visitor or Visitor()
     require(len(urls) > 0, "There must be at least one address.", urls)
@@ -175,11 +248,23 @@ def _texts(urls, visitor):
         rows.append(_text(page))
         parts.append(page.part | {"rows": 1})
     yield table_of_records(rows, urls[0], {part.name: part.type for part in _TEXT})
-    return {"sha256": whole_sha256([part["sha256"] for part in parts]), "hashed": "bytes", "parts": tuple(parts)}
+    return {
+        "sha256": whole_sha256([part["sha256"] for part in parts]),
+        "hashed": "bytes",
+        "parts": tuple(parts),
+    }
 
 
 def _text(page):
     found = need("trafilatura", "data").bare_extraction(page.html, url=page.url, with_metadata=True)
-    known = {} if found is None else {name: getattr(found, name) or None for name in ("title", "author", "date", "text")}
+    known = (
+        {}
+        if found is None
+        else {name: getattr(found, name) or None for name in ("title", "author", "date", "text")}
+    )
     day = known.get("date")
-    return dict.fromkeys(_TEXT.names) | known | {"url": page.part["where"], "date": day and date.fromisoformat(day)}
+    return (
+        dict.fromkeys(_TEXT.names)
+        | known
+        | {"url": page.part["where"], "date": day and date.fromisoformat(day)}
+    )

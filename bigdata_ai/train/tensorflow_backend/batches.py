@@ -13,21 +13,30 @@ from ...data.batches import Batch, Batches
 # %% ../../../nbs/lib/train/tensorflow_backend/60_batches.ipynb #82a595ce
 def _tensor(array):
     aligned = array.ctypes.data % 64 == 0 and array.size > 0
-    return tf.experimental.dlpack.from_dlpack(array.__dlpack__()) if aligned else tf.convert_to_tensor(array)
+    return (
+        tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+        if aligned
+        else tf.convert_to_tensor(array)
+    )
 
 
 def tensors(
-    batch: Batch, # of data.batches
-) -> tuple: # X float32 (rows, d), y int64 (rows,) or float32 where there is one; ids as they are
+    batch: Batch,  # of data.batches
+) -> tuple:  # X float32 (rows, d), y int64 (rows,) or float32 where there is one; ids as they are
     "Hand a batch to TensorFlow."
     parts = [_tensor(batch.X)] + ([] if batch.y is None else [_tensor(batch.y)])
     return (*parts, *([] if batch.ids is None else [batch.ids]))
 
 # %% ../../../nbs/lib/train/tensorflow_backend/60_batches.ipynb #40141d93
 def dataset(
-    batches: Batches, # of data.batches
-) -> tf.data.Dataset: # of (X,) or (X, y) or (X, y, ids), batched already
+    batches: Batches,  # of data.batches
+) -> tf.data.Dataset:  # of (X,) or (X, y) or (X, y, ids), batched already
     "Wrap batches as a TensorFlow dataset; each pass over it is one epoch."
     parts = tuple(batches.room(0))
-    signature = tuple(tf.TensorSpec((None, *part.shape[1:]), tf.string if part.dtype == object else part.dtype) for part in parts)
-    return tf.data.Dataset.from_generator(lambda: map(tuple, batches), output_signature=signature).prefetch(1)
+    signature = tuple(
+        tf.TensorSpec((None, *part.shape[1:]), tf.string if part.dtype == object else part.dtype)
+        for part in parts
+    )
+    return tf.data.Dataset.from_generator(
+        lambda: map(tuple, batches), output_signature=signature
+    ).prefetch(1)

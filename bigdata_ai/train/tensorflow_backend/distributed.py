@@ -20,18 +20,29 @@ import tensorflow as tf
 from ..distributed import fates, note, settings_of, train_part, worker
 
 # %% ../../../nbs/lib/train/tensorflow_backend/70_distributed.ipynb #759189e7
-_LOST = (tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.CancelledError, tf.errors.AbortedError,
-        tf.errors.InternalError, tf.errors.FailedPreconditionError) # what an exchange raises when another worker is gone
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.CancelledError,
+    tf.errors.AbortedError,
+    # what an exchange raises when another worker is gone
+    tf.errors.InternalError,
+    tf.errors.FailedPreconditionError,
+)
 
 
 def _exchange(strategy):
-    def summed(vector): return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(vector))
+    def summed(vector):
+        return tf.distribute.get_replica_context().all_reduce(
+            tf.distribute.ReduceOp.SUM, tf.identity(vector)
+        )
+
     return lambda vector: strategy.run(summed, (vector,))
 
 
 def work(
-    folder: str, # where `fit_distributed` wrote the job
-) -> None: # the first worker writes the result there
+    folder: str,  # where `fit_distributed` wrote the job
+) -> None:  # the first worker writes the result there
     "Train as the worker that the environment names."
     rank = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
     with worker(folder, rank, _LOST):
@@ -41,57 +52,87 @@ def work(
         strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=waits)
         note(folder, rank, "joined")
         train_part(folder, rank, _exchange(strategy))
-    os._exit(0) # leaving in order would wait for the others
+    os._exit(0)  # leaving in order would wait for the others
 
 # %% ../../../nbs/lib/train/tensorflow_backend/70_distributed.ipynb #ea88bd73
 _PROGRAM = "import sys; from bigdata_ai.train.tensorflow_backend.distributed import work; work(sys.argv[1])"
 
 
 def launch(
-    folder: Path, # where `fit_distributed` wrote the job
-    workers: int, # of them, 2 or more
-    timeout: float, # seconds that workers wait for each other
-    spark=None, # not used: the processes are started from here
-) -> tuple[dict[int, int | None], str]: # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
+    folder: Path,  # where `fit_distributed` wrote the job
+    workers: int,  # of them, 2 or more
+    timeout: float,  # seconds that workers wait for each other
+    spark=None,  # not used: the processes are started from here
+    # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
+) -> tuple[dict[int, int | None], str]:
     "Run the workers of a job to their end."
     addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
     processes = []
     try:
-        for rank in range(workers): processes.append(_start(folder, addresses, rank))
+        for rank in range(workers):
+            processes.append(_start(folder, addresses, rank))
         return _watch(processes, folder, timeout), ""
     finally:
-        for process in processes: process.kill()
-        for process in processes: process.wait()
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
 
 
 def _start(folder, addresses, rank):
-    member = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}})
+    member = json.dumps(
+        {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}
+    )
     environment = os.environ | {"TF_CONFIG": member, "TF_CPP_MIN_LOG_LEVEL": "1"}
     with Path(folder, f"worker-{rank + 1}.log").open("ab") as log:
         command = [sys.executable, "-c", _PROGRAM, str(folder)]
-        return subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        return subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
 
 
 def _still(folder, workers, timeout):
     "Workers that stand still; TensorFlow's exchange would wait for them without end."
     files = {rank: Path(folder, f"worker-{rank + 1}.beat") for rank in range(workers)}
-    return [rank for rank, file in files.items() if file.exists() and time.time() - file.stat().st_mtime > timeout]
+    return [
+        rank
+        for rank, file in files.items()
+        if file.exists() and time.time() - file.stat().st_mtime > timeout
+    ]
 
 
 def _free_ports(count):
-    with contextlib.ExitStack() as stack: # all are held at once, so that they differ
+    with contextlib.ExitStack() as stack:  # all are held at once, so that they differ
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes: probe.bind(("127.0.0.1", 0))
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
         return [probe.getsockname()[1] for probe in probes]
 
 
 def _watch(processes, folder, timeout):
     "Wait until all have ended, or one has failed, or they do not come together."
     begun, failed, grace = time.monotonic(), {}, None
-    while any(process.poll() is None for process in processes) and (grace is None or time.monotonic() < grace):
+    while any(process.poll() is None for process in processes) and (
+        grace is None or time.monotonic() < grace
+    ):
         time.sleep(0.05)
-        failed |= {rank: process.returncode for rank, process in enumerate(processes) if process.poll() and rank not in failed}
-        apart = {"not started", "started"} & {fate["state"] for fate in fates(folder, len(processes))}
-        failed |= {rank: None for rank in _still(folder, len(processes), timeout) if processes[rank].poll() is None and rank not in failed}
-        if grace is None and (failed or (apart and time.monotonic() - begun > timeout)): grace = time.monotonic() + 2
-    return failed | {rank: process.returncode for rank, process in enumerate(processes) if process.poll() and rank not in failed}
+        failed |= {
+            rank: process.returncode
+            for rank, process in enumerate(processes)
+            if process.poll() and rank not in failed
+        }
+        apart = {"not started", "started"} & {
+            fate["state"] for fate in fates(folder, len(processes))
+        }
+        failed |= {
+            rank: None
+            for rank in _still(folder, len(processes), timeout)
+            if processes[rank].poll() is None and rank not in failed
+        }
+        if grace is None and (failed or (apart and time.monotonic() - begun > timeout)):
+            grace = time.monotonic() + 2
+    return failed | {
+        rank: process.returncode
+        for rank, process in enumerate(processes)
+        if process.poll() and rank not in failed
+    }

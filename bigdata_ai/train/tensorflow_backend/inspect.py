@@ -20,27 +20,45 @@ from .losses import LOSS
 from .weights import to_native
 
 # %% ../../../nbs/lib/train/tensorflow_backend/80_inspect.ipynb #02e5a6d0
-FAULTS = (tf.errors.OpError, IndexError, TypeError, ValueError, AttributeError, NotImplementedError) # what a layer raises that does not fit
+# what a layer raises that does not fit
+FAULTS = (tf.errors.OpError, IndexError, TypeError, ValueError, AttributeError, NotImplementedError)
 
 
 def walk_spec(
-    layers, # of a spec, or its first ones
-    weights, # arrays, in the order of the layers
-    states, # running statistics, in the order of the layers
-    X: np.ndarray, # shape (n, d)
-    targets: Callable | None, # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
-    dtype: str, # "float32" or "float64"
-    options: Options, # of a step, as far as they change a pass or a loss
-    training: bool, # whether dropout draws and BatchNorm looks at the batch
-) -> tuple: # (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a weight
+    layers,  # of a spec, or its first ones
+    weights,  # arrays, in the order of the layers
+    states,  # running statistics, in the order of the layers
+    X: np.ndarray,  # shape (n, d)
+    # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
+    targets: Callable | None,
+    dtype: str,  # "float32" or "float64"
+    options: Options,  # of a step, as far as they change a pass or a loss
+    training: bool,  # whether dropout draws and BatchNorm looks at the batch
+    # (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a weight
+) -> tuple:
     "Walk a batch through layers."
     weights, rows = [to_native(w, dtype) for w in weights], []
-    flow = Flow(_drawer() if training else None, [to_native(s, dtype) for s in states], training, options.precision == "bfloat16")
+    flow = Flow(
+        _drawer() if training else None,
+        [to_native(s, dtype) for s in states],
+        training,
+        options.precision == "bfloat16",
+    )
     with tf.GradientTape() as tape:
         tape.watch(weights)
-        try: outputs = walk(compute, layers, iter(weights), to_native(X, dtype), flow, lambda layer, x: rows.append(_seen(x)))
-        except FAULTS as error: return rows, _text(error), None, []
-        if targets is None: return rows, "", None, []
+        try:
+            outputs = walk(
+                compute,
+                layers,
+                iter(weights),
+                to_native(X, dtype),
+                flow,
+                lambda layer, x: rows.append(_seen(x)),
+            )
+        except FAULTS as error:
+            return rows, _text(error), None, []
+        if targets is None:
+            return rows, "", None, []
         value = _loss(outputs, targets, options)
     return rows, "", float(value), [_array(g) for g in tape.gradient(value, weights)]
 
@@ -52,13 +70,17 @@ def _drawer():
 
 def _seen(x):
     values = tf.convert_to_tensor(x)
-    return values.dtype.name, (tf.cast(values, tf.float32) if values.dtype == tf.bfloat16 else values).numpy().copy()
+    return values.dtype.name, (
+        tf.cast(values, tf.float32) if values.dtype == tf.bfloat16 else values
+    ).numpy().copy()
 
 
-def _array(g): return None if g is None else _seen(g)[1]
+def _array(g):
+    return None if g is None else _seen(g)[1]
 
 
-def _text(error): return f"{type(error).__name__}: {error}"
+def _text(error):
+    return f"{type(error).__name__}: {error}"
 
 
 def _loss(outputs, targets, options):
@@ -67,35 +89,45 @@ def _loss(outputs, targets, options):
 
 # %% ../../../nbs/lib/train/tensorflow_backend/80_inspect.ipynb #d4c134aa
 def walk_module(
-    module, # keras.Model or keras.Layer
-    X: np.ndarray, # shape (n, d)
-    targets: Callable | None, # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
-    options: Options, # of a step, as far as they change a loss
-    training: bool, # whether dropout draws and BatchNorm looks at the batch
-) -> tuple: # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer, weight) -> gradient or None
+    module,  # keras.Model or keras.Layer
+    X: np.ndarray,  # shape (n, d)
+    # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
+    targets: Callable | None,
+    options: Options,  # of a step, as far as they change a loss
+    training: bool,  # whether dropout draws and BatchNorm looks at the batch
+    # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer,
+    # weight) -> gradient or None
+) -> tuple:
     "Walk a batch through a network of the user's own."
     rows, inside, owners = [], [], {}
     kept = [(v, v.numpy()) for v in module.non_trainable_variables]
     try:
         with _watched(inside, rows, owners), tf.GradientTape() as tape:
-            try: outputs = _in_turn(module, tf.constant(X, module.compute_dtype), training)
-            except FAULTS as error: return rows, (inside[-1][0] if inside else _label(module), _text(error)), None, {}
-            if targets is None: return rows, None, None, {}
+            try:
+                outputs = _in_turn(module, tf.constant(X, module.compute_dtype), training)
+            except FAULTS as error:
+                return rows, (inside[-1][0] if inside else _label(module), _text(error)), None, {}
+            if targets is None:
+                return rows, None, None, {}
             value = _loss(outputs, targets, options)
     finally:
-        for variable, before in kept: variable.assign(before)
+        for variable, before in kept:
+            variable.assign(before)
     learned = module.trainable_variables
     found = tape.gradient(value, [v.value for v in learned])
     names = [(owners.get(id(v), _label(module)), v.name) for v in learned]
     return rows, None, float(value), {name: _array(g) for name, g in zip(names, found, strict=True)}
 
 
-def _label(layer): return f"{layer.name} {type(layer).__name__}"
+def _label(layer):
+    return f"{layer.name} {type(layer).__name__}"
 
 
 def _in_turn(module, x, training):
-    if type(module) is not keras.Sequential: return module(x, training=training)
-    for layer in module.layers: x = _in_turn(layer, x, training)
+    if type(module) is not keras.Sequential:
+        return module(x, training=training)
+    for layer in module.layers:
+        x = _in_turn(layer, x, training)
     return x
 
 
@@ -108,12 +140,20 @@ def _watched(inside, rows, owners):
         inside.append((_label(layer), len(rows)))
         made = plain(layer, *args, **kwargs)
         label, before = inside.pop()
-        first = next((x for x in keras.tree.flatten(made) if tf.is_tensor(x) and hasattr(x, "numpy")), None)
-        if first is None: return made # while layers are being built
-        if len(rows) == before: rows.append((label, *_seen(first)))
-        for v in layer.trainable_variables: owners.setdefault(id(v), label) # the innermost layer is left first
+        first = next(
+            (x for x in keras.tree.flatten(made) if tf.is_tensor(x) and hasattr(x, "numpy")), None
+        )
+        if first is None:
+            return made  # while layers are being built
+        if len(rows) == before:
+            rows.append((label, *_seen(first)))
+        # the innermost layer is left first
+        for v in layer.trainable_variables:
+            owners.setdefault(id(v), label)
         return made
 
     keras.Layer.__call__ = call
-    try: yield
-    finally: keras.Layer.__call__ = plain
+    try:
+        yield
+    finally:
+        keras.Layer.__call__ = plain

@@ -12,31 +12,13 @@ import math
 
 import tensorflow as tf
 
-from bigdata_ai.train.spec import (
-    GRU,
-    LSTM,
-    Attention,
-    BatchNorm,
-    Columns,
-    Conv2D,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    LayerNorm,
-    MaxPool2D,
-    MeanPool,
-    Parallel,
-    Positions,
-    ReLU,
-    Reshape,
-    Spec,
-    Tanh,
-)
+from ..spec import GRU, LSTM, Attention, BatchNorm, Columns, Conv2D, Dense, Dropout
+from ..spec import Embedding, Flatten, LayerNorm, MaxPool2D, MeanPool, Parallel
+from ..spec import Positions, ReLU, Reshape, Spec, Tanh
 from ..flow import Flow, computing, walk
 
 # %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #146be3e4
-def dense(layer: Dense, weights, x, flow): # x: (…, inputs) -> (…, outputs)
+def dense(layer: Dense, weights, x, flow):  # x: (…, inputs) -> (…, outputs)
     "Compute x @ weight + bias."
     product = _times(x, weights[0])
     return tf.nn.bias_add(product, weights[1]) if layer.bias else product
@@ -44,32 +26,39 @@ def dense(layer: Dense, weights, x, flow): # x: (…, inputs) -> (…, outputs)
 
 def _times(x, weight):
     "Matrix product over the last axis; one large product is faster than many small ones."
-    if x.shape.rank == 2: return tf.matmul(x, weight)
-    return tf.reshape(tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), weight), [-1, *x.shape[1:-1], weight.shape[-1]])
+    if x.shape.rank == 2:
+        return tf.matmul(x, weight)
+    return tf.reshape(
+        tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), weight), [-1, *x.shape[1:-1], weight.shape[-1]]
+    )
 
 
-def conv_2d(layer: Conv2D, weights, x, flow): # (n, height, width, inputs) -> (n, height', width', outputs)
+# (n, height, width, inputs) -> (n, height', width', outputs)
+def conv_2d(layer: Conv2D, weights, x, flow):
     "Slide a window over images."
     product = tf.nn.conv2d(x, weights[0], 1, layer.padding.upper())
-    return tf.nn.bias_add(product, weights[1]) if layer.bias else product # the gradient of a broadcast sum is slower
+    # the gradient of a broadcast sum is slower
+    return tf.nn.bias_add(product, weights[1]) if layer.bias else product
 
 
-def max_pool_2d(layer: MaxPool2D, weights, x, flow): # (n, height, width, c) -> (n, height // size, width // size, c)
+# (n, height, width, c) -> (n, height // size, width // size, c)
+def max_pool_2d(layer: MaxPool2D, weights, x, flow):
     "Keep the largest of each window."
     return tf.nn.max_pool2d(x, layer.size, layer.size, "VALID")
 
 
-def embedding(layer: Embedding, weights, x, flow): # (…) whole numbers -> (…, features)
+def embedding(layer: Embedding, weights, x, flow):  # (…) whole numbers -> (…, features)
     "Look up rows of a table."
     return tf.gather(weights[0], tf.cast(x, tf.int64))
 
 
-def positions(layer: Positions, weights, x, flow): # (n, length, features) -> same shape
+def positions(layer: Positions, weights, x, flow):  # (n, length, features) -> same shape
     "Add a vector for each place."
     return x + weights[0]
 
 
-def lstm(layer: LSTM, weights, x, flow): # (n, length, inputs) -> (n, units), or all states (n, length, units)
+# (n, length, inputs) -> (n, units), or all states (n, length, units)
+def lstm(layer: LSTM, weights, x, flow):
     "Run a long short-term memory; gates in the order input, forget, cell, output."
     given, recurrent, bias = weights
     h = c = tf.zeros([tf.shape(x)[0], layer.units], x.dtype)
@@ -82,7 +71,8 @@ def lstm(layer: LSTM, weights, x, flow): # (n, length, inputs) -> (n, units), or
     return tf.stack(states, axis=1) if layer.sequences else h
 
 
-def gru(layer: GRU, weights, x, flow): # (n, length, inputs) -> (n, units), or all states (n, length, units)
+# (n, length, inputs) -> (n, units), or all states (n, length, units)
+def gru(layer: GRU, weights, x, flow):
     "Run a gated recurrent unit; gates in the order reset, update, new."
     given, recurrent, bias_0, bias_1 = weights
     h = tf.zeros([tf.shape(x)[0], layer.units], x.dtype)
@@ -96,90 +86,122 @@ def gru(layer: GRU, weights, x, flow): # (n, length, inputs) -> (n, units), or a
     return tf.stack(states, axis=1) if layer.sequences else h
 
 
-def attention(layer: Attention, weights, x, flow): # (n, length, features) -> same shape
+def attention(layer: Attention, weights, x, flow):  # (n, length, features) -> same shape
     "Let each place look at all places, by several heads."
     query, query_bias, key, value, value_bias, output, output_bias = weights
     length, wide = x.shape[1], layer.features // layer.heads
-    def heads(values): return tf.transpose(tf.reshape(values, [-1, length, layer.heads, wide]), [0, 2, 1, 3])
-    scores = tf.matmul(heads(_times(x, query) + query_bias), heads(_times(x, key)), transpose_b=True) / math.sqrt(wide)
+
+    def heads(values):
+        return tf.transpose(tf.reshape(values, [-1, length, layer.heads, wide]), [0, 2, 1, 3])
+
+    scores = tf.matmul(
+        heads(_times(x, query) + query_bias), heads(_times(x, key)), transpose_b=True
+    ) / math.sqrt(wide)
     mixed = tf.matmul(tf.nn.softmax(scores), heads(_times(x, value) + value_bias))
-    return _times(tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [-1, length, layer.features]), output) + output_bias
+    return (
+        _times(tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [-1, length, layer.features]), output)
+        + output_bias
+    )
 
 
-def batch_norm(layer: BatchNorm, weights, x, flow): # (n, …, features) -> same shape
+def batch_norm(layer: BatchNorm, weights, x, flow):  # (n, …, features) -> same shape
     "Normalise each feature by the batch, or outside training by running statistics."
     mean, variance = next(flow.states), next(flow.states)
     if flow.training:
         rows = tf.cast(tf.size(x) // layer.features, x.dtype)
         old, (mean, variance) = (mean, variance), tf.nn.moments(x, list(range(x.shape.rank - 1)))
         unbiased = variance * rows / (rows - 1)
-        flow.updates += [a + layer.momentum * (b - a) for a, b in zip(old, (mean, unbiased), strict=True)]
+        flow.updates += [
+            a + layer.momentum * (b - a) for a, b in zip(old, (mean, unbiased), strict=True)
+        ]
     return (x - mean) / tf.sqrt(variance + layer.epsilon) * weights[0] + weights[1]
 
 
-def layer_norm(layer: LayerNorm, weights, x, flow): # (…, features) -> same shape
+def layer_norm(layer: LayerNorm, weights, x, flow):  # (…, features) -> same shape
     "Normalise each place over its features."
     mean, variance = tf.nn.moments(x, [-1], keepdims=True)
     return (x - mean) / tf.sqrt(variance + layer.epsilon) * weights[0] + weights[1]
 
 
-def relu(layer: ReLU, weights, x, flow): # any shape -> same shape
+def relu(layer: ReLU, weights, x, flow):  # any shape -> same shape
     "Compute max(x, 0)."
     return tf.nn.relu(x)
 
 
-def tanh(layer: Tanh, weights, x, flow): # any shape -> same shape
+def tanh(layer: Tanh, weights, x, flow):  # any shape -> same shape
     "Compute the hyperbolic tangent."
     return tf.tanh(x)
 
 
-def dropout(layer: Dropout, weights, x, flow): # any shape -> same shape
+def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
     "Zero a share `layer.rate` of the values and scale up the rest; without a source of random numbers do nothing."
-    if flow.draw is None: return x
+    if flow.draw is None:
+        return x
     keep = tf.cast(flow.draw(tf.shape(x), x.dtype) >= layer.rate, x.dtype)
     return x * keep / (1 - layer.rate)
 
 
-def reshape(layer: Reshape, weights, x, flow): # (n, …) -> (n, *shape)
+def reshape(layer: Reshape, weights, x, flow):  # (n, …) -> (n, *shape)
     "Give rows another shape."
     return tf.reshape(x, [-1, *layer.shape])
 
 
-def flatten(layer: Flatten, weights, x, flow): # (n, …) -> (n, values)
+def flatten(layer: Flatten, weights, x, flow):  # (n, …) -> (n, values)
     "Make one vector of each row."
     return tf.reshape(x, [-1, math.prod(x.shape[1:])])
 
 
-def mean_pool(layer: MeanPool, weights, x, flow): # (n, …, features) -> (n, features)
+def mean_pool(layer: MeanPool, weights, x, flow):  # (n, …, features) -> (n, features)
     "Average over the places."
     return tf.reduce_mean(x, list(range(1, x.shape.rank - 1)))
 
 
-def columns(layer: Columns, weights, x, flow): # (n, d) -> (n, len(indices))
+def columns(layer: Columns, weights, x, flow):  # (n, d) -> (n, len(indices))
     "Take columns."
     first, last = layer.indices[0], layer.indices[-1]
-    if layer.indices == tuple(range(first, last + 1)): return x[:, first:last + 1]
+    if layer.indices == tuple(range(first, last + 1)):
+        return x[:, first : last + 1]
     return tf.gather(x, layer.indices, axis=1)
 
 
-def joined(layer: Parallel, weights, x, flow): # list of (n, …), one a branch -> (n, …)
+def joined(layer: Parallel, weights, x, flow):  # list of (n, …), one a branch -> (n, …)
     "Join what branches give."
-    if layer.join == "concat": return tf.concat(x, -1)
-    if layer.join == "dot": return tf.reduce_sum(x[0] * x[1], -1, keepdims=True)
+    if layer.join == "concat":
+        return tf.concat(x, -1)
+    if layer.join == "dot":
+        return tf.reduce_sum(x[0] * x[1], -1, keepdims=True)
     return sum(x[1:], start=x[0])
 
 
-FORWARD = {Dense: dense, Conv2D: conv_2d, MaxPool2D: max_pool_2d, Embedding: embedding, Positions: positions, LSTM: lstm, GRU: gru,
-           Attention: attention, BatchNorm: batch_norm, LayerNorm: layer_norm, ReLU: relu, Tanh: tanh, Dropout: dropout, Reshape: reshape,
-           Flatten: flatten, MeanPool: mean_pool, Columns: columns, Parallel: joined} # layer type -> function
-compute = computing(FORWARD, tf.cast, tf.bfloat16) # function (layer, weights, x, flow) -> tensor
+FORWARD = {
+    Dense: dense,
+    Conv2D: conv_2d,
+    MaxPool2D: max_pool_2d,
+    Embedding: embedding,
+    Positions: positions,
+    LSTM: lstm,
+    GRU: gru,
+    Attention: attention,
+    BatchNorm: batch_norm,
+    LayerNorm: layer_norm,
+    ReLU: relu,
+    Tanh: tanh,
+    Dropout: dropout,
+    Reshape: reshape,
+    # layer type -> function
+    Flatten: flatten,
+    MeanPool: mean_pool,
+    Columns: columns,
+    Parallel: joined,
+}
+compute = computing(FORWARD, tf.cast, tf.bfloat16)  # function (layer, weights, x, flow) -> tensor
 
 # %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #55c8349b
 def forward(
-    spec: Spec, # the network
-    weights, # tensors in the order of `spec.shapes`
-    x, # tensor (n, spec.inputs)
-    flow: Flow | None = None, # None outside training, for networks without running statistics
-): # tensor (n, spec.outputs): raw outputs
+    spec: Spec,  # the network
+    weights,  # tensors in the order of `spec.shapes`
+    x,  # tensor (n, spec.inputs)
+    flow: Flow | None = None,  # None outside training, for networks without running statistics
+):  # tensor (n, spec.outputs): raw outputs
     "Run a batch through the network."
     return walk(compute, spec.layers, iter(weights), x, Flow() if flow is None else flow)

@@ -9,36 +9,50 @@ __all__ = ['LOSS', 'bce', 'cross_entropy', 'mse', 'mass']
 import tensorflow as tf
 
 # %% ../../../nbs/lib/train/tensorflow_backend/30_losses.ipynb #924be4bb
-def bce(outputs, y, smoothing=0.0, class_weights=None): # (n, 1) logits, (n,) classes 0 or 1 -> scalar
+# (n, 1) logits, (n,) classes 0 or 1 -> scalar
+def bce(outputs, y, smoothing=0.0, class_weights=None):
     "Compute the mean binary cross-entropy (article 4.2)."
     target = tf.cast(y, outputs.dtype)
-    if smoothing: target = target * (1 - smoothing) + smoothing / 2
-    return _averaged(tf.nn.sigmoid_cross_entropy_with_logits(target, outputs[:, 0]), y, class_weights)
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / 2
+    return _averaged(
+        tf.nn.sigmoid_cross_entropy_with_logits(target, outputs[:, 0]), y, class_weights
+    )
 
 
-def cross_entropy(outputs, y, smoothing=0.0, class_weights=None): # (n, k) logits, (n,) classes 0 … k-1 -> scalar
+# (n, k) logits, (n,) classes 0 … k-1 -> scalar
+def cross_entropy(outputs, y, smoothing=0.0, class_weights=None):
     "Compute the mean softmax cross-entropy."
-    if not smoothing: return _averaged(tf.nn.sparse_softmax_cross_entropy_with_logits(y, outputs), y, class_weights)
+    if not smoothing:
+        return _averaged(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(y, outputs), y, class_weights
+        )
     k = outputs.shape[1]
     target = tf.one_hot(y, k, 1 - smoothing + smoothing / k, smoothing / k, dtype=outputs.dtype)
     return _averaged(tf.nn.softmax_cross_entropy_with_logits(target, outputs), y, class_weights)
 
 
-def mse(outputs, y, smoothing=0.0, class_weights=None): # (n, k) outputs, (n, k) targets -> scalar
+def mse(outputs, y, smoothing=0.0, class_weights=None):  # (n, k) outputs, (n, k) targets -> scalar
     "Compute the mean squared error over rows and columns."
     return tf.reduce_mean(tf.square(outputs - tf.cast(y, outputs.dtype)))
 
 
-LOSS = {"bce": bce, "cross_entropy": cross_entropy, "mse": mse} # name in train.spec.LOSSES -> function
+# name in train.spec.LOSSES -> function
+LOSS = {"bce": bce, "cross_entropy": cross_entropy, "mse": mse}
 
 
-def mass(y, class_weights=None): # (n,) classes, or any targets -> scalar
+def mass(y, class_weights=None):  # (n,) classes, or any targets -> scalar
     "Say how much a batch counts when means are joined: its rows, or the sum of their class weights."
     rows = tf.cast(tf.shape(y)[0], tf.float64)
-    return rows if class_weights is None else tf.reduce_sum(tf.gather(tf.constant(class_weights, tf.float64), y))
+    return (
+        rows
+        if class_weights is None
+        else tf.reduce_sum(tf.gather(tf.constant(class_weights, tf.float64), y))
+    )
 
 
 def _averaged(losses, y, class_weights):
-    if class_weights is None: return tf.reduce_mean(losses)
+    if class_weights is None:
+        return tf.reduce_mean(losses)
     weights = tf.gather(tf.constant(class_weights, losses.dtype), y)
     return tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)

@@ -19,22 +19,39 @@ from .weights import flatten, to_native, to_numpy, unflatten
 
 # %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #7b596933
 def measure(
-    module: keras.Model, # the user's network
-    X: np.ndarray, # shape (2, d): rows to try it on
-    dtype: str, # "float32" or "float64"
-) -> tuple[int, int]: # raw outputs a row, numbers to learn
+    module: keras.Model,  # the user's network
+    X: np.ndarray,  # shape (2, d): rows to try it on
+    dtype: str,  # "float32" or "float64"
+) -> tuple[int, int]:  # raw outputs a row, numbers to learn
     "Try a model on two rows; raises `InputError` where their shape does not fit."
-    require(keras.backend.backend() == "tensorflow", "Keras must run on TensorFlow here.", keras.backend.backend(), "unset KERAS_BACKEND.")
-    try: outputs = module(to_native(X, dtype), training=False)
+    require(
+        keras.backend.backend() == "tensorflow",
+        "Keras must run on TensorFlow here.",
+        keras.backend.backend(),
+        "unset KERAS_BACKEND.",
+    )
+    try:
+        outputs = module(to_native(X, dtype), training=False)
     except (tf.errors.OpError, ValueError, TypeError) as error:
-        raise InputError(f"The model must take rows of shape (n, {X.shape[1]}), {dtype}. Received: {type(error).__name__}: {error}. "
-                         f"Hint: debug_batch(model, X) names the layer.") from error
+        raise InputError(
+            f"The model must take rows of shape (n, {X.shape[1]}), {dtype}. Received: {type(error).__name__}: {error}. "
+            f"Hint: debug_batch(model, X) names the layer."
+        ) from error
     fits = tf.is_tensor(outputs) and len(outputs.shape) == 2 and outputs.shape[0] == 2
-    require(fits, "The model must give one vector of raw outputs a row, shape (n, k).", getattr(outputs, "shape", outputs))
+    require(
+        fits,
+        "The model must give one vector of raw outputs a row, shape (n, k).",
+        getattr(outputs, "shape", outputs),
+    )
     learned = sum(int(np.prod(v.shape)) for v in module.trainable_variables)
     require(learned > 0, "The model must have variables to learn.", module)
     kinds = {v.dtype for v in module.trainable_variables}
-    require(kinds == {dtype}, f"The model's variables must be {dtype}.", kinds, f"keras.config.set_floatx('{dtype}') before it is made.")
+    require(
+        kinds == {dtype},
+        f"The model's variables must be {dtype}.",
+        kinds,
+        f"keras.config.set_floatx('{dtype}') before it is made.",
+    )
     return int(outputs.shape[1]), learned
 
 
@@ -43,41 +60,79 @@ class ModuleSession(Session):
 
     def __init__(
         self,
-        spec, # train.loop.Native
-        optimizer, # SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
-        loss: str, # a name in train.spec.LOSSES
-        batch_size: int, # rows a step, 1 or more
-        dtype: str = "float32", # "float32" or "float64"
-        seed: int = 0, # of Keras's global generator
-        options: Options = PLAIN, # what else a step does
+        spec,  # train.loop.Native
+        optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
+        loss: str,  # a name in train.spec.LOSSES
+        batch_size: int,  # rows a step, 1 or more
+        dtype: str = "float32",  # "float32" or "float64"
+        seed: int = 0,  # of Keras's global generator
+        options: Options = PLAIN,  # what else a step does
     ):
         "Take a model and trace its steps."
-        require(options.precision == "full" and options.accumulate == 1, "Mixed precision and accumulation need a spec.", "a Keras model")
+        require(
+            options.precision == "full" and options.accumulate == 1,
+            "Mixed precision and accumulation need a spec.",
+            "a Keras model",
+        )
         keras.utils.set_random_seed(seed)
-        self.spec, self.batch_size, self.dtype, self.options, self._module = spec, batch_size, dtype, options, spec.module
+        self.spec, self.batch_size, self.dtype, self.options, self._module = (
+            spec,
+            batch_size,
+            dtype,
+            options,
+            spec.module,
+        )
         self._variables = list(self._module.trainable_variables)
         self._kept = [v for v in self._module.non_trainable_variables if v.dtype == dtype]
         self._shapes = [tuple(v.shape) for v in self._variables]
         self._numbers, self._rate = hyper_parameters(optimizer), optimizer.learning_rate
-        self._numbers = {name: value for name, value in self._numbers.items() if value and name != "learning_rate"}
+        self._numbers = {
+            name: value
+            for name, value in self._numbers.items()
+            if value and name != "learning_rate"
+        }
         self._update, self._loss_of = OPTIMISER[type(optimizer)], LOSS[loss]
         size = sum(int(np.prod(shape)) for shape in self._shapes)
-        self._slots = tuple(tf.Variable(tf.zeros([size], dtype)) for _ in range(SLOTS[type(optimizer)]))
+        self._slots = tuple(
+            tf.Variable(tf.zeros([size], dtype)) for _ in range(SLOTS[type(optimizer)])
+        )
         self._done = tf.Variable(0, dtype=tf.int64)
-        self._steps, self._outputs_of = tf.function(self._steps_of, autograph=False, reduce_retracing=True), tf.function(
-            lambda X: self._module(X, training=False), autograph=False, reduce_retracing=True)
+        self._steps, self._outputs_of = (
+            tf.function(self._steps_of, autograph=False, reduce_retracing=True),
+            tf.function(
+                lambda X: self._module(X, training=False), autograph=False, reduce_retracing=True
+            ),
+        )
 
     def _step(self, x, y, rate):
         with tf.GradientTape() as tape:
             tape.watch([v.value for v in self._variables])
-            loss = self._loss_of(self._module(x, training=True), y, self.options.label_smoothing, self.options.class_weights)
-        found = flatten([tf.convert_to_tensor(g) for g in tape.gradient(loss, [v.value for v in self._variables])])
-        if self.options.clip_norm is not None: found = found * tf.minimum(self.options.clip_norm / (tf.norm(found) + 1e-6), 1)
+            loss = self._loss_of(
+                self._module(x, training=True),
+                y,
+                self.options.label_smoothing,
+                self.options.class_weights,
+            )
+        found = flatten(
+            [
+                tf.convert_to_tensor(g)
+                for g in tape.gradient(loss, [v.value for v in self._variables])
+            ]
+        )
+        if self.options.clip_norm is not None:
+            found = found * tf.minimum(self.options.clip_norm / (tf.norm(found) + 1e-6), 1)
         self._done.assign_add(1)
-        flat, slots = self._update(flatten([v.value for v in self._variables]), found, tuple(slot.value() for slot in self._slots),
-                                   tf.cast(self._done, self.dtype), self._numbers | {"learning_rate": rate})
-        for variable, part in zip(self._variables, unflatten(flat, self._shapes), strict=True): variable.assign(part)
-        for slot, new in zip(self._slots, slots, strict=True): slot.assign(new)
+        flat, slots = self._update(
+            flatten([v.value for v in self._variables]),
+            found,
+            tuple(slot.value() for slot in self._slots),
+            tf.cast(self._done, self.dtype),
+            self._numbers | {"learning_rate": rate},
+        )
+        for variable, part in zip(self._variables, unflatten(flat, self._shapes), strict=True):
+            variable.assign(part)
+        for slot, new in zip(self._slots, slots, strict=True):
+            slot.assign(new)
         return loss
 
     def _steps_of(self, X, y, order, rates):
@@ -89,28 +144,52 @@ class ModuleSession(Session):
             return i + 1, losses.write(tf.cast(i, tf.int32), self._step(X[rows], y[rows], rates[i]))
 
         start = (tf.constant(0, tf.int64), tf.TensorArray(self.dtype, tf.cast(batches, tf.int32)))
-        return tf.while_loop(lambda i, _: i < batches, body, start, parallel_iterations=1)[1].stack()
+        return tf.while_loop(lambda i, _: i < batches, body, start, parallel_iterations=1)[
+            1
+        ].stack()
 
     def run(self, rows, order, rates=None):
         rates = np.full(-(-len(order) // self.batch_size), self._rate) if rates is None else rates
-        return self._steps(*rows[:2], tf.constant(order, tf.int64), to_native(rates, self.dtype)).numpy().astype(np.float64)
+        return (
+            self._steps(*rows[:2], tf.constant(order, tf.int64), to_native(rates, self.dtype))
+            .numpy()
+            .astype(np.float64)
+        )
 
-    def outputs(self, X): return to_numpy(self._outputs_of(to_native(X, self.dtype)))
+    def outputs(self, X):
+        return to_numpy(self._outputs_of(to_native(X, self.dtype)))
 
     def mean_loss(self, rows):
-        return float(self._loss_of(self._outputs_of(rows[0]), rows[1], self.options.label_smoothing, self.options.class_weights))
+        return float(
+            self._loss_of(
+                self._outputs_of(rows[0]),
+                rows[1],
+                self.options.label_smoothing,
+                self.options.class_weights,
+            )
+        )
 
-    def weights(self): return [to_numpy(tf.convert_to_tensor(v)) for v in self._variables]
+    def weights(self):
+        return [to_numpy(tf.convert_to_tensor(v)) for v in self._variables]
 
-    def states(self): return [to_numpy(tf.convert_to_tensor(v)) for v in self._kept]
+    def states(self):
+        return [to_numpy(tf.convert_to_tensor(v)) for v in self._kept]
 
-    def slots(self): return [[to_numpy(part) for part in unflatten(slot.value(), self._shapes)] for slot in self._slots]
+    def slots(self):
+        return [
+            [to_numpy(part) for part in unflatten(slot.value(), self._shapes)]
+            for slot in self._slots
+        ]
 
     @property
-    def done(self): return int(self._done)
+    def done(self):
+        return int(self._done)
 
     def restore(self, weights, states, slots=None, done=0):
-        for own, given in zip((*self._variables, *self._kept), (*weights, *states), strict=True): own.assign(given)
+        for own, given in zip((*self._variables, *self._kept), (*weights, *states), strict=True):
+            own.assign(given)
         self._done.assign(done)
-        if slots is None: return
-        for own, given in zip(self._slots, slots, strict=True): own.assign(flatten([to_native(part, self.dtype) for part in given]))
+        if slots is None:
+            return
+        for own, given in zip(self._slots, slots, strict=True):
+            own.assign(flatten([to_native(part, self.dtype) for part in given]))

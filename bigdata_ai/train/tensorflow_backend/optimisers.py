@@ -11,26 +11,27 @@ import tensorflow as tf
 from ..spec import SGD, Adam, AdamW, RMSprop
 
 # %% ../../../nbs/lib/train/tensorflow_backend/40_optimisers.ipynb #165b84b1
-def sgd(w, g, slots, step, h): # arrays w, g; one slot; step 1, 2, …; h: name -> scalar
+def sgd(w, g, slots, step, h):  # arrays w, g; one slot; step 1, 2, …; h: name -> scalar
     "Do one step of stochastic gradient descent with momentum, L1 and L2."
     g = _penalised(w, g, h)
-    if "momentum" not in h: return w - h["learning_rate"] * g, slots
+    if "momentum" not in h:
+        return w - h["learning_rate"] * g, slots
     velocity = h["momentum"] * slots[0] + g
     along = g + h["momentum"] * velocity if "nesterov" in h else velocity
     return w - h["learning_rate"] * along, (velocity,)
 
 
-def adam(w, g, slots, step, h): # arrays w, g; two slots; step 1, 2, …; h: name -> scalar
+def adam(w, g, slots, step, h):  # arrays w, g; two slots; step 1, 2, …; h: name -> scalar
     "Do one step of Adam (Kingma and Ba 2015, algorithm 1) with coupled L1 and L2."
     return _adam(w, _penalised(w, g, h), slots, step, h)
 
 
-def adam_w(w, g, slots, step, h): # arrays w, g; two slots; step 1, 2, …; h: name -> scalar
+def adam_w(w, g, slots, step, h):  # arrays w, g; two slots; step 1, 2, …; h: name -> scalar
     "Do one step of Adam with decoupled weight decay."
     return _adam(w * (1 - h["learning_rate"] * h.get("weight_decay", 0)), g, slots, step, h)
 
 
-def rms_prop(w, g, slots, step, h): # arrays w, g; one slot; step 1, 2, …; h: name -> scalar
+def rms_prop(w, g, slots, step, h):  # arrays w, g; one slot; step 1, 2, …; h: name -> scalar
     "Do one step of RMSprop with coupled L1 and L2."
     g = _penalised(w, g, h)
     decay = h.get("decay", 0.0)
@@ -38,12 +39,13 @@ def rms_prop(w, g, slots, step, h): # arrays w, g; one slot; step 1, 2, …; h: 
     return w - h["learning_rate"] * g / (tf.sqrt(second) + h["epsilon"]), (second,)
 
 
-OPTIMISER = {SGD: sgd, Adam: adam, AdamW: adam_w, RMSprop: rms_prop} # optimiser type -> function
-SLOTS = {SGD: 1, Adam: 2, AdamW: 2, RMSprop: 1} # optimiser type -> arrays of state a weight
+OPTIMISER = {SGD: sgd, Adam: adam, AdamW: adam_w, RMSprop: rms_prop}  # optimiser type -> function
+SLOTS = {SGD: 1, Adam: 2, AdamW: 2, RMSprop: 1}  # optimiser type -> arrays of state a weight
 
 
 def _penalised(w, g, h):
-    if "l2" in h: g = g + h["l2"] * w
+    if "l2" in h:
+        g = g + h["l2"] * w
     return g + h["l1"] * tf.sign(w) if "l1" in h else g
 
 
@@ -52,5 +54,7 @@ def _adam(w, g, slots, step, h):
     beta_1, beta_2 = h.get("beta_1", 0.0), h.get("beta_2", 0.0)
     first = first + (1 - beta_1) * (g - first)
     second = beta_2 * second + (1 - beta_2) * g * g
-    scale_1, scale_2 = 1 - beta_1 ** step, 1 - beta_2 ** step
-    return w - (h["learning_rate"] / scale_1) * first / (tf.sqrt(second) / tf.sqrt(scale_2) + h["epsilon"]), (first, second)
+    scale_1, scale_2 = 1 - beta_1**step, 1 - beta_2**step
+    return w - (h["learning_rate"] / scale_1) * first / (
+        tf.sqrt(second) / tf.sqrt(scale_2) + h["epsilon"]
+    ), (first, second)

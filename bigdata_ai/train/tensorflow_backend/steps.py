@@ -11,19 +11,8 @@ from functools import lru_cache
 import numpy as np
 import tensorflow as tf
 
-from bigdata_ai.train.spec import (
-    GRU,
-    LSTM,
-    PLAIN,
-    Attention,
-    Conv2D,
-    Dropout,
-    MaxPool2D,
-    Options,
-    Spec,
-    hyper_parameters,
-    initial_states,
-)
+from ..spec import GRU, LSTM, PLAIN, Attention, Conv2D, Dropout, MaxPool2D, Options
+from ..spec import Spec, hyper_parameters, initial_states
 from ..flow import Flow
 from .layers import forward
 from .losses import LOSS, mass
@@ -31,18 +20,29 @@ from .optimisers import OPTIMISER, SLOTS
 from .weights import flatten, to_native, to_numpy, unflatten
 
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #cce76dab
-_MOST_STEPS = 256 # steps that XLA runs in one call
-_PLAIN_GRAPH = (Conv2D, MaxPool2D, LSTM, GRU, Attention) # layers whose networks XLA does not compile
+_MOST_STEPS = 256  # steps that XLA runs in one call
+# layers whose networks XLA does not compile
+_PLAIN_GRAPH = (Conv2D, MaxPool2D, LSTM, GRU, Attention)
 
 
 @lru_cache(maxsize=64)
 def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exchange):
     "Trace `run`, `outputs` and `mean_loss` for one network; they are reused by every session like it."
     loss_of, rule, count_slots = LOSS[loss], OPTIMISER[optimizer_type], SLOTS[optimizer_type]
-    scalar, whole, half = tf.TensorSpec([], dtype), tf.TensorSpec([], tf.int64), options.precision == "bfloat16"
-    weights_like, states_like = ([tf.TensorSpec(v.shape, dtype) for v in some] for some in (spec.variables, spec.states))
+    scalar, whole, half = (
+        tf.TensorSpec([], dtype),
+        tf.TensorSpec([], tf.int64),
+        options.precision == "bfloat16",
+    )
+    weights_like, states_like = (
+        [tf.TensorSpec(v.shape, dtype) for v in some] for some in (spec.variables, spec.states)
+    )
     features = tf.TensorSpec([None, spec.inputs], dtype)
-    targets = tf.TensorSpec([None, spec.outputs], tf.float64) if loss == "mse" else tf.TensorSpec([None], tf.int64)
+    targets = (
+        tf.TensorSpec([None, spec.outputs], tf.float64)
+        if loss == "mse"
+        else tf.TensorSpec([None], tf.int64)
+    )
     joint = any(spec.has(kind) for kind in _PLAIN_GRAPH)
     whole_step = bool(options.fuse) and exchange is None and options.accumulate == 1 and not joint
 
@@ -50,29 +50,49 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
         flow = Flow(draw, states, True, half)
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            value = loss_of(forward(spec, weights, x, flow), y, options.label_smoothing, options.class_weights)
-        return [tf.convert_to_tensor(g) for g in tape.gradient(value, weights)], value, flow.updates or states
+            value = loss_of(
+                forward(spec, weights, x, flow), y, options.label_smoothing, options.class_weights
+            )
+        return (
+            [tf.convert_to_tensor(g) for g in tape.gradient(value, weights)],
+            value,
+            flow.updates or states,
+        )
 
     def accumulated(weights, states, x, y, draw):
         "The gradient of a batch from its parts, each counting by its mass."
         size = (tf.shape(y)[0] + options.accumulate - 1) // options.accumulate
-        total, sums = mass(y, options.class_weights), [*map(tf.zeros_like, weights), tf.zeros([], dtype)]
+        total, sums = (
+            mass(y, options.class_weights),
+            [*map(tf.zeros_like, weights), tf.zeros([], dtype)],
+        )
         for i in range(options.accumulate):
-            px, py = x[i * size:(i + 1) * size], y[i * size:(i + 1) * size]
+            px, py = x[i * size : (i + 1) * size], y[i * size : (i + 1) * size]
             share = tf.cast(mass(py, options.class_weights) / total, dtype)
             part, value, _ = gradient(weights, states, px, py, draw)
-            filled = tf.shape(py)[0] > 0 # the last parts of a small batch may be empty
-            sums = [a + tf.where(filled, b * share, tf.zeros_like(b)) for a, b in zip(sums, (*part, value), strict=True)]
+            filled = tf.shape(py)[0] > 0  # the last parts of a small batch may be empty
+            sums = [
+                a + tf.where(filled, b * share, tf.zeros_like(b))
+                for a, b in zip(sums, (*part, value), strict=True)
+            ]
         return sums[:-1], sums[-1], states
 
     def update(weights, found, slots, count, h):
-        made = [rule(w, g, own, tf.cast(count, dtype), h) for w, g, own in zip(weights, found, slots, strict=True)]
+        made = [
+            rule(w, g, own, tf.cast(count, dtype), h)
+            for w, g, own in zip(weights, found, slots, strict=True)
+        ]
         return [w for w, _ in made], [list(own) for _, own in made]
 
     def step(weights, states, slots, count, x, y, h, seed, update=update):
         draw = _drawer(seed, count) if spec.has(Dropout) else None
-        found, value, states = (gradient if options.accumulate == 1 else accumulated)(weights, states, x, y, draw)
-        if exchange is not None: found, value = _joined(found, value, tf.cast(mass(y, options.class_weights), dtype), exchange, spec.shapes)
+        found, value, states = (gradient if options.accumulate == 1 else accumulated)(
+            weights, states, x, y, draw
+        )
+        if exchange is not None:
+            found, value = _joined(
+                found, value, tf.cast(mass(y, options.class_weights), dtype), exchange, spec.shapes
+            )
         if options.clip_norm is not None:
             scale = tf.minimum(options.clip_norm / (tf.linalg.global_norm(found) + 1e-6), 1)
             found = [g * scale for g in found]
@@ -80,82 +100,144 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
 
     def joint_step(weights, states, slots, count, x, y, h, seed):
         "A step whose weights are one vector, since many small operations of an update get in the way of the large ones of such networks."
-        def whole(_, found, *rest): return update(weights, [flatten(found)], *rest)
+
+        def whole(_, found, *rest):
+            return update(weights, [flatten(found)], *rest)
+
         return step(unflatten(weights[0], spec.shapes), states, slots, count, x, y, h, seed, whole)
 
     def one(rows, step, weights, states, slots, count, X, y, rate, h, seed):
-        return step(weights, states, slots, count, tf.gather(X, rows), tf.gather(y, rows), h | {"learning_rate": rate}, seed)
+        return step(
+            weights,
+            states,
+            slots,
+            count,
+            tf.gather(X, rows),
+            tf.gather(y, rows),
+            h | {"learning_rate": rate},
+            seed,
+        )
 
     @tf.function(jit_compile=True, autograph=False)
     def many(weights, states, slots, done, X, y, order, rates, steps, h, seed):
         "The first `steps` steps of a stretch; one program for all lengths, so that a resumed run takes the same path."
+
         def body(i, weights, states, slots, losses):
             rows = tf.slice(order, [i * batch_size], [batch_size])
             count = done + tf.cast(i, tf.int64) + 1
-            weights, slots, states, value = one(rows, step, weights, states, slots, count, X, y, rates[i], h, seed)
+            weights, slots, states, value = one(
+                rows, step, weights, states, slots, count, X, y, rates[i], h, seed
+            )
             return i + 1, weights, states, slots, losses.write(i, value)
 
         losses = tf.TensorArray(dtype, _MOST_STEPS, element_shape=[])
         state = (tf.constant(0), weights, states, slots, losses)
-        _, weights, states, slots, losses = tf.while_loop(lambda i, *_: i < steps, body, state, parallel_iterations=1)
+        _, weights, states, slots, losses = tf.while_loop(
+            lambda i, *_: i < steps, body, state, parallel_iterations=1
+        )
         return weights, states, slots, losses.stack()
 
     def stretches(weights, states, slots, done, X, y, order, rates, h, seed):
         "All whole batches, up to `_MOST_STEPS` a call."
         steps, most = tf.size(order, tf.int64) // batch_size, _MOST_STEPS
         parts = (steps + most - 1) // most
-        order = tf.concat([order[:steps * batch_size], tf.zeros([(parts * most - steps) * batch_size], tf.int64)], 0)
+        order = tf.concat(
+            [
+                order[: steps * batch_size],
+                tf.zeros([(parts * most - steps) * batch_size], tf.int64),
+            ],
+            0,
+        )
         rates = tf.concat([rates[:steps], tf.zeros([parts * most - steps], dtype)], 0)
 
         def body(i, weights, states, slots, losses):
-            rows, its = (tf.ensure_shape(a[i * k:(i + 1) * k], [k]) for a, k in ((order, most * batch_size), (rates, most)))
+            rows, its = (
+                tf.ensure_shape(a[i * k : (i + 1) * k], [k])
+                for a, k in ((order, most * batch_size), (rates, most))
+            )
             count = tf.cast(tf.minimum(steps - i * most, most), tf.int32)
-            weights, states, slots, values = many(weights, states, slots, done + i * most, X, y, rows, its, count, h, seed)
+            weights, states, slots, values = many(
+                weights, states, slots, done + i * most, X, y, rows, its, count, h, seed
+            )
             return i + 1, weights, states, slots, losses.write(tf.cast(i, tf.int32), values)
 
         losses = tf.TensorArray(dtype, tf.cast(parts, tf.int32), element_shape=[most])
         state = (tf.constant(0, tf.int64), weights, states, slots, losses)
-        _, weights, states, slots, losses = tf.while_loop(lambda i, *_: i < parts, body, state, parallel_iterations=1)
+        _, weights, states, slots, losses = tf.while_loop(
+            lambda i, *_: i < parts, body, state, parallel_iterations=1
+        )
         return weights, states, slots, tf.reshape(losses.stack(), [-1])[:steps]
 
     def batches(weights, states, slots, done, X, y, order, rates, h, seed):
         "All whole batches, one call a step."
         steps = tf.size(order, tf.int64) // batch_size
-        if joint: weights, slots = [flatten(weights)], [[flatten(part) for part in zip(*slots, strict=True)]]
+        if joint:
+            weights, slots = (
+                [flatten(weights)],
+                [[flatten(part) for part in zip(*slots, strict=True)]],
+            )
 
         def body(i, weights, states, slots, losses):
-            rows = tf.ensure_shape(order[i * batch_size:(i + 1) * batch_size], [batch_size])
+            rows = tf.ensure_shape(order[i * batch_size : (i + 1) * batch_size], [batch_size])
             step_of = joint_step if joint else step
-            weights, slots, states, value = one(rows, step_of, weights, states, slots, done + i + 1, X, y, rates[i], h, seed)
+            weights, slots, states, value = one(
+                rows, step_of, weights, states, slots, done + i + 1, X, y, rates[i], h, seed
+            )
             return i + 1, weights, states, slots, losses.write(tf.cast(i, tf.int32), value)
 
         losses = tf.TensorArray(dtype, tf.cast(steps, tf.int32))
         state = (tf.constant(0, tf.int64), weights, states, slots, losses)
-        _, weights, states, slots, losses = tf.while_loop(lambda i, *_: i < steps, body, state, parallel_iterations=1)
-        if joint: weights, *parts = [unflatten(vector, spec.shapes) for vector in (*weights, *slots[0])]
-        if joint: slots = [list(own) for own in zip(*parts, strict=True)]
+        _, weights, states, slots, losses = tf.while_loop(
+            lambda i, *_: i < steps, body, state, parallel_iterations=1
+        )
+        if joint:
+            weights, *parts = [unflatten(vector, spec.shapes) for vector in (*weights, *slots[0])]
+        if joint:
+            slots = [list(own) for own in zip(*parts, strict=True)]
         return weights, states, slots, losses.stack()
 
-    @tf.function(input_signature=[weights_like, states_like, [[w] * count_slots for w in weights_like], whole, features, targets,
-                                  tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], dtype), {name: scalar for name in used}, whole],
-                 autograph=False)
+    @tf.function(
+        input_signature=[
+            weights_like,
+            states_like,
+            [[w] * count_slots for w in weights_like],
+            whole,
+            features,
+            targets,
+            tf.TensorSpec([None], tf.int64),
+            tf.TensorSpec([None], dtype),
+            {name: scalar for name in used},
+            whole,
+        ],
+        autograph=False,
+    )
     def run(weights, states, slots, done, X, y, order, rates, h, seed):
         left = tf.size(order, tf.int64) % batch_size
-        weights, states, slots, losses = (stretches if whole_step else batches)(weights, states, slots, done, X, y, order, rates, h, seed)
+        weights, states, slots, losses = (stretches if whole_step else batches)(
+            weights, states, slots, done, X, y, order, rates, h, seed
+        )
         done += tf.size(losses, tf.int64)
 
         def last():
-            made, own, kept, value = one(order[-left:], step, weights, states, slots, done + 1, X, y, rates[-1], h, seed)
+            made, own, kept, value = one(
+                order[-left:], step, weights, states, slots, done + 1, X, y, rates[-1], h, seed
+            )
             return made, kept, own, value[None]
 
-        weights, states, slots, value = tf.cond(left > 0, last, lambda: (weights, states, slots, tf.zeros([0], dtype)))
+        weights, states, slots, value = tf.cond(
+            left > 0, last, lambda: (weights, states, slots, tf.zeros([0], dtype))
+        )
         return weights, states, slots, done + tf.minimum(left, 1), tf.concat([losses, value], 0)
 
     @tf.function(input_signature=[weights_like, states_like, features], autograph=False)
-    def outputs(weights, states, X): return forward(spec, weights, X, Flow(None, states, False, half))
+    def outputs(weights, states, X):
+        return forward(spec, weights, X, Flow(None, states, False, half))
 
     @tf.function(input_signature=[weights_like, states_like, features, targets], autograph=False)
-    def mean_loss(weights, states, X, y): return loss_of(outputs(weights, states, X), y, options.label_smoothing, options.class_weights)
+    def mean_loss(weights, states, X, y):
+        return loss_of(
+            outputs(weights, states, X), y, options.label_smoothing, options.class_weights
+        )
 
     return run, outputs, mean_loss, whole_step
 
@@ -163,7 +245,9 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
 def _drawer(seed, count):
     "A source of uniform numbers for one step; each call within the step draws others."
     calls = iter(range(1_000_000))
-    return lambda shape, dtype: tf.random.stateless_uniform(shape, tf.stack([seed, count * 1000 + next(calls)]), dtype=dtype)
+    return lambda shape, dtype: tf.random.stateless_uniform(
+        shape, tf.stack([seed, count * 1000 + next(calls)]), dtype=dtype
+    )
 
 
 def _joined(found, value, own, exchange, shapes):
@@ -173,7 +257,7 @@ def _joined(found, value, own, exchange, shapes):
     return unflatten(flat[:-1], shapes), flat[-1]
 
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #1891ec13
-ROWS = 4096 # rows a pass outside training, so that memory does not grow with the data
+ROWS = 4096  # rows a pass outside training, so that memory does not grow with the data
 
 
 def _padded(n):
@@ -184,93 +268,153 @@ def _padded(n):
 
 class Session:
     "One network in training in TensorFlow."
-    _pads = False # whether placed rows are padded
+
+    _pads = False  # whether placed rows are padded
 
     def __init__(
         self,
-        spec: Spec, # the network
-        weights: list[np.ndarray], # initial weights in the order of `spec.shapes`
-        optimizer, # SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
-        loss: str, # a name in train.spec.LOSSES
-        batch_size: int, # rows a step, 1 or more
-        dtype: str = "float32", # "float32" or "float64"
-        seed: int = 0, # of the dropout masks
-        options: Options = PLAIN, # what else a step does
-        exchange=None, # function (vector) -> sum of the vectors of all workers; None for one worker
+        spec: Spec,  # the network
+        weights: list[np.ndarray],  # initial weights in the order of `spec.shapes`
+        optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
+        loss: str,  # a name in train.spec.LOSSES
+        batch_size: int,  # rows a step, 1 or more
+        dtype: str = "float32",  # "float32" or "float64"
+        seed: int = 0,  # of the dropout masks
+        options: Options = PLAIN,  # what else a step does
+        # function (vector) -> sum of the vectors of all workers; None for one worker
+        exchange=None,
     ):
         "Build the network and its optimiser."
-        self.spec, self.batch_size, self.dtype, self.options, self._seed = spec, batch_size, dtype, options, seed
-        numbers = {name: value for name, value in hyper_parameters(optimizer).items() if value and name != "learning_rate"}
+        self.spec, self.batch_size, self.dtype, self.options, self._seed = (
+            spec,
+            batch_size,
+            dtype,
+            options,
+            seed,
+        )
+        numbers = {
+            name: value
+            for name, value in hyper_parameters(optimizer).items()
+            if value and name != "learning_rate"
+        }
         key = spec, loss, type(optimizer), tuple(numbers), dtype, options, batch_size, exchange
         self._run, self._outputs, self._mean_loss, self._pads = _compiled(*key)
-        self._weights, self._states = ([to_native(a, dtype) for a in arrays] for arrays in (weights, initial_states(spec)))
+        self._weights, self._states = (
+            [to_native(a, dtype) for a in arrays] for arrays in (weights, initial_states(spec))
+        )
         self._slots = [[tf.zeros_like(w)] * SLOTS[type(optimizer)] for w in self._weights]
-        self._numbers, self._rate = {name: tf.constant(value, dtype) for name, value in numbers.items()}, optimizer.learning_rate
+        self._numbers, self._rate = (
+            {name: tf.constant(value, dtype) for name, value in numbers.items()},
+            optimizer.learning_rate,
+        )
         self._done = tf.constant(0, tf.int64)
 
     def place(
         self,
-        X: np.ndarray, # shape (n, d)
-        y: np.ndarray, # shape (n,) or (n, k)
-    ): # what `run` and `mean_loss` take
+        X: np.ndarray,  # shape (n, d)
+        y: np.ndarray,  # shape (n,) or (n, k)
+    ):  # what `run` and `mean_loss` take
         "Hand rows to the framework, once for many runs."
         n, X, y = len(y), to_native(X, self.dtype), to_native(y)
-        if self._pads: X, y = (tf.pad(a, [[0, _padded(n) - n]] + [[0, 0]] * (len(a.shape) - 1)) for a in (X, y))
+        if self._pads:
+            X, y = (
+                tf.pad(a, [[0, _padded(n) - n]] + [[0, 0]] * (len(a.shape) - 1)) for a in (X, y)
+            )
         return X, y, n
 
     def run(
         self,
-        rows, # from `place`
-        order: np.ndarray, # int64 row positions; consecutive `batch_size` of them make a batch, the last may be smaller
-        rates: np.ndarray | None = None, # shape (batches,): learning rate of each step; None for the optimiser's
-    ) -> np.ndarray: # shape (batches,), float64: the loss of each batch before its step
+        rows,  # from `place`
+        # int64 row positions; consecutive `batch_size` of them make a batch, the last may be
+        # smaller
+        order: np.ndarray,
+        # shape (batches,): learning rate of each step; None for the optimiser's
+        rates: np.ndarray | None = None,
+    ) -> np.ndarray:  # shape (batches,), float64: the loss of each batch before its step
         "Do one optimiser step a batch."
         rates = np.full(-(-len(order) // self.batch_size), self._rate) if rates is None else rates
         self._weights, self._states, self._slots, self._done, losses = self._run(
-            self._weights, self._states, self._slots, self._done, *rows[:2], order, to_native(rates, self.dtype), self._numbers, self._seed)
+            self._weights,
+            self._states,
+            self._slots,
+            self._done,
+            *rows[:2],
+            order,
+            to_native(rates, self.dtype),
+            self._numbers,
+            self._seed,
+        )
         return losses.numpy().astype(np.float64)
 
     def outputs(
         self,
-        X: np.ndarray, # shape (n, d)
-    ) -> np.ndarray: # shape (n, outputs), of the session's dtype
+        X: np.ndarray,  # shape (n, d)
+    ) -> np.ndarray:  # shape (n, outputs), of the session's dtype
         "Compute raw outputs without dropout."
         X = to_native(X, self.dtype)
-        return np.concatenate([to_numpy(self._outputs(self._weights, self._states, X[i:i + ROWS])) for i in range(0, max(len(X), 1), ROWS)])
+        return np.concatenate(
+            [
+                to_numpy(self._outputs(self._weights, self._states, X[i : i + ROWS]))
+                for i in range(0, max(len(X), 1), ROWS)
+            ]
+        )
 
     def mean_loss(
         self,
-        rows, # from `place`
-    ) -> float: # mean over all rows, without dropout
+        rows,  # from `place`
+    ) -> float:  # mean over all rows, without dropout
         "Compute the loss at the present weights."
         X, y, n = rows
-        parts = [(float(self._mean_loss(self._weights, self._states, X[i:min(i + ROWS, n)], y[i:min(i + ROWS, n)])),
-                  float(mass(y[i:min(i + ROWS, n)], self.options.class_weights))) for i in range(0, n, ROWS)]
-        return parts[0][0] if len(parts) == 1 else sum(loss * m for loss, m in parts) / sum(m for _, m in parts)
+        parts = [
+            (
+                float(
+                    self._mean_loss(
+                        self._weights,
+                        self._states,
+                        X[i : min(i + ROWS, n)],
+                        y[i : min(i + ROWS, n)],
+                    )
+                ),
+                float(mass(y[i : min(i + ROWS, n)], self.options.class_weights)),
+            )
+            for i in range(0, n, ROWS)
+        ]
+        return (
+            parts[0][0]
+            if len(parts) == 1
+            else sum(loss * m for loss, m in parts) / sum(m for _, m in parts)
+        )
 
-    def weights(self) -> list[np.ndarray]: # copies, in the order of `spec.shapes`
+    def weights(self) -> list[np.ndarray]:  # copies, in the order of `spec.shapes`
         "Copy the present weights."
         return [to_numpy(w) for w in self._weights]
 
-    def states(self) -> list[np.ndarray]: # copies, in the order of `spec.states`
+    def states(self) -> list[np.ndarray]:  # copies, in the order of `spec.states`
         "Copy the running statistics."
         return [to_numpy(s) for s in self._states]
 
-    def slots(self) -> list[list[np.ndarray]]: # one list a slot, each of one array a weight
+    def slots(self) -> list[list[np.ndarray]]:  # one list a slot, each of one array a weight
         "Copy the optimiser's state; zeros before the first step."
         return [[to_numpy(slot) for slot in slots] for slots in zip(*self._slots, strict=True)]
 
     @property
-    def done(self) -> int: return int(self._done) # steps so far
+    def done(self) -> int:  # steps so far
+        return int(self._done)
 
     def restore(
         self,
-        weights: list[np.ndarray], # from `weights` of a session of either framework
-        states: list[np.ndarray], # from `states`
-        slots: list[list[np.ndarray]] | None = None, # from `slots`; None leaves the optimiser as it is
-        done: int = 0, # steps so far
-    ) -> None: # the session goes on where the other one was
+        weights: list[np.ndarray],  # from `weights` of a session of either framework
+        states: list[np.ndarray],  # from `states`
+        # from `slots`; None leaves the optimiser as it is
+        slots: list[list[np.ndarray]] | None = None,
+        done: int = 0,  # steps so far
+    ) -> None:  # the session goes on where the other one was
         "Take over the state of another session."
-        self._weights, self._states = ([to_native(a, self.dtype) for a in arrays] for arrays in (weights, states))
+        self._weights, self._states = (
+            [to_native(a, self.dtype) for a in arrays] for arrays in (weights, states)
+        )
         self._done = tf.constant(done, tf.int64)
-        if slots is not None: self._slots = [[to_native(slot, self.dtype) for slot in own] for own in zip(*slots, strict=True)]
+        if slots is not None:
+            self._slots = [
+                [to_native(slot, self.dtype) for slot in own] for own in zip(*slots, strict=True)
+            ]

@@ -14,29 +14,36 @@ from ...data.batches import Batch, Batches
 
 # %% ../../../nbs/lib/train/torch_backend/60_batches.ipynb #18d5b551
 def tensors(
-    batch: Batch, # of data.batches
-) -> tuple: # X float32 (rows, d), y int64 (rows,) or float32 where there is one; ids as they are
+    batch: Batch,  # of data.batches
+) -> tuple:  # X float32 (rows, d), y int64 (rows,) or float32 where there is one; ids as they are
     "Hand a batch to PyTorch."
     parts = [torch.from_numpy(batch.X)] + ([] if batch.y is None else [torch.from_numpy(batch.y)])
     return (*parts, *([] if batch.ids is None else [batch.ids]))
 
 # %% ../../../nbs/lib/train/torch_backend/60_batches.ipynb #a16d753c
 class _Stream(IterableDataset):
-    def __init__(self, batches): self.batches = batches
+    def __init__(self, batches):
+        self.batches = batches
 
     def __iter__(self):
         worker = get_worker_info()
         batches = self.batches
         if worker is not None and worker.num_workers > 1:
-            require(batches.count == 1, "A shard can't be divided once more.", f"{worker.num_workers} loader processes", "num_workers=0.")
+            require(
+                batches.count == 1,
+                "A shard can't be divided once more.",
+                f"{worker.num_workers} loader processes",
+                "num_workers=0.",
+            )
             batches = batches.shard(worker.id, worker.num_workers)
         return map(tensors, batches)
 
-    def __len__(self): return len(self.batches)
+    def __len__(self):
+        return len(self.batches)
 
 
 def dataset(
-    batches: Batches, # of data.batches
-) -> IterableDataset: # of what `tensors` gives, batched already
+    batches: Batches,  # of data.batches
+) -> IterableDataset:  # of what `tensors` gives, batched already
     "Wrap batches as a PyTorch dataset."
     return _Stream(batches)

@@ -28,56 +28,78 @@ class _Lost(ConnectionError):
 
 @contextlib.contextmanager
 def _exchanging():
-    try: yield
-    except RuntimeError as error: raise _Lost(str(error)) from error
+    try:
+        yield
+    except RuntimeError as error:
+        raise _Lost(str(error)) from error
 
 
 def _sum(vector):
-    with _exchanging(): torch.distributed.all_reduce(vector)
+    with _exchanging():
+        torch.distributed.all_reduce(vector)
     return vector
 
 
 def work(
-    folder: str, # where `fit_distributed` wrote the job
-) -> None: # the first worker writes the result there
+    folder: str,  # where `fit_distributed` wrote the job
+) -> None:  # the first worker writes the result there
     "Train as the worker that the environment names."
     rank = int(os.environ["RANK"])
     with worker(folder, rank, (_Lost,)):
         job = settings_of(folder)
         torch.set_num_threads(job.threads)
-        with _exchanging(): torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=job.timeout))
+        with _exchanging():
+            torch.distributed.init_process_group("gloo", timeout=timedelta(seconds=job.timeout))
         note(folder, rank, "joined")
         train_part(folder, rank, _sum)
-        with _exchanging(): torch.distributed.barrier() # nobody leaves while another one still reads
+        # nobody leaves while another one still reads
+        with _exchanging():
+            torch.distributed.barrier()
         torch.distributed.destroy_process_group()
 
 # %% ../../../nbs/lib/train/torch_backend/70_distributed.ipynb #845c07ae
 def launch(
-    folder: Path, # where `fit_distributed` wrote the job
-    workers: int, # of them, 2 or more
-    timeout: float, # seconds that workers wait for each other
-    spark=None, # a Spark session; None takes the running one, or starts a local one and stops it afterwards
-) -> tuple[dict[int, int | None], str]: # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
+    folder: Path,  # where `fit_distributed` wrote the job
+    workers: int,  # of them, 2 or more
+    timeout: float,  # seconds that workers wait for each other
+    # a Spark session; None takes the running one, or starts a local one and stops it afterwards
+    spark=None,
+    # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
+) -> tuple[dict[int, int | None], str]:
     "Run the workers of a job to their end."
     with _session(spark, workers) as running, contextlib.redirect_stdout(io.StringIO()) as said:
         local = running.sparkContext.master.startswith("local")
-        distributor = need("pyspark.ml.torch.distributor", "spark").TorchDistributor(num_processes=workers, local_mode=local, use_gpu=False)
+        distributor = need("pyspark.ml.torch.distributor", "spark").TorchDistributor(
+            num_processes=workers, local_mode=local, use_gpu=False
+        )
         distributor.logger.setLevel("WARNING")
         failed = ""
-        try: distributor.run(work, str(folder))
-        except Exception as error: failed = str(error) # what it was stands in the workers' files
+        try:
+            distributor.run(work, str(folder))
+        except Exception as error:
+            failed = str(error)  # what it was stands in the workers' files
     text = said.getvalue() + failed
-    if not local: return {}, text # there each machine counts its workers from 0
-    table = {int(rank): int(code) for rank, code in re.findall(r"\(local_rank: (\d+)\)\s+exitcode\s*: (-?\d+) ", text)}
-    first = {int(rank): int(code) for code, rank in re.findall(r"failed \(exitcode: (-?\d+)\) local_rank: (\d+) ", text)[:1]}
-    return {rank: code for rank, code in table.items() if code != -signal.SIGTERM} | first, text # torchrun terminates those that are left
-
+    if not local:
+        return {}, text  # there each machine counts its workers from 0
+    table = {
+        int(rank): int(code)
+        for rank, code in re.findall(r"\(local_rank: (\d+)\)\s+exitcode\s*: (-?\d+) ", text)
+    }
+    first = {
+        int(rank): int(code)
+        for code, rank in re.findall(r"failed \(exitcode: (-?\d+)\) local_rank: (\d+) ", text)[:1]
+    }
+    # torchrun terminates those that are left
+    return {rank: code for rank, code in table.items() if code != -signal.SIGTERM} | first, text
 
 
 @contextlib.contextmanager
 def _session(spark, workers):
-    before = need("pyspark", "spark").SparkContext._active_spark_context # a session that runs in another thread counts too
+    # a session that runs in another thread counts too
+    before = need("pyspark", "spark").SparkContext._active_spark_context
     running = spark or spark_session(f"local[{workers}]", "512m")
-    try: yield running
+    try:
+        yield running
     finally:
-        if spark is None and before is None: running.stop()
+        if spark is None and before is None:
+            running.stop()

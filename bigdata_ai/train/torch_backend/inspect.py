@@ -19,25 +19,43 @@ from .losses import LOSS
 from .weights import to_native
 
 # %% ../../../nbs/lib/train/torch_backend/80_inspect.ipynb #0198c284
-FAULTS = (RuntimeError, IndexError, TypeError, ValueError, AttributeError, NotImplementedError) # what a layer raises that does not fit
+# what a layer raises that does not fit
+FAULTS = (RuntimeError, IndexError, TypeError, ValueError, AttributeError, NotImplementedError)
 
 
 def walk_spec(
-    layers, # of a spec, or its first ones
-    weights, # arrays, in the order of the layers
-    states, # running statistics, in the order of the layers
-    X: np.ndarray, # shape (n, d)
-    targets: Callable | None, # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
-    dtype: str, # "float32" or "float64"
-    options: Options, # of a step, as far as they change a pass or a loss
-    training: bool, # whether dropout draws and BatchNorm looks at the batch
-) -> tuple: # (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a weight
+    layers,  # of a spec, or its first ones
+    weights,  # arrays, in the order of the layers
+    states,  # running statistics, in the order of the layers
+    X: np.ndarray,  # shape (n, d)
+    # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
+    targets: Callable | None,
+    dtype: str,  # "float32" or "float64"
+    options: Options,  # of a step, as far as they change a pass or a loss
+    training: bool,  # whether dropout draws and BatchNorm looks at the batch
+    # (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a weight
+) -> tuple:
     "Walk a batch through layers."
     weights, rows = [to_native(w, dtype).requires_grad_() for w in weights], []
-    flow = Flow(_drawer() if training else None, [to_native(s, dtype) for s in states], training, options.precision == "bfloat16")
-    try: outputs = walk(compute, layers, iter(weights), to_native(X, dtype), flow, lambda layer, x: rows.append(_seen(x)))
-    except FAULTS as error: return rows, _text(error), None, []
-    if targets is None: return rows, "", None, []
+    flow = Flow(
+        _drawer() if training else None,
+        [to_native(s, dtype) for s in states],
+        training,
+        options.precision == "bfloat16",
+    )
+    try:
+        outputs = walk(
+            compute,
+            layers,
+            iter(weights),
+            to_native(X, dtype),
+            flow,
+            lambda layer, x: rows.append(_seen(x)),
+        )
+    except FAULTS as error:
+        return rows, _text(error), None, []
+    if targets is None:
+        return rows, "", None, []
     return rows, "", *_gradients(outputs, targets, weights, options)
 
 
@@ -48,10 +66,13 @@ def _drawer():
 
 def _seen(x):
     values = x.detach().cpu()
-    return str(x.dtype).removeprefix("torch."), (values.float() if x.dtype == torch.bfloat16 else values).numpy().copy()
+    return str(x.dtype).removeprefix("torch."), (
+        values.float() if x.dtype == torch.bfloat16 else values
+    ).numpy().copy()
 
 
-def _text(error): return f"{type(error).__name__}: {error}"
+def _text(error):
+    return f"{type(error).__name__}: {error}"
 
 
 def _gradients(outputs, targets, weights, options):
@@ -62,12 +83,15 @@ def _gradients(outputs, targets, weights, options):
 
 # %% ../../../nbs/lib/train/torch_backend/80_inspect.ipynb #4bbcba95
 def walk_module(
-    module, # torch.nn.Module
-    X: np.ndarray, # shape (n, d)
-    targets: Callable | None, # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
-    options: Options, # of a step, as far as they change a loss
-    training: bool, # whether dropout draws and BatchNorm looks at the batch
-) -> tuple: # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer, weight) -> gradient or None
+    module,  # torch.nn.Module
+    X: np.ndarray,  # shape (n, d)
+    # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
+    targets: Callable | None,
+    options: Options,  # of a step, as far as they change a loss
+    training: bool,  # whether dropout draws and BatchNorm looks at the batch
+    # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer,
+    # weight) -> gradient or None
+) -> tuple:
     "Walk a batch through a network of the user's own."
     module, rows, inside = copy.deepcopy(module).train(training), [], []
     labels = {one: f"{name} {type(one).__name__}".strip() for name, one in module.named_modules()}
@@ -75,23 +99,37 @@ def walk_module(
         one.register_forward_pre_hook(lambda one, given: inside.append((labels[one], len(rows))))
         one.register_forward_hook(lambda one, given, made: _left(inside, rows, made))
     floats = [p.dtype for p in module.parameters() if p.is_floating_point()]
-    try: outputs = module(torch.tensor(X, dtype=floats[0] if floats else torch.float32))
-    except FAULTS as error: return rows, (inside[-1][0] if inside else type(module).__name__, _text(error)), None, {}
-    if targets is None: return rows, None, None, {}
+    try:
+        outputs = module(torch.tensor(X, dtype=floats[0] if floats else torch.float32))
+    except FAULTS as error:
+        return rows, (inside[-1][0] if inside else type(module).__name__, _text(error)), None, {}
+    if targets is None:
+        return rows, None, None, {}
     names = [name for name, p in module.named_parameters() if p.requires_grad]
-    loss, found = _gradients(outputs, targets, [p for p in module.parameters() if p.requires_grad], options)
+    loss, found = _gradients(
+        outputs, targets, [p for p in module.parameters() if p.requires_grad], options
+    )
     owners = {name: labels[module.get_submodule(name.rpartition(".")[0])] for name in names}
-    return rows, None, loss, {(owners[name], name.rpartition(".")[2]): g for name, g in zip(names, found, strict=True)}
+    return (
+        rows,
+        None,
+        loss,
+        {(owners[name], name.rpartition(".")[2]): g for name, g in zip(names, found, strict=True)},
+    )
 
 
 def _left(inside, rows, made):
     label, before = inside.pop()
     first = _first_tensor(made)
-    if len(rows) == before and first is not None: rows.append((label, *_seen(first)))
+    if len(rows) == before and first is not None:
+        rows.append((label, *_seen(first)))
 
 
 def _first_tensor(made):
     "The tensor that comes out, or the first of several."
-    if isinstance(made, torch.Tensor): return made
-    parts = made.values() if isinstance(made, dict) else made if isinstance(made, (tuple, list)) else ()
+    if isinstance(made, torch.Tensor):
+        return made
+    parts = (
+        made.values() if isinstance(made, dict) else made if isinstance(made, (tuple, list)) else ()
+    )
     return next((found for found in map(_first_tensor, parts) if found is not None), None)

@@ -11,59 +11,48 @@ __all__ = ['FORWARD', 'compute', 'dense', 'conv_2d', 'max_pool_2d', 'embedding',
 import torch
 from torch.nn import functional
 
-from bigdata_ai.train.spec import (
-    GRU,
-    LSTM,
-    Attention,
-    BatchNorm,
-    Columns,
-    Conv2D,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    LayerNorm,
-    MaxPool2D,
-    MeanPool,
-    Parallel,
-    Positions,
-    ReLU,
-    Reshape,
-    Spec,
-    Tanh,
-)
+from ..spec import GRU, LSTM, Attention, BatchNorm, Columns, Conv2D, Dense, Dropout
+from ..spec import Embedding, Flatten, LayerNorm, MaxPool2D, MeanPool, Parallel
+from ..spec import Positions, ReLU, Reshape, Spec, Tanh
 from ..flow import Flow, computing, walk
 
 # %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #161696da
-def dense(layer: Dense, weights, x, flow): # x: (…, inputs) -> (…, outputs)
+def dense(layer: Dense, weights, x, flow):  # x: (…, inputs) -> (…, outputs)
     "Compute x @ weight + bias."
-    if x.ndim == 2 and layer.bias: return torch.addmm(weights[1], x, weights[0])
+    if x.ndim == 2 and layer.bias:
+        return torch.addmm(weights[1], x, weights[0])
     product = torch.matmul(x, weights[0])
     return product + weights[1] if layer.bias else product
 
 
-def conv_2d(layer: Conv2D, weights, x, flow): # (n, height, width, inputs) -> (n, height', width', outputs)
+# (n, height, width, inputs) -> (n, height', width', outputs)
+def conv_2d(layer: Conv2D, weights, x, flow):
     "Slide a window over images."
     kernel, bias = weights[0].permute(3, 2, 0, 1), weights[1] if layer.bias else None
-    return functional.conv2d(x.permute(0, 3, 1, 2), kernel, bias, padding=layer.padding).permute(0, 2, 3, 1)
+    return functional.conv2d(x.permute(0, 3, 1, 2), kernel, bias, padding=layer.padding).permute(
+        0, 2, 3, 1
+    )
 
 
-def max_pool_2d(layer: MaxPool2D, weights, x, flow): # (n, height, width, c) -> (n, height // size, width // size, c)
+# (n, height, width, c) -> (n, height // size, width // size, c)
+def max_pool_2d(layer: MaxPool2D, weights, x, flow):
     "Keep the largest of each window."
     return functional.max_pool2d(x.permute(0, 3, 1, 2), layer.size).permute(0, 2, 3, 1)
 
 
-def embedding(layer: Embedding, weights, x, flow): # (…) whole numbers -> (…, features)
+def embedding(layer: Embedding, weights, x, flow):  # (…) whole numbers -> (…, features)
     "Look up rows of a table."
-    return weights[0].index_select(0, x.reshape(-1).long()).reshape(*x.shape, -1) # functional.embedding has a slower gradient
+    # functional.embedding has a slower gradient
+    return weights[0].index_select(0, x.reshape(-1).long()).reshape(*x.shape, -1)
 
 
-def positions(layer: Positions, weights, x, flow): # (n, length, features) -> same shape
+def positions(layer: Positions, weights, x, flow):  # (n, length, features) -> same shape
     "Add a vector for each place."
     return x + weights[0]
 
 
-def lstm(layer: LSTM, weights, x, flow): # (n, length, inputs) -> (n, units), or all states (n, length, units)
+# (n, length, inputs) -> (n, units), or all states (n, length, units)
+def lstm(layer: LSTM, weights, x, flow):
     "Run a long short-term memory; gates in the order input, forget, cell, output."
     given, recurrent, bias = weights
     start = x.new_zeros(1, len(x), layer.units)
@@ -72,91 +61,124 @@ def lstm(layer: LSTM, weights, x, flow): # (n, length, inputs) -> (n, units), or
     return states if layer.sequences else last[0]
 
 
-def gru(layer: GRU, weights, x, flow): # (n, length, inputs) -> (n, units), or all states (n, length, units)
+# (n, length, inputs) -> (n, units), or all states (n, length, units)
+def gru(layer: GRU, weights, x, flow):
     "Run a gated recurrent unit; gates in the order reset, update, new."
     given, recurrent, bias_0, bias_1 = weights
     start = x.new_zeros(1, len(x), layer.units)
-    states, last = torch.gru(x, start, [given.t(), recurrent.t(), bias_0, bias_1], True, 1, 0.0, False, False, True)
+    states, last = torch.gru(
+        x, start, [given.t(), recurrent.t(), bias_0, bias_1], True, 1, 0.0, False, False, True
+    )
     return states if layer.sequences else last[0]
 
 
-def attention(layer: Attention, weights, x, flow): # (n, length, features) -> same shape
+def attention(layer: Attention, weights, x, flow):  # (n, length, features) -> same shape
     "Let each place look at all places, by several heads."
     query, query_bias, key, value, value_bias, output, output_bias = weights
-    def heads(values): return values.unflatten(-1, (layer.heads, -1)).transpose(1, 2)
-    mixed = functional.scaled_dot_product_attention(heads(x @ query + query_bias), heads(x @ key), heads(x @ value + value_bias))
+
+    def heads(values):
+        return values.unflatten(-1, (layer.heads, -1)).transpose(1, 2)
+
+    mixed = functional.scaled_dot_product_attention(
+        heads(x @ query + query_bias), heads(x @ key), heads(x @ value + value_bias)
+    )
     return mixed.transpose(1, 2).flatten(2) @ output + output_bias
 
 
-def batch_norm(layer: BatchNorm, weights, x, flow): # (n, …, features) -> same shape
+def batch_norm(layer: BatchNorm, weights, x, flow):  # (n, …, features) -> same shape
     "Normalise each feature by the batch, or outside training by running statistics."
     mean, variance = next(flow.states), next(flow.states)
     flat = x.reshape(-1, layer.features)
-    return functional.batch_norm(flat, mean, variance, *weights, flow.training, layer.momentum, layer.epsilon).reshape(x.shape)
+    return functional.batch_norm(
+        flat, mean, variance, *weights, flow.training, layer.momentum, layer.epsilon
+    ).reshape(x.shape)
 
 
-def layer_norm(layer: LayerNorm, weights, x, flow): # (…, features) -> same shape
+def layer_norm(layer: LayerNorm, weights, x, flow):  # (…, features) -> same shape
     "Normalise each place over its features."
     return functional.layer_norm(x, (layer.features,), *weights, layer.epsilon)
 
 
-def relu(layer: ReLU, weights, x, flow): # any shape -> same shape
+def relu(layer: ReLU, weights, x, flow):  # any shape -> same shape
     "Compute max(x, 0)."
     return torch.relu(x)
 
 
-def tanh(layer: Tanh, weights, x, flow): # any shape -> same shape
+def tanh(layer: Tanh, weights, x, flow):  # any shape -> same shape
     "Compute the hyperbolic tangent."
     return torch.tanh(x)
 
 
-def dropout(layer: Dropout, weights, x, flow): # any shape -> same shape
+def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
     "Zero a share `layer.rate` of the values and scale up the rest; without a source of random numbers do nothing."
-    if flow.draw is None: return x
+    if flow.draw is None:
+        return x
     keep = flow.draw(x.shape, x.dtype) >= layer.rate
     return x * keep / (1 - layer.rate)
 
 
-def reshape(layer: Reshape, weights, x, flow): # (n, …) -> (n, *shape)
+def reshape(layer: Reshape, weights, x, flow):  # (n, …) -> (n, *shape)
     "Give rows another shape."
     return x.reshape(len(x), *layer.shape)
 
 
-def flatten(layer: Flatten, weights, x, flow): # (n, …) -> (n, values)
+def flatten(layer: Flatten, weights, x, flow):  # (n, …) -> (n, values)
     "Make one vector of each row."
     return x.reshape(len(x), -1)
 
 
-def mean_pool(layer: MeanPool, weights, x, flow): # (n, …, features) -> (n, features)
+def mean_pool(layer: MeanPool, weights, x, flow):  # (n, …, features) -> (n, features)
     "Average over the places."
     return x.flatten(1, -2).mean(1)
 
 
-def columns(layer: Columns, weights, x, flow): # (n, d) -> (n, len(indices))
+def columns(layer: Columns, weights, x, flow):  # (n, d) -> (n, len(indices))
     "Take columns."
     first, last = layer.indices[0], layer.indices[-1]
-    if layer.indices == tuple(range(first, last + 1)): return x[:, first:last + 1] # a view
+    if layer.indices == tuple(range(first, last + 1)):
+        return x[:, first : last + 1]  # a view
     return x[:, list(layer.indices)]
 
 
-def joined(layer: Parallel, weights, x, flow): # list of (n, …), one a branch -> (n, …)
+def joined(layer: Parallel, weights, x, flow):  # list of (n, …), one a branch -> (n, …)
     "Join what branches give."
-    if layer.join == "concat": return torch.cat(x, -1)
-    if layer.join == "dot": return (x[0] * x[1]).sum(-1, keepdim=True)
+    if layer.join == "concat":
+        return torch.cat(x, -1)
+    if layer.join == "dot":
+        return (x[0] * x[1]).sum(-1, keepdim=True)
     return sum(x[1:], start=x[0])
 
 
-FORWARD = {Dense: dense, Conv2D: conv_2d, MaxPool2D: max_pool_2d, Embedding: embedding, Positions: positions, LSTM: lstm, GRU: gru,
-           Attention: attention, BatchNorm: batch_norm, LayerNorm: layer_norm, ReLU: relu, Tanh: tanh, Dropout: dropout, Reshape: reshape,
-           Flatten: flatten, MeanPool: mean_pool, Columns: columns, Parallel: joined} # layer type -> function
-compute = computing(FORWARD, torch.Tensor.to, torch.bfloat16) # function (layer, weights, x, flow) -> tensor
+FORWARD = {
+    Dense: dense,
+    Conv2D: conv_2d,
+    MaxPool2D: max_pool_2d,
+    Embedding: embedding,
+    Positions: positions,
+    LSTM: lstm,
+    GRU: gru,
+    Attention: attention,
+    BatchNorm: batch_norm,
+    LayerNorm: layer_norm,
+    ReLU: relu,
+    Tanh: tanh,
+    Dropout: dropout,
+    Reshape: reshape,
+    # layer type -> function
+    Flatten: flatten,
+    MeanPool: mean_pool,
+    Columns: columns,
+    Parallel: joined,
+}
+# function (layer, weights, x, flow) -> tensor
+compute = computing(FORWARD, torch.Tensor.to, torch.bfloat16)
 
 # %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #708b2022
 def forward(
-    spec: Spec, # the network
-    weights, # tensors in the order of `spec.shapes`
-    x, # tensor (n, spec.inputs)
-    flow: Flow | None = None, # None outside training, for networks without running statistics
-): # tensor (n, spec.outputs): raw outputs
+    spec: Spec,  # the network
+    weights,  # tensors in the order of `spec.shapes`
+    x,  # tensor (n, spec.inputs)
+    flow: Flow | None = None,  # None outside training, for networks without running statistics
+):  # tensor (n, spec.outputs): raw outputs
     "Run a batch through the network."
     return walk(compute, spec.layers, iter(weights), x, Flow() if flow is None else flow)

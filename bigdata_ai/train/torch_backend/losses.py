@@ -10,31 +10,49 @@ import torch
 from torch.nn import functional
 
 # %% ../../../nbs/lib/train/torch_backend/30_losses.ipynb #b9eab1f1
-def bce(outputs, y, smoothing=0.0, class_weights=None): # (n, 1) logits, (n,) classes 0 or 1 -> scalar
+# (n, 1) logits, (n,) classes 0 or 1 -> scalar
+def bce(outputs, y, smoothing=0.0, class_weights=None):
     "Compute the mean binary cross-entropy (article 4.2)."
     target = y.to(outputs.dtype)
-    if smoothing: target = target * (1 - smoothing) + smoothing / 2
-    if class_weights is None: return functional.binary_cross_entropy_with_logits(outputs[:, 0], target)
-    return _weighted(functional.binary_cross_entropy_with_logits(outputs[:, 0], target, reduction="none"), y, class_weights)
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / 2
+    if class_weights is None:
+        return functional.binary_cross_entropy_with_logits(outputs[:, 0], target)
+    return _weighted(
+        functional.binary_cross_entropy_with_logits(outputs[:, 0], target, reduction="none"),
+        y,
+        class_weights,
+    )
 
 
-def cross_entropy(outputs, y, smoothing=0.0, class_weights=None): # (n, k) logits, (n,) classes 0 … k-1 -> scalar
+# (n, k) logits, (n,) classes 0 … k-1 -> scalar
+def cross_entropy(outputs, y, smoothing=0.0, class_weights=None):
     "Compute the mean softmax cross-entropy."
-    if class_weights is None: return functional.cross_entropy(outputs, y, label_smoothing=smoothing)
-    return _weighted(functional.cross_entropy(outputs, y, reduction="none", label_smoothing=smoothing), y, class_weights)
+    if class_weights is None:
+        return functional.cross_entropy(outputs, y, label_smoothing=smoothing)
+    return _weighted(
+        functional.cross_entropy(outputs, y, reduction="none", label_smoothing=smoothing),
+        y,
+        class_weights,
+    )
 
 
-def mse(outputs, y, smoothing=0.0, class_weights=None): # (n, k) outputs, (n, k) targets -> scalar
+def mse(outputs, y, smoothing=0.0, class_weights=None):  # (n, k) outputs, (n, k) targets -> scalar
     "Compute the mean squared error over rows and columns."
     return functional.mse_loss(outputs, y.to(outputs.dtype))
 
 
-LOSS = {"bce": bce, "cross_entropy": cross_entropy, "mse": mse} # name in train.spec.LOSSES -> function
+# name in train.spec.LOSSES -> function
+LOSS = {"bce": bce, "cross_entropy": cross_entropy, "mse": mse}
 
 
-def mass(y, class_weights=None): # (n,) classes, or any targets -> scalar
+def mass(y, class_weights=None):  # (n,) classes, or any targets -> scalar
     "Say how much a batch counts when means are joined: its rows, or the sum of their class weights."
-    return len(y) if class_weights is None else torch.tensor(class_weights, dtype=torch.float64)[y].sum()
+    return (
+        len(y)
+        if class_weights is None
+        else torch.tensor(class_weights, dtype=torch.float64)[y].sum()
+    )
 
 
 def _weighted(losses, y, class_weights):

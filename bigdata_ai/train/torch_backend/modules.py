@@ -16,20 +16,27 @@ from .weights import to_native
 
 # %% ../../../nbs/lib/train/torch_backend/55_modules.ipynb #b25c9634
 def measure(
-    module: torch.nn.Module, # the user's network
-    X: np.ndarray, # shape (2, d): rows to try it on
-    dtype: str, # "float32" or "float64"
-) -> tuple[int, int]: # raw outputs a row, numbers to learn
+    module: torch.nn.Module,  # the user's network
+    X: np.ndarray,  # shape (2, d): rows to try it on
+    dtype: str,  # "float32" or "float64"
+) -> tuple[int, int]:  # raw outputs a row, numbers to learn
     "Try a module on two rows; raises `InputError` where their shape does not fit."
     module.to(getattr(torch, dtype))
     module.eval()
     with torch.no_grad():
-        try: outputs = module(to_native(X, dtype))
+        try:
+            outputs = module(to_native(X, dtype))
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
-            raise InputError(f"The module must take rows of shape (n, {X.shape[1]}), {dtype}. Received: {type(error).__name__}: {error}. "
-                             f"Hint: debug_batch(module, X) names the layer.") from error
+            raise InputError(
+                f"The module must take rows of shape (n, {X.shape[1]}), {dtype}. Received: {type(error).__name__}: {error}. "
+                f"Hint: debug_batch(module, X) names the layer."
+            ) from error
     fits = isinstance(outputs, torch.Tensor) and outputs.ndim == 2 and len(outputs) == 2
-    require(fits, "The module must give one vector of raw outputs a row, shape (n, k).", getattr(outputs, "shape", outputs))
+    require(
+        fits,
+        "The module must give one vector of raw outputs a row, shape (n, k).",
+        getattr(outputs, "shape", outputs),
+    )
     learned = sum(p.numel() for p in module.parameters() if p.requires_grad)
     require(learned > 0, "The module must have parameters to learn.", module)
     return outputs.shape[1], learned
@@ -40,13 +47,13 @@ class ModuleSession(Session):
 
     def __init__(
         self,
-        spec, # train.loop.Native
-        optimizer, # SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
-        loss: str, # a name in train.spec.LOSSES
-        batch_size: int, # rows a step, 1 or more
-        dtype: str = "float32", # "float32" or "float64"
-        seed: int = 0, # of PyTorch's global generator
-        options: Options = PLAIN, # what else a step does
+        spec,  # train.loop.Native
+        optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
+        loss: str,  # a name in train.spec.LOSSES
+        batch_size: int,  # rows a step, 1 or more
+        dtype: str = "float32",  # "float32" or "float64"
+        seed: int = 0,  # of PyTorch's global generator
+        options: Options = PLAIN,  # what else a step does
     ):
         "Take a module and build its optimiser."
         require(options.precision == "full", "Mixed precision needs a spec.", "a module")
@@ -55,8 +62,11 @@ class ModuleSession(Session):
         weights = [p for p in self._module.parameters() if p.requires_grad]
         states = [b for b in self._module.buffers() if b.is_floating_point()]
         self._begin(spec, weights, states, optimizer, loss, batch_size, dtype, seed, options)
-        for own, part in zip(weights, self._weights, strict=True): own.data, own.grad = part.detach(), part.grad
+        for own, part in zip(weights, self._weights, strict=True):
+            own.data, own.grad = part.detach(), part.grad
 
-    def _training_pass(self, x): return self._module.train()(x)
+    def _training_pass(self, x):
+        return self._module.train()(x)
 
-    def _pass(self, X): return self._module.eval()(X)
+    def _pass(self, X):
+        return self._module.eval()(X)

@@ -12,60 +12,84 @@ from ..spec import SGD, Adam, AdamW, RMSprop
 
 # %% ../../../nbs/lib/train/torch_backend/40_optimisers.ipynb #d60fc56d
 def sgd(
-    w, # vector of all weights, changed in place
-    gradient, # vector of the same length
-    slots, # [momentum], changed in place
-    step, # scalar tensor: steps with this one
-    rate: float, # learning rate of this step
-    optimizer: SGD, # its numbers
-) -> None: # as torch.optim.SGD
+    w,  # vector of all weights, changed in place
+    gradient,  # vector of the same length
+    slots,  # [momentum], changed in place
+    step,  # scalar tensor: steps with this one
+    rate: float,  # learning rate of this step
+    optimizer: SGD,  # its numbers
+) -> None:  # as torch.optim.SGD
     "Take a step of stochastic gradient descent with momentum and L2."
-    torch._fused_sgd_([w], [gradient], slots if optimizer.momentum else [], weight_decay=optimizer.l2, momentum=optimizer.momentum,
-                      lr=rate, dampening=0.0, nesterov=optimizer.nesterov, maximize=False, is_first_step=False)
+    torch._fused_sgd_(
+        [w],
+        [gradient],
+        slots if optimizer.momentum else [],
+        weight_decay=optimizer.l2,
+        momentum=optimizer.momentum,
+        lr=rate,
+        dampening=0.0,
+        nesterov=optimizer.nesterov,
+        maximize=False,
+        is_first_step=False,
+    )
 
 
 def adam(
-    w, # vector of all weights, changed in place
-    gradient, # vector of the same length
-    slots, # [mean, mean of squares], changed in place
-    step, # scalar tensor: steps with this one
-    rate: float, # learning rate of this step
-    optimizer: Adam, # its numbers
-) -> None: # as torch.optim.Adam
+    w,  # vector of all weights, changed in place
+    gradient,  # vector of the same length
+    slots,  # [mean, mean of squares], changed in place
+    step,  # scalar tensor: steps with this one
+    rate: float,  # learning rate of this step
+    optimizer: Adam,  # its numbers
+) -> None:  # as torch.optim.Adam
     "Take a step of Adam with coupled L2."
     _adam(torch._fused_adam_, w, gradient, slots, step, rate, optimizer, optimizer.l2)
 
 
 def adam_w(
-    w, # vector of all weights, changed in place
-    gradient, # vector of the same length
-    slots, # [mean, mean of squares], changed in place
-    step, # scalar tensor: steps with this one
-    rate: float, # learning rate of this step
-    optimizer: AdamW, # its numbers
-) -> None: # as torch.optim.AdamW
+    w,  # vector of all weights, changed in place
+    gradient,  # vector of the same length
+    slots,  # [mean, mean of squares], changed in place
+    step,  # scalar tensor: steps with this one
+    rate: float,  # learning rate of this step
+    optimizer: AdamW,  # its numbers
+) -> None:  # as torch.optim.AdamW
     "Take a step of Adam with decoupled weight decay."
     _adam(torch._fused_adamw_, w, gradient, slots, step, rate, optimizer, optimizer.weight_decay)
 
 
 def _adam(kernel, w, gradient, slots, step, rate, optimizer, decay):
-    kernel([w], [gradient], [slots[0]], [slots[1]], [], [step], lr=rate, beta1=optimizer.beta_1, beta2=optimizer.beta_2,
-           weight_decay=decay, eps=optimizer.epsilon, amsgrad=False, maximize=False)
+    kernel(
+        [w],
+        [gradient],
+        [slots[0]],
+        [slots[1]],
+        [],
+        [step],
+        lr=rate,
+        beta1=optimizer.beta_1,
+        beta2=optimizer.beta_2,
+        weight_decay=decay,
+        eps=optimizer.epsilon,
+        amsgrad=False,
+        maximize=False,
+    )
 
 
 def rms_prop(
-    w, # vector of all weights, changed in place
-    gradient, # vector of the same length
-    slots, # [mean of squares], changed in place
-    step, # scalar tensor: steps with this one
-    rate: float, # learning rate of this step
-    optimizer: RMSprop, # its numbers
-) -> None: # as torch.optim.RMSprop
+    w,  # vector of all weights, changed in place
+    gradient,  # vector of the same length
+    slots,  # [mean of squares], changed in place
+    step,  # scalar tensor: steps with this one
+    rate: float,  # learning rate of this step
+    optimizer: RMSprop,  # its numbers
+) -> None:  # as torch.optim.RMSprop
     "Take a step of RMSprop with L2."
-    if optimizer.l2: gradient = gradient.add(w, alpha=optimizer.l2)
+    if optimizer.l2:
+        gradient = gradient.add(w, alpha=optimizer.l2)
     slots[0].mul_(optimizer.decay).addcmul_(gradient, gradient, value=1 - optimizer.decay)
     w.addcdiv_(gradient, slots[0].sqrt().add_(optimizer.epsilon), value=-rate)
 
 
-OPTIMISER = {SGD: sgd, Adam: adam, AdamW: adam_w, RMSprop: rms_prop} # optimiser type -> function
-SLOTS = {SGD: 1, Adam: 2, AdamW: 2, RMSprop: 1} # optimiser type -> vectors of state
+OPTIMISER = {SGD: sgd, Adam: adam, AdamW: adam_w, RMSprop: rms_prop}  # optimiser type -> function
+SLOTS = {SGD: 1, Adam: 2, AdamW: 2, RMSprop: 1}  # optimiser type -> vectors of state

@@ -19,10 +19,12 @@ from .optimisers import OPTIMISER, SLOTS
 from .weights import to_native, to_numpy
 
 # %% ../../../nbs/lib/train/torch_backend/50_steps.ipynb #25703c52
-_LIMIT = int(os.environ.get("OMP_THREAD_LIMIT") or 0) # with more threads than OpenMP may start, PyTorch's convolutions are wrong
-if 0 < _LIMIT < torch.get_num_threads(): torch.set_num_threads(_LIMIT)
+# with more threads than OpenMP may start, PyTorch's convolutions are wrong
+_LIMIT = int(os.environ.get("OMP_THREAD_LIMIT") or 0)
+if 0 < _LIMIT < torch.get_num_threads():
+    torch.set_num_threads(_LIMIT)
 
-ROWS = 4096 # rows a pass outside training, so that memory does not grow with the data
+ROWS = 4096  # rows a pass outside training, so that memory does not grow with the data
 
 
 class Session:
@@ -30,66 +32,114 @@ class Session:
 
     def __init__(
         self,
-        spec: Spec, # the network
-        weights: list[np.ndarray], # initial weights in the order of `spec.shapes`
-        optimizer, # SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
-        loss: str, # a name in train.spec.LOSSES
-        batch_size: int, # rows a step, 1 or more
-        dtype: str = "float32", # "float32" or "float64"
-        seed: int = 0, # of the dropout masks
-        options: Options = PLAIN, # what else a step does
-        exchange=None, # function (vector) -> sum of the vectors of all workers; None for one worker
+        spec: Spec,  # the network
+        weights: list[np.ndarray],  # initial weights in the order of `spec.shapes`
+        optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
+        loss: str,  # a name in train.spec.LOSSES
+        batch_size: int,  # rows a step, 1 or more
+        dtype: str = "float32",  # "float32" or "float64"
+        seed: int = 0,  # of the dropout masks
+        options: Options = PLAIN,  # what else a step does
+        # function (vector) -> sum of the vectors of all workers; None for one worker
+        exchange=None,
     ):
         "Build the network and its optimiser."
         states = [to_native(s, dtype) for s in initial_states(spec)]
-        self._begin(spec, [to_native(w, dtype) for w in weights], states, optimizer, loss, batch_size, dtype, seed, options, exchange)
+        self._begin(
+            spec,
+            [to_native(w, dtype) for w in weights],
+            states,
+            optimizer,
+            loss,
+            batch_size,
+            dtype,
+            seed,
+            options,
+            exchange,
+        )
 
-    def _begin(self, spec, weights, states, optimizer, loss, batch_size, dtype, seed, options, exchange=None):
+    def _begin(
+        self,
+        spec,
+        weights,
+        states,
+        optimizer,
+        loss,
+        batch_size,
+        dtype,
+        seed,
+        options,
+        exchange=None,
+    ):
         self.spec, self.batch_size, self.dtype, self.options = spec, batch_size, dtype, options
         self._loss, self._exchange, self._seed, self._done = LOSS[loss], exchange, seed, 0
         self._states, self._draws, self._generator = states, spec.has(Dropout), torch.Generator()
-        self._flat, self._shapes = torch.cat([w.detach().reshape(-1) for w in weights]), [w.shape for w in weights]
-        self._found = torch.zeros_like(self._flat) # the gradient
+        self._flat, self._shapes = (
+            torch.cat([w.detach().reshape(-1) for w in weights]),
+            [w.shape for w in weights],
+        )
+        self._found = torch.zeros_like(self._flat)  # the gradient
         self._weights = [part.requires_grad_() for part in self._parts(self._flat)]
-        for w, gradient in zip(self._weights, self._parts(self._found), strict=True): w.grad = gradient
-        self._optimizer, self._update, self._steps = optimizer, OPTIMISER[type(optimizer)], torch.zeros(())
+        for w, gradient in zip(self._weights, self._parts(self._found), strict=True):
+            w.grad = gradient
+        self._optimizer, self._update, self._steps = (
+            optimizer,
+            OPTIMISER[type(optimizer)],
+            torch.zeros(()),
+        )
         self._slots = [torch.zeros_like(self._flat) for _ in range(SLOTS[type(optimizer)])]
         self._l1 = getattr(optimizer, "l1", 0)
 
     def _parts(self, flat):
         "Views of one vector in the shapes of the weights."
-        return [part.view(shape) for part, shape in zip(flat.split([shape.numel() for shape in self._shapes]), self._shapes, strict=True)]
+        return [
+            part.view(shape)
+            for part, shape in zip(
+                flat.split([shape.numel() for shape in self._shapes]), self._shapes, strict=True
+            )
+        ]
 
     def place(
         self,
-        X: np.ndarray, # shape (n, d)
-        y: np.ndarray, # shape (n,) or (n, k)
-    ): # what `run` and `mean_loss` take
+        X: np.ndarray,  # shape (n, d)
+        y: np.ndarray,  # shape (n,) or (n, k)
+    ):  # what `run` and `mean_loss` take
         "Hand rows to the framework, once for many runs."
         return to_native(X, self.dtype), to_native(y)
 
     def run(
         self,
-        rows, # from `place`
-        order: np.ndarray, # int64 row positions; consecutive `batch_size` of them make a batch, the last may be smaller
-        rates: np.ndarray | None = None, # shape (batches,): learning rate of each step; None for the optimiser's
-    ) -> np.ndarray: # shape (batches,), float64: the loss of each batch before its step
+        rows,  # from `place`
+        # int64 row positions; consecutive `batch_size` of them make a batch, the last may be
+        # smaller
+        order: np.ndarray,
+        # shape (batches,): learning rate of each step; None for the optimiser's
+        rates: np.ndarray | None = None,
+    ) -> np.ndarray:  # shape (batches,), float64: the loss of each batch before its step
         "Do one optimiser step a batch."
         X, y = rows
         order = torch.from_numpy(np.ascontiguousarray(order))
         batches = order.split(self.batch_size)
         rates = [self._optimizer.learning_rate] * len(batches) if rates is None else rates.tolist()
-        losses = [self._step(X.index_select(0, rows), y.index_select(0, rows), rate) for rows, rate in zip(batches, rates, strict=True)]
+        losses = [
+            self._step(X.index_select(0, rows), y.index_select(0, rows), rate)
+            for rows, rate in zip(batches, rates, strict=True)
+        ]
         return torch.stack(losses).double().numpy()
 
     def _step(self, x, y, rate):
-        if self._draws: self._generator.manual_seed(self._seed * 1_000_003 + self._done) # a resumed run draws the same masks
+        # a resumed run draws the same masks
+        if self._draws:
+            self._generator.manual_seed(self._seed * 1_000_003 + self._done)
         self._done += 1
         self._found.zero_()
         loss = self._gradient(x, y) if self.options.accumulate == 1 else self._accumulated(x, y)
-        if self._exchange is not None: loss = self._joined(loss, y)
-        if self.options.clip_norm is not None: self._found.mul_((self.options.clip_norm / (self._found.norm() + 1e-6)).clamp(max=1.0))
-        if self._l1: self._found.add_(self._flat.sign(), alpha=self._l1)
+        if self._exchange is not None:
+            loss = self._joined(loss, y)
+        if self.options.clip_norm is not None:
+            self._found.mul_((self.options.clip_norm / (self._found.norm() + 1e-6)).clamp(max=1.0))
+        if self._l1:
+            self._found.add_(self._flat.sign(), alpha=self._l1)
         self._steps += 1
         self._update(self._flat, self._found, self._slots, self._steps, rate, self._optimizer)
         return loss
@@ -100,73 +150,106 @@ class Session:
         return loss.detach()
 
     def _training_loss(self, x, y):
-        return self._loss(self._training_pass(x), y, self.options.label_smoothing, self.options.class_weights)
+        return self._loss(
+            self._training_pass(x), y, self.options.label_smoothing, self.options.class_weights
+        )
 
     def _training_pass(self, x):
-        flow = Flow(self._draw if self._draws else None, self._states, True, self.options.precision == "bfloat16")
+        flow = Flow(
+            self._draw if self._draws else None,
+            self._states,
+            True,
+            self.options.precision == "bfloat16",
+        )
         return forward(self.spec, self._weights, x, flow)
 
     def _accumulated(self, x, y):
         "The gradient of a batch from its parts, each counting by its mass."
         whole, size = mass(y, self.options.class_weights), -(-len(y) // self.options.accumulate)
-        parts = [(px, py, float(mass(py, self.options.class_weights) / whole)) for px, py in zip(x.split(size), y.split(size), strict=True)]
+        parts = [
+            (px, py, float(mass(py, self.options.class_weights) / whole))
+            for px, py in zip(x.split(size), y.split(size), strict=True)
+        ]
         return sum(self._gradient(px, py, share) * share for px, py, share in parts)
 
     def _joined(self, loss, y):
         "Loss and gradient of the batch of which each worker has a part."
         own = float(mass(y, self.options.class_weights))
-        flat = self._exchange(torch.cat([self._found, loss.reshape(1), torch.ones(1, dtype=loss.dtype)]) * own)
+        flat = self._exchange(
+            torch.cat([self._found, loss.reshape(1), torch.ones(1, dtype=loss.dtype)]) * own
+        )
         self._found.copy_(flat[:-2] / flat[-1])
         return flat[-2] / flat[-1]
 
-    def _draw(self, shape, dtype): return torch.rand(shape, dtype=dtype, generator=self._generator)
+    def _draw(self, shape, dtype):
+        return torch.rand(shape, dtype=dtype, generator=self._generator)
 
-    def _pass(self, X): return forward(self.spec, self._weights, X, Flow(None, self._states, False, self.options.precision == "bfloat16"))
+    def _pass(self, X):
+        return forward(
+            self.spec,
+            self._weights,
+            X,
+            Flow(None, self._states, False, self.options.precision == "bfloat16"),
+        )
 
     @torch.no_grad()
     def outputs(
         self,
-        X: np.ndarray, # shape (n, d)
-    ) -> np.ndarray: # shape (n, outputs), of the session's dtype
+        X: np.ndarray,  # shape (n, d)
+    ) -> np.ndarray:  # shape (n, outputs), of the session's dtype
         "Compute raw outputs without dropout."
-        return to_numpy(torch.cat([self._pass(part) for part in to_native(X, self.dtype).split(ROWS)]))
+        return to_numpy(
+            torch.cat([self._pass(part) for part in to_native(X, self.dtype).split(ROWS)])
+        )
 
     @torch.no_grad()
     def mean_loss(
         self,
-        rows, # from `place`
-    ) -> float: # mean over all rows, without dropout
+        rows,  # from `place`
+    ) -> float:  # mean over all rows, without dropout
         "Compute the loss at the present weights."
         weights = self.options.class_weights
-        parts = [(self._loss(self._pass(x), y, self.options.label_smoothing, weights), float(mass(y, weights)))
-                 for x, y in zip(rows[0].split(ROWS), rows[1].split(ROWS), strict=True)]
-        return float(parts[0][0]) if len(parts) == 1 else sum(float(loss) * m for loss, m in parts) / sum(m for _, m in parts)
+        parts = [
+            (
+                self._loss(self._pass(x), y, self.options.label_smoothing, weights),
+                float(mass(y, weights)),
+            )
+            for x, y in zip(rows[0].split(ROWS), rows[1].split(ROWS), strict=True)
+        ]
+        return (
+            float(parts[0][0])
+            if len(parts) == 1
+            else sum(float(loss) * m for loss, m in parts) / sum(m for _, m in parts)
+        )
 
-    def weights(self) -> list[np.ndarray]: # copies, in the order of `spec.shapes`
+    def weights(self) -> list[np.ndarray]:  # copies, in the order of `spec.shapes`
         "Copy the present weights."
         return [to_numpy(w) for w in self._weights]
 
-    def states(self) -> list[np.ndarray]: # copies, in the order of `spec.states`
+    def states(self) -> list[np.ndarray]:  # copies, in the order of `spec.states`
         "Copy the running statistics."
         return [to_numpy(s) for s in self._states]
 
-    def slots(self) -> list[list[np.ndarray]]: # one list a slot, each of one array a weight
+    def slots(self) -> list[list[np.ndarray]]:  # one list a slot, each of one array a weight
         "Copy the optimiser's state; zeros before the first step."
         return [[to_numpy(part) for part in self._parts(slot)] for slot in self._slots]
 
     @property
-    def done(self) -> int: return self._done # steps so far
+    def done(self) -> int:  # steps so far
+        return self._done
 
     @torch.no_grad()
     def restore(
         self,
-        weights: list[np.ndarray], # from `weights` of a session of either framework
-        states: list[np.ndarray], # from `states`
-        slots: list[list[np.ndarray]] | None = None, # from `slots`; None leaves the optimiser as it is
-        done: int = 0, # steps so far
-    ) -> None: # the session goes on where the other one was
+        weights: list[np.ndarray],  # from `weights` of a session of either framework
+        states: list[np.ndarray],  # from `states`
+        # from `slots`; None leaves the optimiser as it is
+        slots: list[list[np.ndarray]] | None = None,
+        done: int = 0,  # steps so far
+    ) -> None:  # the session goes on where the other one was
         "Take over the state of another session."
-        for own, given in zip((*self._weights, *self._states), (*weights, *states), strict=True): own.copy_(to_native(given, self.dtype))
+        for own, given in zip((*self._weights, *self._states), (*weights, *states), strict=True):
+            own.copy_(to_native(given, self.dtype))
         self._done = done
         self._steps.fill_(done)
         for own, parts in zip(self._slots, slots or (), strict=slots is not None):

@@ -11,15 +11,15 @@ import torch
 
 # %% ../../../nbs/lib/train/torch_backend/10_weights.ipynb #f11fcbc9
 def to_native(
-    array: np.ndarray, # any shape
-    dtype: str | None = None, # "float32", "float64"; None keeps the array's own
-) -> torch.Tensor: # the same shape, on the CPU
+    array: np.ndarray,  # any shape
+    dtype: str | None = None,  # "float32", "float64"; None keeps the array's own
+) -> torch.Tensor:  # the same shape, on the CPU
     "Copy an array into a tensor."
     return torch.tensor(np.asarray(array), dtype=getattr(torch, dtype) if dtype else None)
 
 
 def to_numpy(
-    tensor: torch.Tensor, # any shape
-) -> np.ndarray: # the same shape and dtype
+    tensor: torch.Tensor,  # any shape
+) -> np.ndarray:  # the same shape and dtype
     "Copy a tensor into an array."
     return tensor.detach().cpu().numpy().copy()
