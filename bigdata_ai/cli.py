@@ -30,7 +30,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="What is data worth to a learning machine? Experiments in PyTorch and TensorFlow that can fail.",
+    help=(
+        "What is data worth to a learning machine? Experiments in PyTorch and TensorFlow that can"
+        " fail."
+    ),
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at the data sets that come with the kit.")
 app.add_typer(data_app, name="data")
@@ -137,7 +140,10 @@ def sweep_command(
     name: Annotated[
         str,
         typer.Argument(
-            help="A name from `bigdata-ai list`, or the path of a notebook with a cell tagged parameters."
+            help=(
+                "A name from `bigdata-ai list`, or the path of a notebook with a cell tagged"
+                " parameters."
+            )
         ),
     ],
     grid: Annotated[
@@ -149,7 +155,8 @@ def sweep_command(
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed before.")] = False,
 ):
-    """Run a notebook for each point of a grid, in kernels that start warm; what is there already is not run again."""
+    """Run a notebook for each point of a grid, in kernels that start warm; what is there already is
+    not run again."""
     from bigdata_ai.experiment.sweep import load_grid, sweep
 
     table = sweep(name, load_grid(grid), jobs, folder, retry)
@@ -195,7 +202,8 @@ def advise_command(
     seed: Annotated[int, typer.Option(help="Another seed rehearses with other rows.")] = 0,
     report: Annotated[str | None, typer.Option(help="HTML file to write the advice to.")] = None,
 ):
-    """Say what the next money should buy for a table: more rows, cleaner labels, other sources or fresher rows."""
+    """Say what the next money should buy for a table: more rows, cleaner labels, other sources or
+    fresher rows."""
     from bigdata_ai.data.acquire.files import read_files
     from bigdata_ai.value.advisor import advise
 
@@ -235,7 +243,10 @@ def report_command(
         bool,
         typer.Option(
             "--record",
-            help="Also keep the evidence in data/evidence, for prose to quote (needs a clean commit).",
+            help=(
+                "Also keep the evidence in data/evidence, for prose to quote (needs a clean"
+                " commit)."
+            ),
         ),
     ] = False,
     everything: Annotated[
@@ -245,7 +256,8 @@ def report_command(
         ),
     ] = False,
 ):
-    """Print the verdicts of a run and write its report again; with --all, report on all that is recorded."""
+    """Print the verdicts of a run and write its report again; with --all, report on all that is
+    recorded."""
     from bigdata_ai.experiment import report as reports
     from bigdata_ai.experiment import run as runs
 
@@ -433,7 +445,8 @@ def evidence_diff(
         ),
     ] = None,
 ):
-    """Compare two sets of evidence result by result: counts, then the results that are not the same."""
+    """Compare two sets of evidence result by result: counts, then the results that are not the
+    same."""
     from bigdata_ai.experiment import query as queries
 
     with _warned():

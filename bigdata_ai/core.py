@@ -328,7 +328,8 @@ def experiments_path() -> Path:  # holds NAME.ipynb and NAME.toml
 
 
 def runs_path() -> Path:  # created when the first run is written
-    "Give the folder that runs are written to: `$BIGDATA_AI_RUNS`, or `_runs` in the working directory."
+    """Give the folder that runs are written to: `$BIGDATA_AI_RUNS`, or `_runs` in the working
+    directory."""
     return Path(os.environ.get("BIGDATA_AI_RUNS", "_runs")).absolute()
 
 # %% ../nbs/lib/00_core.ipynb #9dfd80a1

@@ -66,7 +66,8 @@ def point_scores(
 
 
 def _normalised(proba):
-    "Rows that sum to exactly 1, where single precision leaves 0.9999999; only for the log loss, as it would break ties of scores."
+    """Rows that sum to exactly 1, where single precision leaves 0.9999999; only for the log loss,
+    as it would break ties of scores."""
     return proba / proba.sum(axis=1, keepdims=True)
 
 # %% ../nbs/lib/30_evaluate.ipynb #e2a3698c
@@ -175,7 +176,8 @@ def evaluate(
     recorder: Callable[[dict], None] | None = None,
     # the table, the confusion matrix, the majority control, and whether rows were trained on
 ) -> Scores:
-    "Score a model, every number with a bootstrap interval over the rows; warns when rows were trained on."
+    """Score a model, every number with a bootstrap interval over the rows; warns when rows were
+    trained on."""
     metrics = (metrics,) if isinstance(metrics, str) else metrics
     for metric in metrics:
         choose(metric, METRICS, "metric")

@@ -41,7 +41,8 @@ CJK_FONTS = (
 
 @lru_cache
 def cjk_font() -> str | None:  # a family name, or None
-    "Find an installed font that has Chinese characters, also one that was installed after matplotlib listed its fonts."
+    """Find an installed font that has Chinese characters, also one that was installed after
+    matplotlib listed its fonts."""
     return _known_cjk_font() or _added_cjk_font()
 
 
@@ -50,7 +51,8 @@ def _known_cjk_font():
 
 
 def _added_cjk_font():
-    "Look through the system's font files, tell matplotlib of regular ones of `CJK_FONTS`, and name the best."
+    """Look through the system's font files, tell matplotlib of regular ones of `CJK_FONTS`, and
+    name the best."""
     wanted = tuple(
         name.lower().replace(" ", "").removesuffix("sc").removesuffix("jp") for name in CJK_FONTS
     )

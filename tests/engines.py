@@ -1,4 +1,5 @@
-"""Every kind of frame that the kit takes, made of one pandas frame, and two frames compared by value."""
+"""Every kind of frame that the kit takes, made of one pandas frame, and two frames compared by
+value."""
 
 import math
 
@@ -24,7 +25,8 @@ def arrow(frame):
 
 
 def plain(value):
-    "A value that compares equal on every engine: one kind of gap, numbers as float, moments in UTC."
+    """A value that compares equal on every engine: one kind of gap, numbers as float, moments in
+    UTC."""
     if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return None
     if hasattr(value, "isoformat"):

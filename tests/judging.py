@@ -1,4 +1,5 @@
-"""What every chapter's exercises must do with answers; a test class of a chapter inherits it and names its answers."""
+"""What every chapter's exercises must do with answers; a test class of a chapter inherits it and
+names its answers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
-"""Run by test_spark.py: everything that is tested on Spark, in one session on a cluster of its own. Writes what it found as JSON."""
+"""Run by test_spark.py: everything that is tested on Spark, in one session on a cluster of its own.
+Writes what it found as JSON."""
 
 import json
 import sys

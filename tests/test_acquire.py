@@ -321,9 +321,10 @@ def test_gbk_files_are_read_when_told(tmp_path):
     (tmp_path / "城市.csv").write_bytes("城市,人口\n北京,2189\n".encode("gbk"))
     got = read_files(tmp_path / "城市.csv", encoding="gb18030", types={"人口": "float64"})
     assert got.table.to_pylist() == [{"城市": "北京", "人口": 2189.0}]
-    assert got.provenance.details == {"encoding": "gb18030", "types": {"人口": "float64"}}, (
-        "it can be read again in the same way"
-    )
+    assert got.provenance.details == {
+        "encoding": "gb18030",
+        "types": {"人口": "float64"},
+    }, "it can be read again in the same way"
     assert Provenance.from_json(got.provenance.to_json()) == got.provenance
 
 
@@ -337,7 +338,8 @@ def test_a_text_that_is_missing_differs_from_an_empty_one(tmp_path):
 
 
 def test_memory_stays_flat_over_a_long_csv(tmp_path):
-    "Arrow's own count: a stream over 60 MB of rows never holds a third of them, the whole table does."
+    """Arrow's own count: a stream over 60 MB of rows never holds a third of them, the whole table
+    does."""
     path = tmp_path / "long.csv.gz"
     with gzip.open(path, "wt", compresslevel=1) as file:
         file.write("id,text\n")
@@ -980,8 +982,9 @@ def test_texts_of_pages(server):
 
 def test_importing_the_room_loads_no_optional_package():
     program = (
-        "import sys\nfrom bigdata_ai.data.acquire import files, http, provenance, sql, web\n"
-        "print({'requests', 'sqlalchemy', 'psycopg', 'trafilatura', 'openpyxl', 'fsspec', 'lxml'} & set(sys.modules))"
+        "import sys\nfrom bigdata_ai.data.acquire import files, http, provenance, sql,"
+        " web\nprint({'requests', 'sqlalchemy', 'psycopg', 'trafilatura', 'openpyxl', 'fsspec',"
+        " 'lxml'} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -69,7 +69,8 @@ def unprivileged(*command, folder):
 
 @pytest.fixture(scope="session")
 def postgres():
-    "The address of a fresh PostgreSQL on a free port of this machine, stopped and removed afterwards."
+    """The address of a fresh PostgreSQL on a free port of this machine, stopped and removed
+    afterwards."""
     # not pytest's own folder, which is for root alone
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     data, secret = folder / "data", folder / "password"
@@ -95,7 +96,10 @@ def postgres():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c shared_buffers=16MB"
+    options = (
+        f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c"
+        " shared_buffers=16MB"
+    )
     unprivileged(
         program("pg_ctl"),
         "-D",
@@ -307,7 +311,8 @@ def test_honest_statements_pass(statement):
 
 
 def test_sqlite_takes_a_quoted_name_for_a_text_and_is_not_asked(tmp_path):
-    "A value pasted in double quotes is a name to the tokenizer, and a text to SQLite if no column has it."
+    """A value pasted in double quotes is a name to the tokenizer, and a text to SQLite if no column
+    has it."""
     address = filled(f"sqlite:///{tmp_path / 'people.db'}")
     pasted = 'select id from people where name = "x" or "a" = "a"'
     with sqlite3.connect(tmp_path / "people.db") as careless:
@@ -388,11 +393,13 @@ def test_postgres_says_its_types(postgres):
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("drop table if exists kinds")
         connection.execute(
-            "create table kinds (a smallint, b bigint, c numeric(9, 2), d date, e timestamptz, f timestamp, g boolean, "
-            "h uuid, i jsonb, j bytea, k real, l double precision, m char(3), n time, o integer[], p numeric)"
+            "create table kinds (a smallint, b bigint, c numeric(9, 2), d date, e timestamptz, f"
+            " timestamp, g boolean, h uuid, i jsonb, j bytea, k real, l double precision, m"
+            " char(3), n time, o integer[], p numeric)"
         )
         connection.execute(
-            "insert into kinds values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "insert into kinds values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,"
+            " %s, %s)",
             (
                 1,
                 2**60,

@@ -1,4 +1,5 @@
-"""Exchange rates and the data budget advisor: bad input, known damage, and what is said when it can't be told."""
+"""Exchange rates and the data budget advisor: bad input, known damage, and what is said when it
+can't be told."""
 
 import json
 import subprocess
@@ -142,7 +143,8 @@ def test_fresh_rows_are_bought_where_the_rule_drifts():
 
 
 def test_small_tables_promise_no_cliff():
-    "Boosted trees learn nothing from fewer than 40 rows; a curve read there promised .13, where more rows bring nothing."
+    """Boosted trees learn nothing from fewer than 40 rows; a curve read there promised .13, where
+    more rows bring nothing."""
     data = load_diabetes(as_frame=True).frame
     held, rest, scored = np.split(np.random.default_rng(0).permutation(len(data)), [80, 300])
     asked = bench(data, "target")
@@ -170,7 +172,8 @@ def test_regression_and_far_targets():
 
 
 def test_wrong_targets_that_are_seen_tell_what_they_cost(monkeypatch):
-    "Made up: 4 in 10 targets are another row's. The second look must come nearer to what putting them right brings, and stay below it."
+    """Made up: 4 in 10 targets are another row's. The second look must come nearer to what putting
+    them right brings, and stay below it."""
     random = np.random.default_rng(0)
     X = random.standard_normal((1500, 4))
     right = 3 * np.sign(X[:, 0]) + X[:, 1] + 0.1 * random.standard_normal(1500)

@@ -1,4 +1,5 @@
-"""Made rows are marked, come out the same whatever the portions, keep what their rule says, and never touch held-out rows."""
+"""Made rows are marked, come out the same whatever the portions, keep what their rule says, and
+never touch held-out rows."""
 
 import re
 import tomllib
@@ -381,7 +382,8 @@ def test_words_lose_nothing(text):
 @settings(quick, max_examples=100)
 @given(st.lists(sentences, min_size=1, max_size=3), st.sampled_from(CAREFUL), st.integers(0, 99))
 def test_negations_numbers_and_turns_stay_in_their_order(texts, step, seed):
-    "They are compared as the text was cut, since words that come together anew may be cut otherwise."
+    """They are compared as the text was cut, since words that come together anew may be cut
+    otherwise."""
 
     def held(text):
         tokens = words(text)

@@ -54,12 +54,16 @@ def public_names(tree):
 
 def plain_signature(function):
     "Arguments, defaults and annotations as text, with the frameworks' tensors called Tensor."
-    text = f"({ast.unparse(function.args)}) -> {ast.unparse(function.returns) if function.returns else None}"
+    text = (
+        f"({ast.unparse(function.args)}) ->"
+        f" {ast.unparse(function.returns) if function.returns else None}"
+    )
     return text.replace("torch.Tensor", "Tensor").replace("tf.Tensor", "Tensor")
 
 
 def signatures(tree):
-    "Dotted name -> signature of every public function and of the public methods of every public class."
+    """Dotted name -> signature of every public function and of the public methods of every public
+    class."""
     found, public = {}, public_names(tree)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name in public:
@@ -352,7 +356,8 @@ def rows_for(spec, n):
 
 
 def gradient_gap(backend, spec, loss, y):
-    "The gradient from one step w - g, less the central differences of the loss of that batch; relative to the largest."
+    """The gradient from one step w - g, less the central differences of the loss of that batch;
+    relative to the largest."""
     X, weights = rows_for(spec, len(y)), initial_weights(spec, 2)
 
     def run(weights):
@@ -556,7 +561,8 @@ def test_dropout_draws_new_masks_at_every_step(backend):
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_dropout_keeps_its_share_and_scales_the_rest_up(backend, rate):
-    "A hidden layer of ones is averaged, so that the root of the squared error is share kept / (1 - rate)."
+    """A hidden layer of ones is averaged, so that the root of the squared error is share kept / (1
+    - rate)."""
     n = 100_000
     spec = Spec((Dense(1, n), Dropout(rate), Dense(n, 1)))
     weights = [np.zeros((1, n)), np.ones(n), np.full((n, 1), 1 / n), np.zeros(1)]
@@ -585,7 +591,8 @@ def test_loss_falls_on_digits(backend, digits):
 
 
 def test_history_is_the_mean_over_rows_with_validation_at_the_end_of_the_epoch(backend, few):
-    "Steps too small to move anything: every epoch's loss is that of all rows, the small last batch counting less."
+    """Steps too small to move anything: every epoch's loss is that of all rows, the small last
+    batch counting less."""
     model = fit(mlp(64, 10), few, backend, SGD(1e-300), epochs=2, validation=few, dtype="float64")
     assert [row["epoch"] for row in model.history] == [1, 2]
     for row in model.history:
@@ -646,7 +653,8 @@ def test_callbacks_see_every_epoch_and_any_of_them_stops(backend, few):
 
 
 def test_divergence_names_epoch_and_batch(backend, few):
-    "The place in the message is the first loss that is not finite when the same steps are done by hand."
+    """The place in the message is the first loss that is not finite when the same steps are done by
+    hand."""
     spec, optimizer = mlp(64, 1), SGD(1e3)
     data = from_arrays(few.X, few.y.astype(float), classes=0)
     with pytest.raises(DivergedError) as caught:
@@ -695,9 +703,9 @@ def test_both_frameworks_see_the_same_batches(monkeypatch, frameworks, digits):
 def test_torch_keeps_to_the_thread_limit_of_openmp():
     """With more threads than that, PyTorch's convolutions come out wrong."""
     child = (
-        "import torch, bigdata_ai.train.torch_backend.steps; torch.manual_seed(0); net = torch.nn.Conv2d(16, 32, 3, padding=1); "
-        "x = torch.randn(64, 16, 14, 14); exact = net.double()(x.double()); "
-        "print(float((net.float()(x) - exact).abs().max().detach()))"
+        "import torch, bigdata_ai.train.torch_backend.steps; torch.manual_seed(0); net ="
+        " torch.nn.Conv2d(16, 32, 3, padding=1); x = torch.randn(64, 16, 14, 14); exact ="
+        " net.double()(x.double()); print(float((net.float()(x) - exact).abs().max().detach()))"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", child],

@@ -1,4 +1,5 @@
-"""Bad input meets an error of ours that says what must hold, what was received and, where it can, what to do."""
+"""Bad input meets an error of ours that says what must hold, what was received and, where it can,
+what to do."""
 
 import importlib.util
 import subprocess

@@ -177,7 +177,8 @@ def test_a_row_stays_in_its_window_and_one_window_mixes_all(folder):
 
 
 def test_the_shuffle_is_uniform_within_a_window(tmp_path):
-    "Each of 20 rows comes to each of 20 places equally often: chi-square over 2,000 epochs, 361 degrees of freedom, 99.99 % quantile 472."
+    """Each of 20 rows comes to each of 20 places equally often: chi-square over 2,000 epochs, 361
+    degrees of freedom, 99.99 % quantile 472."""
     batches = opened(write(tmp_path / "few", [20], group=20), batch_size=20)
     counts = np.zeros((20, 20))
     for epoch in range(2000):
@@ -214,7 +215,8 @@ while batches.epoch < 2:
 
 
 def test_a_killed_run_goes_on_where_it_was(folder, tmp_path):
-    "Killed twice; a batch that was written but not yet in the state may come twice, none is lost or different."
+    """Killed twice; a batch that was written but not yet in the state may come twice, none is lost
+    or different."""
     out, state = tmp_path / "out", tmp_path / "state"
     for lines in (7, 25, None):
         child = subprocess.Popen([sys.executable, "-c", LOOP, str(folder), str(out), str(state)])

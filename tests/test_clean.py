@@ -1,4 +1,5 @@
-"""Cleaning: the same numbers on every engine, dirt of known kinds found, every change traced, no test row touched."""
+"""Cleaning: the same numbers on every engine, dirt of known kinds found, every change traced, no
+test row touched."""
 
 import datetime
 import json
@@ -486,7 +487,8 @@ def test_layers_give_what_one_rule_after_the_other_gives(picks):
 
 @EVERY
 def test_a_rule_reads_what_another_of_its_layer_changes_as_it_was(engine):
-    "polars' optimiser moves the filling of b before that of c, which reads b, where both stand in one with_columns after another."
+    """polars' optimiser moves the filling of b before that of c, which reads b, where both stand in
+    one with_columns after another."""
     frame = pd.DataFrame(
         {
             "id": range(4),
@@ -522,9 +524,10 @@ def test_report_and_figure_can_be_looked_at():
 
 def test_a_cleaner_needs_no_optional_package():
     program = (
-        "import sys\nsys.modules['polars'] = sys.modules['pandera'] = sys.modules['pyspark'] = sys.modules['datasketch'] = None\n"
-        "import pandas as pd\nfrom bigdata_ai.data.clean import Cleaner, Missing\n"
-        "print(Cleaner([Missing('x')]).fit_transform(pd.DataFrame({'x': [1.0, None]}))['x'].tolist())"
+        "import sys\nsys.modules['polars'] = sys.modules['pandera'] = sys.modules['pyspark'] ="
+        " sys.modules['datasketch'] = None\nimport pandas as pd\nfrom bigdata_ai.data.clean import"
+        " Cleaner, Missing\nprint(Cleaner([Missing('x')]).fit_transform(pd.DataFrame({'x': [1.0,"
+        " None]}))['x'].tolist())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[1.0, 1.0]", done.stderr
@@ -538,7 +541,8 @@ def test_frames_of_arrow_types_are_cleaned_too():
 
 @pytest.mark.parametrize("engine", LOCAL)
 def test_every_day_of_the_calendar_and_no_other(engine):
-    "All days from 1890 to 2110 and all combinations of digits around them, against Python's calendar."
+    """All days from 1890 to 2110 and all combinations of digits around them, against Python's
+    calendar."""
     days = [
         f"{y:04d}-{m:02d}-{d:02d}"
         for y in (0, 1, 1600, 1900, 1999, 2000, 2004, 2023, 2100)
@@ -631,7 +635,8 @@ DAYS = [
     ids=["plain", "wide", "bare", "percent", "comma"],
 )
 def test_blanks_numbers_and_dates_at_their_edges_are_those_of_pandas(rules, engine):
-    "Engines read text by their own readers, each lenient in its own way; all must give what the patterns say."
+    """Engines read text by their own readers, each lenient in its own way; all must give what the
+    patterns say."""
     draw = rng(0, "edges")
     ends = np.array(["", "", *BLANKS])
     made = {}

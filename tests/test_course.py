@@ -1,4 +1,5 @@
-"""Exercises judge fairly in both frameworks, and chapters keep their form. Chapters are executed elsewhere."""
+"""Exercises judge fairly in both frameworks, and chapters keep their form. Chapters are executed
+elsewhere."""
 
 import ast
 import importlib
@@ -308,7 +309,8 @@ def test_a_solution_works_with_the_tensors_of_each_framework(framework, framewor
         exec(capsys.readouterr().out, scope)
         name, narrow = EXERCISES[key].name, {**scope}
         exec(
-            f"def only(*args):\n    assert all({ask} for x in args if not isinstance(x, int))\n    return {name}(*args)",
+            f"def only(*args):\n    assert all({ask} for x in args if not isinstance(x, int))\n   "
+            f" return {name}(*args)",
             narrow,
         )
         assert EXERCISES[key].check(narrow["only"]) is RIGHT, key

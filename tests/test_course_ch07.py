@@ -137,7 +137,8 @@ def test_a_solution_works_with_the_tensors_of_each_framework(frameworks, capsys)
         scope = {"np": np, "module": frameworks[module]}
         exec(capsys.readouterr().out, scope)
         exec(
-            f"def only(p, *shares):\n    assert all({ask} for x in [p])\n    return natural(p, *shares)",
+            f"def only(p, *shares):\n    assert all({ask} for x in [p])\n    return natural(p,"
+            " *shares)",
             scope,
         )
         assert EXERCISES["natural"].check(scope["only"]) is RIGHT, module

@@ -1,4 +1,5 @@
-"""The exercises of chapter 13 judge fairly: right answers of each framework pass, each likely mistake is named."""
+"""The exercises of chapter 13 judge fairly: right answers of each framework pass, each likely
+mistake is named."""
 
 import numpy as np
 from judging import Judged

@@ -1,4 +1,5 @@
-"""Learning curves: forms found again, predictions of any shape, refusals, and the network that comes with the kit."""
+"""Learning curves: forms found again, predictions of any shape, refusals, and the network that
+comes with the kit."""
 
 import numpy as np
 import pandas as pd
@@ -107,7 +108,8 @@ def test_errors_above_one_scale(curves):
 
 
 def test_the_network_that_comes_along_beats_every_form_on_its_own_data_sets(curves):
-    "No proof, since it has seen them: that is the benchmark's. A broken file or a changed feature would show here."
+    """No proof, since it has seen them: that is the benchmark's. A broken file or a changed feature
+    would show here."""
     anchors, errors, _ = curves
     for factor in FACTORS:
         _, held, target, truth = questions(anchors, errors, factor, fewest=4)

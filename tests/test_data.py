@@ -34,13 +34,17 @@ KEYS = {
 def test_fraction_is_the_same_in_duckdb(keys, salt):
     with duckdb.connect() as engine:
         engine.register("ids", pd.DataFrame({"id": keys}))
-        query = "select ('0x' || left(md5($salt || id::varchar), 8))::bigint / 2**32 as fraction from ids"
+        query = (
+            "select ('0x' || left(md5($salt || id::varchar), 8))::bigint / 2**32 as fraction"
+            " from ids"
+        )
         fractions = engine.execute(query, {"salt": salt}).fetchnumpy()["fraction"]
     assert (hash_fraction(keys, salt) == fractions).all()
 
 
 def test_fraction_is_pinned():
-    "Written out, so that a change of the rule cannot pass: md5('s0') and md5('s大') begin with these digits."
+    """Written out, so that a change of the rule cannot pass: md5('s0') and md5('s大') begin with
+    these digits."""
     assert hash_fraction([0], "s")[0] == 0x0B1CDC9F / 2**32
     assert hash_fraction(["大"], "s")[0] == 0xEF90EEC8 / 2**32
 

@@ -1,4 +1,5 @@
-"""Training by two worker processes: the result of one, and an error that names the worker when one is gone."""
+"""Training by two worker processes: the result of one, and an error that names the worker when one
+is gone."""
 
 import importlib
 import os
@@ -78,7 +79,8 @@ def test_two_workers_train_to_the_weights_of_one(run, spark):
 
 
 def end_when_joined(folder, rank, how):
-    "Wait in a thread until both workers train, then signal one; after 90 s end both, which the test sees by the message."
+    """Wait in a thread until both workers train, then signal one; after 90 s end both, which the
+    test sees by the message."""
 
     def wait():
         clock = threading.Event()
@@ -112,7 +114,8 @@ def test_a_killed_worker_ends_the_call_and_is_named(backend, digits, spark, tmp_
 def test_a_killed_worker_is_named_though_the_other_one_ended_before_anybody_looked(
     digits, spark, tmp_path
 ):
-    "torchrun stands still from the kill until the other worker has missed it, so that it sees both at once."
+    """torchrun stands still from the kill until the other worker has missed it, so that it sees
+    both at once."""
 
     def wait():
         clock, agent = threading.Event(), None
@@ -137,7 +140,8 @@ def test_a_killed_worker_is_named_though_the_other_one_ended_before_anybody_look
 
 
 def test_a_worker_of_tensorflow_that_stands_still_is_seen(frameworks, tmp_path):
-    "Two processes that never end: one touches its file as a worker does, the other one's is an hour old."
+    """Two processes that never end: one touches its file as a worker does, the other one's is an
+    hour old."""
     room = importlib.import_module("bigdata_ai.train.tensorflow_backend.distributed")
     processes = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
     try:
@@ -212,7 +216,10 @@ def test_each_end_is_told(tmp_path, states, exits, said):
 def test_workers_that_never_came_up_are_told_by_what_started_them(tmp_path):
     with pytest.raises(
         RunError,
-        match="worker 1 did not answer, state 'not started'. Its last log lines:\nsaid by the launcher",
+        match=(
+            "worker 1 did not answer, state 'not started'. Its last log lines:\nsaid by the"
+            " launcher"
+        ),
     ):
         distributed._check_fates(tmp_path, 2, {}, "said by the launcher", 5)
 

@@ -177,7 +177,8 @@ def test_intervals_drawn_in_blocks_are_intervals_too():
 
 
 def two_bells(seed, n=200, distance=1.5):
-    "One feature, normal around 0 or `distance`; the best classifier of it, whose accuracy and AUROC are known."
+    """One feature, normal around 0 or `distance`; the best classifier of it, whose accuracy and
+    AUROC are known."""
     draw = rng(seed, "coverage")
     y = draw.integers(0, 2, n)
     p = expit(distance * (draw.normal(distance * y) - distance / 2))

@@ -1,4 +1,5 @@
-"""The path a user walks: parameters, runs, resuming, faults, verdicts, report; and the mutants that must be killed."""
+"""The path a user walks: parameters, runs, resuming, faults, verdicts, report; and the mutants that
+must be killed."""
 
 import json
 import math
@@ -129,7 +130,10 @@ def metrics(folder):
 
 
 def test_a_killed_run_continues_and_ends_as_an_undisturbed_one(finished, runs_folder):
-    code = f"from bigdata_ai.experiment.run import run; run('volume', {SMALL!r}, run_id='killed', quiet=True)"
+    code = (
+        f"from bigdata_ai.experiment.run import run; run('volume', {SMALL!r}, run_id='killed',"
+        " quiet=True)"
+    )
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     evidence = runs_folder / "killed" / "evidence.jsonl"
     deadline = time.monotonic() + 120

@@ -1,4 +1,5 @@
-"""Dose-response and pipeline: statistics on data made by hand, a process that serves, small runs, recorded evidence."""
+"""Dose-response and pipeline: statistics on data made by hand, a process that serves, small runs,
+recorded evidence."""
 
 import subprocess
 import sys
@@ -312,7 +313,10 @@ def test_a_process_of_its_own_serves_what_was_trained(backend, rows, tmp_path):
 
 
 def test_a_service_ends_when_whoever_started_it_is_killed(tmp_path):
-    code = f"from bigdata_ai.experiment.served import Service; print(Service({str(tmp_path)!r}).process.pid, flush=True); input()"
+    code = (
+        "from bigdata_ai.experiment.served import Service;"
+        f" print(Service({str(tmp_path)!r}).process.pid, flush=True); input()"
+    )
     starter = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

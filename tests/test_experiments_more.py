@@ -1,4 +1,5 @@
-"""Label quality, timeliness and diversity: their statistics on data made by hand, their verdicts, and a small run of each."""
+"""Label quality, timeliness and diversity: their statistics on data made by hand, their verdicts,
+and a small run of each."""
 
 import numpy as np
 import pandas as pd

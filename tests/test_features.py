@@ -1,4 +1,5 @@
-"""Features: the same numbers on every engine, fitted on training rows only, no row's own target in its encoding."""
+"""Features: the same numbers on every engine, fitted on training rows only, no row's own target in
+its encoding."""
 
 import json
 
@@ -109,7 +110,8 @@ def test_scaling_is_scikit_learns(how, theirs, values):
 
 
 def test_a_row_of_its_own_does_not_know_its_target():
-    "Every plate flies once or twice: encoding with its own row predicts a coin flip, out of fold it does not."
+    """Every plate flies once or twice: encoding with its own row predicts a coin flip, out of fold
+    it does not."""
     generator, inner, outer = rng(0, "coin"), [], []
     for seed in range(10):
         frame = pd.DataFrame(
@@ -170,7 +172,8 @@ kept_kinds = st.sampled_from(
     ),
 )
 def test_the_short_way_in_pandas_gives_what_the_rule_says(dtype, drawn):
-    "One-hot columns of each of pandas' types, with gaps where the type has them, and with categories that training did not see."
+    """One-hot columns of each of pandas' types, with gaps where the type has them, and with
+    categories that training did not see."""
     holds = {
         "int64": lambda i: i or 0,
         "bool": lambda i: bool(i),

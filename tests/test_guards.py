@@ -285,7 +285,8 @@ def small_disk(tmp_path):
         ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", str(folder)], capture_output=True
     ).returncode:
         pytest.skip(
-            "mounting a disk takes CAP_SYS_ADMIN, which a container may lack; the next test needs none"
+            "mounting a disk takes CAP_SYS_ADMIN, which a container may lack; the next test needs"
+            " none"
         )
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
@@ -421,7 +422,8 @@ def test_a_run_that_ends_early_tells_what_the_whole_one_tells(runs_folder, monke
 
 
 def test_a_run_goes_on_while_a_claim_may_still_stand():
-    "A network that does not learn says nothing of a forest, and a claim about what is not run needs no result."
+    """A network that does not learn says nothing of a forest, and a claim about what is not run
+    needs no result."""
     claims, given = load_claims(file_of("diversity", ".toml")), {"models": ["network"]}
     assert sabotage._asked(claims, "diversity", given) == [{"model": "network"}] * 3
     assert {"model": "forest"} in sabotage._asked(

@@ -1,4 +1,5 @@
-"""Looking into training: the layer that goes wrong is named in both frameworks, found rates are of use, logs are read back."""
+"""Looking into training: the layer that goes wrong is named in both frameworks, found rates are of
+use, logs are read back."""
 
 import numpy as np
 import pandas as pd
@@ -290,7 +291,8 @@ def test_a_trained_own_network_is_walked(frameworks, backend, batch):
 
 
 def test_modules_within_modules(frameworks, batch):
-    "What is shown has its whole path; several outputs count by their first; a weight that the loss does not reach is told."
+    """What is shown has its whole path; several outputs count by their first; a weight that the
+    loss does not reach is told."""
     torch = frameworks["torch"]
     nn = torch.nn
 
@@ -565,9 +567,10 @@ def test_logs_need_neither_framework():
     import sys
 
     code = (
-        "import sys, tempfile, types; from bigdata_ai.train.inspect import tensorboard_log; "
-        "tensorboard_log(tempfile.mkdtemp())({'epoch': 1, 'loss': 2.0}, types.SimpleNamespace(pace=[{}])); "
-        "print(sorted({'torch', 'tensorflow', 'keras'} & set(sys.modules)))"
+        "import sys, tempfile, types; from bigdata_ai.train.inspect import tensorboard_log;"
+        " tensorboard_log(tempfile.mkdtemp())({'epoch': 1, 'loss': 2.0},"
+        " types.SimpleNamespace(pace=[{}])); print(sorted({'torch', 'tensorflow', 'keras'} &"
+        " set(sys.modules)))"
     )
     assert (
         subprocess.run(

@@ -222,7 +222,8 @@ def test_clean_labels_get_few_flags(digits):
 
 
 def test_posterior_is_bayes_rule_where_everything_is_known():
-    "Two classes drawn from their own probabilities, labels that err by a known matrix: the posterior is calibrated."
+    """Two classes drawn from their own probabilities, labels that err by a known matrix: the
+    posterior is calibrated."""
     generator = np.random.default_rng(0)
     clean = 1 / (1 + np.exp(-4 * generator.normal(size=40_000)))
     true = (generator.random(40_000) < clean).astype(int)

@@ -1,4 +1,5 @@
-"""Every notebook runs: library notebooks by nbdev-test, chapters and experiments by papermill at smoke size."""
+"""Every notebook runs: library notebooks by nbdev-test, chapters and experiments by papermill at
+smoke size."""
 
 import json
 import os

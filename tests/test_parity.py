@@ -1,4 +1,5 @@
-"""PyTorch and TensorFlow walk the same path: same initial weights, same batches, hundreds of optimiser steps."""
+"""PyTorch and TensorFlow walk the same path: same initial weights, same batches, hundreds of
+optimiser steps."""
 
 from functools import lru_cache
 
@@ -28,16 +29,20 @@ OPTIMISERS = {
 def rows(loss):
     "Features and targets: the digits; bce tells 0 … 4 from the rest; mse learns noise."
     digits = load("digits")
-    return digits.X, {
-        "cross_entropy": digits.y,
-        "bce": (digits.y > 4).astype(np.int64),
-        "mse": rng(0, "targets").normal(size=(len(digits), 2)),
-    }[loss]
+    return (
+        digits.X,
+        {
+            "cross_entropy": digits.y,
+            "bce": (digits.y > 4).astype(np.int64),
+            "mse": rng(0, "targets").normal(size=(len(digits), 2)),
+        }[loss],
+    )
 
 
 @lru_cache
 def batches(steps, seed):
-    "Row positions of each step, as `fit` makes them: every epoch a new permutation, its last batch smaller."
+    """Row positions of each step, as `fit` makes them: every epoch a new permutation, its last
+    batch smaller."""
     n, order, found = len(rows("mse")[0]), rng(seed, "order"), []
     while len(found) < steps:
         found += np.split(order.permutation(n), range(BATCH, n, BATCH))
@@ -143,7 +148,8 @@ def test_float32_paths_of_sgd_agree_to_1e_4_after_200_steps(optimizer, seed):
 @pytest.mark.parametrize("l2", [0.0, 0.01])
 def test_float32_paths_of_adam_agree_to_1e_4_after_200_steps(l2):
     """Half of the paths or more keep to 1e-4. Which ones do depends on the CPU, whose rounding decides the signs of ReLUs: on one, 17 of 20
-    did with seeds 1, 2, 3 among them; on another seed 1 with L2 parted by 8e-4. The tests below show what happens on those."""
+    did with seeds 1, 2, 3 among them; on another seed 1 with L2 parted by 8e-4. The tests below show what happens on those.
+    """
     gaps = []
     for seed in (1, 2, 3, 4, 5):
         order = np.random.default_rng(seed)
@@ -162,7 +168,8 @@ def test_float32_paths_of_adam_agree_where_no_relu_can_differ(l2, seed):
 
 
 def active(backend, weights, X):
-    "Which hidden units fire, in the framework's own float32 arithmetic: the network cut off before each ReLU."
+    """Which hidden units fire, in the framework's own float32 arithmetic: the network cut off
+    before each ReLU."""
     cut = [(mlp(64, 128), weights[:2]), (mlp(64, 128, 64), weights[:4])]
     return np.hstack(
         [
@@ -174,7 +181,8 @@ def active(backend, weights, X):
 
 @lru_cache
 def common_walk(l2, seed):
-    "max |Δw| after each of 200 steps of Adam, up to the first at which a hidden unit fires in one framework alone."
+    """max |Δw| after each of 200 steps of Adam, up to the first at which a hidden unit fires in one
+    framework alone."""
     optimizer, gaps = Adam(0.001, l2=l2), []
     sessions = {
         backend: start(backend, optimizer, seed, "float32") for backend in ("torch", "tensorflow")
@@ -195,14 +203,16 @@ def common_walk(l2, seed):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("l2", [0.0, 0.01])
 def test_float32_paths_of_adam_part_only_where_a_relu_differs(l2, seed):
-    "Which seeds meet such a step depends on the CPU; where none does, all 200 steps stay within 1e-5."
+    """Which seeds meet such a step depends on the CPU; where none does, all 200 steps stay within
+    1e-5."""
     gaps = common_walk(l2, seed)
     print(f"l2 {l2}, seed {seed}: max |Δw| {max(gaps, default=0):.1e} in {len(gaps)} steps")
     assert max(gaps, default=0) <= 1e-5
 
 
 def test_such_steps_are_rare():
-    "Else the test above would have little to look at: at least half of its 1,200 steps come before any parting."
+    """Else the test above would have little to look at: at least half of its 1,200 steps come
+    before any parting."""
     assert sum(len(common_walk(l2, seed)) for l2 in (0.0, 0.01) for seed in (0, 1, 2)) >= 600
 
 

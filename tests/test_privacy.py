@@ -1,4 +1,5 @@
-"""Personal columns are found and others left alone, pseudonyms need their key, and nobody stands alone in a generalised table."""
+"""Personal columns are found and others left alone, pseudonyms need their key, and nobody stands
+alone in a generalised table."""
 
 import hashlib
 import hmac
@@ -88,7 +89,8 @@ def test_precision_and_recall_on_made_up_people(language):
     ],
 )
 def test_recall_of_single_values(language, least):
-    "Faker's US telephone numbers and streets are often such as do not exist, and are not counted as any."
+    """Faker's US telephone numbers and streets are often such as do not exist, and are not counted
+    as any."""
     table, truth = synthetic_people(300, language, 7)
     for column, what in truth.items():
         if what:
@@ -495,7 +497,8 @@ def entropy(keys):
 
 
 def chosen_loss(table, levels):
-    "H(value | generalised) / H(value), written a second time: H(value, generalised) - H(generalised)."
+    """H(value | generalised) / H(value), written a second time: H(value, generalised) -
+    H(generalised)."""
     raw, coarse, loss = generalised(table, (0, 0)), generalised(table, levels), []
     for name in ("age", "sex"):
         whole = entropy(raw[name].astype(str))

@@ -247,7 +247,8 @@ def test_more_rows_lower_the_floor_but_not_the_distance():
 
 
 def test_rows_that_belong_together_raise_the_floor():
-    "Each day has a level of its own. Rows shuffled alone call any two sets of days different; days shuffled whole do not."
+    """Each day has a level of its own. Rows shuffled alone call any two sets of days different;
+    days shuffled whole do not."""
     generator, alone, whole = np.random.default_rng(0), 0, 0
     for seed in range(10):
         day = np.repeat(np.arange(40), 200)

@@ -1,4 +1,5 @@
-"""Evidence asked in SQL: nothing half, nothing lost, nothing written; exports and comparisons that agree with it."""
+"""Evidence asked in SQL: nothing half, nothing lost, nothing written; exports and comparisons that
+agree with it."""
 
 import fcntl
 import json

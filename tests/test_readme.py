@@ -65,7 +65,8 @@ def test_a_command_of_the_readme_runs(command, tmp_path_factory):
 
 @pytest.mark.long
 def test_make_demo_gives_a_verdict_on_every_claim_in_both_frameworks():
-    "The main job in full. In a checkout whose environment was made by make, nothing is installed again."
+    """The main job in full. In a checkout whose environment was made by make, nothing is installed
+    again."""
     done = subprocess.run(
         ["make", "demo", f"PYTHON={sys.executable}"], cwd=ROOT, capture_output=True, text=True
     )

@@ -1,4 +1,5 @@
-"""A run that is killed at random moments and begun again ends in the same weights, bit for bit, as one that nothing disturbed."""
+"""A run that is killed at random moments and begun again ends in the same weights, bit for bit, as
+one that nothing disturbed."""
 
 import json
 import os

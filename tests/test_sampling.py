@@ -1,4 +1,5 @@
-"""Sides, folds, samples and reservoirs: disjoint, exhaustive, stable, of the right distribution; and leaks are named."""
+"""Sides, folds, samples and reservoirs: disjoint, exhaustive, stable, of the right distribution;
+and leaks are named."""
 
 import itertools
 import json
@@ -43,7 +44,8 @@ def rows_of(n, y=None, ids=None):
 
 
 def p_value(counts, expected, within=None):
-    "Of a chi-square test of counts that add up to a fixed sum; `within` corrects for draws without replacement."
+    """Of a chi-square test of counts that add up to a fixed sum; `within` corrects for draws
+    without replacement."""
     counts, expected = np.asarray(counts, float), np.asarray(expected, float)
     statistic = ((counts - expected) ** 2 / expected).sum() / (1 if within is None else within)
     return chi2.sf(statistic, len(counts) - 1)
@@ -316,7 +318,8 @@ def test_a_sample_needs_a_share_and_known_columns():
 
 
 def test_a_stratified_sample_estimates_with_less_variance_than_a_random_one():
-    "Within classes nothing varies here, so the stratified mean is exact, and the random one is not."
+    """Within classes nothing varies here, so the stratified mean is exact, and the random one is
+    not."""
     data = rows_of(1000, np.repeat([0, 1], [800, 200]))
     exact = [data.y[stratified_rows(data.ids, data.y, 0.1, salt=str(i))].mean() for i in range(50)]
     loose = [subset(data, 100, seed).y.mean() for seed in range(50)]
@@ -372,7 +375,8 @@ PAIRS = list(itertools.combinations(range(5), 2))
 
 
 def pair_chances(weights=WEIGHTS):
-    "Exact chances of each pair when two are drawn one after the other, in proportion to the weights left."
+    """Exact chances of each pair when two are drawn one after the other, in proportion to the
+    weights left."""
     share = weights / weights.sum()
     return np.array(
         [
@@ -414,7 +418,8 @@ def test_weighted_draws_have_the_exact_distribution_of_pairs(way):
 
 
 def test_the_distribution_test_can_fail(monkeypatch):
-    "Chances that are proportional to the product of weights are near, and found out; so is a reservoir with a wrong key."
+    """Chances that are proportional to the product of weights are near, and found out; so is a
+    reservoir with a wrong key."""
     wrong = np.array([WEIGHTS[i] * WEIGHTS[j] for i, j in PAIRS])
     assert p_value(count_pairs(DRAWS["rows"]), 4000 * wrong / wrong.sum()) < 1e-6
     monkeypatch.setattr(sample_room, "_weight", lambda weights, i: 1.0)
@@ -436,7 +441,8 @@ def test_weights_must_be_such_that_rows_can_be_drawn(weights, n):
 
 
 def test_the_prior_is_corrected_as_bayes_says():
-    "Two normals one apart: after balancing, the corrected posterior is the posterior at the true shares."
+    """Two normals one apart: after balancing, the corrected posterior is the posterior at the true
+    shares."""
     x = np.linspace(-3, 3, 13)
     density = np.exp(-(np.stack([x, x - 1], axis=1) ** 2) / 2)
     at = lambda prior: density * prior / (density * prior).sum(axis=1, keepdims=True)  # noqa: E731

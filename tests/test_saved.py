@@ -1,4 +1,5 @@
-"""Trained networks in files and from one framework into the other: equal, complete, and refused when they are not."""
+"""Trained networks in files and from one framework into the other: equal, complete, and refused
+when they are not."""
 
 import json
 

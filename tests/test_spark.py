@@ -1,4 +1,5 @@
-"""The rooms of the data half on a real standalone Spark cluster: a master and a worker, each a JVM of its own, on loopback."""
+"""The rooms of the data half on a real standalone Spark cluster: a master and a worker, each a JVM
+of its own, on loopback."""
 
 import json
 import subprocess
@@ -34,7 +35,8 @@ def check_hashes_quantiles_and_counts_are_those_of_pandas(found):
 
 
 def check_the_fitted_cleaner_runs_on_a_stream_unchanged(found):
-    "Two files came one after the other; every row went through the cleaner and the encoder that were fitted with pandas."
+    """Two files came one after the other; every row went through the cleaner and the encoder that
+    were fitted with pandas."""
     assert found["stream"]["kind"] == "spark-stream" and found["stream"]["after"] == "spark-stream"
     assert (
         found["stream"]["rows"] == found["stream"]["expected"] and len(found["stream"]["rows"]) == 8
@@ -74,7 +76,8 @@ CHECKS = [
 
 @pytest.mark.long
 def test_the_data_half_on_a_real_cluster(tmp_path):
-    "One program with one cluster and one session, then all checks: a session of Spark can't move to another cluster in one process."
+    """One program with one cluster and one session, then all checks: a session of Spark can't move
+    to another cluster in one process."""
     target = tmp_path / "found.json"
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(target)], capture_output=True, text=True, timeout=400

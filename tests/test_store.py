@@ -1,4 +1,5 @@
-"""A lake keeps every committed row: through kills, damage, other writers, other schemas, on any root, for any engine."""
+"""A lake keeps every committed row: through kills, damage, other writers, other schemas, on any
+root, for any engine."""
 
 import contextlib
 import datetime as dt
@@ -770,7 +771,8 @@ def test_two_processes_lose_no_rows(tmp_path):
 
 @pytest.mark.parametrize("scheme", ["memory", "plain"])
 def test_two_writers_through_fsspec_lose_no_rows(scheme, tmp_path):
-    "`plain` is a file system without exclusive creation; its rename does not replace, as with sftp."
+    """`plain` is a file system without exclusive creation; its rename does not replace, as with
+    sftp."""
     root = f"memory://{uuid.uuid4().hex}/lake"
 
     def write(name):

@@ -64,7 +64,8 @@ def executed(source, target, engine_name, **options):
 
 
 def plain(output):
-    "An output without what differs between any two runs: the frames of a traceback name the kernel's process."
+    """An output without what differs between any two runs: the frames of a traceback name the
+    kernel's process."""
     output = dict(output)
     output.pop("traceback", None)
     return output
@@ -80,7 +81,10 @@ LIKE = {
     ],
     "a figure": [
         "n = 3",
-        "import numpy as np\nimport matplotlib.pyplot as plt\nplt.plot(np.arange(n)); plt.title('A')",
+        (
+            "import numpy as np\nimport matplotlib.pyplot as plt\nplt.plot(np.arange(n));"
+            " plt.title('A')"
+        ),
         "plt.rcParams['backend']",
         "%matplotlib inline\nplt.plot([1, 2]);",
     ],
@@ -100,8 +104,10 @@ LIKE = {
     "threads and async": [
         "n = 3",
         "import asyncio\nawait asyncio.sleep(0.01)\n'slept'",
-        "from concurrent.futures import ThreadPoolExecutor as Pool\n"
-        "with Pool(2) as pool: r = list(pool.map(abs, [-1, -2]))\nr",
+        (
+            "from concurrent.futures import ThreadPoolExecutor as Pool\n"
+            "with Pool(2) as pool: r = list(pool.map(abs, [-1, -2]))\nr"
+        ),
     ],
     "memory that runs out": [
         "n = 3",
@@ -175,12 +181,13 @@ def test_a_kernel_has_its_zygote_fork_a_process_that_knows_nothing_of_it(tmp_pat
         "n = 0",
         "import json, os, numpy as np\nfrom bigdata_ai.experiment.zygote import Process",
         "np.kernel_was_here = 1\nos.environ['SAID'] = 'by the kernel'",
-        'told = \'import os, sys; known = hasattr(sys.modules["numpy"], "kernel_was_here")\\n\' '
-        "'print(os.getppid(), known, os.environ[\"SAID\"], os.getcwd(), flush=True); sys.stdin.read()'\n"
-        "with Process('builtins:exec', told) as other: said = other.stdout.readline().split(maxsplit=2)\n"
-        "print(json.dumps([said, os.getppid(), os.getcwd(), other._child.poll()]))",
-        "from pathlib import Path\nlasting = Process('builtins:exec', 'import sys; sys.stdin.read()')\n"
-        f"Path({str(tmp_path / 'pid')!r}).write_text(str(lasting.pid))",
+        'told = \'import os, sys; known = hasattr(sys.modules["numpy"], "kernel_was_here")\\n\''
+        ' \'print(os.getppid(), known, os.environ["SAID"], os.getcwd(), flush=True);'
+        " sys.stdin.read()'\nwith Process('builtins:exec', told) as other: said ="
+        " other.stdout.readline().split(maxsplit=2)\nprint(json.dumps([said, os.getppid(),"
+        " os.getcwd(), other._child.poll()]))",
+        "from pathlib import Path\nlasting = Process('builtins:exec', 'import sys;"
+        f" sys.stdin.read()')\nPath({str(tmp_path / 'pid')!r}).write_text(str(lasting.pid))",
     )
     told, outputs = executed(source, tmp_path / "out.ipynb", "bigdata-ai")
     (parent, knows, rest), zygote, folder, ended = json.loads(outputs[3][0]["text"])
@@ -249,9 +256,12 @@ def test_only_installed_modules_are_imported_ahead(tmp_path):
 ADDS = (
     "seed = 0",
     "import os, time\nfrom pathlib import Path\nfrom bigdata_ai.experiment.evidence import append",
-    "folder = Path(os.environ['BIGDATA_AI_RUN'])\ndone = len((folder / 'evidence.jsonl').read_text().splitlines()) "
-    "if (folder / 'evidence.jsonl').exists() else 0\n"
-    "for i in range(done, 4):\n    append(folder / 'evidence.jsonl', {'seed': seed, 'i': i, 'value': seed * 10 + i}); time.sleep(0.05)",
+    (
+        "folder = Path(os.environ['BIGDATA_AI_RUN'])\ndone = len((folder /"
+        " 'evidence.jsonl').read_text().splitlines()) if (folder / 'evidence.jsonl').exists() else"
+        " 0\nfor i in range(done, 4):\n    append(folder / 'evidence.jsonl', {'seed': seed, 'i': i,"
+        " 'value': seed * 10 + i}); time.sleep(0.05)"
+    ),
 )
 
 
@@ -264,7 +274,10 @@ def evidence(folder):
 
 
 WHOLE = sorted((seed, i, seed * 10 + i) for seed in range(4) for i in range(4))
-SWEEPS = "import sys; from bigdata_ai.experiment.sweep import sweep; sweep(sys.argv[1], {'seed': [0, 1, 2, 3]}, 2, sys.argv[2], quiet=True)"
+SWEEPS = (
+    "import sys; from bigdata_ai.experiment.sweep import sweep; sweep(sys.argv[1], {'seed': [0, 1,"
+    " 2, 3]}, 2, sys.argv[2], quiet=True)"
+)
 
 
 def killed_and_resumed(tmp_path, times, draw):

@@ -72,7 +72,8 @@ def states_gap(one, other):
 
 
 def apart(one, other, chosen):
-    "The largest gap of weights, raw outputs and running statistics; that of outputs scaled by its bound's ratio to the others' bound."
+    """The largest gap of weights, raw outputs and running statistics; that of outputs scaled by its
+    bound's ratio to the others' bound."""
     found = gaps(one, other, chosen.rows.X)
     return max(
         found["max_weight_gap"],
@@ -145,7 +146,8 @@ def test_each_schedule_walks_the_same_path(name, schedule):
 
 
 def test_the_widest_gap_of_the_twins_is_what_rounding_makes_of_one_framework():
-    "On the published path that parts most, one unit in the last place of one matrix parts PyTorch from itself as far as TensorFlow is."
+    """On the published path that parts most, one unit in the last place of one matrix parts PyTorch
+    from itself as far as TensorFlow is."""
     chosen, optimizer = task("transformer"), parity.OPTIMISERS["Nesterov"]
     weights = initial_weights(chosen.spec, 1)
     weights[8] = np.nextafter(weights[8], np.inf)
@@ -434,7 +436,8 @@ def test_batch_norm_outside_training_is_that_of_pytorch_and_keras(backend):
 
 
 def test_batch_norm_in_training_is_that_of_pytorch_and_keras(backend):
-    "One step of SGD: the statistics it leaves, and the weights it reaches. Keras keeps the biased variance; that is known."
+    """One step of SGD: the statistics it leaves, and the weights it reaches. Keras keeps the biased
+    variance; that is known."""
     import keras
     import torch
 
@@ -595,7 +598,8 @@ numbers = st.lists(
 
 @given(numbers, st.floats(0.001, 2))
 def test_equivalence_is_the_90_percent_interval_inside_the_margin(differences, margin):
-    "Two one-sided tests of level 5 % hold exactly if the 90 % t-interval lies inside (-margin, margin)."
+    """Two one-sided tests of level 5 % hold exactly if the 90 % t-interval lies inside (-margin,
+    margin)."""
     mean, error = np.mean(differences), stats.sem(differences)
     if error < 1e-9:
         return

@@ -66,7 +66,8 @@ def test_the_wheel_carries_ledger_evidence_and_experiments(wheel):
 
 
 def needed(wheel, framework):
-    "The distributions that the wheel's metadata asks for with one extra, and what they ask for in turn."
+    """The distributions that the wheel's metadata asks for with one extra, and what they ask for in
+    turn."""
     with zipfile.ZipFile(wheel) as content:
         name = next(name for name in content.namelist() if name.endswith(".dist-info/METADATA"))
         words = Parser().parsestr(content.read(name).decode()).get_all("Requires-Dist")
@@ -86,7 +87,8 @@ def needed(wheel, framework):
 
 
 def furnish(folder, names):
-    "A fresh environment, and in it links to the files of these distributions in the environment that runs the tests: no more than they."
+    """A fresh environment, and in it links to the files of these distributions in the environment
+    that runs the tests: no more than they."""
     venv.create(folder)
     packages = (
         folder
@@ -108,7 +110,8 @@ def furnish(folder, names):
 @pytest.mark.long
 @pytest.mark.parametrize("framework, other", [("torch", "tensorflow"), ("tensorflow", "torch")])
 def test_the_wheel_with_one_framework_runs_its_half_of_the_demo(wheel, framework, other, tmp_path):
-    "pip may take nothing from elsewhere, so it refuses the wheel unless all that its metadata asks for is there."
+    """pip may take nothing from elsewhere, so it refuses the wheel unless all that its metadata
+    asks for is there."""
     names, binaries = needed(wheel, framework), tmp_path / "venv" / "bin"
     packages = furnish(tmp_path / "venv", names)
     clean = {

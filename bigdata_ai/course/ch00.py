@@ -32,7 +32,10 @@ def _check_majority(answer):
         answer(skewed),
         0.6,
         "For classes of 3, 12 and 5 rows, the accuracy",
-        hint="1 / classes holds for balanced classes only, and the commonest class need not be class 0.",
+        hint=(
+            "1 / classes holds for balanced classes only, and the commonest class need not be"
+            " class 0."
+        ),
     )
 
 
@@ -41,7 +44,8 @@ majority = Exercise(
     """Write `majority(y)`: the accuracy of a model that always predicts the commonest class of `y`, a vector of class
     numbers from 0. This is the number that `evaluate` gives as `scores.majority`.""",
     _check_majority,
-    "always guessing the commonest class is right on exactly the share of rows that this class has.",
+    "always guessing the commonest class is right on exactly the share of rows that this class"
+    " has.",
     """
     def majority(y):
         counts = np.bincount(y)  # rows of class 0, 1, 2 …
@@ -167,7 +171,8 @@ twins = Exercise(
     f"""Train `mlp(64, 32, 10)` on the training rows of the digits for {_EPOCHS} epochs from seed {_SEED}, once in every
     framework that is installed (`backends()` lists them). Let `models` be the list of the trained models.""",
     _check_twins,
-    "same weights, same batches: the losses agree epoch by epoch, whichever framework computed them.",
+    "same weights, same batches: the losses agree epoch by epoch, whichever framework computed"
+    " them.",
     f"""
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import split

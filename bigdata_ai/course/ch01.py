@@ -53,7 +53,8 @@ mixture = Exercise(
     χ² = Σ (wanted - have)² / have over the sources. `have` and `wanted` are arrays of shares that sum to 1. A source that is wanted and
     missing makes it 0; one that is neither wanted nor there does not count.""",
     _check_mixture,
-    "the law says that a source which is missing can't be made up for by any number of other rows. Chapter 16 puts that to a test.",
+    "the law says that a source which is missing can't be made up for by any number of other rows."
+    " Chapter 16 puts that to a test.",
     """
     def mixture(n, have, wanted):
         needed = wanted > 0
@@ -84,9 +85,11 @@ def _check_history(answer):
         expect_close(
             got,
             want,
-            f"{len(ages)} rows aged {ages[0]:g} to {ages[-1]:g} days at a half-life of {half_life:g} days",
+            f"{len(ages)} rows aged {ages[0]:g} to {ages[-1]:g} days at a half-life of"
+            f" {half_life:g} days",
             1e-6,
-            "weights are halved every half-life, w = 2 ** (-age / half_life), and the rows they are worth are (Σ w)² / Σ w².",
+            "weights are halved every half-life, w = 2 ** (-age / half_life), and the rows they are"
+            " worth are (Σ w)² / Σ w².",
         )
 
 
@@ -95,7 +98,8 @@ history = Exercise(
     """Write `history(ages, half_life)`: how many equally weighted rows the rows are worth when a row's weight is halved every `half_life`
     days, by Kish's effective sample size (Σ w)² / Σ w². `ages` is an array of ages in days.""",
     _check_history,
-    "one row a day for ever is worth no more than about 2.9 half-lives of rows: who must forget can't get big data by waiting.",
+    "one row a day for ever is worth no more than about 2.9 half-lives of rows: who must forget"
+    " can't get big data by waiting.",
     """
     def history(ages, half_life):
         weights = 2.0 ** (-ages / half_life)

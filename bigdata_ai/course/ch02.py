@@ -214,7 +214,8 @@ learnable = Exercise(
     """Write `learnable(ids, parents, sealed)`: arrays of row ids and of the ids of the rows they were made of (a measured row is its
     own parent), and a set of ids that are sealed. Give an array of bool: which rows may be learnt from.""",
     _check_learnable,
-    "made rows are copies with changes. If their parents are in the test, the model has seen the test.",
+    "made rows are copies with changes. If their parents are in the test, the model has seen the"
+    " test.",
     """
     def learnable(ids, parents, sealed):
         hidden = list(sealed)

@@ -286,7 +286,8 @@ wait_s = Exercise(
     (0, 1, 2 …). Without a wish of the server (`retry_after` is `None`) the wait is half a second and doubles with each try, up to
     60 s. With a wish, the wait is what the server asks for; if that is more than 60 s, give up: `float("inf")`.""",
     _check_wait,
-    "errors of a moment are over soon, long ones are not hammered, and a server that says when to come back is believed.",
+    "errors of a moment are over soon, long ones are not hammered, and a server that says when to"
+    " come back is believed.",
     """
     def wait_s(tries, retry_after):
         if retry_after is None: return min(60, 0.5 * 2 ** tries)

@@ -48,7 +48,8 @@ scores = Exercise(
     """Write `scores(found, true)`: both are sets of row ids, what a rule found and where the dirt really is. Give back the pair
     (precision, recall), numbers in 0 … 1. Nothing may be found; the dirt is never empty.""",
     _check_scores,
-    "precision falls with false alarms, recall with what was overlooked; a rule that flags every row has a recall of 1.",
+    "precision falls with false alarms, recall with what was overlooked; a rule that flags every"
+    " row has a recall of 1.",
     """
     def scores(found, true):
         hits = len(found & true)
@@ -96,7 +97,10 @@ def _check_fill(answer):
         np.ravel(got[1]),
         before[1]["x"].fillna(before[0]["x"].median()).to_numpy(),
         "The test column",
-        hint="the test rows' own median, or that of all rows, is knowledge that a model in service does not have.",
+        hint=(
+            "the test rows' own median, or that of all rows, is knowledge that a model in service"
+            " does not have."
+        ),
     )
 
 
@@ -169,7 +173,8 @@ cleaner = Exercise(
     mistakes ("1700"). People measure between 1 and 2.5 metres. Make a `Cleaner` (not fitted) that gives numbers in centimetres, and gaps
     where there is no possible height.""",
     _check_cleaner,
-    "rules go in order: first numbers, then one unit, then what can't be. In another order metres are thrown away as impossible.",
+    "rules go in order: first numbers, then one unit, then what can't be. In another order metres"
+    " are thrown away as impossible.",
     """
     cleaner = Cleaner([Number("height"), Unit("height", suspect=(1, 2.5), factor=100), Range("height", 100, 250)])
     """,

@@ -42,7 +42,8 @@ rows_left = Exercise(
     """Write `rows_left(n, noise, classes)`: how many clean rows the law says that `n` rows are worth when a share `noise` of
     their labels is wrong, n·(1 - ηK/(K-1))². From the noise on at which labels say nothing, the answer is 0.""",
     _check_rows_left,
-    "of K classes, labels lose all meaning at a noise of (K-1)/K, and the signal that is left counts with its square.",
+    "of K classes, labels lose all meaning at a noise of (K-1)/K, and the signal that is left"
+    " counts with its square.",
     """
     def rows_left(n, noise, classes):
         return n * max(0.0, 1 - noise * classes / (classes - 1)) ** 2

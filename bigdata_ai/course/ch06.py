@@ -137,7 +137,8 @@ blend = Exercise(
     `y` and `w` their labels as one-hot rows of shape (n, k), and `share`, of shape (n,), says how much of each blended
     row and label comes from `x` and `y`. Use NumPy, PyTorch or TensorFlow.""",
     _check_blend,
-    "the loss of a blended label is the same blend of two losses, since the cross-entropy is linear in the label.",
+    "the loss of a blended label is the same blend of two losses, since the cross-entropy is linear"
+    " in the label.",
     """
     def blend(x, y, z, w, share):
         part = share[:, None]  # one share for all columns of a row
@@ -183,7 +184,8 @@ same_denials = Exercise(
     """Write `same_denials(text, new)`, which says whether two texts hold equally many negations, in Chinese or English.
     `words` and `is_negation` of `bigdata_ai.data.augment_text` do the hard part.""",
     _check_same_denials,
-    "a word decides by what it is and not by the characters in it, so text is cut into words first.",
+    "a word decides by what it is and not by the characters in it, so text is cut into words"
+    " first.",
     """
     from bigdata_ai.data.augment_text import is_negation, words
 

@@ -115,7 +115,8 @@ live = Exercise(
     the oldest first; `{"add": [...], "remove": [...]}` names the files that the commit added and removed.
     Version 0 is the table after the first commit.""",
     _check_live,
-    "a version is nothing but the list of files that its commits left, which is why an old one can be read as long as its files exist.",
+    "a version is nothing but the list of files that its commits left, which is why an old one can"
+    " be read as long as its files exist.",
     """
     def live(log, version):
         files = set()
@@ -132,7 +133,8 @@ live = Exercise(
 
 # %% ../../nbs/lib/course/26_ch08.ipynb #b753ba1d
 class _Log:
-    "A store that keeps rows and the number of their step in one commit; before or after some commits the writer dies."
+    """A store that keeps rows and the number of their step in one commit; before or after some
+    commits the writer dies."""
 
     def __init__(self, deaths):
         self.rows, self.last, self.deaths, self.commits = [], None, list(deaths), 0
@@ -190,7 +192,8 @@ deliver = Exercise(
     `log.last` is the number of the last step that was committed, `None` before the first. A commit may raise an error before or
     after it took place; then let the error go: `deliver` is started again from the start, with the same arguments.""",
     _check_deliver,
-    "the number of the step is in the same commit as the rows, so the store itself knows where to go on; the writer's memory died with it.",
+    "the number of the step is in the same commit as the rows, so the store itself knows where to"
+    " go on; the writer's memory died with it.",
     """
     def deliver(log, steps):
         first = 0 if log.last is None else log.last + 1

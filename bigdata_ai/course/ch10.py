@@ -52,7 +52,8 @@ same_summary = Exercise(
     with `x`, whatever the `pattern` is; what a straight line through x and y leaves over shall be the pattern, up to scale. Both
     arguments are vectors of the same length.""",
     _check_same_summary,
-    "mean, spread and correlation are three numbers; forty points can keep them and still do what they like.",
+    "mean, spread and correlation are three numbers; forty points can keep them and still do what"
+    " they like.",
     """
     def same_summary(x, pattern):
         u = (x - x.mean()) / x.std()
@@ -63,7 +64,10 @@ same_summary = Exercise(
     """,
     hints=(
         "Build y of two parts: one that follows x, and one that has nothing to do with it.",
-        "Standardise x. Take from the pattern its mean and its share along x, then give it spread one.",
+        (
+            "Standardise x. Take from the pattern its mean and its share along x, then give it"
+            " spread one."
+        ),
         "0.8 of the first and 0.6 of the second have spread one, because 0.8² + 0.6² = 1.",
     ),
 )
@@ -114,7 +118,8 @@ noise_floor = Exercise(
     sizes, and notes the absolute difference of the two means; it does so a thousand times, and gives back the 0.99 quantile of what
     it noted: the difference that chance alone hardly ever passes.""",
     _check_noise_floor,
-    "after a shuffle the two parts differ by chance alone, so what 99 of 100 shuffles stay under is what chance can do.",
+    "after a shuffle the two parts differ by chance alone, so what 99 of 100 shuffles stay under is"
+    " what chance can do.",
     """
     def noise_floor(one, other, shuffles=1000):
         pooled, n = np.concatenate([one, other]), len(one)
@@ -128,7 +133,10 @@ noise_floor = Exercise(
     hints=(
         "If the two were the same, it would not matter which row stands in which of them.",
         "np.concatenate, then shuffle, then pooled[:n] and pooled[n:].",
-        "Collect abs(first.mean() - second.mean()) of each shuffle; np.quantile(…, 0.99) of them is the floor.",
+        (
+            "Collect abs(first.mean() - second.mean()) of each shuffle; np.quantile(…, 0.99) of"
+            " them is the floor."
+        ),
     ),
 )
 
@@ -179,7 +187,8 @@ psi = Exercise(
     """Write `psi(one, other)` for two vectors of counts, one number a bin. Add half a row to each bin, make shares p and q of them,
     and give back Σ (p - q) ln(p / q).""",
     _check_psi,
-    "both directions are in it, so it does not matter which table came first, and half a row a bin keeps it finite.",
+    "both directions are in it, so it does not matter which table came first, and half a row a bin"
+    " keeps it finite.",
     """
     def psi(one, other):
         p, q = (one + 0.5) / (one + 0.5).sum(), (other + 0.5) / (other + 0.5).sum()

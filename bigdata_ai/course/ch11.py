@@ -52,7 +52,8 @@ stable_loss = Exercise(
     of shape (n,), float64. It must be right for logits of 800, too. Use NumPy, PyTorch or TensorFlow, without their
     ready-made loss.""",
     _check_stable,
-    "the exponential only ever sees a number that is not positive, so it can't overflow, and no rounded 0 meets a log.",
+    "the exponential only ever sees a number that is not positive, so it can't overflow, and no"
+    " rounded 0 meets a log.",
     """
     def stable_loss(z, y):
         # log(1 + e^z) - y z, with the larger of 0 and z taken out of the logarithm.
@@ -122,7 +123,8 @@ gradient = Exercise(
     `w`, for `b`). `X` has shape (n, d), `y` shape (n,) of 0.0 and 1.0, `w` shape (d,), `b` is a number; all float64.
     Use NumPy, PyTorch or TensorFlow.""",
     _check_gradient,
-    "each row pulls on the weights by its own error, σ(z) - y, times its own features; the mean of that is the gradient.",
+    "each row pulls on the weights by its own error, σ(z) - y, times its own features; the mean of"
+    " that is the gradient.",
     """
     def gradient(X, y, w, b):
         z = (X * w).sum(1) + b
@@ -174,7 +176,8 @@ softmax_gradient = Exercise(
     cross-entropy $\\frac{1}{n} \\sum_i -\\log p_{i, y_i}$. `y` holds classes 0 … 9, shape (n,), int64. It must also work
     for logits of 800. Use NumPy, PyTorch or TensorFlow.""",
     _check_softmax,
-    "the true class is pulled up by what it lacks, every other is pushed down by what it has; each row's pulls sum to 0.",
+    "the true class is pulled up by what it lacks, every other is pushed down by what it has; each"
+    " row's pulls sum to 0.",
     """
     def softmax_gradient(Z, y):
         P = np.exp(Z - Z.max(axis=1, keepdims=True))
@@ -185,7 +188,10 @@ softmax_gradient = Exercise(
     # In TensorFlow: (tf.nn.softmax(Z) - tf.one_hot(y, 10, dtype=Z.dtype)) / len(y)
     """,
     hints=(
-        "-log p of the true class is log Σ e^z minus the true logit. Take the derivative of both parts.",
+        (
+            "-log p of the true class is log Σ e^z minus the true logit. Take the derivative of"
+            " both parts."
+        ),
         "The first part gives the softmax, the second 1 at the true class.",
         "Then divide by n.",
     ),
@@ -226,7 +232,8 @@ def _check_numeric(answer):
         worst <= 1e-8,
         "The gradient must be right to eight digits.",
         f"one that is off by {worst:.0e}",
-        "step to both sides, and choose a step between 1e-6 and 1e-4: a longer one is bent, a shorter one is lost in rounding.",
+        "step to both sides, and choose a step between 1e-6 and 1e-4: a longer one is bent, a"
+        " shorter one is lost in rounding.",
     )
 
 
@@ -235,7 +242,8 @@ numeric_gradient = Exercise(
     """Write `numeric_gradient(f, w)`: the gradient of the function `f` at `w` (shape (d,), float64) without any
     derivative, to eight digits. `f` takes a vector and gives one number. Use NumPy, PyTorch or TensorFlow.""",
     _check_numeric,
-    "with a step to both sides the curvature cancels, and a step near 1e-5 balances what is bent against what is rounded.",
+    "with a step to both sides the curvature cancels, and a step near 1e-5 balances what is bent"
+    " against what is rounded.",
     """
     def numeric_gradient(f, w):
         steps = 1e-5 * np.eye(len(w))

@@ -41,7 +41,8 @@ collapse = Exercise(
     the three layers `x @ W1 + b1`, `… @ W2 + b2`, `… @ W3 + b3` together are. Weights have shape (inputs, outputs),
     biases (outputs,). Use NumPy, PyTorch or TensorFlow.""",
     _check_collapse,
-    "an affine map of an affine map is affine, so three layers without activations have the power of one.",
+    "an affine map of an affine map is affine, so three layers without activations have the power"
+    " of one.",
     """
     def collapse(W1, b1, W2, b2, W3, b3):
         # ((x @ W1 + b1) @ W2 + b2) @ W3 + b3, multiplied out.
@@ -89,7 +90,8 @@ targets = Exercise(
     of shape (n,), int64, into targets that binary cross-entropy accepts, for the question "is it an 8?". Use NumPy,
     PyTorch or TensorFlow.""",
     _check_targets,
-    "shape, type and range of the targets are those of the output, so each output meets its own target.",
+    "shape, type and range of the targets are those of the output, so each output meets its own"
+    " target.",
     """
     def targets(y):
         return np.asarray(y == 8, dtype="float32")[:, None]
@@ -200,7 +202,8 @@ adam_step = Exercise(
     0.999, epsilon 1e-8, added to the root of the *corrected* second moment. `w`, `g`, `m`, `v` are vectors of float64,
     `t` is 1 for the first step. Give back the new `(w, m, v)`. Use NumPy, PyTorch or TensorFlow.""",
     _check_adam,
-    "after the correction, epsilon stays as small against the root as it was meant to be, from the first step on.",
+    "after the correction, epsilon stays as small against the root as it was meant to be, from the"
+    " first step on.",
     """
     def adam_step(w, g, m, v, t):
         m = 0.9 * m + 0.1 * g

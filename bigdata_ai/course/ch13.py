@@ -56,7 +56,8 @@ dropout = Exercise(
     the same shape, in [0, 1). Values with `u < rate` become 0; the rest is scaled so that the *expected* value stays `x`. Use NumPy,
     PyTorch or TensorFlow.""",
     _check_dropout,
-    "a share of 1 - rate stays, each 1 / (1 - rate) times as large, so the mean is kept and nothing need change in use.",
+    "a share of 1 - rate stays, each 1 / (1 - rate) times as large, so the mean is kept and nothing"
+    " need change in use.",
     """
     def dropout(x, u, rate):
         return np.where(u < rate, 0.0, x / (1 - rate))
@@ -112,14 +113,18 @@ he = Exercise(
     """Write `he(z)`, which turns standard normal numbers `z` of shape (inputs, outputs), float64, into initial weights of a layer
     `max(x @ W, 0)`, so that the mean square of the values is kept from layer to layer. Use NumPy, PyTorch or TensorFlow.""",
     _check_he,
-    "a sum of n products has n times the variance of one, and the ReLU lets half of its mean square through: hence 2 / n.",
+    "a sum of n products has n times the variance of one, and the ReLU lets half of its mean square"
+    " through: hence 2 / n.",
     """
     def he(z):
         return z * (2 / z.shape[0]) ** 0.5
     """,
     hints=(
         "What is the variance of a sum of n products of independent numbers of mean 0?",
-        "n times the variance of a weight times the mean square of an input. Then max(·, 0) halves the mean square.",
+        (
+            "n times the variance of a weight times the mean square of an input. Then max(·, 0)"
+            " halves the mean square."
+        ),
         "So the variance of a weight shall be 2 / inputs.",
     ),
 )
@@ -155,7 +160,8 @@ expected_best = Exercise(
     """Write `expected_best(scores, k)`: the expected value of the best of `k` scores that are drawn at random, with replacement, from
     `scores` (shape (N,), float64), exactly and without drawing. Use NumPy, PyTorch or TensorFlow.""",
     _check_best,
-    "the best of k is the i-th smallest or less with probability (i/N)^k; differences of these are the weights of a mean.",
+    "the best of k is the i-th smallest or less with probability (i/N)^k; differences of these are"
+    " the weights of a mean.",
     """
     def expected_best(scores, k):
         N = len(scores)

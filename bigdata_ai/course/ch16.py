@@ -34,7 +34,8 @@ beside = Exercise(
     """Write `beside(errors)`: `errors[i, j]` is the error with (1) or without (0) a first and a second fault, shape (2, 2). Give how much
     more the first fault costs where the second one is present than where it is not.""",
     _check_beside,
-    "0 means that costs add up. The answer is the same for the second fault beside the first: an interaction belongs to the pair.",
+    "0 means that costs add up. The answer is the same for the second fault beside the first: an"
+    " interaction belongs to the pair.",
     """
     def beside(errors):
         return (errors[1, 1] - errors[0, 1]) - (errors[1, 0] - errors[0, 0])

@@ -35,8 +35,10 @@ def _check_rows_for(answer):
             _rows(
                 n, errors, target, slice(-2, None)
             ): "this is the law of the last two points; fit it to all of them.",
-            (target - start)
-            / slope: "this is a line through the errors; a power law is a line in the logarithms of both.",
+            (target - start) / slope: (
+                "this is a line through the errors; a power law is a line in the logarithms of"
+                " both."
+            ),
             1 / want: "the sign of the exponent is turned round.",
             np.log(want): "this is the logarithm of the rows.",
         }
@@ -71,7 +73,8 @@ rows_for = Exercise(
     error = a · n^-b by least squares in logarithms to all points, and give the rows at which it reaches `target`; infinity if the fitted
     law doesn't fall (b ≤ 0).""",
     _check_rows_for,
-    "The answer is (a/target)^(1/b): small errors in b are large errors in rows. Where b is 0.2, half the error takes 32 times the rows.",
+    "The answer is (a/target)^(1/b): small errors in b are large errors in rows. Where b is 0.2,"
+    " half the error takes 32 times the rows.",
     """
     def rows_for(n, errors, target):
         slope, start = np.polyfit(np.log(n), np.log(errors), 1)
@@ -142,7 +145,8 @@ effective = Exercise(
     each size, so that the curve never rises; between two sizes the error is a straight line over the *logarithm* of the rows; and the
     answer never leaves the sizes that were measured.""",
     _check_effective,
-    "So the rates above are measured. An answer at an end of the sizes is no measurement: the truth may lie beyond it.",
+    "So the rates above are measured. An answer at an end of the sizes is no measurement: the truth"
+    " may lie beyond it.",
     """
     def effective(sizes, clean, noisy):
         falling = np.minimum.accumulate(clean)
@@ -212,7 +216,8 @@ kept = Exercise(
     interval, mean width of the intervals). The ends belong to an interval. Where `low` and `high` are NaN the prediction was refused:
     such a row counts in neither number.""",
     _check_kept,
-    "The two belong together: the interval from 0 to 1 keeps every error rate and says nothing. Of two that keep alike, take the narrower.",
+    "The two belong together: the interval from 0 to 1 keeps every error rate and says nothing. Of"
+    " two that keep alike, take the narrower.",
     """
     def kept(low, high, truth):
         told = ~np.isnan(low)

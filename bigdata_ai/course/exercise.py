@@ -85,7 +85,8 @@ def makers(
     function: Callable,  # the learner's
     # "NumPy", "torch", "tensorflow" -> array to tensor; the one that the code names comes first
 ) -> dict[str, Callable]:
-    "List the kinds of arrays that a function can be tried with: NumPy's, and those of the loaded frameworks."
+    """List the kinds of arrays that a function can be tried with: NumPy's, and those of the loaded
+    frameworks."""
     loaded = {
         name: getattr(sys.modules[name], maker)
         for name, maker in _MAKERS.items()
@@ -200,7 +201,8 @@ class Exercise:
         print(self._solution)
 
     def _judge(self, answer):
-        "Right if any kind of tensor makes it right, for a function is right if it works in its own framework."
+        """Right if any kind of tensor makes it right, for a function is right if it works in its
+        own framework."""
         if _blank(answer):
             return NO_ANSWER, f"put yours in the place of `...`, then check({self.name})."
         if not callable(answer):

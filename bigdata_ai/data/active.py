@@ -23,7 +23,8 @@ from .split import training_rows
 
 # %% ../../nbs/lib/data/53_active.ipynb #931e74cc
 class DistanceSVC(SVC):
-    "A support vector machine for two classes, whose probabilities are the sigmoid of the distance from the border."
+    """A support vector machine for two classes, whose probabilities are the sigmoid of the distance
+    from the border."""
 
     def predict_proba(
         self,
@@ -125,7 +126,8 @@ def _strategy(name, classes, state):
 def aubc(
     curves: pd.DataFrame,  # as `learning_curves` gives
 ) -> pd.Series:  # accuracy in [0, 1], by strategy and seed
-    "Give the area under each learning curve, over its width: the mean accuracy from the first label to the last."
+    """Give the area under each learning curve, over its width: the mean accuracy from the first
+    label to the last."""
     require(
         {"strategy", "seed", "labels", "accuracy"} <= set(curves),
         "Curves must have strategy, seed, labels, accuracy.",

@@ -38,7 +38,8 @@ class AnnotationLog:
         self,
         act: dict,  # what happened; must have an "act" of ACTS
     ) -> dict:  # the act as it was written
-        "Write one act at the end of the file and sync it; a line that was cut off before is dropped first."
+        """Write one act at the end of the file and sync it; a line that was cut off before is
+        dropped first."""
         choose(act.get("act"), ACTS, "act")
         line = (json.dumps(act, ensure_ascii=False) + "\n").encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -244,7 +245,8 @@ def widget(
     # draws one item, for example with display or plt; None shows text, image or row
     show: Callable | None = None,
 ):  # an ipywidgets.VBox
-    "Put the annotator into JupyterLab: the item, a button for each label, skip, undo, keys and progress."
+    """Put the annotator into JupyterLab: the item, a button for each label, skip, undo, keys and
+    progress."""
     w = need("ipywidgets", "data")
     bar, view, message = w.IntProgress(max=annotator.progress[1]), w.Output(), w.HTML()
     kind = (

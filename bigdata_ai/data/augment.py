@@ -41,15 +41,20 @@ class _Made:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Augmented(_Made, Dataset):
-    "Measured rows and rows made of them; `ids` are those of the measured row each was made of, so they repeat."
+    """Measured rows and rows made of them; `ids` are those of the measured row each was made of, so
+    they repeat."""
 
     def __repr__(self) -> str:
-        return f"Augmented({self.name!r}: {self._counted()} × {self.X.shape[1]} features, {self.classes or 'no'} classes)"
+        return (
+            f"Augmented({self.name!r}: {self._counted()} × {self.X.shape[1]} features,"
+            f" {self.classes or 'no'} classes)"
+        )
 
 # %% ../../nbs/lib/data/60_augment.ipynb #7f931129
 @dataclass(frozen=True, eq=False, repr=False)
 class AugmentedTable(_Made, Table):
-    "Measured rows of a table and rows made of them; ids are those of the measured row each was made of, so they repeat."
+    """Measured rows of a table and rows made of them; ids are those of the measured row each was
+    made of, so they repeat."""
 
     def __repr__(self) -> str:
         return f"AugmentedTable({self.name!r}: {self._counted()}, target {self.target!r})"
@@ -265,7 +270,8 @@ def _margins(images, axis):
 
 
 def _warp(images, down, right, block=256):
-    "Read each picture at (row + down, column + right), by bilinear interpolation, with nothing outside."
+    """Read each picture at (row + down, column + right), by bilinear interpolation, with nothing
+    outside."""
     from scipy.ndimage import map_coordinates
 
     n, height, width = images.shape
@@ -292,7 +298,10 @@ class Mixup:
 
     # of the Beta(alpha, alpha) that λ comes from; small values leave most rows nearly pure
     alpha: float = 0.2
-    keeps = "nothing: the label changes with the row; `y` is drawn in the shares of the blend, `soft` holds the shares"
+    keeps = (
+        "nothing: the label changes with the row; `y` is drawn in the shares of the blend, `soft`"
+        " holds the shares"
+    )
 
     def __post_init__(self):
         require(check_number(self.alpha, "alpha") > 0, "alpha must be above 0.", self.alpha)
@@ -323,7 +332,8 @@ def augment(
     seed: int = 0,  # another seed makes other rows
     keep: bool = True,  # whether the measured rows stand in front
 ) -> Augmented:  # len(data) * (copies + keep) rows
-    "Make more rows to learn from; raises for a sealed test, for held-out rows, and for rows that are no pictures."
+    """Make more rows to learn from; raises for a sealed test, for held-out rows, and for rows that
+    are no pictures."""
     data, steps = source_rows(data), [steps] if not isinstance(steps, Sequence) else list(steps)
     check_whole(copies, "copies")
     require(

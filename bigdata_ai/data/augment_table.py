@@ -39,7 +39,8 @@ def _values(data, names):
 
 
 def _with_values(data, names, values, measured):
-    "The same rows with new numbers, within the range of the measured rows, whole where they were whole."
+    """The same rows with new numbers, within the range of the measured rows, whole where they were
+    whole."""
     old = _values(measured, names)
     with np.errstate(invalid="ignore"):
         low, high = np.nanmin(old, axis=0), np.nanmax(old, axis=0)
@@ -143,7 +144,8 @@ def smote(
     neighbours: int = 5,  # of the same class, among which a partner is drawn
     seed: int = 0,  # of the draw
 ) -> Augmented | AugmentedTable:  # the measured rows, then the made ones
-    "Make rows of rare classes between measured ones, with imbalanced-learn; the parents' ids are kept."
+    """Make rows of rare classes between measured ones, with imbalanced-learn; the parents' ids are
+    kept."""
     data = source_rows(data)
     require(data.classes > 1, "SMOTE needs classes.", data)
     names, nominal = _numeric(data), _nominal(data)

@@ -51,7 +51,8 @@ _DENYING = set("不没無无非未别勿莫否甭")  # a word with one of these 
 _HARMLESS = {"非常", "特别", "特别是", "别人", "别的", "分别", "区别", "级别"}  # … but for these
 _SCOPE = 2  # words after a negation that it may deny: "not very good"
 TURNS = frozenset(
-    "but however although though except unless despite yet 但 但是 可是 可 不过 然而 却 虽然 尽管 除了".split()
+    "but however although though except unless despite yet 但 但是 可是 可 不过 然而 却 虽然"
+    " 尽管 除了".split()
 )
 
 
@@ -170,7 +171,10 @@ class Deletion:
     keep: tuple[str, ...] = ()  # words that must stay
     negations: bool = False  # whether negations may go as well
     sure: bool = False  # the caller answers for the label
-    keeps = "negations, what they deny and what turns the sentence stay, and at most 0.3 of the other words go"
+    keeps = (
+        "negations, what they deny and what turns the sentence stay, and at most 0.3 of the other"
+        " words go"
+    )
 
     def __post_init__(self):
         _check_part(self.share, 0.3, not self.negations, self)
@@ -205,7 +209,10 @@ class Swap:
     share: float = 0.1  # chance of each pair of neighbours, in (0, 1]
     keep: tuple[str, ...] = ()  # words that must stay
     sure: bool = False  # the caller answers for the label
-    keeps = "words move within their clause, never a negation or what it denies, and at most 0.3 of the pairs"
+    keeps = (
+        "words move within their clause, never a negation or what it denies, and at most 0.3 of the"
+        " pairs"
+    )
 
     def __post_init__(self):
         _check_part(self.share, 0.3, True, self)
@@ -251,8 +258,8 @@ class BackTranslation:
         bad = [not _sound(text, new) for text, new in zip(texts, returned, strict=True)]
         if any(bad):
             warnings.warn(
-                f"{sum(bad)} of {len(bad)} texts came back empty, in another script or with a negation more or less, "
-                "and stay as they were.",
+                f"{sum(bad)} of {len(bad)} texts came back empty, in another script or with a"
+                " negation more or less, and stay as they were.",
                 stacklevel=2,
             )
         return [
@@ -285,7 +292,8 @@ def augment_text(
     keep: bool = True,  # whether the measured rows stand in front
     unchanged: bool = False,  # whether made rows stay in which nothing changed
 ) -> AugmentedTable:  # up to len(data) * (copies + keep) rows
-    "Make more texts to learn from; raises for a sealed test, for held-out rows, and for a column without texts."
+    """Make more texts to learn from; raises for a sealed test, for held-out rows, and for a column
+    without texts."""
     data, steps = source_rows(data), list(steps) if isinstance(steps, Sequence) else [steps]
     require(
         isinstance(data, Table),

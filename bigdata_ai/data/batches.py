@@ -166,7 +166,8 @@ def _why(error):
 
 
 def _keys(system, paths, source):
-    "The constant columns of each file, from folders named key=value or from the dataset's own partitioning."
+    """The constant columns of each file, from folders named key=value or from the dataset's own
+    partitioning."""
     given = isinstance(source, pa.dataset.Dataset)
     if not given and not any("=" in path for path in paths):
         return {}
@@ -488,8 +489,9 @@ class Batches:
     def __repr__(self) -> str:
         shard = "" if self.count == 1 else f", shard {self.index} of {self.count}"
         return (
-            f"Batches({len(self._files)} files, {len(self._rows)} row groups, {self._rows.sum():,} rows{shard}; {len(self):,} batches "
-            f"of {self.batch_size} × {len(self.X)}, epoch {self.epoch}, window {self._widest(self._windows(self.epoch)):,} rows)"
+            f"Batches({len(self._files)} files, {len(self._rows)} row groups, {self._rows.sum():,}"
+            f" rows{shard}; {len(self):,} batches of {self.batch_size} × {len(self.X)}, epoch"
+            f" {self.epoch}, window {self._widest(self._windows(self.epoch)):,} rows)"
         )
 
     # The plan
@@ -705,7 +707,8 @@ class Batches:
         )
 
     def _chunks(self, epoch, windows, skip):
-        "A few batches at a time, gathered from one window after another; the last chunk may be shorter."
+        """A few batches at a time, gathered from one window after another; the last chunk may be
+        shorter."""
         step = max(1, min(_TILE, self._widest(windows)) // self.batch_size) * self.batch_size
         chunk, filled = self.room(step), 0
         for block, rows in self._loaded(epoch, windows, skip):

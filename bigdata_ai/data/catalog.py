@@ -46,7 +46,10 @@ class Dataset:
         return replace(self, X=self.X[rows], y=self.y[rows], ids=self.ids[rows])
 
     def __repr__(self) -> str:
-        return f"Dataset({self.name!r}: {len(self):,} rows × {self.X.shape[1]} features, {self.classes or 'no'} classes)"
+        return (
+            f"Dataset({self.name!r}: {len(self):,} rows × {self.X.shape[1]} features,"
+            f" {self.classes or 'no'} classes)"
+        )
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #2a51a31d
 def from_arrays(
@@ -57,7 +60,8 @@ def from_arrays(
     classes: int | None = None,
     name: str = "your data",  # how reports call it
 ) -> Dataset:  # X as float32 or float64
-    "Make a `Dataset` of your own arrays; raises `InputError` for NaN, inf, wrong shapes or repeated ids."
+    """Make a `Dataset` of your own arrays; raises `InputError` for NaN, inf, wrong shapes or
+    repeated ids."""
     X = check_features(X)
     given, ids = ids is not None, np.arange(len(X)) if ids is None else np.asarray(ids)
     fits = not given or ids.shape == (len(X),) and len(np.unique(ids)) == len(X)
@@ -153,7 +157,8 @@ def table(
     after: tuple[str, ...] = (),  # columns known only after the outcome
     name: str = "your data",  # how reports call it
 ) -> Table:  # the frame is not copied
-    "Make a `Table` of your own frame; raises `InputError` for unknown columns, repeated ids or a target with gaps."
+    """Make a `Table` of your own frame; raises `InputError` for unknown columns, repeated ids or a
+    target with gaps."""
     require(
         isinstance(frame, pd.DataFrame),
         "frame must be a pandas data frame.",
@@ -323,7 +328,8 @@ def load(
     # float32 features, int64 classes or float64 targets; pixels in [0, 1]; ids in the order of the
     # file
 ) -> Dataset:
-    "Load a data set of numbers; raises `InputError` for an unknown name, `ContentError` for changed content."
+    """Load a data set of numbers; raises `InputError` for an unknown name, `ContentError` for
+    changed content."""
     entry = show(name)
     if name in _TABLES:
         rows = load_table(name)
@@ -353,7 +359,8 @@ def load(
 def load_table(
     name: str,  # a name from `names()` whose form is "table"
 ) -> Table:  # raw columns, with their roles from the ledger
-    "Load a table; raises `InputError` for an unknown name, `MissingExtraError` without its package, `ContentError` for changed content."
+    """Load a table; raises `InputError` for an unknown name, `MissingExtraError` without its
+    package, `ContentError` for changed content."""
     entry = show(name)
     require(
         name in _TABLES,
@@ -381,6 +388,7 @@ def verify(
         sha256 == expected,
         f"The content of {name!r} must have the recorded sha256 {expected[:16]}….",
         f"{sha256[:16]}…",
-        f"the package {show(name)['package']!r} may have changed its file; compare before you update data/catalog.toml.",
+        f"the package {show(name)['package']!r} may have changed its file; compare before you"
+        " update data/catalog.toml.",
         ContentError,
     )

@@ -250,7 +250,8 @@ class Report:
 @Cleaner.register
 @dataclass(frozen=True)
 class Text(CleaningRule):
-    "Strip blanks, make one case, turn full-width digits and blanks into plain ones; empty text becomes a gap."
+    """Strip blanks, make one case, turn full-width digits and blanks into plain ones; empty text
+    becomes a gap."""
 
     strip: bool = True  # blanks at both ends
     case: str | None = None  # "lower", "upper" or None
@@ -327,7 +328,8 @@ def _stripped(text, frames=nw):
 @Cleaner.register
 @dataclass(frozen=True)
 class Number(CleaningRule):
-    "Read numbers from text; what is not a number becomes a gap. A column of numbers becomes 64-bit floats."
+    """Read numbers from text; what is not a number becomes a gap. A column of numbers becomes
+    64-bit floats."""
 
     thousands: str = ","  # mark between thousands, removed; "" for none
     decimal: str = "."  # decimal mark
@@ -342,9 +344,9 @@ class Number(CleaningRule):
         text, share = self._plain(nw.col(self.column).cast(nw.String))
         value = nw.when(text.str.contains(_NUMBER)).then(text).cast(nw.Float64)
         return {
-            self.column: nw.when(share).then(value / 100).otherwise(value)
-            if self.percent
-            else value
+            self.column: (
+                nw.when(share).then(value / 100).otherwise(value) if self.percent else value
+            )
         }
 
     def in_polars(self, types, whole):
@@ -376,13 +378,18 @@ class Number(CleaningRule):
             if mark:
                 first = f"replace({first}, {_sql_text(mark)}, '{plain}')"
         text = _STRIP_SQL.format(x="replace({x}, '%', '')") if self.percent else "{x}"
-        value = f"cast(case when regexp_matches({text}, {_sql_text(_NUMBER)}) then {text} end as double)"
+        value = (
+            f"cast(case when regexp_matches({text}, {_sql_text(_NUMBER)}) then {text} end as"
+            " double)"
+        )
         return {
             self.column: (
                 first,
-                f"case when ends_with({{x}}, '%') then {value} / 100 else {value} end"
-                if self.percent
-                else value,
+                (
+                    f"case when ends_with({{x}}, '%') then {value} / 100 else {value} end"
+                    if self.percent
+                    else value
+                ),
             )
         }
 
@@ -404,7 +411,8 @@ _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?$"
 
 
 def _checked_numbers(read):
-    "Polars' own reader takes what the pattern takes, and longer exponents and words too: those show in what is read."
+    """Polars' own reader takes what the pattern takes, and longer exponents and words too: those
+    show in what is read."""
     text, value = read
     size = value.abs()
     least, most = size.min(), size.max()
@@ -482,7 +490,8 @@ class Category(CleaningRule):
 @Cleaner.register
 @dataclass(frozen=True)
 class Unit(CleaningRule):
-    "Bring a quantity to one unit: by a column that names each row's unit, or by a range that gives another unit away."
+    """Bring a quantity to one unit: by a column that names each row's unit, or by a range that
+    gives another unit away."""
 
     # unit -> factor to the wanted unit; needs `by`
     factors: Mapping[str, float] = field(default_factory=dict)
@@ -601,7 +610,8 @@ class Date(CleaningRule):
 
 
 def _checked_dates(read, format):
-    "Polars' own reader takes what the pattern takes, and blanks, signs, a year 0 and a second 60, too. Repeated days are looked at once."
+    """Polars' own reader takes what the pattern takes, and blanks, signs, a year 0 and a second 60,
+    too. Repeated days are looked at once."""
     text, value = read
     repeats = text.head(10_000).n_unique() <= 1_000
     # twice as fast as text.unique()
@@ -616,7 +626,8 @@ def _checked_dates(read, format):
 
 
 def _days_of_a_calendar(format):
-    "A pattern of the dates that there are in a format: one look at a text costs less than arithmetic with its parts."
+    """A pattern of the dates that there are in a format: one look at a text costs less than
+    arithmetic with its parts."""
     year = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
     fourth = "(?:0[48]|[2468][048]|[13579][26])"
     leap = f"(?:[0-9]{{2}}{fourth}|{fourth}00)"
@@ -916,7 +927,8 @@ def _predicted(learnt):
 @Cleaner.register
 @dataclass(frozen=True)
 class Duplicates(CleaningRule):
-    "Drop training rows that repeat an earlier one. Its `column` is the one by which rows are in order, such as an id."
+    """Drop training rows that repeat an earlier one. Its `column` is the one by which rows are in
+    order, such as an id."""
 
     keys: tuple[str, ...] = ()  # columns that make two rows equal; () takes all but `column`
 
@@ -1025,7 +1037,8 @@ def validate(
     # "pattern"}, all optional
     schema,
 ):  # `frame` itself
-    "Check a frame against a schema; raises `InputError` that names each failed check and how often it failed."
+    """Check a frame against a schema; raises `InputError` that names each failed check and how
+    often it failed."""
     pandas = kind(frame) == "pandas"
     pa_ = need("pandera.pandas" if pandas else "pandera.polars", "data")
     checked = (

@@ -54,7 +54,10 @@ class Consensus:
     annotators: pd.DataFrame
 
     def __repr__(self) -> str:
-        return f"Consensus({self.method}: {len(self.labels):,} rows, {len(self.annotators):,} annotators)"
+        return (
+            f"Consensus({self.method}: {len(self.labels):,} rows, {len(self.annotators):,}"
+            " annotators)"
+        )
 
 
 def consensus(
@@ -105,16 +108,18 @@ def _majority(votes, _):
 
 
 def _dawid_skene(votes, _):
-    "The quality of an annotator is the probability of being right, over classes as common as estimated."
+    """The quality of an annotator is the probability of being right, over classes as common as
+    estimated."""
     columns = votes.set_axis(["task", "worker", "label"], axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # crowd-kit 1.4 uses what pandas 3.1 deprecates
         model = need("crowdkit.aggregation", "data").DawidSkene(n_iter=50).fit(columns)
     right = model.errors_.stack().rename_axis(["worker", "given", "true"]).rename("p").reset_index()
     right = right[right["given"] == right["true"]]
-    return _likeliest(model.probas_), (right["p"] * right["true"].map(model.priors_)).groupby(
-        right["worker"]
-    ).sum()
+    return (
+        _likeliest(model.probas_),
+        (right["p"] * right["true"].map(model.priors_)).groupby(right["worker"]).sum(),
+    )
 
 
 def _crowdlab(votes, probabilities):
@@ -162,7 +167,8 @@ def annotators_for(
     classes: int | None = None,  # number of classes; None counts them
     seed: int = 0,  # another seed makes other errors
 ) -> pd.DataFrame:  # columns row, annotator, label: one row a vote
-    "Make votes by annotators of known accuracy, whose errors are independent and alike for all other classes."
+    """Make votes by annotators of known accuracy, whose errors are independent and alike for all
+    other classes."""
     y, draw = np.asarray(y, dtype=np.int64), rng(seed, "annotators")
     classes = check_whole(classes or int(y.max()) + 1, "classes", 2)
     parts = []

@@ -186,7 +186,8 @@ class Scale(FeatureRule):
 
 
 def _beyond_rounding(mean, std, values):
-    "The deviation, or 0 where rounding alone explains it: Chan, Golub and LeVeque (1983), as scikit-learn draws the line."
+    """The deviation, or 0 where rounding alone explains it: Chan, Golub and LeVeque (1983), as
+    scikit-learn draws the line."""
     rounding = values * np.finfo(np.float64).eps
     return std if std**2 > rounding * std**2 + (rounding * mean) ** 2 else 0.0
 
@@ -194,7 +195,8 @@ def _beyond_rounding(mean, std, values):
 @Encoder.register
 @dataclass(frozen=True)
 class OneHot(FeatureRule):
-    "One column of 0 and 1 for each frequent category, one for all others, and one for gaps where training rows had some."
+    """One column of 0 and 1 for each frequent category, one for all others, and one for gaps where
+    training rows had some."""
 
     top: int = 20  # most categories that get a column of their own, 1 or more
     least: int = 1  # least training rows of such a category
@@ -266,7 +268,8 @@ class Ordinal(FeatureRule):
 @Encoder.register
 @dataclass(frozen=True)
 class TargetEncoding(FeatureRule):
-    "Replace a category by the smoothed mean target of the training rows that have it; out of fold for these rows themselves."
+    """Replace a category by the smoothed mean target of the training rows that have it; out of fold
+    for these rows themselves."""
 
     target: str = "target"  # column of numbers: 0 and 1 for two classes
     key: str = "id"  # column that names a row: whole numbers or text

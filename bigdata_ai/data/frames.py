@@ -67,7 +67,8 @@ def door(
 
 
 def _numpy_backed(frame):
-    "Columns of pandas' Arrow types as pandas' own, since their arithmetic lacks the remainder and their casts refuse large numbers."
+    """Columns of pandas' Arrow types as pandas' own, since their arithmetic lacks the remainder and
+    their casts refuse large numbers."""
     arrows = [
         name
         for name, dtype in frame.dtypes.items()
@@ -155,7 +156,8 @@ def quantiles(
     levels: Mapping[str, Sequence[float]],  # numeric column -> levels, each in [0, 1]
     # column -> its quantile at each level; None for a column without values
 ) -> dict[str, list[float | None]]:
-    "Compute quantiles: exact with linear interpolation; on Spark above 100,000 rows within 1/10,000 of the rank."
+    """Compute quantiles: exact with linear interpolation; on Spark above 100,000 rows within
+    1/10,000 of the rank."""
     opened = frame if isinstance(frame, (nw.DataFrame, nw.LazyFrame)) else door(frame)
     for column, asked in levels.items():
         require(
@@ -243,7 +245,8 @@ def hash_column(
         return _spark_hash(frame, key, salt, name)
     if kind(frame) == "duckdb":
         return frame.project(
-            f"*, {_DUCK_HASH.format(salt=_quote(salt), key=_quote(key, chr(34)))} as {_quote(name, chr(34))}"
+            f"*, {_DUCK_HASH.format(salt=_quote(salt), key=_quote(key, chr(34)))} as"
+            f" {_quote(name, chr(34))}"
         )
     if kind(frame) == "polars-lazy":
         pl = need("polars", "data")
@@ -330,7 +333,8 @@ def spark_cluster(
     memory: str = "1g",  # of each worker
     wait: float = 60.0,  # seconds until the workers must be there
 ) -> Iterator[str]:  # the address of the master, "spark://127.0.0.1:PORT"
-    "Run a standalone Spark cluster on loopback inside a `with` block: a master and workers, each a JVM of its own."
+    """Run a standalone Spark cluster on loopback inside a `with` block: a master and workers, each
+    a JVM of its own."""
     home = Path(need("pyspark", "spark").__file__).parent
     port, page = _free_port(), _free_port()
     address, ready = f"spark://127.0.0.1:{port}", "Successfully registered with master"
@@ -452,7 +456,8 @@ def drop_duplicates(
 
 
 def _first_in_duckdb(frame, keys, order_by):
-    "The row with the least value of `order_by` in each group; a window function takes twice as long."
+    """The row with the least value of `order_by` in each group; a window function takes twice as
+    long."""
     quoted, groups = (
         {name: _quote(name, '"') for name in frame.columns},
         ", ".join(_quote(name, '"') for name in keys),

@@ -125,7 +125,8 @@ def _all_classes(model, X, classes):
         hasattr(model, "predict_proba"),
         "The trained model must have predict_proba.",
         model,
-        "a function must give back the model it has trained; SVC has predict_proba with probability=True.",
+        "a function must give back the model it has trained; SVC has predict_proba with"
+        " probability=True.",
     )
     got = np.asarray(model.predict_proba(X), dtype=np.float64)
     columns = np.asarray(getattr(model, "classes_", np.arange(got.shape[1]))).astype(np.int64)
@@ -223,7 +224,8 @@ RULES = ("posterior", "cleanlab", "disagree")
 def likeliest_f1(
     likely,  # shape (n,): probability that a label is wrong, in [0, 1]
 ) -> np.ndarray:  # shape (n,), bool
-    "Flag as many of the likeliest rows as make the expected F1 largest; none if every probability is 0."
+    """Flag as many of the likeliest rows as make the expected F1 largest; none if every probability
+    is 0."""
     likely = np.asarray(likely, dtype=np.float64)
     ranked = np.sort(likely)[::-1]
     require(
@@ -313,7 +315,8 @@ def rows_worth(
     error: float,  # the error that was reached with noisy labels
     # clean rows that reach it; NaN where `error` lies outside of what the clean curve reaches
 ) -> float:
-    "Read off a clean learning curve how many rows reach an error: between its points, both axes logarithmic."
+    """Read off a clean learning curve how many rows reach an error: between its points, both axes
+    logarithmic."""
     sizes, errors = (
         np.asarray(sizes, dtype=np.float64),
         np.minimum.accumulate(np.asarray(errors, dtype=np.float64)),

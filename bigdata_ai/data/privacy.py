@@ -108,13 +108,15 @@ SURNAMES = frozenset(
     "危玉银亢嵇公哈湛宾戎勾茅利於呼居揭干但尉冶斯元束檀衣信展阴昝智幸奉植衡富尧闭由"
 ) | frozenset(
     (
-        "欧阳 上官 皇甫 令狐 诸葛 司徒 司马 申屠 夏侯 贺兰 完颜 慕容 尉迟 长孙 东方 独孤 公孙 宇文 南宫 端木 "
+        "欧阳 上官 皇甫 令狐 诸葛 司徒 司马 申屠 夏侯 贺兰 完颜 慕容 尉迟 长孙 东方 独孤 公孙 宇文"
+        " 南宫 端木 "
         "百里 澹台 呼延 轩辕 闻人 赫连 钟离 濮阳"
     ).split()
 )  # the commonest family names
 _PLACES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _PROVINCES = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83".split()
+    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65"
+    " 71 81 82 83".split()
 )
 _LATIN = ("en", "es", "fr", "de", "it", "nl", "pt", "sv", "no", "da", "pl", "fi")
 _MOBILE = r"(?:(?:\+|00)?86[-\s]?)?1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}"
@@ -131,8 +133,9 @@ _ZH_ADDRESS = (
     rf"|[\u4e00-\u9fff]{{1,8}}(?:路|街|大道|巷|胡同|弄)\s?[\dA-Za-z]+\s?(?:号|座|栋|幢|弄|室){_ZH_REST}"
 )
 _EN_STREET = (
-    "Street St Avenue Ave Road Rd Boulevard Blvd Lane Ln Drive Dr Court Ct Place Pl Square Sq Terrace Way Parkway Pkwy "
-    "Circle Cir Highway Hwy Trail Alley Loop Crescent Close Row Walk Plaza"
+    "Street St Avenue Ave Road Rd Boulevard Blvd Lane Ln Drive Dr Court Ct Place Pl Square Sq"
+    " Terrace Way Parkway Pkwy Circle Cir Highway Hwy Trail Alley Loop Crescent Close Row Walk"
+    " Plaza"
 ).replace(" ", "|")
 _EN_ADDRESS = (
     rf"\d{{1,6}}[A-Z]?,?\s+(?:[A-Z][\w.'-]*\s+){{1,4}}(?:{_EN_STREET}|(?:Apt|Suite|Unit)\.?\s\d+)\b.*"
@@ -390,7 +393,8 @@ def find_personal(
     examples: int = 2,  # masked values to show, 0 or more
     # columns `COLUMNS`; share is that of the rows that are not missing; empty if nothing was found
 ) -> pd.DataFrame:
-    "List the columns that hold personal data, with the share of rows that match and masked examples."
+    """List the columns that hold personal data, with the share of rows that match and masked
+    examples."""
     check_whole(examples, "examples", 0)
     if kind(frame) == "pandas":
         require(frame.columns.is_unique, "Column names must be unique.", list(frame.columns))
@@ -402,7 +406,8 @@ def find_personal(
 
 
 def _personal(name, values, examples):
-    "What one column holds: its best kind by values, else what lies inside its texts, else what its name says."
+    """What one column holds: its best kind by values, else what lies inside its texts, else what
+    its name says."""
     counts = _text_counts(values)
     if counts is None:
         return
@@ -765,7 +770,8 @@ def _in_arrow(frame, columns, act):
 
 
 def _in_duckdb(frame, columns, act):
-    "Joined by a table of the different values, in the relation's own connection: `map` would change types on its way through pandas."
+    """Joined by a table of the different values, in the relation's own connection: `map` would
+    change types on its way through pandas."""
     arrow = importlib.import_module("pyarrow")
     for column in columns:
         name = '"' + column.replace('"', '""') + '"'
@@ -775,7 +781,8 @@ def _in_duckdb(frame, columns, act):
         )
         frame = frame.query(
             "t",
-            f"select t.* replace (p.pseudonym as {name}) from t left join pseudonym_table as p on t.{name} = p.value",
+            f"select t.* replace (p.pseudonym as {name}) from t left join pseudonym_table as p on"
+            f" t.{name} = p.value",
         )
         del pseudonym_table  # the relation keeps it
     return frame
@@ -820,7 +827,8 @@ def _quasi(frame, columns):
 
 
 def _groups(frame, quasi, sensitive=None):
-    "One row a combination of the quasi-identifiers with its number of rows, and of different sensitive values, as pandas."
+    """One row a combination of the quasi-identifiers with its number of rows, and of different
+    sensitive values, as pandas."""
     found = [nw.len().alias("rows")] + (
         [nw.col(sensitive).n_unique().alias("different")] if sensitive else []
     )
@@ -932,7 +940,8 @@ def _climbed(values, parents):
 def ladder_for(
     values: pd.Series,  # a column
 ) -> list[Callable]:  # steps that suit its type
-    "Choose a ladder by type: widths of 1, 2, 10, 20 … for numbers, parts of dates, nothing between all and `*` for other columns."
+    """Choose a ladder by type: widths of 1, 2, 10, 20 … for numbers, parts of dates, nothing
+    between all and `*` for other columns."""
     if pd.api.types.is_datetime64_any_dtype(values):
         return date_ladder()
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
@@ -941,7 +950,8 @@ def ladder_for(
 
 
 def _widths(values):
-    "Widths 1, 2, 10, 20 … of the column's scale, each a multiple of the one before, from a hundredth to half of its range."
+    """Widths 1, 2, 10, 20 … of the column's scale, each a multiple of the one before, from a
+    hundredth to half of its range."""
     values = values.astype("float64")
     span = values.max() - values.min()
     if not np.isfinite(span) or span <= 0:
@@ -1037,7 +1047,8 @@ def _climb(values, ladder):
 
 
 def _least(codes, k, secret, l, suppress):  # noqa: E741
-    "The choice of levels with the least loss that leaves few enough rows in small groups, and each row's group."
+    """The choice of levels with the least loss that leaves few enough rows in small groups, and
+    each row's group."""
     loss = {column: [_lost(of[0], step) for step in of] for column, of in codes.items()}
 
     def holds(group):

@@ -34,7 +34,8 @@ def _is(type_name, prefixes):
 
 
 def _readable(frame):
-    "A pandas frame whose object columns are numbers or dates where they hold decimals or days, else texts; any other frame as it is."
+    """A pandas frame whose object columns are numbers or dates where they hold decimals or days,
+    else texts; any other frame as it is."""
     if kind(frame) != "pandas":
         return frame
     require(frame.columns.is_unique, "Column names must be unique.", list(frame.columns))
@@ -92,7 +93,10 @@ class Profile:
             if self.duplicates is None
             else f"{self.duplicates:,} duplicate rows"
         )
-        part = f"counts over all rows, quartiles, relations and pictures from {len(self.sample):,} rows drawn at random"
+        part = (
+            f"counts over all rows, quartiles, relations and pictures from {len(self.sample):,}"
+            " rows drawn at random"
+        )
         return f"{self.name}: {self.rows:,} rows × {len(self.table)} columns, {repeated}; " + (
             "all from all rows" if len(self.sample) == self.rows else part
         )
@@ -273,7 +277,8 @@ def drift(
     # column, type, psi, psi_floor, ks, ks_floor, js, js_floor, drifted (js above its floor),
     # largest js first
 ) -> pd.DataFrame:
-    "Measure how far each column of `current` is from `reference`, with a noise floor for each measure."
+    """Measure how far each column of `current` is from `reference`, with a noise floor for each
+    measure."""
     bins, shuffles = check_whole(bins, "bins", 2, 100), check_whole(shuffles, "shuffles", 20)
     require(
         0 < check_number(level, "level") < 1,
@@ -346,7 +351,8 @@ def _floor(shuffled, level):  # interpolating would let more pass than the level
 
 
 def _bin(values, bins):
-    "Bin numbers at the quantiles of all of them; missing ones get a bin of their own, after the others."
+    """Bin numbers at the quantiles of all of them; missing ones get a bin of their own, after the
+    others."""
     known = values[np.isfinite(values)]
     different = np.unique(known)
     edges = (
@@ -366,7 +372,8 @@ def _categories(values, most=20):
 
 
 def _splits(codes, second, block, shuffles, generator):
-    "Counts a bin of both parts: as they are, shape (1, bins), and for each shuffle, shape (shuffles, bins)."
+    """Counts a bin of both parts: as they are, shape (1, bins), and for each shuffle, shape
+    (shuffles, bins)."""
     size = codes.max() + 1
     whole, own = np.bincount(codes, minlength=size), np.bincount(codes[second], minlength=size)
     if block is None:
@@ -449,6 +456,9 @@ def _page(found, most):
 def _notes(table):
     "Type and number of different values, for the end of each bar."
     return {
-        name: f"{line['type']}, {'constant' if line['distinct'] == 1 else format(line['distinct'], ',') + ' different'}"
+        name: (
+            f"{line['type']},"
+            f" {'constant' if line['distinct'] == 1 else format(line['distinct'], ',') + ' different'}"
+        )
         for name, line in table.iterrows()
     }

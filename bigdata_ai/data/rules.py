@@ -178,7 +178,8 @@ def layers(
 
 # %% ../../nbs/lib/data/35_rules.ipynb #12c0c53e
 class Rules:
-    "Rules in order, with what they learnt: a small dict, saved as JSON, applied row by row to any kind of frame."
+    """Rules in order, with what they learnt: a small dict, saved as JSON, applied row by row to any
+    kind of frame."""
 
     known: dict[str, type[Rule]] = {}  # name -> rule; each subclass has its own
 
@@ -325,7 +326,8 @@ class Rules:
         return f"{type(self).__name__}({len(self.rules)} rules, {state})"
 
     def _learn(self, frame, keep):
-        "Fit layer by layer; give the changed training rows where they are kept, else stop changing when nothing more is to be learnt."
+        """Fit layer by layer; give the changed training rows where they are kept, else stop
+        changing when nothing more is to be learnt."""
         opened = self._open(frame)
         require(
             kind(frame) != "spark-stream",
@@ -355,7 +357,8 @@ class Rules:
         )
 
     def _ready(self, frame):
-        "The opened frame, and what turns it back; polars works lazily in between, which fuses the layers."
+        """The opened frame, and what turns it back; polars works lazily in between, which fuses the
+        layers."""
         self._check_fitted()
         opened = self._open(frame, training=False)
         if kind(frame) != "polars":
@@ -363,7 +366,8 @@ class Rules:
         return opened.lazy(), lambda result: result.collect().to_native()
 
     def _open(self, frame, training=True):
-        "Open a frame that has the columns of the rules; those that drop rows are for training rows alone."
+        """Open a frame that has the columns of the rules; those that drop rows are for training
+        rows alone."""
         if isinstance(frame, SealedTest):
             frame._refuse()
         opened, found, made = door(frame), columns(frame), set()
@@ -445,7 +449,8 @@ class Rules:
 
 
 def _with_own(opened, whole, own, add):
-    "Set columns, some of them by an engine's own expressions, which lie beside the frame until all have been computed."
+    """Set columns, some of them by an engine's own expressions, which lie beside the frame until
+    all have been computed."""
     wider, beside = add(opened.to_native(), own) if own else (opened.to_native(), {})
     return nw.from_native(wider).select(**whole | {name: nw.col(beside[name]) for name in own})
 

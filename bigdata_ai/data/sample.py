@@ -330,7 +330,8 @@ class Reservoir:
         return made
 
     def _ends(self, n, weights):
-        "The weight that has gone by after each item; added up one by one, so that portions make no difference."
+        """The weight that has gone by after each item; added up one by one, so that portions make
+        no difference."""
         if weights is None:
             return self.weight + np.arange(1, n + 1)
         weights = np.asarray(weights, dtype=np.float64)
@@ -345,7 +346,8 @@ class Reservoir:
         self._keys.append(key)
 
     def _replace(self, item, weight):
-        "Put an item in the place of the one with the largest key; its own key is drawn from those below."
+        """Put an item in the place of the one with the largest key; its own key is drawn from those
+        below."""
         worst = int(np.argmax(self._keys))
         chance = -math.expm1(-weight * self._keys[worst])  # that its key is the smaller one
         self._keys[worst] = -math.log1p(-self._generator.random() * chance) / weight

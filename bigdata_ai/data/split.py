@@ -76,7 +76,8 @@ def random_side(
     share: float,  # share that is held back, in (0, 1)
     salt: str = "",  # names the draw
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back; share * n of them, rounded
-    "Hold back an exact number of rows drawn at random: the table as it is now, in its present order."
+    """Hold back an exact number of rows drawn at random: the table as it is now, in its present
+    order."""
     _check_share(share)
     held = np.zeros(check_whole(n, "n, the rows,"), dtype=bool)
     held[rng(0, "random side", salt).permutation(n)[: round(share * n)]] = True
@@ -162,14 +163,16 @@ class SealedTest:
         return f"SealedTest({self.name!r}: {len(self):,} rows, opened {self.openings}×)"
 
     def unseal(self) -> Dataset | Table:  # the test rows
-        "Open the test set and count it. For `bigdata_ai.evaluate` alone: a test of the kit looks for any other caller."
+        """Open the test set and count it. For `bigdata_ai.evaluate` alone: a test of the kit looks
+        for any other caller."""
         self.openings += 1
         return self._sealed
 
     def _refuse(self, *args, **kwargs) -> NoReturn:
         raise SealedTestError(
-            "The test set is sealed: it can't be trained on, cleaned, sampled or looked at. "
-            f"Received: {self!r}. Hint: pass it to bigdata_ai.evaluate.evaluate, or hold_out validation rows."
+            "The test set is sealed: it can't be trained on, cleaned, sampled or looked at."
+            f" Received: {self!r}. Hint: pass it to bigdata_ai.evaluate.evaluate, or hold_out"
+            " validation rows."
         )
 
     X = y = property(_refuse)
@@ -180,7 +183,8 @@ def training_rows(
     data,  # a Dataset, a Table or anything else
     what: str = "Training data",  # how the message calls it
 ) -> Dataset | Table:  # `data` itself
-    "Return `data` if it is a `Dataset` or a `Table`; raise `SealedTestError` for a sealed test and `InputError` for anything else."
+    """Return `data` if it is a `Dataset` or a `Table`; raise `SealedTestError` for a sealed test
+    and `InputError` for anything else."""
     if isinstance(data, SealedTest):
         data._refuse()
     require(
@@ -194,7 +198,8 @@ def training_rows(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeldOut(Dataset):
-    "Validation rows: they may be watched, scored and split again, but not augmented or drawn from for training."
+    """Validation rows: they may be watched, scored and split again, but not augmented or drawn from
+    for training."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -216,7 +221,8 @@ def source_rows(
     data,  # a Dataset, a Table or anything else
     what: str = "What is augmented",  # how the message calls it
 ) -> Dataset | Table:  # `data` itself
-    "Return `data` if new training rows may be made of it; raise for a sealed test, and for validation rows."
+    """Return `data` if new training rows may be made of it; raise for a sealed test, and for
+    validation rows."""
     data = training_rows(data, what)
     require(
         not isinstance(data, (HeldOut, HeldOutTable)),
@@ -470,8 +476,9 @@ def _told(table):
     )
     first = table.iloc[0]
     return (
-        f"The two sides must not share anything. Received: {counts}; the first is row {first['id']!r}, known from training "
-        f"row {first['train_id']!r}. Hint: without refuse=True they are listed; split by group or time, or drop duplicates first."
+        f"The two sides must not share anything. Received: {counts}; the first is row"
+        f" {first['id']!r}, known from training row {first['train_id']!r}. Hint: without"
+        " refuse=True they are listed; split by group or time, or drop duplicates first."
     )
 
 

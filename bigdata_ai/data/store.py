@@ -39,15 +39,24 @@ from .frames import kind, to_arrow
 
 # %% ../../nbs/lib/data/70_store.ipynb #4dd3eb34
 class LakeError(BigDataError, OSError):
-    "The lake could not be read or written: no permission, no space, no connection, or another writer in the way."
+    """The lake could not be read or written: no permission, no space, no connection, or another
+    writer in the way."""
 
 
 _CAUSES = {
-    r"No space left|os error 28|Disk quota|os error 122|File too large|os error 27": "the disk is full or a quota is reached; free some space.",
-    r"Permission denied|os error 13|Read-only|os error 30|AccessDenied|Forbidden": "you may not write here; look at the permissions of the root.",
-    r"Not a directory|os error 20|code: 20|File exists|os error 17": "a part of the root's path is a file, not a folder.",
+    r"No space left|os error 28|Disk quota|os error 122|File too large|os error 27": (
+        "the disk is full or a quota is reached; free some space."
+    ),
+    r"Permission denied|os error 13|Read-only|os error 30|AccessDenied|Forbidden": (
+        "you may not write here; look at the permissions of the root."
+    ),
+    r"Not a directory|os error 20|code: 20|File exists|os error 17": (
+        "a part of the root's path is a file, not a folder."
+    ),
     r"Could not create local directory": "this folder can't be made here.",
-    r"Connection refused|ConnectError|dns error|timed out": "the server of the root did not answer.",
+    r"Connection refused|ConnectError|dns error|timed out": (
+        "the server of the root did not answer."
+    ),
 }
 
 
@@ -103,7 +112,8 @@ def _stored_type(type):
 def lake_schema(
     schema: pa.Schema,  # of a frame
 ) -> pa.Schema:  # what a lake makes of it: the same names, types that Delta has, all nullable
-    "Give the schema under which a lake stores a frame; raises `InputError` for a type that it can't hold."
+    """Give the schema under which a lake stores a frame; raises `InputError` for a type that it
+    can't hold."""
     refused = [
         f"{field.name}: {field.type}"
         for field in schema
@@ -130,7 +140,8 @@ def _number(type):
 
 
 def _fits(have, want):
-    "Whether values of type `have` may be tried in a column of type `want`; each value is checked when it is cast."
+    """Whether values of type `have` may be tried in a column of type `want`; each value is checked
+    when it is cast."""
     clocks = pa.types.is_timestamp(have) and pa.types.is_timestamp(want)
     return (
         have == want
@@ -150,7 +161,8 @@ def schema_diff(
     # one row a column that differs: its name, its type in the lake and in the frame, and "missing",
     # "new" or "type"
 ) -> pd.DataFrame:
-    "List the columns in which a frame differs from a lake; a type that fits without loss is no difference."
+    """List the columns in which a frame differs from a lake; a type that fits without loss is no
+    difference."""
     have, rows = {field.name: _stored_type(field.type) for field in frame}, []
     for name, want in zip(lake.names, lake.types, strict=True):
         if name not in have:
@@ -162,20 +174,24 @@ def schema_diff(
 
 
 def _target(lake, frame, evolve):
-    "The schema after `frame` was appended to a lake of schema `lake`, or `InputError` with the difference."
+    """The schema after `frame` was appended to a lake of schema `lake`, or `InputError` with the
+    difference."""
     diff = schema_diff(lake, frame)
     worst = diff if not evolve else diff[diff["change"] == "type"]
     told = "; ".join(
-        f"{row.column}: {row.change}, {row.lake or 'nothing'} in the lake, {row.frame or 'nothing'} in the frame"
+        f"{row.column}: {row.change}, {row.lake or 'nothing'} in the lake, {row.frame or 'nothing'}"
+        " in the frame"
         for row in worst.itertuples()
     )
     require(
         worst.empty,
         "The frame must have the lake's columns and types.",
         told,
-        "cast the columns first."
-        if (diff["change"] == "type").any()
-        else "evolve=True adds new columns and fills missing ones with nulls.",
+        (
+            "cast the columns first."
+            if (diff["change"] == "type").any()
+            else "evolve=True adds new columns and fills missing ones with nulls."
+        ),
     )
     new = list(diff.loc[diff["change"] == "new", "column"])
     return (
@@ -188,9 +204,11 @@ def _target(lake, frame, evolve):
 def _cast(batch, schema, partitions):
     "A record batch or table in the columns and types of `schema`, without loss."
     columns = [
-        batch.column(field.name)
-        if field.name in batch.schema.names
-        else pa.nulls(len(batch), field.type)
+        (
+            batch.column(field.name)
+            if field.name in batch.schema.names
+            else pa.nulls(len(batch), field.type)
+        )
         for field in schema
     ]
     for i, (column, field) in enumerate(zip(columns, schema, strict=True)):
@@ -200,14 +218,15 @@ def _cast(batch, schema, partitions):
             )
         except pa.ArrowException as error:
             raise InputError(
-                f"Each value of {field.name!r} must fit the lake's {field.type}. Received: {_plain(error)}. "
-                "Hint: change the column's type or its values first."
+                f"Each value of {field.name!r} must fit the lake's {field.type}. Received:"
+                f" {_plain(error)}. Hint: change the column's type or its values first."
             ) from None
         if field.name in partitions and pa.types.is_string(field.type):
             empty = pa.compute.any(pa.compute.equal(columns[i], "")).as_py()
             require(
                 not empty,
-                f"The column {field.name!r} splits the lake into folders, so its texts must not be empty.",
+                f"The column {field.name!r} splits the lake into folders, so its texts must not be"
+                " empty.",
                 "''",
                 "write null or another text for it.",
             )
@@ -241,8 +260,8 @@ def _once(reader):
     def start():
         if not left:
             raise LakeError(
-                "Another writer came first, and a reader can be read only once. Received: a RecordBatchReader. "
-                "Hint: append a fresh one."
+                "Another writer came first, and a reader can be read only once. Received: a"
+                " RecordBatchReader. Hint: append a fresh one."
             )
         return left.pop()
 
@@ -286,7 +305,8 @@ _NATIVE = (
 
 
 class _Bytes:
-    "A file of delta-rs that takes pyarrow's buffers; it asks for bytes, and pyarrow 26 hands it buffers."
+    """A file of delta-rs that takes pyarrow's buffers; it asks for bytes, and pyarrow 26 hands it
+    buffers."""
 
     closed = False
 
@@ -306,7 +326,8 @@ class _Bytes:
 
 
 class _OneByOne:
-    "A file that is read under a lock: pyarrow reads on several threads, over which a connection such as sftp's hangs."
+    """A file that is read under a lock: pyarrow reads on several threads, over which a connection
+    such as sftp's hangs."""
 
     lock = threading.RLock()
 
@@ -387,7 +408,8 @@ class _Mirrored:
         )
 
     def files(self):
-        "The root as a file system of pyarrow; unless it is made for many requests at once, it gets one at a time."
+        """The root as a file system of pyarrow; unless it is made for many requests at once, it
+        gets one at a time."""
         handler = pafs.FSSpecHandler(self.remote)
         if not getattr(self.remote.fs, "async_impl", False):
             handler.open_input_file = handler.open_input_stream = lambda path: pa.PythonFile(
@@ -422,7 +444,8 @@ class _Mirrored:
                 self.fetch(path)
 
     def publish(self):
-        "Upload data, then log entries by exclusive creation; another writer's entry raises `FileExistsError` and ours is withdrawn."
+        """Upload data, then log entries by exclusive creation; another writer's entry raises
+        `FileExistsError` and ours is withdrawn."""
         new = self.ours() - self.theirs
         entries = sorted(path for path in new if re.fullmatch(r"_delta_log/\d+\.json", path))
         data = [path for path in new if not path.startswith("_delta_log")]
@@ -446,7 +469,8 @@ class _Mirrored:
             self.theirs.discard(path)
 
     def _create(self, path, content):
-        "Write a log entry whole, unless there is one: by exclusive creation, else by a temporary file and a rename that does not replace."
+        """Write a log entry whole, unless there is one: by exclusive creation, else by a temporary
+        file and a rename that does not replace."""
         fs = self.remote.fs
         put = getattr(fs, "_pipe_file", fs.pipe_file)
         if (
@@ -474,7 +498,8 @@ class _Mirrored:
 
 # %% ../../nbs/lib/data/70_store.ipynb #23249287
 class Lake:
-    "A table kept as Parquet files and a log of versions under one root: a folder, or any URL that delta-rs or fsspec speaks."
+    """A table kept as Parquet files and a log of versions under one root: a folder, or any URL that
+    delta-rs or fsspec speaks."""
 
     def __init__(
         self,
@@ -543,11 +568,15 @@ class Lake:
         # one row a version, newest first: time, operation, rows and files added and removed, sha256
         # of what was added, note
     ) -> pd.DataFrame:
-        "Tell what each commit did; the sha256 of a commit is the hash of the names and hashes of its files."
+        """Tell what each commit did; the sha256 of a commit is the hash of the names and hashes of
+        its files."""
         sums = self._known()
         rows = [
             _told(entry)
-            | {"sha256": self._content(entry["version"], sums), "note": entry.get("note")}
+            | {
+                "sha256": self._content(entry["version"], sums),
+                "note": entry.get("note"),
+            }
             for entry in self._open().history(limit)
         ]
         return pd.DataFrame(rows).set_index("version")
@@ -583,7 +612,8 @@ class Lake:
         # "raise" names damaged files; "skip" leaves out their rows, warns and counts
         on_corrupt: str = "raise",
     ) -> pa.Table:  # the rows in no promised order; .to_pandas() for pandas
-        "Read rows into memory; only the columns asked for, and only files whose statistics allow `where`, are read."
+        """Read rows into memory; only the columns asked for, and only files whose statistics allow
+        `where`, are read."""
         dataset = self._dataset(where, version, on_corrupt)
         known = [
             choose(name, dataset.schema.names, "column") for name in columns or dataset.schema.names
@@ -608,7 +638,8 @@ class Lake:
         version: int | datetime | None = None,  # None for the newest
         on_corrupt: str = "raise",  # as in `read`
     ) -> duckdb.DuckDBPyRelation:  # lazy: columns and filters of a query reach the files
-        "Open a version as a DuckDB relation; `.create_view(name)` gives it a name on its connection."
+        """Open a version as a DuckDB relation; `.create_view(name)` gives it a name on its
+        connection."""
         return (connection or _connect()).from_arrow(self._dataset(None, version, on_corrupt))
 
     def sql(
@@ -632,7 +663,8 @@ class Lake:
         version: int | datetime | None = None,  # None for the newest
         on_corrupt: str = "raise",  # as in `read`
     ):  # pyspark.sql.DataFrame with the lake's columns and types
-        "Open a version in Spark: its list of files where Spark speaks the root's scheme, else its rows through Arrow."
+        """Open a version in Spark: its list of files where Spark speaks the root's scheme, else its
+        rows through Arrow."""
         dataset = self._dataset(None, version, on_corrupt)
         types = need("pyspark.sql.types", "spark").StructType.fromJson(
             json.loads(self._open(version).schema().to_json())
@@ -686,7 +718,8 @@ class Lake:
         where: str,  # SQL condition in DuckDB's dialect, as in `read`; "true" deletes every row
         note: str | None = None,  # any text, kept in `history`
     ) -> int:  # rows deleted
-        "Delete the rows for which `where` holds in one commit; files with other rows are written anew."
+        """Delete the rows for which `where` holds in one commit; files with other rows are written
+        anew."""
         require(
             isinstance(where, str) and where.strip() != "",
             "where must be an SQL condition.",
@@ -727,7 +760,8 @@ class Lake:
         # version
         hours: float = 168,
     ) -> list[str]:  # paths of the files that were deleted
-        "Delete files that no version of the last `hours` needs, and what killed writers left; older versions can't be read afterwards."
+        """Delete files that no version of the last `hours` needs, and what killed writers left;
+        older versions can't be read afterwards."""
         require(hours >= 0, "hours must be 0 or more.", hours)
         table, files, limit = (
             self._open(),
@@ -767,7 +801,8 @@ class Lake:
         version: int | datetime | None = None,  # None for the newest
         # one row a damaged file: path, rows, bytes, problem; empty where all is well
     ) -> pd.DataFrame:
-        "Read every file of a version and compare it with its sha256, or decode it where none is known."
+        """Read every file of a version and compare it with its sha256, or decode it where none is
+        known."""
         listed = self.files(version)
         problems = self._problems(list(listed["path"]), afresh=True)
         damaged = listed.loc[listed["path"].isin(problems), ["path", "rows", "bytes"]].reset_index(
@@ -822,8 +857,8 @@ class Lake:
             on_corrupt == "skip",
             "The files of a lake must be as they were written.",
             what,
-            'on_corrupt="skip" reads the others; restore an earlier version, or write these rows again. '
-            "vacuum deletes files of old versions.",
+            'on_corrupt="skip" reads the others; restore an earlier version, or write these rows'
+            " again. vacuum deletes files of old versions.",
             ContentError,
         )
         warnings.warn(f"skipped {what}", stacklevel=4)
@@ -873,7 +908,8 @@ class Lake:
         return found
 
     def _sound_table(self, version=None):
-        "A version whose rows shall be copied or come back, once its files are at hand and known to be sound."
+        """A version whose rows shall be copied or come back, once its files are at hand and known
+        to be sound."""
         table = self._open(version)
         if self.check:
             self._dataset(None, version, "raise")
@@ -902,7 +938,8 @@ class Lake:
         )
 
     def _survivors(self, where):
-        "Files with rows for which `where` holds, what their other rows become, and how many rows go."
+        """Files with rows for which `where` holds, what their other rows become, and how many rows
+        go."""
         version = self.version
         dataset, table = self._dataset(where, version, "raise"), self._open(version)
         with self._sql_errors(where, dataset):
@@ -926,7 +963,8 @@ class Lake:
         return table, list(hits), new, gone, {"deleted": [len(new), len(hits), gone]}
 
     def _placed(self, table, rows, target=100 * 2**20):
-        "Write rows as Parquet files of the lake that no version names yet: delta-rs makes files and statistics in a scratch table."
+        """Write rows as Parquet files of the lake that no version names yet: delta-rs makes files
+        and statistics in a scratch table."""
         delta, action = need("deltalake", "data"), need("deltalake.transaction", "data").AddAction
         files, by = self._store.files(), table.metadata().partition_columns
         with tempfile.TemporaryDirectory(prefix="lake-") as folder:
@@ -955,7 +993,8 @@ class Lake:
         ]
 
     def _rewrite(self, plan, note):
-        "Replace files by others in one commit, unless another writer removed one of them: then plan again."
+        """Replace files by others in one commit, unless another writer removed one of them: then
+        plan again."""
         for _ in range(_TRIES):
             try:
                 table, old, new, result, told = plan()
@@ -1016,8 +1055,9 @@ class Lake:
             duckdb.ConversionException,
         ) as error:
             raise InputError(
-                f"where must be an SQL condition on the lake's columns. Received: {where}: {_plain(error)}. "
-                f"Hint: columns are {', '.join(dataset.schema.names)}; texts stand in single quotes."
+                f"where must be an SQL condition on the lake's columns. Received: {where}:"
+                f" {_plain(error)}. Hint: columns are {', '.join(dataset.schema.names)}; texts"
+                " stand in single quotes."
             ) from None
 
     def _known(self):
@@ -1042,7 +1082,8 @@ class Lake:
         return self._sums
 
     def _seal(self, merge=False):
-        "Keep the sha256 of files that have none yet, whoever wrote them; `merge` makes one list of all lists."
+        """Keep the sha256 of files that have none yet, whoever wrote them; `merge` makes one list
+        of all lists."""
         files, known = self._store.files(), self._known()
         paths = [
             unquote(path)
@@ -1204,7 +1245,8 @@ class Lake:
                 files.delete_dir(name)
 
     def _change(self, act):
-        "Run `act` and publish it; where another writer came first, run it again on what that one left."
+        """Run `act` and publish it; where another writer came first, run it again on what that one
+        left."""
         for attempt in itertools.count():
             try:
                 self._store.pull()
@@ -1309,7 +1351,8 @@ def _conflict(error):
 
 
 def _properties(note, once=None, alone=False, **more):
-    "What goes into the log with a commit; one that is `alone` fails if any other came first, and is made again by `_change`."
+    """What goes into the log with a commit; one that is `alone` fails if any other came first, and
+    is made again by `_change`."""
     delta = need("deltalake", "data")
     told = more | ({} if note is None else {"note": str(note)})
     return delta.CommitProperties(

@@ -88,7 +88,8 @@ def _floor(runs):
 def error_drop(
     runs: pd.DataFrame,  # rows of one framework with seed, n, error
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compute how far the error falls from the smallest to the largest size; control: no change, which is 0."
+    """Compute how far the error falls from the smallest to the largest size; control: no change,
+    which is 0."""
     curves = _curves(runs)
     drop = curves.iloc[:, 0] - curves.iloc[:, -1]
     return drop, 0 * drop
@@ -99,7 +100,8 @@ def power_law_gain(
     # the law sees sizes up to the largest one divided by this; at least two of them
     factor: float = 2,
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compute how much nearer a power law comes to the error at the largest size than no change does; control: the miss of no change."
+    """Compute how much nearer a power law comes to the error at the largest size than no change
+    does; control: the miss of no change."""
     curves, floor = _curves(runs), _floor(runs)
     n, truth = curves.columns.to_numpy(float), curves.iloc[:, -1]
     seen = n <= n[-1] / factor
@@ -118,7 +120,8 @@ def effective_rows(
     # rows of one framework and one model with seed, n, noise, error and parameters.classes
     runs: pd.DataFrame,
 ) -> pd.DataFrame:  # one row a seed and noise rate above 0: seed, noise, share, law, right
-    "Find which share of the rows, if their labels were all right, gives the error of all rows with noise; compare it with two rules."
+    """Find which share of the rows, if their labels were all right, gives the error of all rows
+    with noise; compare it with two rules."""
     errors, floor, k = (
         _cells(runs, "noise", "n"),
         _floor(runs),
@@ -147,7 +150,8 @@ def effective_rows_gain(
     # rows of one framework and one model with seed, n, noise, error and parameters.classes
     runs: pd.DataFrame,
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compute how much nearer the law comes to the effective share of rows than the share of right labels; control: the miss of that share."
+    """Compute how much nearer the law comes to the effective share of rows than the share of right
+    labels; control: the miss of that share."""
     found = effective_rows(runs)
     control = (found["share"] - found["right"]).abs().groupby(found["seed"]).mean()
     return control - (found["share"] - found["law"]).abs().groupby(found["seed"]).mean(), control
@@ -157,7 +161,8 @@ def noise_harm(
     runs: pd.DataFrame,  # rows of one framework and one model with seed, n, noise, error
     shrinks: bool = False,  # how much less that is than at the smallest size, instead
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compute how far the highest noise rate lifts the error at the largest size above the lowest rate's; control: no change, which is 0."
+    """Compute how far the highest noise rate lifts the error at the largest size above the lowest
+    rate's; control: no change, which is 0."""
     errors = _cells(runs, "noise", "n")
     rates, sizes = errors.columns.levels
     harm = errors[rates[-1]] - errors[rates[0]]
@@ -169,7 +174,8 @@ def clean_half_gain(
     runs: pd.DataFrame,  # rows of one framework and one model with seed, n, noise, error
     noise: float = 0.2,  # rate in the whole; the half has none
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compute how far the error of half the rows with right labels lies below that of all rows with noise; control: the error of all."
+    """Compute how far the error of half the rows with right labels lies below that of all rows with
+    noise; control: the error of all."""
     errors = _cells(runs, "noise", "n")
     n = errors.columns.levels[1].to_numpy(float)
     require(
@@ -187,7 +193,8 @@ def strategy_gain(
     # how much the gain grows from a period to the next, instead of its mean
     per_period: bool = False,
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compute how far the error of one way of keeping a model up to date lies below another's, on average; control: the other's error."
+    """Compute how far the error of one way of keeping a model up to date lies below another's, on
+    average; control: the other's error."""
     errors = _cells(runs, "strategy", "period")
     gain = errors[over] - errors[of]
     if not per_period:
@@ -203,7 +210,8 @@ def source_gain(
     runs: pd.DataFrame,
     what: str,  # "left out" (the cost), "more" or "target"
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compare errors on the target source: with a source's own test rows, or with mixtures of more sources; the most include the target."
+    """Compare errors on the target source: with a source's own test rows, or with mixtures of more
+    sources; the most include the target."""
     errors = _cells(runs, "scope", "sources")
     out, number = errors["out"], errors.columns.levels[1]
     if what == "left out":
@@ -230,7 +238,8 @@ def dose_cost(
     runs: pd.DataFrame,
     of: Sequence[str],  # one column of `DOSES`, or two
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compute what a fault costs, or how much more it costs beside another; control: the error without it, or costs that add up, which is 0."
+    """Compute what a fault costs, or how much more it costs beside another; control: the error
+    without it, or costs that add up, which is 0."""
     errors = _cells(runs, *DOSES)
     sides = np.array(
         [_sides(errors.columns.get_level_values(name).to_numpy(float), DOSES[name]) for name in of]
@@ -283,7 +292,8 @@ def majority_gain(
     runs: pd.DataFrame,  # rows of one framework with seed, pipeline, error, checks.majority
     of: str,  # a pipeline
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compute how far a pipeline's error lies below that of always guessing the commonest class; control: the latter."
+    """Compute how far a pipeline's error lies below that of always guessing the commonest class;
+    control: the latter."""
     own = runs[runs["pipeline"] == of].set_index("seed")
     guess = 1 - own["checks.majority"]
     return guess - own["error"], guess
@@ -369,7 +379,8 @@ class Claim:
 def load_claims(
     path: Path | str,  # an experiment's .toml file
 ) -> list[Claim]:  # in file order
-    "Read the claims declared beside an experiment; its axes hold for all of them, and `together = true` makes them one family."
+    """Read the claims declared beside an experiment; its axes hold for all of them, and `together =
+    true` makes them one family."""
     known = [field.name for field in fields(Claim)]
     declared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     entries = declared.get("claims", [])
@@ -461,7 +472,8 @@ def preconditions(
 
 
 def _learned(runs, axes):
-    "Whether the error, at the largest size where sizes vary, lies below the majority control's; under five seeds, without an interval."
+    """Whether the error, at the largest size where sizes vary, lies below the majority control's;
+    under five seeds, without an interval."""
     last = runs["n"] == runs["n"].max() if "n" in axes else runs["seed"].notna()
     margin = (
         (1 - _column(runs, "checks.majority") - _column(runs, "error"))[last]

@@ -318,7 +318,8 @@ class WarmKernelClient(AsyncKernelClient):
         self,
         timeout: float | None = None,  # seconds; None waits for ever
     ) -> None:  # raises RuntimeError where the kernel dies or does not answer
-        "Wait for the kernel's facts, and for all that it published meanwhile; jupyter_client waits 200 ms for more."
+        """Wait for the kernel's facts, and for all that it published meanwhile; jupyter_client
+        waits 200 ms for more."""
         stop = time.monotonic() + (float("inf") if timeout is None else timeout)
         while True:
             asked = self.kernel_info()
@@ -334,7 +335,8 @@ class WarmKernelClient(AsyncKernelClient):
                 raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
 
     async def _published(self, asked):
-        "Whether the kernel's messages about a request arrive, which only a connected channel gets; reads them all."
+        """Whether the kernel's messages about a request arrive, which only a connected channel
+        gets; reads them all."""
         while True:
             try:
                 message = await self.get_iopub_msg(timeout=0.2)
@@ -378,7 +380,8 @@ class _Later(type):
 class WarmEngine(metaclass=_Later):
     """papermill's engine with warm kernels: `papermill --engine bigdata-ai`.
 
-    Options over papermill's own: `kernel_env`, variables of the kernel over those of this process, and `watch`, a `Watch`."""
+    Options over papermill's own: `kernel_env`, variables of the kernel over those of this process, and `watch`, a `Watch`.
+    """
 
 
 @cache

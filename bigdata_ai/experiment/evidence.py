@@ -97,7 +97,8 @@ def code_hash(
 
 @lru_cache(512)
 def _parsed(source, room=()):
-    "The bare tree of a module in the folder `room`, and what of the kit it imports, as paths without their ending."
+    """The bare tree of a module in the folder `room`, and what of the kit it imports, as paths
+    without their ending."""
     tree, names = ast.parse(source), set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -282,7 +283,8 @@ class Recorder:
         self._step()
 
     def table(self) -> pd.DataFrame:  # one row a result, as `read` gives it
-        "Read the results of this experiment, framework, data, parameters and code only, also where the file holds others."
+        """Read the results of this experiment, framework, data, parameters and code only, also
+        where the file holds others."""
         return read(self.path, only=self._facts)
 
     def _key(self, seed, setting):

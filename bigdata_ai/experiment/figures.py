@@ -158,7 +158,8 @@ def draw_diversity(
     # evidence with framework, model, seed, sources, scope ("in" or "out"), error
     table: pd.DataFrame,
 ) -> Figure:  # a panel a model
-    "Draw the error on the target source and on the sources that were learnt from, against their number."
+    """Draw the error on the target source and on the sources that were learnt from, against their
+    number."""
     last, where = table["sources"].max(), {"in": "sources learnt from", "out": "target source"}
     table = table.assign(scope=table["scope"].map(where), percent=100 * table["error"])
     with viz.style():

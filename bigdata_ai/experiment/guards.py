@@ -46,7 +46,8 @@ def other_runs(
     found: list[dict],  # rows
     asked: dict,  # the run's facts: code and claims count; empty where there is none
 ) -> str:  # a reason, or ""
-    "Find rows on the same data that another run made: of other code, parameters, content of the data or versions."
+    """Find rows on the same data that another run made: of other code, parameters, content of the
+    data or versions."""
 
     def values(part):
         return {(row["data"]["name"], json.dumps(row.get(part), sort_keys=True)) for row in found}
@@ -72,7 +73,8 @@ def same_seeds(
     found: list[dict],  # rows
     asked: dict,  # not needed
 ) -> str:  # a reason, or ""
-    "Find seeds that gave the same numbers to the last digit in all settings, which is one run counted twice."
+    """Find seeds that gave the same numbers to the last digit in all settings, which is one run
+    counted twice."""
     seeds = {}
     for row in found:
         numbers = [
@@ -96,7 +98,8 @@ def lost_classes(
 ) -> str:  # a reason, or ""
     """Find that in five seeds or more no model predicts as many classes as the data have, although none is rare.
 
-    Asked at the largest size, in the setting where models err least: elsewhere labels changed at random bring a lost class back."""
+    Asked at the largest size, in the setting where models err least: elsewhere labels changed at random bring a lost class back.
+    """
     last, settings = max(row["setting"].get("n", 0) for row in found), {}
     for row in found:
         if row["setting"].get("n", 0) == last:
@@ -122,7 +125,8 @@ def wrong_metric(
     found: list[dict],  # rows
     asked: dict,  # not needed
 ) -> str:  # a reason, or ""
-    "Find errors that are not the share of wrong answers, by the confusion matrix, which the recorder counts for itself."
+    """Find errors that are not the share of wrong answers, by the confusion matrix, which the
+    recorder counts for itself."""
     # older rows do not have it
     known = [row for row in found if "correct" in row["checks"] and "error" in row["metrics"]]
     bad = sum(abs(row["metrics"]["error"] - (1 - row["checks"]["correct"])) > 1e-9 for row in known)
@@ -149,7 +153,8 @@ def lasting(
     row: dict,  # of evidence
     asked: dict,  # the run's facts: code and claims
 ) -> str:  # reasons, or ""
-    "Say what is wrong with one result by itself, as preconditions and guards would whatever else is found."
+    """Say what is wrong with one result by itself, as preconditions and guards would whatever else
+    is found."""
     facts = pd.json_normalize({**row, **row["setting"], **row["metrics"]})
     told = [reason for reason, bad in row_checks(facts, asked["claims"]).items() if bad.any()]
     return "; ".join(
@@ -166,7 +171,8 @@ def judge_guarded(
     claims: list[Claim],  # of one experiment
     evidence: Path | str,  # a run's folder, or an evidence file
 ) -> pd.DataFrame:  # as `claims.judge` gives it
-    "Judge every claim as `claims.judge` does; it is invalid in a framework where a guard objects to its rows."
+    """Judge every claim as `claims.judge` does; it is invalid in a framework where a guard objects
+    to its rows."""
     folder = Path(evidence)
     found = rows(folder / "evidence.jsonl" if folder.is_dir() else folder)
     asked = (

@@ -166,7 +166,8 @@ def duplicated_seeds() -> None:
 
 
 def swapped_metric() -> None:
-    "Give the share of wrong answers where the share of right ones is asked for, so that a notebook's error is an accuracy."
+    """Give the share of wrong answers where the share of right ones is asked for, so that a
+    notebook's error is an accuracy."""
 
     def changed(honest):
         def evaluate(*args, **kwargs):
@@ -185,7 +186,8 @@ def swapped_metric() -> None:
 
 
 def stale_cache() -> None:
-    "Let the first seed's results be those that older code left, as a cache does whose key forgets the code."
+    """Let the first seed's results be those that older code left, as a cache does whose key forgets
+    the code."""
     first = []
 
     def changed(honest):
@@ -234,7 +236,8 @@ class BeyondRepair(Exception):
 def end_when_lost(
     claims: list[dict],  # of each claim, which results it is about: column -> value
 ) -> None:
-    "End this process's run, and leave the reason in the file `lost`, once each claim has a result that is unfit by itself."
+    """End this process's run, and leave the reason in the file `lost`, once each claim has a result
+    that is unfit by itself."""
     waiting, asked = (
         list(claims),
         json.loads((Path(os.environ["BIGDATA_AI_RUN"]) / "run.json").read_text(encoding="utf-8")),

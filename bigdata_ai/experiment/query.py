@@ -26,7 +26,8 @@ from ..core import write_whole
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #aa3d66de
 def _files(paths):
-    "The evidence files below the given files and folders, by default the recorded ones and those of all runs."
+    """The evidence files below the given files and folders, by default the recorded ones and those
+    of all runs."""
     given = [Path(path) for path in paths] or [
         folder for folder in (data_path() / "evidence", runs_path()) if folder.is_dir()
     ]
@@ -46,7 +47,8 @@ def _files(paths):
 
 
 def _shown(path):
-    "A file's name as people give it: below the working directory or the checkout without the way there."
+    """A file's name as people give it: below the working directory or the checkout without the way
+    there."""
     whole = path.resolve()
     for folder in (Path.cwd(), data_path().parent.resolve()):
         if whole.is_relative_to(folder):
@@ -208,7 +210,10 @@ def _explained(engine, problem):
     if found := re.search(r'Referenced table "(.+?)" not found', problem):
         inside = [f'"{name}"' for name in names if name.startswith(found[1] + ".")]
         if inside:
-            return f"A name with a dot must stand in double quotes. Received: {found[1]}.… Hint: {', '.join(inside)}."
+            return (
+                f"A name with a dot must stand in double quotes. Received: {found[1]}.… Hint:"
+                f" {', '.join(inside)}."
+            )
     if found := re.search(r'column "(.+?)" not found|column named "(.+?)"', problem):
         wrong = found[1] or found[2]
         near = ", ".join(f'"{name}"' for name in _nearest(wrong, names))

@@ -81,7 +81,10 @@ def _learning_curve(table):
         by="framework",
         fits=fits,
         ax=ax,
-        title=f"Test error against rows ({table['data.name'].iloc[0]}, {table['seed'].nunique()} seeds a framework)",
+        title=(
+            f"Test error against rows ({table['data.name'].iloc[0]}, {table['seed'].nunique()}"
+            " seeds a framework)"
+        ),
     )
     return drawn
 
@@ -164,7 +167,8 @@ def report(
 def overview(
     path: Path | str | None = None,  # what to write; None takes report.html below `runs_path()`
 ) -> Path:  # the page
-    "Write one report on the recorded evidence of all experiments; raises `InputError` where there is none."
+    """Write one report on the recorded evidence of all experiments; raises `InputError` where there
+    is none."""
     path = Path(path or runs_path() / "report.html").absolute()
     # NAME before NAME.DATA
     files = sorted(
@@ -243,7 +247,8 @@ def _answer(claims, judged):
 
 
 def _notebooks(evidence, name, beside):
-    "Where the executed notebooks of this evidence are: name -> (page, notebook); a recorded run may be gone."
+    """Where the executed notebooks of this evidence are: name -> (page, notebook); a recorded run
+    may be gone."""
     folder = evidence if evidence.is_dir() else _run_of(evidence)
     executed = sorted(folder.glob("*.ipynb")) if folder else []
     for path in executed:
@@ -269,7 +274,8 @@ def _run_of(evidence):
 
 
 def _sabotaged(name):
-    "The recorded outcomes of sabotage, one a size: when, by which commit, the kill rate, and what was noticed by what."
+    """The recorded outcomes of sabotage, one a size: when, by which commit, the kill rate, and what
+    was noticed by what."""
     found = []
     for size, table in outcomes(name).groupby("size"):
         killed, of = kill_rate(table)
@@ -393,7 +399,10 @@ def block(
     lines = ["| " + " | ".join(judged.columns) + " |", "|" + "---|" * len(judged.columns)]
     lines += ["| " + " | ".join(map(str, line)) + " |" for line in judged.itertuples(index=False)]
     facts = _volume_facts(table) if _axes(name) == ["n"] else f"Data: {table['data.name'].iloc[0]}."
-    facts += f" {table['seed'].nunique()} seeds a framework, {len(table)} results, made by commit {table['commit'].iloc[0][:10]}."
+    facts += (
+        f" {table['seed'].nunique()} seeds a framework, {len(table)} results, made by commit"
+        f" {table['commit'].iloc[0][:10]}."
+    )
     return "\n".join([*lines, "", facts, ""])
 
 
@@ -405,8 +414,8 @@ def _volume_facts(table):
     )
     error = table.groupby("n")["error"].mean()
     return (
-        f"Mean test error {error.iloc[0]:.3f} at {error.index[0]:,} rows and {error.iloc[-1]:.3f} at {error.index[-1]:,} on "
-        f"{table['data.name'].iloc[0]}; power law exponent {laws}."
+        f"Mean test error {error.iloc[0]:.3f} at {error.index[0]:,} rows and {error.iloc[-1]:.3f}"
+        f" at {error.index[-1]:,} on {table['data.name'].iloc[0]}; power law exponent {laws}."
     )
 
 

@@ -140,7 +140,8 @@ def execute(
     job: Path | str,
     watch: Watch | None = None,  # starts the kernel warm, and stops it where it is over its limits
 ) -> None:
-    'Execute one notebook and write beside the job file how it ended: error (text or ""), seconds and peak_mib.'
+    """Execute one notebook and write beside the job file how it ended: error (text or ""), seconds
+    and peak_mib."""
     job = Path(job)
     todo = json.loads(job.read_text(encoding="utf-8"))
     lines = [f"--IPKernelApp.exec_lines={line}" for line in todo["startup"]]
@@ -207,7 +208,8 @@ def run(
     threads: int | None = None,  # of each kernel; None shares the cores among the frameworks
     limited: bool = True,  # stop a kernel that uses more than `STALL` times the declared budget
 ) -> Path:  # the run's folder, below `runs_path()`
-    "Run an experiment in each framework; raises `InputError` before anything runs, `RunError` if a notebook fails."
+    """Run an experiment in each framework; raises `InputError` before anything runs, `RunError` if
+    a notebook fails."""
     given = {**(describe(name)["full"] if full else {}), **(given or {})}
     frameworks = _frameworks(given.get("framework"), frameworks)
     threads = threads or max(1, len(os.sched_getaffinity(0)) // len(frameworks))
@@ -384,9 +386,15 @@ def _raise_failures(folder, jobs):
         for job in jobs
     }
     failures = [f"{name}: {error}" for name, error in failures.items() if error]
-    hint = f"the executed notebooks are in {folder}; run again with the id {folder.name!r} to continue."
+    hint = (
+        f"the executed notebooks are in {folder}; run again with the id {folder.name!r} to"
+        " continue."
+    )
     if any("OverBudget" in failure for failure in failures):
-        hint = f"what was recorded is kept in {folder}; run with the id {folder.name!r} and --no-budget to continue."
+        hint = (
+            f"what was recorded is kept in {folder}; run with the id {folder.name!r} and"
+            " --no-budget to continue."
+        )
     require(
         not failures, "Every notebook of a run must succeed.", " | ".join(failures), hint, RunError
     )

@@ -201,7 +201,8 @@ def _supported(judged):
 
 
 def _noticed(before, after, error):
-    "Whether damage that was done shows: `after` are the verdicts, None where the run stopped with an error."
+    """Whether damage that was done shows: `after` are the verdicts, None where the run stopped with
+    an error."""
     good = before.index[before["verdict"] == "supported"]
     if error:
         own = hasattr(errors, error.partition(":")[0])
@@ -251,8 +252,8 @@ def summary(
         else " No claim is supported at this size, so that only gates were tested."
     )
     return (
-        f"{killed} of {of} mutants killed ({100 * killed / max(of, 1):.0f} %), {apart} not applicable. "
-        f"Claims supported untouched: {had}.{only}"
+        f"{killed} of {of} mutants killed ({100 * killed / max(of, 1):.0f} %), {apart} not"
+        f" applicable. Claims supported untouched: {had}.{only}"
     )
 
 
@@ -279,7 +280,8 @@ def outcome_table(
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #34d525d9
 def recordable() -> str:  # 12 hexadecimal digits
-    "Name the commit that an outcome is recorded under; raises `InputError` where files differ from it."
+    """Name the commit that an outcome is recorded under; raises `InputError` where files differ
+    from it."""
     made_by = commit()
     require(
         made_by and not made_by.endswith("-dirty"),

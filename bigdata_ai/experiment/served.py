@@ -119,7 +119,8 @@ class Service:
         name: str,  # of a pipeline's folder
         frame: pd.DataFrame,  # raw rows
     ) -> np.ndarray:  # shape (n, classes), float64
-        "Ask for the class probabilities of raw rows; raises `InputError` with what the service says."
+        """Ask for the class probabilities of raw rows; raises `InputError` with what the service
+        says."""
         rows = json.dumps(
             {column: values.astype(object).tolist() for column, values in frame.items()}
         )

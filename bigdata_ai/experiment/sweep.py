@@ -79,7 +79,8 @@ def run_one(
         False,
         "A sweep must be able to write down its runs.",
         full,
-        "make room, then sweep again: runs with a result are not done twice, the others go on after their last row.",
+        "make room, then sweep again: runs with a result are not done twice, the others go on after"
+        " their last row.",
         RunError,
     )
 
@@ -196,7 +197,8 @@ def plan(
 
 
 def _code(source):
-    "The hash of a notebook's code and of the kit's; where cells are not plain Python, of all modules of the kit."
+    """The hash of a notebook's code and of the kit's; where cells are not plain Python, of all
+    modules of the kit."""
     try:
         return code_hash(source)
     except SyntaxError:
@@ -230,7 +232,8 @@ def sweep(
     # one row a run in the order of the grid: its parameters, state, seconds, peak_mib, error,
     # folder
 ) -> pd.DataFrame:
-    "Run a notebook for each point of a grid; runs that are there already are not done again, and one that fails stops no other."
+    """Run a notebook for each point of a grid; runs that are there already are not done again, and
+    one that fails stops no other."""
     if jobs is not None:
         check_whole(jobs, "jobs", 1)
     cores = len(os.sched_getaffinity(0))

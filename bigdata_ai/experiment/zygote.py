@@ -37,7 +37,8 @@ def serve(
     # names to import; one that fails is left to the kernel, which will tell why
     modules: list[str],
 ) -> None:  # when the other side closes
-    "Import modules, then fork a kernel for each request, JSON with argv, env and cwd, and for kernels each `Process` they ask for."
+    """Import modules, then fork a kernel for each request, JSON with argv, env and cwd, and for
+    kernels each `Process` they ask for."""
     # as kernels do, and pyplot reads it when imported
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     loud, quiet = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -231,7 +232,8 @@ class Process:
         function: str,
         *arguments,  # anything JSON can hold
     ):
-        "Start it, with this process's environment and folder; what it writes on standard error is lost."
+        """Start it, with this process's environment and folder; what it writes on standard error is
+        lost."""
         (its_input, ours), (theirs, its_output) = os.pipe(), os.pipe()
         self.stdin, self.stdout = open(ours, "w", encoding="utf-8"), open(theirs, encoding="utf-8")
         request = {

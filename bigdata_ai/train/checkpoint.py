@@ -49,7 +49,8 @@ def read_arrays(
 # %% ../../nbs/lib/train/18_checkpoint.ipynb #89f9e8a9
 @dataclass(frozen=True)
 class Checkpoint:
-    "Where a run is kept, and how often. Given to `fit`, it also resumes the run that the folder holds."
+    """Where a run is kept, and how often. Given to `fit`, it also resumes the run that the folder
+    holds."""
 
     folder: Path | str  # of this run alone
     every: int = 500  # steps between two states, 1 or more; the end of an epoch is kept too
@@ -86,13 +87,15 @@ class Checkpoint:
 
     # arrays and text; None where nothing is kept
     def latest(self) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
-        "Read the last state that is whole; warns of each that is not, and raises `ContentError` if none is."
+        """Read the last state that is whole; warns of each that is not, and raises `ContentError`
+        if none is."""
         files = self.files()
         for path in reversed(files):
             if hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem[-16:]:
                 return read_arrays(path)
             warnings.warn(
-                f"The checkpoint {path.name} is damaged: it lacks the hash of its name. An earlier one is used.",
+                f"The checkpoint {path.name} is damaged: it lacks the hash of its name. An earlier"
+                " one is used.",
                 stacklevel=2,
             )
         require(

@@ -270,7 +270,8 @@ def _check_fates(folder, workers, exits, said, timeout):
     process = "" if fate["process"] is None else f" (process {fate['process']})"
     end = f"worker {rank + 1}{process} {_described(fate, exits.get(rank), timeout)}"
     raise RunError(
-        f"All {workers} workers must train to the end. Received: {end}. Its last log lines:\n{lines}"
+        f"All {workers} workers must train to the end. Received: {end}. Its last log"
+        f" lines:\n{lines}"
     )
 
 
@@ -323,7 +324,8 @@ def fit_distributed(
     # of this run alone, seen by all machines; None takes a temporary one
     folder: Path | str | None = None,
 ) -> Model:  # that of `fit` with the same arguments, but for rounding
-    "Train with several worker processes; raises what `fit` raises, and `RunError` for a worker that was killed, raised or stood still."
+    """Train with several worker processes; raises what `fit` raises, and `RunError` for a worker
+    that was killed, raised or stood still."""
     optimizer = Adam() if optimizer is None else optimizer
     workers, threads, timeout = (
         check_whole(workers, "workers", 2),
@@ -405,7 +407,8 @@ def _job_arrays(spec, run, train, workers, validation):
     require(
         last >= workers,
         "Every batch must have a row for each worker, the last one too.",
-        f"a batch of {last} rows for {workers} workers ({len(y)} rows in batches of {run.batch_size})",
+        f"a batch of {last} rows for {workers} workers ({len(y)} rows in batches of"
+        f" {run.batch_size})",
         _fitting_size(len(y), run.batch_size, workers),
     )
     check_options(run.options, spec, run.loss, last // workers, run.dtype)

@@ -88,7 +88,8 @@ def fit_estimator(
     )
     require(
         known,
-        "What is trained must be a network, or a classifier or regressor with scikit-learn's interface.",
+        "What is trained must be a network, or a classifier or regressor with scikit-learn's"
+        " interface.",
         estimator,
         "mlp(784, 128, 10), or HistGradientBoostingClassifier().",
     )

@@ -37,7 +37,8 @@ def computing(
     cast,  # function (tensor, dtype) -> tensor
     half,  # the framework's bfloat16
 ):  # function (layer, weights, x, flow) -> tensor, for `walk`
-    "Make what computes a layer, where the flow says so in bfloat16 between others in float32 (Micikevicius et al. 2018)."
+    """Make what computes a layer, where the flow says so in bfloat16 between others in float32
+    (Micikevicius et al. 2018)."""
 
     def compute(layer, weights, x, flow):
         function = functions[type(layer)]

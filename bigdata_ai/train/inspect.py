@@ -129,7 +129,8 @@ def _module_table(backend, module, X, y, loss, options, training):
 
 
 def _called(layers, numbers):
-    "Names of layers in the order in which they are left: those of branches before what joins them; numbers as in `Spec.names`."
+    """Names of layers in the order in which they are left: those of branches before what joins
+    them; numbers as in `Spec.names`."""
     for layer in layers:
         number = next(numbers)
         if isinstance(layer, Parallel):
@@ -205,7 +206,8 @@ def _line(layer, dtype, array):
 
 
 def _add_gradients(lines, gradients):
-    "The norm of each weight's gradient in its layer's line; weights outside the layers that were seen get lines of their own."
+    """The norm of each weight's gradient in its layer's line; weights outside the layers that were
+    seen get lines of their own."""
     own = {line["layer"]: line for line in reversed(lines)}
     for (layer, weight), gradient in gradients.items():
         if layer not in own:

@@ -154,7 +154,8 @@ def _fitting_features(X, spec):
         bad = ~((values >= 0) & (values < size) & (values == np.floor(values)))
         require(
             not bad.any(),
-            f"Column {column} must hold whole numbers from 0 to {size - 1}: the network looks them up.",
+            f"Column {column} must hold whole numbers from 0 to {size - 1}: the network looks"
+            " them up.",
             f"{values[bad.argmax()]:g} in row {bad.argmax()}",
             "0 may stand for what is not known.",
         )
@@ -226,7 +227,8 @@ def fit(
     keep_best: str | None = None,
     checkpoint: Checkpoint | None = None,  # where the run is kept, and resumed from
 ) -> Model:  # predicts, and holds its history
-    "Train a network; raises `InputError` for bad input, `SealedTestError` for test rows, `DivergedError` for a loss that is not finite."
+    """Train a network; raises `InputError` for bad input, `SealedTestError` for test rows,
+    `DivergedError` for a loss that is not finite."""
     if not isinstance(spec, Spec) and _native_backend(spec) is None:
         return fit_estimator(spec, training_rows(train), seed)
     optimizer = Adam() if optimizer is None else optimizer
@@ -490,7 +492,8 @@ def _peak_mib():
 
 
 def _start(model):
-    "The initial weights, as far as they must be the same in a resumed run: a module of the user's own may be made anew with others."
+    """The initial weights, as far as they must be the same in a resumed run: a module of the user's
+    own may be made anew with others."""
     weights = model.session.weights()
     return digest_arrays(*weights) if isinstance(model.spec, Spec) else [w.shape for w in weights]
 

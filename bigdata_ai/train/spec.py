@@ -235,7 +235,8 @@ class Attention(Layer):
 # %% ../../nbs/lib/train/10_spec.ipynb #61e88b0f
 @dataclass(frozen=True)
 class BatchNorm(Layer):
-    "Normalise each feature over the batch and all places (Ioffe and Szegedy 2015); outside training by running statistics."
+    """Normalise each feature over the batch and all places (Ioffe and Szegedy 2015); outside
+    training by running statistics."""
 
     features: int  # on the last axis
     momentum: float = 0.1  # share of the batch in the running statistics, in (0, 1]
@@ -311,7 +312,8 @@ class Tanh(Layer):
 
 @dataclass(frozen=True)
 class Dropout(Layer):
-    "In training, zero each value with probability `rate` and scale the rest by 1 / (1 - rate); else do nothing."
+    """In training, zero each value with probability `rate` and scale the rest by 1 / (1 - rate);
+    else do nothing."""
 
     rate: float  # in [0, 1)
 
@@ -346,7 +348,8 @@ class Flatten(Layer):
 
 @dataclass(frozen=True)
 class MaxPool2D(Layer):
-    "Keep the largest of each window of size × size pixels; what does not fill a window is left out."
+    """Keep the largest of each window of size × size pixels; what does not fill a window is left
+    out."""
 
     size: int = 2  # height and width of the window, and its step
 
@@ -834,7 +837,8 @@ class Adam:
 
 @dataclass(frozen=True)
 class AdamW:
-    "Adam with decoupled weight decay (Loshchilov and Hutter 2019): w = w * (1 - learning_rate * weight_decay) before the step."
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019): w = w * (1 - learning_rate *
+    weight_decay) before the step."""
 
     learning_rate: float = 0.001  # above 0
     beta_1: float = 0.9  # decay of the first moment, in [0, 1)
@@ -850,7 +854,8 @@ class AdamW:
 
 @dataclass(frozen=True)
 class RMSprop:
-    "RMSprop (Tieleman and Hinton 2012), as PyTorch computes it: epsilon is added to the root of the second moment."
+    """RMSprop (Tieleman and Hinton 2012), as PyTorch computes it: epsilon is added to the root of
+    the second moment."""
 
     learning_rate: float = 0.001  # above 0
     decay: float = 0.99  # of the second moment, in [0, 1)

@@ -49,8 +49,9 @@ class Advice:
             else f"Can't tell yet; {self.best} looks best. {self.measurement}"
         )
         return (
-            f"{first}\nExpected: {self.error:.3f} - {top['gain']:.3f} [{top['low']:.3f}, {top['high']:.3f}] ({self.unit}), "
-            f"best with probability {top['best']:.2f}.\n{self.ranking.round(4).to_string(index=False)}"
+            f"{first}\nExpected: {self.error:.3f} - {top['gain']:.3f} [{top['low']:.3f},"
+            f" {top['high']:.3f}] ({self.unit}), best with probability"
+            f" {top['best']:.2f}.\n{self.ranking.round(4).to_string(index=False)}"
         )
 
     def report(
@@ -354,7 +355,8 @@ def _gains(asked, ratios, wrong, runs, missing, newer):
 
 
 def _slope(sizes, curve):
-    "Change of the log odds when rows double: a weighted line, drawn towards the usual change where there is little to see."
+    """Change of the log odds when rows double: a weighted line, drawn towards the usual change
+    where there is little to see."""
     doublings, weights = (
         np.log2(sizes / sizes[-1]),
         np.where((sizes >= CLIFF) | (sizes == sizes[-1]), sizes / sizes[-1], 0),
@@ -370,7 +372,8 @@ def _slope(sizes, curve):
 
 
 def _apart(errors, more, top):
-    "How much more other rows bring than plain ones, from errors (rehearsals, 2) with plain ones and with others added to the same."
+    """How much more other rows bring than plain ones, from errors (rehearsals, 2) with plain ones
+    and with others added to the same."""
     plain, other = _logit(errors, top).T
     apart, now = other - plain, _logit(errors[:, 0].mean(), top)
     mean, doubt = apart.mean(), apart.std(ddof=1) / np.sqrt(len(apart)) if len(apart) > 1 else 0.0
@@ -414,7 +417,10 @@ def _measurement(table, gains, asked, costs, wrong):
                 (needed * costs[name], f"buy {needed:,} '{name}' rows as a pilot and ask again")
             )
     price, what = min(offers)
-    return f"Cheapest measurement that would tell '{first}' from '{second}': {what} (about {price:,.4g})."
+    return (
+        f"Cheapest measurement that would tell '{first}' from '{second}': {what} (about"
+        f" {price:,.4g})."
+    )
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #2e862217
 HEADS = {
@@ -441,7 +447,8 @@ def _page(advice, title):
             f"<td>{safe(forms.get(name, '{:.4f}').format(row[name]))}</td>" for name in HEADS
         )
         lines.append(
-            f'<tr>{cells}<td><svg width="160" height="14">{_bar(row, advice.ranking)}</svg></td></tr>'
+            f'<tr>{cells}<td><svg width="160"'
+            f' height="14">{_bar(row, advice.ranking)}</svg></td></tr>'
         )
     answer = f"Buy <b>{safe(advice.best)}</b>."
     if not advice.decided:
@@ -464,7 +471,8 @@ def _bar(row, table):
         return 4 + 152 * (value - low) / (high - low)
 
     return (
-        f'<line x1="{x(row["low"]):.1f}" x2="{x(row["high"]):.1f}" y1="7" y2="7" stroke="currentColor"/>'
-        f'<circle cx="{x(row["gain"]):.1f}" cy="7" r="4" fill="currentColor"/>'
-        f'<line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="0" y2="14" stroke="#8888"/>'
+        f'<line x1="{x(row["low"]):.1f}" x2="{x(row["high"]):.1f}" y1="7" y2="7"'
+        f' stroke="currentColor"/><circle cx="{x(row["gain"]):.1f}" cy="7" r="4"'
+        f' fill="currentColor"/><line x1="{x(0):.1f}" x2="{x(0):.1f}" y1="0" y2="14"'
+        ' stroke="#8888"/>'
     )

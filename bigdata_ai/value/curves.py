@@ -110,7 +110,8 @@ def curves_of(
     by: list[str] = (),
     # anchors (K,), errors (C, K) with NaN where absent, a name a curve
 ) -> tuple[np.ndarray, np.ndarray, list]:
-    "Read learning curves; scores of scikit-learn are taken for shares that are right, so that the error is 1 - score."
+    """Read learning curves; scores of scikit-learn are taken for shares that are right, so that the
+    error is 1 - score."""
     if isinstance(source, pd.DataFrame):
         for name in (rows, error, *by):
             require(
@@ -135,7 +136,8 @@ def curves_of(
 
 
 def _checked(anchors, errors):
-    "Anchors (K,) ascending and errors (C, K), NaN where a curve has none; all curves on the union of their anchors."
+    """Anchors (K,) ascending and errors (C, K), NaN where a curve has none; all curves on the union
+    of their anchors."""
     anchors, errors = np.asarray(anchors, float), np.atleast_2d(np.asarray(errors, float))
     require(
         errors.ndim == 2 and anchors.shape in (errors.shape[1:], errors.shape),
@@ -175,7 +177,8 @@ def witnesses(
     errors: np.ndarray,  # shape (C, K), NaN where absent, at least one value a curve
     target_n: np.ndarray,  # shape (C,), rows
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # predictions (C rows, a column a fit) and their residuals
-    "Extend curves by every form, on all anchors, on the later half of them (…_late) and weighted towards the end (…_end)."
+    """Extend curves by every form, on all anchors, on the later half of them (…_late) and weighted
+    towards the end (…_end)."""
     held = np.isfinite(errors)
     ends = _ends(anchors, held)
     order = held.cumsum(axis=1)
@@ -316,7 +319,8 @@ def extrapolate(
     prior: dict | None = None,
     # point, low, high: shape of target_n for one curve, else (C,)
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "Predict the error at more rows, with a prediction interval. Raises InputError for one curve that can't bear it; of many, such get NaN."
+    """Predict the error at more rows, with a prediction interval. Raises InputError for one curve
+    that can't bear it; of many, such get NaN."""
     check_number(level, "level")
     require(0 < level < 1, "level must be greater than 0 and less than 1.", level)
     single, target = np.ndim(errors) == 1, np.asarray(target_n, float)
@@ -382,7 +386,8 @@ def behaviour(
     # a row a curve: anchors, doublings, noise, rise, bulge, verdict ("well-behaved", "rises",
     # "bulges", "short")
 ) -> pd.DataFrame:
-    "Say of which kind each curve is; rise and bulge are the largest violations of monotonicity and convexity, in error."
+    """Say of which kind each curve is; rise and bulge are the largest violations of monotonicity
+    and convexity, in error."""
     union, curves = _checked(anchors, errors)
     held = np.isfinite(curves)
     rows = []

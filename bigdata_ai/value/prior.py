@@ -121,7 +121,8 @@ def _networks(features, level, truth, networks, width, epochs, seed, bar):
 
 
 def _network(X, y, width, epochs, random):
-    "Two hidden layers of SiLU units, a tenth of them dropped; AdamW with one cycle of the learning rate."
+    """Two hidden layers of SiLU units, a tenth of them dropped; AdamW with one cycle of the
+    learning rate."""
     sizes, q = [X.shape[1], width, width, len(LEVELS)], LEVELS.astype(np.float32)
     weights = []
     for a, b in pairwise(sizes):
@@ -183,7 +184,8 @@ def train(
     show_progress: bool = False,  # a bar over the networks
     # arrays for `extrapolate`; curve, dataset, fold, factor, truth, point, low, high
 ) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
-    "Train the ensemble on all data sets; data sets held out, fold by fold, tell how wide its intervals have to be and how good it is."
+    """Train the ensemble on all data sets; data sets held out, fold by fold, tell how wide its
+    intervals have to be and how good it is."""
     features, level, truth, groups, counts, factor, curve = _examples(more, seed)
     fold = rng(seed, "curve folds").permutation(groups.max() + 1)[groups] % folds
     bar = (lambda it: progress(it, "networks", unit="network")) if show_progress else iter

@@ -85,7 +85,8 @@ def scan(path, size):
 
 
 def scan_rows(path, size):
-    "Scan and convert to row-major float32, in the tiles that ours uses too: the strongest form we know."
+    """Scan and convert to row-major float32, in the tiles that ours uses too: the strongest form we
+    know."""
     for (batch,) in scan(path, size):
         columns, X = (
             [batch.column(name).to_numpy() for name in COLUMNS],
@@ -160,7 +161,8 @@ LOADED = {}
 
 
 def load(path, folder):
-    "What the contenders keep in memory or in a cache of their own; not timed. Gives our two adaptors."
+    """What the contenders keep in memory or in a cache of their own; not timed. Gives our two
+    adaptors."""
     import datasets
     import torch
 
@@ -237,7 +239,8 @@ def peak(path, times=3):
 
 
 def memory(folder, group):
-    "Peak by number of rows; `group` None writes files, the quick way reads folders of links to one row group, whose rows it counts."
+    """Peak by number of rows; `group` None writes files, the quick way reads folders of links to
+    one row group, whose rows it counts."""
     if group is None:
         return {n: peak(write(folder / f"{n}.parquet", n)) for n in (10**5, 10**6, 10**7)}
     return {10**5: peak(write(folder / "least.parquet", 10**5), 1)} | {

@@ -78,7 +78,9 @@ def run(quick=False):
                 "curves": len(part),
                 **{name: round(value, 4) for name, value in mean.items()},
                 "best baseline": best,
-                "below it by": f"{1 - mean['ensemble'] / mean[best]:.1%} [{1 - 1 / low:.1%}, {1 - 1 / high:.1%}]",
+                "below it by": (
+                    f"{1 - mean['ensemble'] / mean[best]:.1%} [{1 - 1 / low:.1%}, {1 - 1 / high:.1%}]"
+                ),
                 "coverage of 90 %": f"{share:.3f} [{covered[0]:.3f}, {covered[1]:.3f}]",
                 "width": round((part["high"] - part["low"]).mean(), 3),
             }

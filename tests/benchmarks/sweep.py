@@ -39,9 +39,18 @@ assert np.allclose(tf.linalg.lstsq(tf.constant(X), tf.constant(y[:, None])).nump
 
 def notebook(path, cells):
     "A notebook that fits a line and writes it into the folder of its run."
-    first = "import json, os\nfrom pathlib import Path\nimport matplotlib.pyplot as plt\nimport numpy as np\nimport pandas as pd\n"
-    data = "rng = np.random.default_rng(seed)\nX = rng.normal(size=(200, 3))\ny = X @ [1., 2., 3.] + rng.normal(size=200)"
-    last = "plt.plot(X @ line, y, '.'); plt.show()\nPath(os.environ['BIGDATA_AI_RUN'], 'line.json').write_text(json.dumps(line.tolist()))"
+    first = (
+        "import json, os\nfrom pathlib import Path\nimport matplotlib.pyplot as plt\nimport numpy"
+        " as np\nimport pandas as pd\n"
+    )
+    data = (
+        "rng = np.random.default_rng(seed)\nX = rng.normal(size=(200, 3))\ny = X @ [1., 2., 3.] +"
+        " rng.normal(size=200)"
+    )
+    last = (
+        "plt.plot(X @ line, y, '.'); plt.show()\nPath(os.environ['BIGDATA_AI_RUN'],"
+        " 'line.json').write_text(json.dumps(line.tolist()))"
+    )
     parameters = new_code_cell("seed = 0", metadata={"tags": ["parameters"]})
     cells = [
         parameters,
@@ -88,7 +97,8 @@ def found(folder, name, chosen):
 
 
 def compare(name, source, grid, theirs, jobs, scratch):
-    "Seconds a run of the loop, on `theirs` runs of the grid, and of the sweep on all; their results must be equal."
+    """Seconds a run of the loop, on `theirs` runs of the grid, and of the sweep on all; their
+    results must be equal."""
     planned = plan(source, grid, scratch / f"{name} plain")
     chosen = planned[:: max(1, len(planned) // theirs)][:theirs]
     loop = plain(chosen)

@@ -58,7 +58,8 @@ CASES = {
 
 
 def data(case):
-    "X as frameworks take it (pixels, token or user and item numbers), y of shape (n, 1), or (n,) for classes; noise keeps the loss from 0."
+    """X as frameworks take it (pixels, token or user and item numbers), y of shape (n, 1), or (n,)
+    for classes; noise keeps the loss from 0."""
     draw, n = np.random.default_rng(0), case.rows
     flip = draw.random(n) < 0.2
     if case.kind == "mlp":
@@ -606,7 +607,8 @@ class Tick:
 
 
 def family(framework, pipes, threads):
-    "Import a framework once, then fork a process for each contender, which starts its own pool of threads."
+    """Import a framework once, then fork a process for each contender, which starts its own pool of
+    threads."""
     os.environ["KERAS_BACKEND"] = framework
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries greet
     warnings.simplefilter("ignore")
@@ -657,7 +659,8 @@ def heard(pipe, name):
 
 
 def train(case, pipes, epochs):
-    "Seconds and CPU seconds an epoch of each contender, the first left out, and the answers to the last."
+    """Seconds and CPU seconds an epoch of each contender, the first left out, and the answers to
+    the last."""
     names, took, last = list(pipes), {name: [] for name in pipes}, {}
     for epoch in range(epochs):
         for name in names[epoch % len(names) :] + names[: epoch % len(names)]:

@@ -70,8 +70,8 @@ def _column(name, values, kind, where):
         OverflowError,
     ) as error:
         raise SourceError(
-            f"Column {name!r} of {strip_credentials(where)} must hold values of one type. Received: {error}. "
-            "Hint: repair it at the source, or cast it to text there."
+            f"Column {name!r} of {strip_credentials(where)} must hold values of one type. Received:"
+            f" {error}. Hint: repair it at the source, or cast it to text there."
         ) from error
 
 # %% ../../../nbs/lib/data/acquire/20_files.ipynb #0dda6205
@@ -203,7 +203,8 @@ def _read_excel(file, how):
     widest = max(map(len, padded), default=len(header))
     require(
         widest == len(header),
-        f"No row of sheet {name!r} of {how.where} may be longer than its header of {len(header)} columns.",
+        f"No row of sheet {name!r} of {how.where} may be longer than its header of {len(header)}"
+        " columns.",
         f"a row of {widest}",
         "remove notes beside the table.",
         SourceError,
@@ -273,7 +274,8 @@ def _sha256(system, path):
 
 
 def _inner_name(system, path):
-    "The name that tells the format: without .gz and the like, and for an archive the name of its only member."
+    """The name that tells the format: without .gz and the like, and for an archive the name of its
+    only member."""
     name = PurePosixPath(path)
     if name.suffix.lower() != ".zip":
         return name.stem if name.suffix.lower() in _COMPRESSED else name.name
@@ -304,8 +306,8 @@ def _format(name, asked):
 
 def _read_one(system, path, format, how):
     hint = (
-        "the file may be cut off, damaged or of another format; encoding='gb18030' reads Chinese GBK text, "
-        "types={'column': 'string'} fixes a column whose type changes on the way."
+        "the file may be cut off, damaged or of another format; encoding='gb18030' reads Chinese"
+        " GBK text, types={'column': 'string'} fixes a column whose type changes on the way."
     )
     with reading(how.where, hint):
         name = _inner_name(system, path)

@@ -84,7 +84,8 @@ def _plain_session(cache, headers):
 
 
 def _without(headers, rebuild_auth):
-    "requests takes only Authorization away when a server redirects to another host; the caller's own headers may hold a key as well."
+    """requests takes only Authorization away when a server redirects to another host; the caller's
+    own headers may hold a key as well."""
 
     def rebuild(request, response):
         rebuild_auth(request, response)
@@ -96,7 +97,8 @@ def _without(headers, rebuild_auth):
 
 
 def _retry_class(longest_wait_s):
-    "urllib3's Retry, which gives up where the server asks for a longer wait; urllib3's own limit would ask again too early."
+    """urllib3's Retry, which gives up where the server asks for a longer wait; urllib3's own limit
+    would ask again too early."""
 
     class Patient(need("urllib3", "data").Retry):
         def get_retry_after(self, response):
@@ -182,7 +184,8 @@ def fetch(
     allow: tuple[int, ...] = (),  # states of 400 and more that are no error
     **options,  # of requests' `get`, such as headers and stream
 ):  # a requests.Response
-    "Get one answer; raises `SourceError` that names the address without its secrets if there is none."
+    """Get one answer; raises `SourceError` that names the address without its secrets if there is
+    none."""
     requests = need("requests", "data")
     shown = strip_credentials(
         requests.Request("GET", url, params=params or {}).prepare().url if _web(url) else url
@@ -191,7 +194,8 @@ def fetch(
         response = (session or web_session()).get(url, params=params or None, **options)
     except requests.RequestException as error:
         raise SourceError(
-            f"{shown} must answer. Received: {_reason(error)}. Hint: look at the address and the connection; the server "
+            f"{shown} must answer. Received: {_reason(error)}. Hint: look at the address and the"
+            " connection; the server "
             # the chain shows secrets
             "may be down or slow, which a longer timeout_s or more retries can bridge."
         ) from None
@@ -428,8 +432,8 @@ def _parsed(body, where):
         return json.loads(body)
     except ValueError as error:
         raise SourceError(
-            f"{where} must answer in JSON. Received: {body[:60]!r}. Hint: {error}; an error page or a login page "
-            "may have come instead."
+            f"{where} must answer in JSON. Received: {body[:60]!r}. Hint: {error}; an error page or"
+            " a login page may have come instead."
         ) from error
 
 
@@ -543,17 +547,21 @@ def _transfer(url, path, session):
                 retries = _next_try(retries, url)
             except requests.ConnectionError:
                 raise SourceError(
-                    f"{strip_credentials(url)} must come whole. Received: {part.stat().st_size:,} bytes, then nothing. "
-                    "Hint: call again; it goes on from there."
+                    f"{strip_credentials(url)} must come whole. Received: {part.stat().st_size:,}"
+                    " bytes, then nothing. Hint: call again; it goes on from there."
                 ) from None
     Path(f"{part}.json").unlink()
-    return part, {
-        "kind": "download",
-        "where": strip_credentials(url),
-        "when": utc_now(),
-        "sha256": _sha256(part),
-        "bytes": part.stat().st_size,
-    } | facts
+    return (
+        part,
+        {
+            "kind": "download",
+            "where": strip_credentials(url),
+            "when": utc_now(),
+            "sha256": _sha256(part),
+            "bytes": part.stat().st_size,
+        }
+        | facts,
+    )
 
 
 def _rest(url, part, session):

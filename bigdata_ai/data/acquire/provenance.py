@@ -322,8 +322,8 @@ class Acquired:
     def __repr__(self) -> str:
         known = self.provenance
         return (
-            f"Acquired({known.where!r}: {len(self):,} rows × {len(known.schema)} columns, {known.when}, "
-            f"sha256 of {known.hashed} {known.sha256[:12]}…)"
+            f"Acquired({known.where!r}: {len(self):,} rows × {len(known.schema)} columns,"
+            f" {known.when}, sha256 of {known.hashed} {known.sha256[:12]}…)"
         )
 
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #2d515b2b
@@ -432,11 +432,13 @@ def _plain_table(table, expected, where):
         SourceError,
     )
     kinds = [
-        _TYPES.get(expected.get(part.name), part.type)
-        if pa.types.is_null(part.type)
-        else part.type.value_type
-        if pa.types.is_dictionary(part.type)
-        else part.type
+        (
+            _TYPES.get(expected.get(part.name), part.type)
+            if pa.types.is_null(part.type)
+            else part.type.value_type
+            if pa.types.is_dictionary(part.type)
+            else part.type
+        )
         for part in table.schema
     ]
     return table.cast(pa.schema(list(zip(names, kinds, strict=True))))
@@ -445,8 +447,9 @@ def _plain_table(table, expected, where):
 def _schema_error(diff, where, must):
     renamed = "".join(f"{old!r} may now be called {new!r}. " for old, new in diff.renames().items())
     error = SchemaError(
-        f"The columns of {where} must be {must}. Received: {diff}. Hint: {renamed}look at the source; if the change is "
-        "right, on_change='accept' takes it and notes it, and types={'column': 'string'} fixes how a column is read."
+        f"The columns of {where} must be {must}. Received: {diff}. Hint: {renamed}look at the"
+        " source; if the change is right, on_change='accept' takes it and notes it, and"
+        " types={'column': 'string'} fixes how a column is read."
     )
     error.diff = diff
     return error
@@ -483,14 +486,16 @@ def _fitting(table, schema):
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise SourceError(
-            f"All pieces of a stream must fit the types of the first one to be saved. Received: {error}. "
-            "Hint: types={'column': 'float64'} or expect= fixes a column that starts without values."
+            "All pieces of a stream must fit the types of the first one to be saved. Received:"
+            f" {error}. Hint: types={{'column': 'float64'}} or expect= fixes a column that starts"
+            " without values."
         ) from error
 
 
 @contextmanager
 def _replacing(path):
-    "Give a temporary file in the same folder, which takes the place of `path` if all goes well and vanishes if not."
+    """Give a temporary file in the same folder, which takes the place of `path` if all goes well
+    and vanishes if not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -517,7 +522,8 @@ def reading(
     except Exception as error:
         what = " ".join(str(error).split())[:300].rstrip(".") or "no reason given"
         raise SourceError(
-            f"{strip_credentials(where)} must be readable. Received: {type(error).__name__}: {what}. Hint: {hint}"
+            f"{strip_credentials(where)} must be readable. Received: {type(error).__name__}:"
+            f" {what}. Hint: {hint}"
         ) from error
 
 
@@ -540,7 +546,8 @@ def read_provenance(
 def load_saved(
     path: Path | str,  # a Parquet file that `save` wrote
 ) -> Acquired:  # the same rows, types and provenance
-    "Read a saved table with its provenance; raises `ContentError` where the two do not fit, `SourceError` where the file is damaged."
+    """Read a saved table with its provenance; raises `ContentError` where the two do not fit,
+    `SourceError` where the file is damaged."""
     provenance = read_provenance(path)
     with reading(str(path)):
         table = pq.read_table(path, page_checksum_verification=True).replace_schema_metadata(None)

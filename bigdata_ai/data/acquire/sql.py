@@ -42,7 +42,8 @@ def check_statement(
         not pasted,
         "A statement must contain no values and no quoted names: values are bound, never pasted.",
         ", ".join(pasted[:3]),
-        "write :name in the statement and parameters={'name': value}; constants=(…) lists what can't be bound.",
+        "write :name in the statement and parameters={'name': value}; constants=(…) lists what"
+        " can't be bound.",
     )
     comments = [text.strip() for kind, text in tokens if kind == "comment"]
     require(
@@ -82,7 +83,8 @@ _NAMED = re.compile(r"(?<![:\w]):([^\W\d]\w*)")
 
 
 def _tokens(statement):
-    "(kind, text) of each token, with the blanks behind it. The tokenizer counts bytes, and takes the dot of `a.b` for a number."
+    """(kind, text) of each token, with the blanks behind it. The tokenizer counts bytes, and takes
+    the dot of `a.b` for a number."""
     raw, found = statement.encode(), duckdb.tokenize(statement)
     ends = [start for start, _ in found[1:]] + [len(raw)]
     pieces = [
@@ -122,7 +124,8 @@ _AS_TEXT = {
 
 
 def _postgres_name(column):
-    "The name of a column's type; None for what PostgreSQL knows and this room does not, such as an array."
+    """The name of a column's type; None for what PostgreSQL knows and this room does not, such as
+    an array."""
     known = need("psycopg", "data").postgres.types.get(column.type_code)
     return known.name if known and known.oid == column.type_code else None
 
@@ -170,7 +173,8 @@ def _connected(database):
                     connection.exec_driver_sql("pragma query_only = off")
     except (sqlalchemy.exc.SQLAlchemyError, sqlalchemy.exc.DBAPIError) as error:
         raise SourceError(
-            f"{_shown(engine)} must answer the statement. Received: {_reason(error)}. Hint: look at address, "
+            f"{_shown(engine)} must answer the statement. Received: {_reason(error)}. Hint: look at"
+            " address, "
             # the chain would show parameters
             "user, statement and parameters; statements may only read."
         ) from None
@@ -196,7 +200,8 @@ def _engine(sqlalchemy, database):
         )
     except sqlalchemy.exc.ArgumentError:
         raise InputError(
-            "The database must be an address. Received: a text that is none. Hint: sqlite:///FILE, or "
+            "The database must be an address. Received: a text that is none. Hint:"
+            " sqlite:///FILE, or "
             # the text may hold a password
             "postgresql://USER:PASSWORD@HOST:PORT/NAME."
         ) from None

@@ -76,7 +76,8 @@ class Visitor:
         self,
         url: str,  # address of a page
     ) -> Page:  # decoded
-        "Fetch a page; raises `SourceError` where robots.txt forbids it, the page is missing, or it is no HTML."
+        """Fetch a page; raises `SourceError` where robots.txt forbids it, the page is missing, or
+        it is no HTML."""
         for _ in range(10):
             require(
                 self.allowed(url),
@@ -91,8 +92,8 @@ class Visitor:
                 return _page(response)
             url = urljoin(url, response.headers["Location"])
         raise SourceError(
-            f"{strip_credentials(url)} must be reached in at most 10 steps. Received: another redirect. "
-            "Hint: look at the address."
+            f"{strip_credentials(url)} must be reached in at most 10 steps. Received: another"
+            " redirect. Hint: look at the address."
         )
 
     def _rules_of(self, url):
@@ -185,8 +186,9 @@ def _table(page, which, types):
         )
     except (ValueError, ImportError) as error:
         raise SourceError(
-            f"{where} must have the table that was asked for. Received: {error}. Hint: pages that are put together by a "
-            "script have no table in their HTML; look for the API behind it."
+            f"{where} must have the table that was asked for. Received: {error}. Hint: pages that"
+            " are put together by a script have no table in their HTML; look for the API"
+            " behind it."
         ) from error
     place = 0 if isinstance(which, str) else which
     fits = 0 <= place < len(found) and (not isinstance(which, str) or len(found) == 1)

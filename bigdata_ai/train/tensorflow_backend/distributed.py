@@ -55,7 +55,10 @@ def work(
     os._exit(0)  # leaving in order would wait for the others
 
 # %% ../../../nbs/lib/train/tensorflow_backend/70_distributed.ipynb #ea88bd73
-_PROGRAM = "import sys; from bigdata_ai.train.tensorflow_backend.distributed import work; work(sys.argv[1])"
+_PROGRAM = (
+    "import sys; from bigdata_ai.train.tensorflow_backend.distributed import work;"
+    " work(sys.argv[1])"
+)
 
 
 def launch(

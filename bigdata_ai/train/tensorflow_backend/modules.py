@@ -34,8 +34,8 @@ def measure(
         outputs = module(to_native(X, dtype), training=False)
     except (tf.errors.OpError, ValueError, TypeError) as error:
         raise InputError(
-            f"The model must take rows of shape (n, {X.shape[1]}), {dtype}. Received: {type(error).__name__}: {error}. "
-            f"Hint: debug_batch(model, X) names the layer."
+            f"The model must take rows of shape (n, {X.shape[1]}), {dtype}. Received:"
+            f" {type(error).__name__}: {error}. Hint: debug_batch(model, X) names the layer."
         ) from error
     fits = tf.is_tensor(outputs) and len(outputs.shape) == 2 and outputs.shape[0] == 2
     require(

@@ -27,7 +27,8 @@ _PLAIN_GRAPH = (Conv2D, MaxPool2D, LSTM, GRU, Attention)
 
 @lru_cache(maxsize=64)
 def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exchange):
-    "Trace `run`, `outputs` and `mean_loss` for one network; they are reused by every session like it."
+    """Trace `run`, `outputs` and `mean_loss` for one network; they are reused by every session like
+    it."""
     loss_of, rule, count_slots = LOSS[loss], OPTIMISER[optimizer_type], SLOTS[optimizer_type]
     scalar, whole, half = (
         tf.TensorSpec([], dtype),
@@ -99,7 +100,8 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
         return *update(weights, found, slots, count, h), states, value
 
     def joint_step(weights, states, slots, count, x, y, h, seed):
-        "A step whose weights are one vector, since many small operations of an update get in the way of the large ones of such networks."
+        """A step whose weights are one vector, since many small operations of an update get in the
+        way of the large ones of such networks."""
 
         def whole(_, found, *rest):
             return update(weights, [flatten(found)], *rest)
@@ -120,7 +122,8 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
 
     @tf.function(jit_compile=True, autograph=False)
     def many(weights, states, slots, done, X, y, order, rates, steps, h, seed):
-        "The first `steps` steps of a stretch; one program for all lengths, so that a resumed run takes the same path."
+        """The first `steps` steps of a stretch; one program for all lengths, so that a resumed run
+        takes the same path."""
 
         def body(i, weights, states, slots, losses):
             rows = tf.slice(order, [i * batch_size], [batch_size])
@@ -261,7 +264,8 @@ ROWS = 4096  # rows a pass outside training, so that memory does not grow with t
 
 
 def _padded(n):
-    "At least n and at most an eighth more: XLA compiles once a shape, and so there are eight of them between n and 2 n."
+    """At least n and at most an eighth more: XLA compiles once a shape, and so there are eight of
+    them between n and 2 n."""
     unit = max(1, 1 << max(n - 1, 1).bit_length() - 4)
     return -(-n // unit) * unit
 

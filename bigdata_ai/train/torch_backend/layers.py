@@ -110,7 +110,8 @@ def tanh(layer: Tanh, weights, x, flow):  # any shape -> same shape
 
 
 def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
-    "Zero a share `layer.rate` of the values and scale up the rest; without a source of random numbers do nothing."
+    """Zero a share `layer.rate` of the values and scale up the rest; without a source of random
+    numbers do nothing."""
     if flow.draw is None:
         return x
     keep = flow.draw(x.shape, x.dtype) >= layer.rate

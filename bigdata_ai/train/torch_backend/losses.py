@@ -47,7 +47,8 @@ LOSS = {"bce": bce, "cross_entropy": cross_entropy, "mse": mse}
 
 
 def mass(y, class_weights=None):  # (n,) classes, or any targets -> scalar
-    "Say how much a batch counts when means are joined: its rows, or the sum of their class weights."
+    """Say how much a batch counts when means are joined: its rows, or the sum of their class
+    weights."""
     return (
         len(y)
         if class_weights is None

@@ -28,8 +28,8 @@ def measure(
             outputs = module(to_native(X, dtype))
         except (RuntimeError, IndexError, TypeError, ValueError) as error:
             raise InputError(
-                f"The module must take rows of shape (n, {X.shape[1]}), {dtype}. Received: {type(error).__name__}: {error}. "
-                f"Hint: debug_batch(module, X) names the layer."
+                f"The module must take rows of shape (n, {X.shape[1]}), {dtype}. Received:"
+                f" {type(error).__name__}: {error}. Hint: debug_batch(module, X) names the layer."
             ) from error
     fits = isinstance(outputs, torch.Tensor) and outputs.ndim == 2 and len(outputs) == 2
     require(
