@@ -64,13 +64,13 @@ sabotage: $(READY) ## damage every experiment in nine ways and see whether it is
 	  echo "== $$name"; $(BIN)/bigdata-ai sabotage $$name $(SABOTAGE) || status=1; done; exit $$status
 
 valuation: $(READY) ## set rankings of rows side by side over 20 seeds and write data/evidence/valuation.csv (about 5 minutes)
-	$(BIN)/python -W ignore -c "import pandas as pd; from bigdata_ai.core import data_path, write_whole; from bigdata_ai.data.catalog import load; from bigdata_ai.value.valuation import compare; write_whole(data_path() / 'evidence' / 'valuation.csv', pd.concat([compare(load(name), trees=100) for name in ('breast_cancer', 'digits', 'mnist_5k')]).to_csv(index=False, float_format='%.4g'))"
+	$(BIN)/python -W ignore -c "import pandas as pd; from bigdata_ai.core import data_path, write_atomic; from bigdata_ai.data.catalog import load; from bigdata_ai.value.valuation import compare; write_atomic(data_path() / 'evidence' / 'valuation.csv', pd.concat([compare(load(name), trees=100) for name in ('breast_cancer', 'digits', 'mnist_5k')]).to_csv(index=False, float_format='%.4g'))"
 
 prior: $(READY) ## train the ensemble behind value.curves.extrapolate anew on LCDB 1.1 and write data/curve_prior.npz (about 15 minutes)
 	$(BIN)/python -W ignore -c "import numpy as np; from bigdata_ai.core import data_path; from bigdata_ai.value.prior import train; np.savez(data_path() / 'curve_prior.npz', **train(show_progress=True)[0])"
 
 divergence: $(READY) ## walk PyTorch and TensorFlow down the same paths and write how far they end apart (about 4 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -c "from bigdata_ai.core import data_path, write_whole; from bigdata_ai.train.parity import divergence, tasks; write_whole(data_path() / 'evidence' / 'divergence.csv', divergence(tasks()).to_csv(index=False, float_format='%.3g'))"
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -c "from bigdata_ai.core import data_path, write_atomic; from bigdata_ai.train.parity import divergence, tasks; write_atomic(data_path() / 'evidence' / 'divergence.csv', divergence(tasks()).to_csv(index=False, float_format='%.3g'))"
 
 clean: ## remove the environment and all runs
 	rm -rf $(VENV) _runs build dist *.egg-info

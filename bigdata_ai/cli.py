@@ -23,7 +23,8 @@ import psutil
 import typer
 
 from . import __version__
-from .core import BigDataError, brief, choose, installed, package_path, require, runs_path
+from .core import BigDataError, short_repr, check_choice, installed, package_path, require
+from .core import runs_path
 
 # %% ../nbs/lib/90_cli.ipynb #f74ab24d
 app = typer.Typer(
@@ -161,7 +162,7 @@ def sweep_command(
 
     table = sweep(name, load_grid(grid), jobs, folder, retry)
     shown = table.drop(columns="folder").assign(error=table["error"].str.slice(0, 60))
-    _print(shown.map(lambda value: brief(value) if isinstance(value, list) else value))
+    _print(shown.map(lambda value: short_repr(value) if isinstance(value, list) else value))
     failed = table[table["state"] == "failed"]
     typer.echo(
         f"\n{len(table)} runs, {len(failed)} failed; kept in {Path(table['folder'].iloc[0]).parent}"
@@ -270,7 +271,9 @@ def report_command(
         typer.echo(f"report: {reports.overview()}")
         return
     known = sorted(path.parent.name for path in runs_path().glob("*/run.json"))
-    folder = runs.latest_run() if run_id is None else runs_path() / choose(run_id, known, "run")
+    folder = (
+        runs.latest_run() if run_id is None else runs_path() / check_choice(run_id, known, "run")
+    )
     _show(folder)
     if record:
         typer.echo(f"recorded: {reports.record(folder)}")

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['BigDataError', 'InputError', 'MissingExtraError', 'SealedTestError', 'ContentError', 'DivergedError', 'RunError',
-           'brief', 'require', 'choose', 'check_whole', 'check_number', 'check_features', 'check_classes',
-           'check_targets', 'rng', 'digest', 'digest_arrays', 'row_digests', 'installed', 'need', 'progress',
-           'package_path', 'data_path', 'experiments_path', 'runs_path', 'write_whole']
+           'short_repr', 'require', 'check_choice', 'check_int', 'check_number', 'check_features', 'check_classes',
+           'check_targets', 'rng', 'digest', 'digest_arrays', 'row_digests', 'installed', 'import_extra', 'progress',
+           'package_path', 'data_path', 'experiments_path', 'runs_path', 'write_atomic']
 
 # %% ../nbs/lib/00_core.ipynb #5ab9ea14
 import difflib
@@ -52,7 +52,7 @@ class RunError(BigDataError, RuntimeError):
     "An experiment could not be run, or failed while it ran."
 
 # %% ../nbs/lib/00_core.ipynb #56e8abad
-def brief(
+def short_repr(
     value: object,  # anything
 ) -> str:  # at most 80 characters; an array is given by its shape and dtype
     "Describe `value` in few enough characters for an error message."
@@ -72,11 +72,11 @@ def require(
     "Raise `error` with `must`, `received` and `hint` unless `holds`."
     if holds:
         return
-    shown = received if isinstance(received, str) else brief(received)
+    shown = received if isinstance(received, str) else short_repr(received)
     raise error(f"{must} Received: {shown}." + (f" Hint: {hint}" if hint else ""))
 
 # %% ../nbs/lib/00_core.ipynb #dea0f8a8
-def choose(
+def check_choice(
     name: str,  # what the caller asked for
     options,  # the names that exist: any iterable of str
     what: str,  # the noun for the message: "data set", "backend", "metric" …
@@ -93,7 +93,7 @@ def choose(
     require(False, f"The {what} must be a known one.", name, hint)
 
 # %% ../nbs/lib/00_core.ipynb #2d06f046
-def check_whole(
+def check_int(
     value,  # what came from the caller
     name: str,  # how the message calls it
     low: int = 1,  # the least allowed
@@ -218,7 +218,7 @@ def rng(
 ) -> np.random.Generator:  # independent of the generator of every other scope
     "Make the random generator of one seed and one purpose."
     return np.random.default_rng(
-        [check_whole(seed, "seed", 0), *(zlib.crc32(str(part).encode()) for part in scope)]
+        [check_int(seed, "seed", 0), *(zlib.crc32(str(part).encode()) for part in scope)]
     )
 
 # %% ../nbs/lib/00_core.ipynb #cc23b02f
@@ -273,7 +273,7 @@ def installed(
     return importlib.util.find_spec(module) is not None
 
 
-def need(
+def import_extra(
     module: str,  # dotted module name
     extra: str,  # the extra of this kit that brings it
 ) -> ModuleType:  # the imported module
@@ -333,7 +333,7 @@ def runs_path() -> Path:  # created when the first run is written
     return Path(os.environ.get("BIGDATA_AI_RUNS", "_runs")).absolute()
 
 # %% ../nbs/lib/00_core.ipynb #9dfd80a1
-def write_whole(
+def write_atomic(
     path: Path | str,  # where the file shall be; its folder is created
     content: str | bytes,  # all of it; str is written as UTF-8
 ) -> Path:  # `path`

@@ -58,10 +58,10 @@ def digits_split(digits):
 @pytest.fixture
 def tensorflow_rule(monkeypatch):
     "Put another rule in the TensorFlow back-end for one test."
-    from bigdata_ai.train.tensorflow_backend import optimisers, steps
+    from bigdata_ai.train.tensorflow_backend import optimizers as optimisers, steps
 
     def put(kind, rule):
-        monkeypatch.setitem(optimisers.OPTIMISER, kind, rule)
+        monkeypatch.setitem(optimisers.OPTIMIZER, kind, rule)
         steps._compiled.cache_clear()  # what is already compiled holds the old rule
 
     yield put

@@ -19,12 +19,14 @@ import numpy as np
 
 import bigdata_ai
 from bigdata_ai.core import rng
-from bigdata_ai.data.batches import Batches
-from bigdata_ai.data.catalog import from_arrays
+from bigdata_ai.data.store.batches import Batches
+from bigdata_ai.data.tables import from_arrays
 from bigdata_ai.train.checkpoint import Checkpoint
 from bigdata_ai.train.loop import early_stopping, fit
 from bigdata_ai.train.schedules import Cosine, WarmUp
-from bigdata_ai.train.spec import Adam, BatchNorm, Dense, Dropout, ReLU, Spec, mlp
+from bigdata_ai.train.spec.layers import BatchNorm, Dense, Dropout, ReLU
+from bigdata_ai.train.spec.network import Spec, mlp
+from bigdata_ai.train.spec.optimizers import Adam
 
 KIT = str(Path(bigdata_ai.__file__).parent)
 EVERY = 3  # steps between two checkpoints

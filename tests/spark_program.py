@@ -12,11 +12,13 @@ from joblibspark import register_spark
 from test_clean import RULES, SAMPLE
 from test_sweep import ADDS, WHOLE, evidence, notebook
 
-from bigdata_ai.data.clean import Cleaner, Duplicates
-from bigdata_ai.data.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Scale
-from bigdata_ai.data.features import TargetEncoding
-from bigdata_ai.data.frames import columns, count, drop_duplicates, hash_column, kind, quantiles
-from bigdata_ai.data.frames import spark_cluster, spark_session
+from bigdata_ai.data.prepare.clean import Cleaner
+from bigdata_ai.data.prepare.cleaning_rules import Duplicates
+from bigdata_ai.data.prepare.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Scale
+from bigdata_ai.data.prepare.features import TargetEncoding
+from bigdata_ai.data.frames import columns, count, drop_duplicates, hash_column, engine_of
+from bigdata_ai.data.frames import quantiles
+from bigdata_ai.data.spark import spark_cluster, spark_session
 from bigdata_ai.experiment.sweep import sweep
 
 FEATURES = [
@@ -62,7 +64,7 @@ def main(folder):
         cleaner = Cleaner(RULES).fit(on_spark)
         cleaned = cleaner.clean(on_spark)
         found["clean"] = {
-            "kind": kind(cleaned),
+            "kind": engine_of(cleaned),
             "spark": rows(cleaned, "id"),
             "pandas": rows(reference.clean(SAMPLE), "id"),
         }
@@ -130,8 +132,8 @@ def stream(session, folder, cleaner):
     )
     distinct.processAllAvailable()
     return {
-        "kind": kind(read),
-        "after": kind(made),
+        "kind": engine_of(read),
+        "after": engine_of(made),
         "rows": rows(session.table("made"), "id"),
         "expected": rows(encoder.transform(cleaner.transform(SAMPLE)), "id"),
         "distinct": session.table("distinct_rows").count(),

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from bigdata_ai.cli import app
 from bigdata_ai.core import InputError
 from bigdata_ai.value.advisor import advise
-from bigdata_ai.value.exchange import bench, damaged, rates, wrong_labels
+from bigdata_ai.value.exchange_rates import problem_of, corrupt, rates, wrong_labels
 
 QUICK = dict(repeats=2, minutes=1.0)
 
@@ -110,10 +110,10 @@ def test_the_same_seed_gives_the_same_advice(cells):
 
 
 def test_wrong_labels_are_found_and_bought(cells):
-    asked = bench(cells, "y")
+    asked = problem_of(cells, "y")
     assert wrong_labels(asked)[0] < 0.05
-    bad = cells.assign(y=damaged(asked, cells["y"].to_numpy(), 0.3, np.random.default_rng(0)))
-    assert 0.15 < wrong_labels(bench(bad, "y"))[0] < 0.45
+    bad = cells.assign(y=corrupt(asked, cells["y"].to_numpy(), 0.3, np.random.default_rng(0)))
+    assert 0.15 < wrong_labels(problem_of(bad, "y"))[0] < 0.45
     advice = advise(bad, "y", len(cells), {"row": 1, "label": 1}, repeats=4)
     assert advice.best == "label" and advice.decided
     advice = advise(cells, "y", len(cells), {"row": 1, "label": 1}, repeats=4)
@@ -147,7 +147,7 @@ def test_small_tables_promise_no_cliff():
     more rows bring nothing."""
     data = load_diabetes(as_frame=True).frame
     held, rest, scored = np.split(np.random.default_rng(0).permutation(len(data)), [80, 300])
-    asked = bench(data, "target")
+    asked = problem_of(data, "target")
     more = [np.r_[held, rest[20 * i : 20 * i + 80]] for i in range(6)]
     came = np.mean(
         [
@@ -167,8 +167,8 @@ def test_regression_and_far_targets():
     X = random.standard_normal((600, 3))
     y = X @ [3.0, 2, 1] + 0.1 * random.standard_normal(600)
     table = pd.DataFrame(X).add_prefix("x")
-    wrong = damaged(bench(table.assign(y=y), "y"), y, 0.2, random)
-    assert 0.1 < wrong_labels(bench(table.assign(y=wrong), "y"))[0] < 0.35
+    wrong = corrupt(problem_of(table.assign(y=y), "y"), y, 0.2, random)
+    assert 0.1 < wrong_labels(problem_of(table.assign(y=wrong), "y"))[0] < 0.35
 
 
 def test_wrong_targets_that_are_seen_tell_what_they_cost(monkeypatch):
@@ -181,7 +181,7 @@ def test_wrong_targets_that_are_seen_tell_what_they_cost(monkeypatch):
     table = (
         pd.DataFrame(X).add_prefix("x").assign(y=np.where(hit, random.permutation(right), right))
     )
-    asked = bench(table, "y")
+    asked = problem_of(table, "y")
     train, test = np.arange(1125), np.arange(1125, 1500)
     test = test[~hit[test]]
     true = asked.error(train, test) - asked.error(train, test, right[train])
@@ -213,7 +213,7 @@ def test_either_framework(backend, cells, kind):
         if kind == "class"
         else load_diabetes(as_frame=True).frame.rename(columns={"target": "y"})
     )
-    asked = bench(table, "y", model=backend)
+    asked = problem_of(table, "y", model=backend)
     order = np.random.default_rng(0).permutation(len(table))
     assert asked.error(order[:300], order[300:]) < (0.15 if kind == "class" else 0.95)
     assert advise(table[:120], "y", 60, {"row": 1, "label": 1}, model=backend, **QUICK).best in (
@@ -243,7 +243,7 @@ def test_the_page_stands_alone(cells, tmp_path):
 
 
 def test_rates_of_each_kind():
-    label = rates(bench(drifting(), "y"), "label", seeds=3)
+    label = rates(problem_of(drifting(), "y"), "label", seeds=3)
     assert (
         label["rate"].is_monotonic_decreasing
         and (label["low"] <= label["rate"]).all()
@@ -252,12 +252,12 @@ def test_rates_of_each_kind():
     assert label["law"].to_numpy() == pytest.approx(
         (1 - 2 * np.array([0.1, 0.2, 0.4])) ** 2, rel=1e-12
     )
-    source = rates(bench(sources(), "y", source="place"), "source", seeds=3)
+    source = rates(problem_of(sources(), "y", source="place"), "source", seeds=3)
     assert (source["rate"] < 1).all()
-    age = rates(bench(drifting(), "y", time="day"), "age", seeds=3)
+    age = rates(problem_of(drifting(), "y", time="day"), "age", seeds=3)
     assert age["rate"].iloc[-1] < 0.5 and age["law"].is_monotonic_decreasing
     with pytest.raises(InputError, match="sources"):
-        rates(bench(drifting(), "y"), "source")
+        rates(problem_of(drifting(), "y"), "source")
 
 
 MEMORY = """

@@ -14,18 +14,22 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from bigdata_ai.core import InputError, SealedTestError, data_path
-from bigdata_ai.data.augment import STEPS, Augmented, Draws, Elastic, Flip, Mixup, Noise, Rotate
-from bigdata_ai.data.augment import Shift, augment, joined, marked, rules, soft_labels
-from bigdata_ai.data.augment_table import jitter, mixup, smote
-from bigdata_ai.data.augment_text import TEXT_STEPS, TURNS, BackTranslation, Deletion, Swap
-from bigdata_ai.data.augment_text import Synonyms, augment_text, free_words, is_negation, synonyms
-from bigdata_ai.data.augment_text import words
-from bigdata_ai.data.catalog import Dataset, load, load_table, table
+from bigdata_ai.data.augment.images import STEPS, Elastic, Flip, Mixup, Noise, Rotate
+from bigdata_ai.data.augment.marks import Augmented, Draws
+from bigdata_ai.data.augment.images import Shift, augment, rules
+from bigdata_ai.data.augment.marks import joined, marked, soft_labels
+from bigdata_ai.data.augment.tables import jitter, mixup, smote
+from bigdata_ai.data.augment.text import TEXT_STEPS, TURNS, BackTranslation, Deletion, Swap
+from bigdata_ai.data.augment.text import Synonyms, augment_text, free_words, is_negation, synonyms
+from bigdata_ai.data.augment.text import words
+from bigdata_ai.data.catalog import load, load_table
+from bigdata_ai.data.tables import Dataset, table
 from bigdata_ai.data.sample import balanced, draw_counts
-from bigdata_ai.data.split import folds, hold_out, leakage, split, subset
-from bigdata_ai.evaluate import evaluate
+from bigdata_ai.data.leakage import leakage
+from bigdata_ai.data.split import folds, hold_out, split, subset
+from bigdata_ai.evaluation import evaluate
 from bigdata_ai.train.loop import fit
-from bigdata_ai.train.spec import mlp
+from bigdata_ai.train.spec.network import mlp
 
 quick = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

@@ -14,14 +14,19 @@ from sklearn.metrics import log_loss, mean_squared_error
 
 import bigdata_ai
 from bigdata_ai.core import DivergedError, rng
-from bigdata_ai.data.catalog import from_arrays
+from bigdata_ai.data.tables import from_arrays
 from bigdata_ai.train import loop
 from bigdata_ai.train.loop import BACKENDS, early_stopping, fit, open_session
 from bigdata_ai.train.networks import cnn, recurrent
-from bigdata_ai.train.spec import GRU, LAYERS, LOSSES, OPTIMISERS, SGD, Adam, AdamW, Attention
-from bigdata_ai.train.spec import BatchNorm, Columns, Dense, Dropout, Embedding, LayerNorm, MeanPool
-from bigdata_ai.train.spec import Parallel, Positions, RMSprop, Spec, Tanh, initial_weights, mlp
-from bigdata_ai.train.spec import residual
+from bigdata_ai.train.spec.layers import GRU, LAYERS, Attention
+from bigdata_ai.train.spec.losses import LOSSES
+from bigdata_ai.train.spec.optimizers import OPTIMIZERS, SGD, Adam, AdamW
+from bigdata_ai.train.spec.layers import BatchNorm, Columns, Dense, Dropout, Embedding, LayerNorm
+from bigdata_ai.train.spec.layers import GlobalAveragePool
+from bigdata_ai.train.spec.layers import Parallel, Positions, Tanh
+from bigdata_ai.train.spec.network import Spec, initial_weights, mlp
+from bigdata_ai.train.spec.optimizers import RMSprop
+from bigdata_ai.train.spec.layers import residual
 
 ROOM = Path(bigdata_ai.__file__).parent / "train"
 EXTRAS = {"weights": {"flatten", "unflatten"}}  # TensorFlow keeps all weights in one vector
@@ -137,7 +142,7 @@ def test_tables_cover_the_spec(backend):
     assert (
         set(table("optimisers", "OPTIMISER"))
         == set(table("optimisers", "SLOTS"))
-        == set(OPTIMISERS.values())
+        == set(OPTIMIZERS.values())
     )
 
 
@@ -325,14 +330,14 @@ NETWORKS = {
     "batch norm": Spec((Dense(3, 4, bias=False), BatchNorm(4), Tanh(), Dense(4, 2))),
     "lstm": recurrent(5, 3, 2, 2, 3, "lstm"),
     "gru, all states": Spec(
-        (Embedding(5, 2), GRU(2, 3, sequences=True), MeanPool(), Dense(3, 2)), 3
+        (Embedding(5, 2), GRU(2, 3, sequences=True), GlobalAveragePool(), Dense(3, 2)), 3
     ),
     "attention": Spec(
         (
             Embedding(5, 4),
             Positions(3, 4),
             residual(LayerNorm(4), Attention(4, 2)),
-            MeanPool(),
+            GlobalAveragePool(),
             Dense(4, 2),
         ),
         3,

@@ -16,13 +16,16 @@ from bigdata_ai import core, viz
 from bigdata_ai.core import BigDataError, ContentError, InputError, MissingExtraError
 from bigdata_ai.core import SealedTestError
 from bigdata_ai.data import catalog
-from bigdata_ai.data.catalog import Dataset, from_arrays, load, show
+from bigdata_ai.data.catalog import load, show
+from bigdata_ai.data.tables import Dataset, from_arrays
 from bigdata_ai.data.split import hash_fraction, hash_side, hold_out, split, stratified_side, subset
-from bigdata_ai.data.split import training_rows
-from bigdata_ai.evaluate import evaluate
-from bigdata_ai.train import spec as specs
+from bigdata_ai.data.seal import check_trainable
+from bigdata_ai.evaluation import evaluate
+from bigdata_ai.train.spec import layers as specs
 from bigdata_ai.train.loop import early_stopping, fit, open_session
-from bigdata_ai.train.spec import SGD, Adam, Dense, Dropout, ReLU, Spec, mlp
+from bigdata_ai.train.spec.layers import Dense, Dropout, ReLU
+from bigdata_ai.train.spec.network import Spec, mlp
+from bigdata_ai.train.spec.optimizers import SGD, Adam
 
 
 def refused(action, *says, error=InputError):
@@ -358,7 +361,7 @@ def test_missing_framework_names_the_install_command(monkeypatch, name):
     )
     install = f"Hint: pip install 'bigdata-ai[{name}]'"
     refused(lambda: fit(mlp(1, 2), data(), backend=name), install, error=MissingExtraError)
-    refused(lambda: core.need(f"{name}.nn", name), repr(name), install, error=ImportError)
+    refused(lambda: core.import_extra(f"{name}.nn", name), repr(name), install, error=ImportError)
 
 
 def test_where_torch_is_not_installed_the_rest_works():
@@ -374,7 +377,7 @@ def test_where_torch_is_not_installed_the_rest_works():
         from bigdata_ai.core import MissingExtraError
         from bigdata_ai.data.catalog import load
         from bigdata_ai.train.loop import backends, fit
-        from bigdata_ai.train.spec import mlp
+        from bigdata_ai.train.spec.network import mlp
         assert "torch" not in backends()
         try: fit(mlp(64, 10), load("digits"))
         except MissingExtraError as error: print(error)
@@ -400,7 +403,7 @@ def test_where_torch_is_not_installed_the_rest_works():
         hold_out,
         split,
         lambda sealed: subset(sealed, 10),
-        training_rows,
+        check_trainable,
         lambda sealed: sealed.X,
         lambda sealed: sealed.y,
         lambda sealed: sealed.take([0]),
@@ -444,7 +447,7 @@ def test_sealed_test_is_refused(digits_split, use):
     refused(
         lambda: use(sealed),
         "sealed",
-        "Hint: pass it to bigdata_ai.evaluate.evaluate",
+        "Hint: pass it to bigdata_ai.evaluation.evaluate",
         error=SealedTestError,
     )
     assert sealed.openings == 0

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bigdata_ai.core import ContentError, InputError, digest_arrays
-from bigdata_ai.data.batches import Batches, shuffle_quality
+from bigdata_ai.data.store.batches import Batches, shuffle_quality
 
 FEW = settings(
     max_examples=25,
@@ -200,8 +200,8 @@ def test_shuffle_quality_knows_sorted_from_mixed():
 
 LOOP = """
 import json, sys, time
-from bigdata_ai.core import digest_arrays, write_whole
-from bigdata_ai.data.batches import Batches
+from bigdata_ai.core import digest_arrays, write_atomic
+from bigdata_ai.data.store.batches import Batches
 folder, out, state = sys.argv[1:]
 batches = Batches(folder, y="y", ids="id", batch_size=5, buffer_rows=25)
 try: batches.restore(json.load(open(state)))
@@ -209,7 +209,7 @@ except FileNotFoundError: pass
 while batches.epoch < 2:
     for batch in batches:
         with open(out, "a") as file: file.write(digest_arrays(*batch) + "\\n")
-        write_whole(state, json.dumps(batches.state()))
+        write_atomic(state, json.dumps(batches.state()))
         time.sleep(0.005)
 """
 
@@ -607,8 +607,8 @@ def test_batches_travel_to_another_process(folder):
 
 def test_a_very_large_row_group_is_read_in_pieces(folder, monkeypatch):
     wanted = [raw(opened(folder).shard(index, 3)) for index in range(3)]
-    monkeypatch.setattr("bigdata_ai.data.batches._STREAM", 8)
-    monkeypatch.setattr("bigdata_ai.data.batches._PIECE", 3)
+    monkeypatch.setattr("bigdata_ai.data.store.batches._STREAM", 8)
+    monkeypatch.setattr("bigdata_ai.data.store.batches._PIECE", 3)
     assert [raw(opened(folder).shard(index, 3)) for index in range(3)] == wanted
 
 

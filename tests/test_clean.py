@@ -16,10 +16,14 @@ from hypothesis import given, settings
 
 from bigdata_ai.core import ContentError, InputError, SealedTestError, rng
 from bigdata_ai.data.catalog import load_table
-from bigdata_ai.data.clean import Category, Cleaner, Date, Duplicates, Missing, NearDuplicates
-from bigdata_ai.data.clean import Number, Outliers, Range, Text, Unit, near_duplicates, validate
-from bigdata_ai.data.frames import count, kind, to_pandas
-from bigdata_ai.data.rules import layers
+from bigdata_ai.data.prepare.clean import Cleaner
+from bigdata_ai.data.prepare.cleaning_rules import Category, Date, Duplicates, Missing
+from bigdata_ai.data.prepare.cleaning_rules import NearDuplicates
+from bigdata_ai.data.prepare.cleaning_rules import Number, Outliers, Range, Text, Unit
+from bigdata_ai.data.prepare.cleaning_rules import near_duplicates
+from bigdata_ai.data.prepare.validate import validate
+from bigdata_ai.data.frames import count, engine_of, to_pandas
+from bigdata_ai.data.prepare.rules import layers
 from bigdata_ai.data.split import split
 
 EVERY = pytest.mark.parametrize("engine", LOCAL)
@@ -109,11 +113,11 @@ def test_cleaning_gives_the_same_kind_and_the_same_numbers(engine):
         == json.loads(json.dumps(expected.to_dict(), default=str))["rules"]
     )
     made = cleaner.transform(LOCAL[engine](SAMPLE))
-    assert kind(made) == engine and count(made) == len(SAMPLE)
+    assert engine_of(made) == engine and count(made) == len(SAMPLE)
     assert rows(made, "id") == rows(expected.transform(SAMPLE), "id")
     cleaned = cleaner.clean(LOCAL[engine](SAMPLE))
     assert (
-        kind(cleaned) == engine
+        engine_of(cleaned) == engine
         and rows(cleaned, "id") == rows(expected.clean(SAMPLE), "id")
         and count(cleaned) == 7
     )
@@ -172,7 +176,7 @@ def test_any_rows_give_the_same_numbers_on_every_engine(fitted, applied):
     for engine, make in LOCAL.items():
         cleaner = Cleaner(RULES).fit(make(fitted))
         made = cleaner.transform(make(applied))
-        assert kind(made) == engine and rows(made, "id") == expected, engine
+        assert engine_of(made) == engine and rows(made, "id") == expected, engine
         assert rows(cleaner.clean(make(fitted)), "id") == cleaned, engine
 
 
@@ -525,7 +529,7 @@ def test_report_and_figure_can_be_looked_at():
 def test_a_cleaner_needs_no_optional_package():
     program = (
         "import sys\nsys.modules['polars'] = sys.modules['pandera'] = sys.modules['pyspark'] ="
-        " sys.modules['datasketch'] = None\nimport pandas as pd\nfrom bigdata_ai.data.clean import"
+        " sys.modules['datasketch'] = None\nimport pandas as pd\nfrom bigdata_ai.data.prepare.clean import"
         " Cleaner, Missing\nprint(Cleaner([Missing('x')]).fit_transform(pd.DataFrame({'x': [1.0,"
         " None]}))['x'].tolist())"
     )

@@ -17,7 +17,7 @@ from bigdata_ai.course.exercise import RIGHT, WRONG, Exercise, makers, to_numpy
 from bigdata_ai.data.catalog import load
 from bigdata_ai.data.split import hold_out, split
 from bigdata_ai.train.loop import fit
-from bigdata_ai.train.spec import mlp
+from bigdata_ai.train.spec.network import mlp
 
 COURSE = Path(bigdata_ai.__file__).parent.parent / "nbs" / "course"
 CHAPTERS = sorted(COURSE.glob("[0-9]*.ipynb"))

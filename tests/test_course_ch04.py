@@ -4,7 +4,8 @@ from judging import Judged
 
 from bigdata_ai.course import ch04
 from bigdata_ai.course.exercise import Exercise
-from bigdata_ai.data.clean import Cleaner, Missing, Number, Range, Unit
+from bigdata_ai.data.prepare.clean import Cleaner
+from bigdata_ai.data.prepare.cleaning_rules import Missing, Number, Range, Unit
 
 EXERCISES = {name: value for name, value in vars(ch04).items() if isinstance(value, Exercise)}
 NUMBERS, UNIT, POSSIBLE = (

@@ -5,8 +5,8 @@ from judging import Judged
 
 from bigdata_ai.course import ch06
 from bigdata_ai.course.exercise import RIGHT, Exercise
-from bigdata_ai.data.augment import Mixup, Noise, Rotate, Shift, augment
-from bigdata_ai.data.augment_text import is_negation, words
+from bigdata_ai.data.augment.images import Mixup, Noise, Rotate, Shift, augment
+from bigdata_ai.data.augment.text import is_negation, words
 from bigdata_ai.data.catalog import load
 from bigdata_ai.data.split import hold_out, split
 

@@ -9,8 +9,9 @@ from sklearn.model_selection import learning_curve
 from sklearn.naive_bayes import GaussianNB
 
 from bigdata_ai.core import InputError
-from bigdata_ai.value.curves import FORMS, behaviour, curves_of, extrapolate, fit, forecast_figure
-from bigdata_ai.value.curves import witnesses
+from bigdata_ai.value.curves import FORMS, classify_curve, curves_of, extrapolate, fit
+from bigdata_ai.value.curves import forecast_figure
+from bigdata_ai.value.curves import fit_forms
 from bigdata_ai.value.prior import FACTORS, lcdb, questions, train
 
 N = np.geomspace(16, 4096, 30)
@@ -113,7 +114,7 @@ def test_the_network_that_comes_along_beats_every_form_on_its_own_data_sets(curv
     anchors, errors, _ = curves
     for factor in FACTORS:
         _, held, target, truth = questions(anchors, errors, factor, fewest=4)
-        said = witnesses(anchors, held, target)[0].clip(0, 1)
+        said = fit_forms(anchors, held, target)[0].clip(0, 1)
         ours = np.abs(extrapolate(anchors, held, target)[0] - truth).mean()
         assert ours < 0.9 * min(np.abs(said[name] - truth).mean() for name in said)
 
@@ -187,7 +188,7 @@ def test_curves_of_scikit_learn_of_a_table_and_of_arrays():
 def test_one_in_seven_of_the_published_curves_is_ill_behaved(curves):
     "Published, with another test of significance: about 15 %."
     anchors, errors, _ = curves
-    verdicts = behaviour(anchors, errors)["verdict"].value_counts(normalize=True)
+    verdicts = classify_curve(anchors, errors)["verdict"].value_counts(normalize=True)
     assert 0.05 < verdicts.get("rises", 0) + verdicts.get("bulges", 0) < 0.3
 
 

@@ -13,9 +13,10 @@ import pytest
 import bigdata_ai
 from bigdata_ai.core import ContentError, InputError, SealedTestError, digest_arrays, rng
 from bigdata_ai.data import catalog
-from bigdata_ai.data.catalog import from_arrays, ledger, load, load_table, names, show
+from bigdata_ai.data.catalog import ledger, load, load_table, names, show
+from bigdata_ai.data.tables import from_arrays
 from bigdata_ai.data.split import hash_fraction, hash_side, hold_out, split, stratified_side, subset
-from bigdata_ai.evaluate import evaluate
+from bigdata_ai.evaluation import evaluate
 
 PACKAGE = Path(bigdata_ai.__file__).parent
 

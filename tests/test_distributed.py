@@ -14,13 +14,16 @@ import pytest
 from hypothesis import given, strategies
 
 from bigdata_ai.core import DivergedError, InputError, RunError, SealedTestError
-from bigdata_ai.data.frames import spark_session
+from bigdata_ai.data.spark import spark_session
 from bigdata_ai.train import distributed
 from bigdata_ai.train.distributed import fates, fit_distributed, note, part_of, part_size
 from bigdata_ai.train.distributed import settings_of
 from bigdata_ai.train.loop import fit
 from bigdata_ai.train.schedules import Cosine
-from bigdata_ai.train.spec import Adam, BatchNorm, Dense, Options, Spec, mlp
+from bigdata_ai.train.spec.layers import BatchNorm, Dense
+from bigdata_ai.train.spec.network import Spec, mlp
+from bigdata_ai.train.spec.optimizers import Adam
+from bigdata_ai.train.spec.options import Options
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from scipy.stats import norm
 from sklearn import metrics as sk
 
 from bigdata_ai.core import rng, row_digests
-from bigdata_ai.data.catalog import Dataset, from_arrays
-from bigdata_ai.evaluate import METRICS, evaluate, point_scores, resampled_scores
+from bigdata_ai.data.tables import Dataset, from_arrays
+from bigdata_ai.evaluation import METRICS, evaluate, point_scores, resampled_scores
 
 
 def table(k, n=120, seed=0, ties=False):
@@ -282,7 +282,7 @@ def test_overlap_is_unknown_where_the_model_does_not_tell():
 
 def test_a_fitted_model_tells(backend, digits_split):
     from bigdata_ai.train.loop import fit
-    from bigdata_ai.train.spec import mlp
+    from bigdata_ai.train.spec.network import mlp
 
     train, sealed = digits_split
     model = fit(mlp(64, 10), train, backend, epochs=1)

@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bigdata_ai.core import ContentError, InputError, RunError, rng
-from bigdata_ai.data.catalog import table
-from bigdata_ai.data.clean import Cleaner, Missing, Text
-from bigdata_ai.data.features import Encoder, OneHot, Prepared, Scale, dataset
-from bigdata_ai.experiment.claims import DOSES, STATISTICS, dose_cost, dose_costs, judge
+from bigdata_ai.data.tables import table
+from bigdata_ai.data.prepare.clean import Cleaner
+from bigdata_ai.data.prepare.cleaning_rules import Missing, Text
+from bigdata_ai.data.prepare.features import Encoder, OneHot, Prepared, Scale, dataset
+from bigdata_ai.experiment.claims import judge
+from bigdata_ai.experiment.statistics import DOSES, STATISTICS, dose_cost, dose_costs
 from bigdata_ai.experiment.claims import load_claims
 from bigdata_ai.experiment.evidence import read
 from bigdata_ai.experiment.report import block, curve_table, figure, recorded, report, text_table
@@ -24,7 +26,7 @@ from bigdata_ai.experiment.report import verdicts
 from bigdata_ai.experiment.run import describe, file_of, run
 from bigdata_ai.experiment.served import Service, load_pipeline, save_pipeline
 from bigdata_ai.train.loop import fit
-from bigdata_ai.train.spec import mlp
+from bigdata_ai.train.spec.network import mlp
 
 NEW = ("dose_response", "pipeline")
 LEVELS = {"n": (100, 400, 1600), "noise": (0.0, 0.3), "coverage": (1, 3), "age": (1, 6)}

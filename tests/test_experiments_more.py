@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bigdata_ai.core import InputError, RunError
 from bigdata_ai.experiment import claims
-from bigdata_ai.experiment.claims import STATISTICS, Claim, claims_hash, effective_rows, judge
+from bigdata_ai.experiment.claims import Claim, claims_hash, judge
+from bigdata_ai.experiment.statistics import STATISTICS, effective_rows
 from bigdata_ai.experiment.claims import load_claims
 from bigdata_ai.experiment.contenders import CONTENDERS, Contender
 from bigdata_ai.experiment.evidence import read
@@ -286,7 +287,7 @@ def test_a_claim_needs_an_axis_and_a_family():
 def test_a_contender_tells_what_the_recorder_asks(kind):
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import split, subset
-    from bigdata_ai.evaluate import evaluate
+    from bigdata_ai.evaluation import evaluate
 
     train, test = split(load("digits"), stratify=True)
     few = subset(train, 200, 0)

@@ -16,14 +16,16 @@ from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, RobustScale
 
 from bigdata_ai.core import InputError, SealedTestError, rng
 from bigdata_ai.data.catalog import load_table
-from bigdata_ai.data.clean import Cleaner, Missing, Text
-from bigdata_ai.data.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Prepared, Scale
-from bigdata_ai.data.features import TargetEncoding, dataset
-from bigdata_ai.data.frames import kind, to_pandas
+from bigdata_ai.data.prepare.clean import Cleaner
+from bigdata_ai.data.prepare.cleaning_rules import Missing, Text
+from bigdata_ai.data.prepare.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Prepared
+from bigdata_ai.data.prepare.features import Scale
+from bigdata_ai.data.prepare.features import TargetEncoding, dataset
+from bigdata_ai.data.frames import engine_of, to_pandas
 from bigdata_ai.data.split import split
-from bigdata_ai.evaluate import evaluate
+from bigdata_ai.evaluation import evaluate
 from bigdata_ai.train.loop import fit
-from bigdata_ai.train.spec import mlp
+from bigdata_ai.train.spec.network import mlp
 
 RULES = [
     Scale("x"),
@@ -67,7 +69,7 @@ FRAME = pd.DataFrame(
 def test_the_same_kind_and_the_same_numbers(engine):
     reference, encoder = Encoder(RULES, keep=["id"]), Encoder(RULES, keep=["id"])
     expected, made = reference.fit_transform(FRAME), encoder.fit_transform(LOCAL[engine](FRAME))
-    assert kind(made) == engine and encoder.names_ == reference.names_
+    assert engine_of(made) == engine and encoder.names_ == reference.names_
     assert rows(made, "id") == rows(expected, "id") and list(rows(made)[0]) == [
         "id",
         *encoder.names_,

@@ -15,8 +15,9 @@ from engines import LOCAL, rows
 from hypothesis import given, settings
 
 from bigdata_ai.core import InputError
-from bigdata_ai.data.frames import columns, count, door, drop_duplicates, hash_column, kind
-from bigdata_ai.data.frames import quantiles, summarise, to_arrow, to_pandas
+from bigdata_ai.data.frames import columns, count, to_narwhals, drop_duplicates, hash_column
+from bigdata_ai.data.frames import engine_of
+from bigdata_ai.data.frames import quantiles, summarize, to_arrow, to_pandas
 from bigdata_ai.data.split import hash_fraction
 
 EVERY = pytest.mark.parametrize("engine", LOCAL)
@@ -45,8 +46,8 @@ def make(engine, frame=EDGES):
 @pytest.mark.parametrize("n", [0, 1, 4])
 def test_the_same_kind_and_rows_come_out(engine, n):
     frame = make(engine, EDGES.iloc[:n])
-    back = door(frame).filter(nw.col("id") > 0).to_native()
-    assert kind(frame) == kind(back) == engine and count(frame) == n
+    back = to_narwhals(frame).filter(nw.col("id") > 0).to_native()
+    assert engine_of(frame) == engine_of(back) == engine and count(frame) == n
     assert (
         rows(back) == rows(EDGES.iloc[:n]) and len(to_pandas(back)) == n == to_arrow(back).num_rows
     )
@@ -63,7 +64,7 @@ def test_nan_is_a_gap_everywhere(engine):
         "pyarrow": lambda: pa.table({"x": [1.0, float("nan"), None]}),
         "duckdb": lambda: LOCAL["duckdb"](pd.DataFrame({"x": [1.0, np.nan, None]})),
     }[engine]()
-    found = summarise(
+    found = summarize(
         frame, {"gaps": nw.col("x").is_null().cast(nw.Int64).sum(), "mean": nw.col("x").mean()}
     )
     assert found == {"gaps": 2, "mean": 1.0}
@@ -74,14 +75,14 @@ def test_what_is_no_frame_is_refused(thing):
     with pytest.raises(
         InputError, match="must be a data frame of pandas, polars, pyarrow, DuckDB or Spark"
     ):
-        kind(thing)
+        engine_of(thing)
 
 
 def test_a_subclass_is_of_its_kind():
     class Mine(pd.DataFrame):
         pass
 
-    assert kind(Mine({"a": [1]})) == "pandas"
+    assert engine_of(Mine({"a": [1]})) == "pandas"
 
 
 numbers = st.lists(
@@ -116,7 +117,7 @@ def test_quantiles_are_numpys(engine, values, level):
 def test_hashes_are_those_of_python(engine, keys, salt):
     frame = pd.DataFrame({"key": pd.Series(keys, dtype="str"), "n": range(len(keys))})
     made = hash_column(make(engine, frame), "key", salt, "f")
-    assert kind(made) == engine
+    assert engine_of(made) == engine
     assert [row["f"] for row in rows(made, "n", 17)] == [
         int(hashlib.md5(f"{salt}{key}".encode()).hexdigest()[:8], 16) / 2**32 for key in keys
     ]
@@ -162,7 +163,7 @@ def test_the_first_of_equal_rows_stays(engine, pairs):
     backwards = frame.iloc[::-1].reset_index(drop=True)
     for order in (frame, backwards):
         made = drop_duplicates(make(engine, order), ["k", "x"], order_by="id")
-        assert kind(made) == engine and sorted(row["id"] for row in rows(made)) == sorted(
+        assert engine_of(made) == engine and sorted(row["id"] for row in rows(made)) == sorted(
             first.values()
         )
     made = drop_duplicates(make(engine, frame), ignore=["id"], order_by="id")
@@ -178,7 +179,7 @@ def test_duckdb_must_be_told_which_row_stays():
 
 @EVERY
 def test_summaries_are_plain_values(engine):
-    found = summarise(
+    found = summarize(
         make(engine),
         {
             "sum": nw.col("id").sum(),
@@ -187,7 +188,7 @@ def test_summaries_are_plain_values(engine):
         },
     )
     assert found == {"sum": 10, "most": "大数据", "none": None} and type(found["sum"]) is int
-    when = summarise(make(engine), {"when": nw.col("when").min()})["when"]
+    when = summarize(make(engine), {"when": nw.col("when").min()})["when"]
     assert (
         isinstance(when, datetime.datetime)
         and when.timestamp() == pd.Timestamp("1969-12-31", tz="Asia/Shanghai").timestamp()

@@ -227,7 +227,7 @@ def notebook(path, *cells, toml='title = "Made for a test"\n'):
 
 RECORDS = """from types import SimpleNamespace
 import numpy as np
-from bigdata_ai.data.catalog import from_arrays
+from bigdata_ai.data.tables import from_arrays
 from bigdata_ai.experiment.evidence import Recorder
 recorder = Recorder("made", framework, from_arrays(np.eye(4), np.arange(4) % 2, np.arange(4), 2, "made"), {})
 for seed in seeds:

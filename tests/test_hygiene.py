@@ -34,12 +34,14 @@ ROOMS = (
     "core",
     "viz",
     "data",
-    "evaluate",
+    "evaluation",
     "train",
     "deploy",
     "stream",
+    "systems",
     "experiment",
     "value",
+    "applications",
     "course",
     "cli",
 )
@@ -230,11 +232,11 @@ def test_our_own_modules_are_imported_relatively(module):
 # Rooms and frameworks
 
 
-IMPORTERS = ("import_module", "need", "__import__")
+IMPORTERS = ("import_module", "import_extra", "__import__")
 
 
 def imported(module, tree):
-    """Dotted names that a module imports anywhere: statements, import_module and need with a
+    """Dotted names that a module imports anywhere: statements, import_module and import_extra with a
     literal name."""
     package = (
         module.split(".")
@@ -310,8 +312,8 @@ def test_frameworks_are_imported_only_in_their_own_package(module):
         "import torch.nn as nn",
         "from torch import nn",
         "def f():\n    import keras",
-        "need('tensorflow', 'tensorflow')",
-        "core.need('torch.nn', 'torch')",
+        "import_extra('tensorflow', 'tensorflow')",
+        "core.import_extra('torch.nn', 'torch')",
         "importlib.import_module('tensorflow.data')",
         "__import__('torch')",
     ],
@@ -330,11 +332,11 @@ def test_the_framework_search_finds(code):
     "code, target",
     [
         ("from ..experiment.run import go", "bigdata_ai.experiment.run"),
-        ("from .spec import mlp", "bigdata_ai.train.spec"),
-        ("from . import spec", "bigdata_ai.train.spec"),
-        ("from bigdata_ai.core import need", "bigdata_ai.core"),
+        ("from .spec.network import mlp", "bigdata_ai.train.spec.network"),
+        ("from . import networks", "bigdata_ai.train.networks"),
+        ("from bigdata_ai.core import import_extra", "bigdata_ai.core"),
         ("from bigdata_ai import core", "bigdata_ai.core"),
-        ("def f():\n    import bigdata_ai.evaluate", "bigdata_ai.evaluate"),
+        ("def f():\n    import bigdata_ai.evaluation", "bigdata_ai.evaluation"),
         ("importlib.import_module('bigdata_ai.viz')", "bigdata_ai.viz"),
     ],
 )

@@ -9,16 +9,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from bigdata_ai import viz
 from bigdata_ai.core import InputError, SealedTestError, rng
-from bigdata_ai.data.batches import Batches
-from bigdata_ai.data.catalog import from_arrays
+from bigdata_ai.data.store.batches import Batches
+from bigdata_ai.data.tables import from_arrays
 from bigdata_ai.data.split import split
 from bigdata_ai.train.checkpoint import Checkpoint
 from bigdata_ai.train.inspect import debug_batch, draw_rates, learning_rate_finder, suggest_rate
 from bigdata_ai.train.inspect import tensorboard_log
 from bigdata_ai.train.loop import fit, open_session
-from bigdata_ai.train.networks import cnn, matrix_factorisation, recurrent, transformer
-from bigdata_ai.train.spec import SGD, Adam, BatchNorm, Dense, Dropout, ReLU, Spec, initial_weights
-from bigdata_ai.train.spec import mlp
+from bigdata_ai.train.networks import cnn, matrix_factorization, recurrent, transformer
+from bigdata_ai.train.spec.layers import BatchNorm, Dense, Dropout, ReLU
+from bigdata_ai.train.spec.network import Spec, initial_weights
+from bigdata_ai.train.spec.optimizers import SGD, Adam
+from bigdata_ai.train.spec.network import mlp
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +135,7 @@ def test_both_frameworks_tell_the_same(frameworks, batch, spec, training):
 
 def test_layers_of_branches_are_seen(backend):
     table = debug_batch(
-        matrix_factorisation(5, 4, 3), [[0, 1], [4, 3]], [1.0, 2.0], backend, loss="mse"
+        matrix_factorization(5, 4, 3), [[0, 1], [4, 3]], [1.0, 2.0], backend, loss="mse"
     )
     assert list(table["layer"]) == [
         "X",

@@ -19,16 +19,19 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 
 from bigdata_ai.core import InputError, SealedTestError, data_path
-from bigdata_ai.data import active, weak
-from bigdata_ai.data.annotate import AnnotationLog, Annotator, widget
-from bigdata_ai.data.catalog import from_arrays, load, load_table
-from bigdata_ai.data.consensus import METHODS, annotators_for, consensus
-from bigdata_ai.data.label import KINDS, RULES, audit, clean_posterior, corrupt, effective_share
-from bigdata_ai.data.label import flag, likeliest_f1, noise_matrix, out_of_fold, rows_worth
-from bigdata_ai.data.label import score_flags, wrong_probability
+from bigdata_ai.data.labels import active, weak
+from bigdata_ai.data.labels.annotate import AnnotationLog, Annotator, widget
+from bigdata_ai.data.catalog import load, load_table
+from bigdata_ai.data.tables import from_arrays
+from bigdata_ai.data.labels.consensus import METHODS, annotators_for, consensus
+from bigdata_ai.data.labels.audit import KINDS, RULES, audit, clean_posterior, corrupt
+from bigdata_ai.data.labels.audit import effective_share
+from bigdata_ai.data.labels.audit import flag, likeliest_f1, noise_matrix, out_of_fold, rows_worth
+from bigdata_ai.data.labels.audit import score_flags, wrong_probability
 from bigdata_ai.data.split import subset
 from bigdata_ai.train.loop import fit
-from bigdata_ai.train.spec import Adam, mlp
+from bigdata_ai.train.spec.network import mlp
+from bigdata_ai.train.spec.optimizers import Adam
 
 
 def f1s(p, y, wrong):
@@ -672,7 +675,7 @@ def test_a_torn_line_loses_at_most_itself(tmp_path_factory, acts, cut):
 
 KILLED = """
 import sys
-from bigdata_ai.data.annotate import Annotator
+from bigdata_ai.data.labels.annotate import Annotator
 work = Annotator(range(100_000), ["yes", "no"], sys.argv[1])
 while True:
     work.label("yes")
@@ -709,7 +712,7 @@ def test_a_failed_write_does_not_count(tmp_path, monkeypatch):
         file.flush()
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("bigdata_ai.data.annotate._write", full)
+    monkeypatch.setattr("bigdata_ai.data.labels.annotate._write", full)
     box = widget(work)
     box.children[2].children[1].click()
     assert (

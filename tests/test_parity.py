@@ -9,7 +9,9 @@ import pytest
 from bigdata_ai.core import rng
 from bigdata_ai.data.catalog import load
 from bigdata_ai.train.loop import open_session
-from bigdata_ai.train.spec import SGD, Adam, Options, initial_weights, mlp
+from bigdata_ai.train.spec.network import initial_weights, mlp
+from bigdata_ai.train.spec.optimizers import SGD, Adam
+from bigdata_ai.train.spec.options import Options
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -260,7 +262,7 @@ def test_adam_of_keras_is_another_rule(options):
 
 
 def test_decoupled_weight_decay_is_seen(tensorflow_rule):
-    from bigdata_ai.train.tensorflow_backend.optimisers import adam
+    from bigdata_ai.train.tensorflow_backend.optimizers import adam
 
     def decoupled(w, g, slots, step, h):
         new, slots = adam(w, g, slots, step, h | {"l2": 0.0})

@@ -17,13 +17,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bigdata_ai.core import InputError
-from bigdata_ai.data import privacy
+from bigdata_ai.data.privacy import anonymity as privacy
 from bigdata_ai.data.catalog import load_table
-from bigdata_ai.data.frames import kind, spark_session, to_pandas
-from bigdata_ai.data.privacy import Key, anonymise, anonymity, collision_bound, date_ladder
-from bigdata_ai.data.privacy import find_personal, key_file, looks_like, mask, new_key
-from bigdata_ai.data.privacy import number_ladder, prefix_ladder, pseudonymise, pseudonyms
-from bigdata_ai.data.privacy import sample_rows, synthetic_people, tree_ladder
+from bigdata_ai.data.frames import engine_of, to_pandas
+from bigdata_ai.data.spark import spark_session
+from bigdata_ai.data.privacy.anonymity import anonymize, anonymity, date_ladder
+from bigdata_ai.data.privacy.pseudonyms import Key, collision_bound
+from bigdata_ai.data.privacy.find import find_personal, looks_like, mask
+from bigdata_ai.data.privacy.pseudonyms import key_file, new_key
+from bigdata_ai.data.privacy.anonymity import number_ladder, prefix_ladder
+from bigdata_ai.data.privacy.pseudonyms import pseudonymize, pseudonyms
+from bigdata_ai.data.frames import sample_rows
+from bigdata_ai.data.privacy.anonymity import tree_ladder
+from bigdata_ai.data.privacy.people import synthetic_people
 
 KEY = Key(bytes(range(200, 240)))
 ENGINES = {
@@ -199,7 +205,7 @@ def test_a_mask_shows_a_third_and_three_characters_at_most(text):
 def test_the_same_is_found_in_every_engine(engine):
     table, _ = synthetic_people(60, "zh", 1)
     frame = ENGINES[engine](table.iloc[:, :8])
-    assert kind(frame) == engine
+    assert engine_of(frame) == engine
     want, got = find_personal(table.iloc[:, :8]), find_personal(frame)
     pd.testing.assert_frame_equal(
         got[["column", "kind", "share"]], want[["column", "kind", "share"]]
@@ -275,8 +281,8 @@ def test_pseudonyms_are_the_same_in_every_engine(texts, numbers):
         {"t": pseudonyms(texts[:length], KEY), "n": pseudonyms(numbers[:length], KEY)}
     )
     for engine, make in ENGINES.items():
-        got = pseudonymise(make(table), ["t", "n"], KEY)
-        assert kind(got) == engine
+        got = pseudonymize(make(table), ["t", "n"], KEY)
+        assert engine_of(got) == engine
         found = to_pandas(got).sort_values("row")[["t", "n"]].reset_index(drop=True)
         assert plain(found) == plain(want), engine
 
@@ -286,8 +292,8 @@ def test_tables_can_be_joined_by_pseudonym():
         {"phone": ["13812345678", "13987654321", "13812345678"], "minutes": [1, 2, 3]}
     )
     users = pl.DataFrame({"phone": [13812345678, 13987654321], "city": ["北京", "上海"]})
-    joined = pseudonymise(calls, "phone", KEY).merge(
-        to_pandas(pseudonymise(users, "phone", KEY)), on="phone"
+    joined = pseudonymize(calls, "phone", KEY).merge(
+        to_pandas(pseudonymize(users, "phone", KEY)), on="phone"
     )
     assert joined["city"].tolist() == ["北京", "上海", "北京"]
 
@@ -302,13 +308,13 @@ def test_the_other_columns_and_the_frame_are_left_as_they_are():
         index=[7, 3],
     )
     before = table.copy()
-    got = pseudonymise(table, "p", KEY)
+    got = pseudonymize(table, "p", KEY)
     pd.testing.assert_frame_equal(table, before)
     pd.testing.assert_frame_equal(got[["price", "day"]], before[["price", "day"]])
     relation = duckdb.sql(
         "select 1::decimal(9,2) as d, [1, 2] as l, uuid() as u, 'x' as p, 2::utinyint as small"
     )
-    assert pseudonymise(relation, "p", KEY).types == [
+    assert pseudonymize(relation, "p", KEY).types == [
         *relation.types[:3],
         relation.types[3],
         relation.types[4],
@@ -382,8 +388,8 @@ def test_the_collision_bound_is_the_birthday_bound_and_holds():
 def test_pseudonyms_in_spark_batch_and_stream():
     session = spark_session("local[1]")
     table = pd.DataFrame({"p": ["李", None, "b"], "n": [1, 2, 3]})
-    frame = pseudonymise(session.createDataFrame(pa.Table.from_pandas(table)), ["p", "n"], KEY)
-    assert kind(frame) == "spark"
+    frame = pseudonymize(session.createDataFrame(pa.Table.from_pandas(table)), ["p", "n"], KEY)
+    assert engine_of(frame) == "spark"
     got = to_pandas(frame)
     assert sorted(got["n"]) == sorted(pseudonyms([1, 2, 3], KEY)) and set(got["p"].dropna()) == set(
         pseudonyms(["李", "b"], KEY)
@@ -393,7 +399,7 @@ def test_pseudonyms_in_spark_batch_and_stream():
         and KEY._secret.hex() not in frame._jdf.queryExecution().toString()
     )
     stream = session.readStream.format("rate").load()
-    assert kind(pseudonymise(stream, "value", KEY)) == "spark-stream"
+    assert engine_of(pseudonymize(stream, "value", KEY)) == "spark-stream"
     assert dict(anonymity(session.createDataFrame(pa.Table.from_pandas(table)), ["p"], 2)) == dict(
         anonymity(table, ["p"], 2)
     )
@@ -445,7 +451,7 @@ LADDERS = {"age": number_ladder(2, 10), "sex": []}
 def test_the_result_is_k_anonymous_and_the_least_that_is(rows, k, suppress, least):
     table = people(rows)
     try:
-        safe = anonymise(table, ["age", "sex"], k, LADDERS, suppress, "illness", least)
+        safe = anonymize(table, ["age", "sex"], k, LADDERS, suppress, "illness", least)
     except InputError:
         assert (
             len(rows) < k / (1 - suppress) + 1 or table["illness"].nunique() < least or least == 2
@@ -509,9 +515,9 @@ def chosen_loss(table, levels):
 
 def test_information_lost_is_zero_raw_and_one_for_nothing():
     table = pd.DataFrame({"a": list(range(20)) * 5, "b": ["x", "y"] * 50})
-    safe = anonymise(table, ["a", "b"], 5, {"a": [], "b": []}, suppress=0)
+    safe = anonymize(table, ["a", "b"], 5, {"a": [], "b": []}, suppress=0)
     assert safe.levels == {"a": 0, "b": 0} and safe.loss == 0
-    safe = anonymise(table, ["a", "b"], 40, {"a": [], "b": []}, suppress=0)
+    safe = anonymize(table, ["a", "b"], 40, {"a": [], "b": []}, suppress=0)
     assert (
         safe.levels == {"a": 1, "b": 0}
         and safe.lost == pytest.approx({"a": 1.0, "b": 0.0}, rel=1e-9)
@@ -543,25 +549,25 @@ def test_ladders_climb_as_they_say():
 @pytest.mark.parametrize("engine", ["pandas", "polars", "pyarrow"])
 def test_the_same_kind_comes_out(engine):
     rows = [(20 + i % 9, "fm"[i % 2], i % 3) for i in range(60)]
-    safe = anonymise(ENGINES[engine](people(rows)), ["age", "sex"], 5)
+    safe = anonymize(ENGINES[engine](people(rows)), ["age", "sex"], 5)
     assert (
-        kind(safe.frame) == engine
-        and safe.levels == anonymise(people(rows), ["age", "sex"], 5).levels
+        engine_of(safe.frame) == engine
+        and safe.levels == anonymize(people(rows), ["age", "sex"], 5).levels
     )
 
 
 @pytest.mark.parametrize(
     "wrong, told",
     [
-        (lambda: anonymise(people([(20, "f", 1)] * 3), ["age"], 5), "5 rows or more"),
-        (lambda: anonymise(people([(20, "f", 1)] * 9), ["age"], 1), "2 or more"),
-        (lambda: anonymise(people([(20, "f", 1)] * 9), ["agee"], 2), "did you mean 'age'"),
-        (lambda: anonymise(people([(20, "f", 1)] * 9), [], 2), "At least one"),
-        (lambda: anonymise(people([(20, "f", 1)] * 9), ["age"], 2, l=2), "sensitive"),
-        (lambda: anonymise(people([(20, "f", 1)] * 9), ["age"], 2, suppress=1), "suppress"),
-        (lambda: anonymise(pl.LazyFrame({"a": [1]}), ["a"], 2), "in memory"),
+        (lambda: anonymize(people([(20, "f", 1)] * 3), ["age"], 5), "5 rows or more"),
+        (lambda: anonymize(people([(20, "f", 1)] * 9), ["age"], 1), "2 or more"),
+        (lambda: anonymize(people([(20, "f", 1)] * 9), ["agee"], 2), "did you mean 'age'"),
+        (lambda: anonymize(people([(20, "f", 1)] * 9), [], 2), "At least one"),
+        (lambda: anonymize(people([(20, "f", 1)] * 9), ["age"], 2, l=2), "sensitive"),
+        (lambda: anonymize(people([(20, "f", 1)] * 9), ["age"], 2, suppress=1), "suppress"),
+        (lambda: anonymize(pl.LazyFrame({"a": [1]}), ["a"], 2), "in memory"),
         (
-            lambda: anonymise(
+            lambda: anonymize(
                 people([(i, "f", 1) for i in range(9)]),
                 ["age"],
                 2,
@@ -573,7 +579,7 @@ def test_the_same_kind_comes_out(engine):
         (lambda: number_ladder(), "multiple"),
         (lambda: prefix_ladder(2, 4), "fall"),
         (lambda: anonymity(people([(20, "f", 1)]), ["nobody"]), "column"),
-        (lambda: pseudonymise(people([(20, "f", 1)]), "nobody", KEY), "column"),
+        (lambda: pseudonymize(people([(20, "f", 1)]), "nobody", KEY), "column"),
         (lambda: find_personal({"a": [1]}), "data frame"),
         (lambda: synthetic_people(5, "fr"), "language"),
     ],

@@ -15,7 +15,9 @@ import resume_program
 from bigdata_ai.core import ContentError, InputError, rng
 from bigdata_ai.train.checkpoint import Checkpoint
 from bigdata_ai.train.loop import fit
-from bigdata_ai.train.spec import SGD, Adam, Options, initial_weights, mlp
+from bigdata_ai.train.spec.network import initial_weights, mlp
+from bigdata_ai.train.spec.optimizers import SGD, Adam
+from bigdata_ai.train.spec.options import Options
 
 
 @pytest.fixture

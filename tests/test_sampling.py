@@ -16,12 +16,17 @@ from scipy.stats import chi2
 
 from bigdata_ai.core import InputError, SealedTestError
 from bigdata_ai.data import sample as sample_room
-from bigdata_ai.data.catalog import Dataset, from_arrays, load_table, table
-from bigdata_ai.data.frames import spark_session, to_pandas
+from bigdata_ai.data.catalog import load_table
+from bigdata_ai.data.tables import Dataset, from_arrays, table
+from bigdata_ai.data.frames import to_pandas
+from bigdata_ai.data.spark import spark_session
 from bigdata_ai.data.sample import Reservoir, balanced, correct_prior, draw_counts, stratified_rows
 from bigdata_ai.data.sample import stratified_sample, weighted, weighted_rows
-from bigdata_ai.data.split import HeldOut, HeldOutTable, folds, group_side, hash_side, hold_out
-from bigdata_ai.data.split import leakage, random_side, source_rows, split, subset, time_side
+from bigdata_ai.data.seal import HeldOut, HeldOutTable
+from bigdata_ai.data.split import folds, group_side, hash_side, hold_out
+from bigdata_ai.data.leakage import leakage
+from bigdata_ai.data.seal import check_augmentable
+from bigdata_ai.data.split import random_side, split, subset, time_side
 
 quick = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
@@ -125,9 +130,9 @@ def test_held_out_rows_are_marked_and_nothing_is_made_of_them():
     for data, kind in ((rows_of(30), HeldOut), (flights, HeldOutTable)):
         rest, held = hold_out(data, 0.4, by="random")
         assert type(held) is kind and type(held.take([0])) is kind and type(rest) is type(data)
-        assert source_rows(rest) is rest and type(hold_out(held, 0.5, by="random")[1]) is kind
+        assert check_augmentable(rest) is rest and type(hold_out(held, 0.5, by="random")[1]) is kind
         for refused in (
-            source_rows,
+            check_augmentable,
             balanced,
             folds,
             lambda rows: weighted(rows, np.ones(len(rows)), 1),

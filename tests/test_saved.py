@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 
 from bigdata_ai.core import ContentError, InputError, rng
-from bigdata_ai.data.catalog import from_arrays
-from bigdata_ai.evaluate import evaluate
+from bigdata_ai.data.tables import from_arrays
+from bigdata_ai.evaluation import evaluate
 from bigdata_ai.train import saved
 from bigdata_ai.train.checkpoint import read_arrays, write_arrays
 from bigdata_ai.train.loop import BACKENDS, fit
-from bigdata_ai.train.networks import cnn, matrix_factorisation, recurrent, transformer
+from bigdata_ai.train.networks import cnn, matrix_factorization, recurrent, transformer
 from bigdata_ai.train.networks import wide_and_deep
 from bigdata_ai.train.saved import load_model, save_model, to_backend
-from bigdata_ai.train.spec import Adam, Options, mlp
+from bigdata_ai.train.spec.network import mlp
+from bigdata_ai.train.spec.optimizers import Adam
+from bigdata_ai.train.spec.options import Options
 
 OTHER = {"torch": "tensorflow", "tensorflow": "torch"}
 NETWORKS = {
@@ -25,7 +27,7 @@ NETWORKS = {
     "lstm": recurrent(9, 4, 3, 3, 4, "lstm"),
     "attention": transformer(9, 4, 3, 4, 2, 1),
     "table": wide_and_deep(2, [3, 4], 3, (5,), 2),
-    "factors": matrix_factorisation(5, 4, 2),
+    "factors": matrix_factorization(5, 4, 2),
 }
 
 

@@ -28,8 +28,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bigdata_ai.core import ContentError, InputError, rng
-from bigdata_ai.data.frames import spark_session
-from bigdata_ai.data.store import Lake, LakeError, lake_schema, schema_diff
+from bigdata_ai.data.spark import spark_session
+from bigdata_ai.data.store.lake import Lake
+from bigdata_ai.data.store.schema import LakeError, lake_schema, schema_diff
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -306,7 +307,7 @@ def test_more_than_memory_goes_in_and_out_as_a_stream(tmp_path):
     "128 MB of rows pass through a process that may not grow by as much."
     program = """if True:
         import sys, pyarrow as pa, numpy as np, deltalake, duckdb
-        from bigdata_ai.data.store import Lake
+        from bigdata_ai.data.store.lake import Lake
         schema = pa.schema({"i": pa.int64(), "x": pa.float64()})
         def batches(n):
             for k in range(n): yield pa.record_batch([np.arange(65536) + k, np.random.default_rng(k).random(65536)], schema=schema)
@@ -661,7 +662,7 @@ def test_a_torn_list_of_hashes_does_no_harm(lake):
 KILLED = """if True:
     import os, random, signal, sys, time
     import deltalake, duckdb, numpy as np, pyarrow as pa, pyarrow.dataset
-    from bigdata_ai.data.store import Lake
+    from bigdata_ai.data.store.lake import Lake
     root, rounds, size = sys.argv[1], int(sys.argv[2]), 3000
 
     def write():
@@ -741,7 +742,7 @@ def test_a_writer_that_dies_amid_an_upload_leaves_whole_versions(monkeypatch, st
 
 WRITER = """if True:
     import sys, pyarrow as pa
-    from bigdata_ai.data.store import Lake
+    from bigdata_ai.data.store.lake import Lake
     lake, name = Lake(sys.argv[1]), int(sys.argv[2])
     sys.stdin.readline()
     for i in range(15):
@@ -867,7 +868,7 @@ def test_a_second_writer_redoes_its_change_on_what_the_first_left(root):
 def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
     program = """if True:
         import resource, signal, sys, numpy as np, pyarrow as pa
-        from bigdata_ai.data.store import Lake, LakeError
+        from bigdata_ai.data.store.lake import Lake; from bigdata_ai.data.store.schema import LakeError
         lake = Lake(sys.argv[1])
         lake.append(pa.table({"x": [1.0]}))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -888,7 +889,7 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
 def test_a_root_that_may_not_be_written_is_told(tmp_path):
     program = """if True:
         import os, sys, deltalake, duckdb, fsspec, pyarrow as pa, pyarrow.dataset
-        from bigdata_ai.data.store import Lake, LakeError
+        from bigdata_ai.data.store.lake import Lake; from bigdata_ai.data.store.schema import LakeError
         root = sys.argv[1]
         Lake(root).append(pa.table({"x": [1.0]}))
         os.chmod(root, 0o555); os.chmod(os.path.join(root, "_delta_log"), 0o555)

@@ -23,7 +23,7 @@ from bigdata_ai.experiment import engine
 from bigdata_ai.experiment.evidence import rows
 from bigdata_ai.experiment.run import run
 from bigdata_ai.experiment.sweep import expand, load_grid, plan, sweep
-from bigdata_ai.experiment.zygote import Process
+from bigdata_ai.experiment.forkserver import FunctionProcess
 
 KERNEL = {"display_name": "python3", "language": "python", "name": "python3"}
 
@@ -179,14 +179,14 @@ def test_a_kernel_has_its_zygote_fork_a_process_that_knows_nothing_of_it(tmp_pat
     source = notebook(
         tmp_path / "source.ipynb",
         "n = 0",
-        "import json, os, numpy as np\nfrom bigdata_ai.experiment.zygote import Process",
+        "import json, os, numpy as np\nfrom bigdata_ai.experiment.forkserver import FunctionProcess",
         "np.kernel_was_here = 1\nos.environ['SAID'] = 'by the kernel'",
         'told = \'import os, sys; known = hasattr(sys.modules["numpy"], "kernel_was_here")\\n\''
         ' \'print(os.getppid(), known, os.environ["SAID"], os.getcwd(), flush=True);'
-        " sys.stdin.read()'\nwith Process('builtins:exec', told) as other: said ="
+        " sys.stdin.read()'\nwith FunctionProcess('builtins:exec', told) as other: said ="
         " other.stdout.readline().split(maxsplit=2)\nprint(json.dumps([said, os.getppid(),"
         " os.getcwd(), other._child.poll()]))",
-        "from pathlib import Path\nlasting = Process('builtins:exec', 'import sys;"
+        "from pathlib import Path\nlasting = FunctionProcess('builtins:exec', 'import sys;"
         f" sys.stdin.read()')\nPath({str(tmp_path / 'pid')!r}).write_text(str(lasting.pid))",
     )
     told, outputs = executed(source, tmp_path / "out.ipynb", "bigdata-ai")
@@ -200,9 +200,9 @@ def test_a_kernel_has_its_zygote_fork_a_process_that_knows_nothing_of_it(tmp_pat
 
 
 def test_a_process_of_a_function_that_fails_says_nothing():
-    with Process("builtins:exec", "raise SystemExit(3)") as process:
+    with FunctionProcess("builtins:exec", "raise SystemExit(3)") as process:
         assert process.stdout.read() == ""
-    with Process("no_such_module:serve") as process:
+    with FunctionProcess("no_such_module:serve") as process:
         assert process.stdout.readline() == ""
 
 
@@ -231,8 +231,8 @@ def test_only_installed_modules_are_imported_ahead(tmp_path):
             "import pandas as pd",
         ]
     ) == ["numpy", "bigdata_ai.core", "pandas"]
-    assert engine.imported(["from bigdata_ai.data.label import audit"]) == [
-        "bigdata_ai.data.label",
+    assert engine.imported(["from bigdata_ai.data.labels.audit import audit"]) == [
+        "bigdata_ai.data.labels.audit",
         "cleanlab.rank",
     ]
     few = [

@@ -18,8 +18,12 @@ from bigdata_ai.train import parity
 from bigdata_ai.train.loop import open_session
 from bigdata_ai.train.parity import Task, divergence, equivalence, gaps, row_order, tasks, walk
 from bigdata_ai.train.schedules import Cosine, OneCycle, Step, WarmUp
-from bigdata_ai.train.spec import GRU, LSTM, SGD, Adam, AdamW, Attention, BatchNorm, Flatten
-from bigdata_ai.train.spec import LayerNorm, Options, Reshape, RMSprop, Spec, initial_weights, mlp
+from bigdata_ai.train.spec.layers import GRU, LSTM, Attention, BatchNorm, Flatten
+from bigdata_ai.train.spec.optimizers import SGD, Adam, AdamW
+from bigdata_ai.train.spec.layers import LayerNorm, Reshape
+from bigdata_ai.train.spec.network import Spec, initial_weights, mlp
+from bigdata_ai.train.spec.optimizers import RMSprop
+from bigdata_ai.train.spec.options import Options
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -148,7 +152,7 @@ def test_each_schedule_walks_the_same_path(name, schedule):
 def test_the_widest_gap_of_the_twins_is_what_rounding_makes_of_one_framework():
     """On the published path that parts most, one unit in the last place of one matrix parts PyTorch
     from itself as far as TensorFlow is."""
-    chosen, optimizer = task("transformer"), parity.OPTIMISERS["Nesterov"]
+    chosen, optimizer = task("transformer"), parity.OPTIMIZERS["Nesterov"]
     weights = initial_weights(chosen.spec, 1)
     weights[8] = np.nextafter(weights[8], np.inf)
     plain = walk("torch", chosen, optimizer, 500, 1)
@@ -686,7 +690,7 @@ def test_the_published_table_is_whole_and_keeps_its_bounds():
     table = pd.read_csv(data_path() / "evidence" / "divergence.csv")
     assert list(table.columns) == COLUMNS
     whole = pd.MultiIndex.from_product(
-        [NETWORKS, parity.OPTIMISERS, ["float64", "float32"], [0, 1, 2]]
+        [NETWORKS, parity.OPTIMIZERS, ["float64", "float32"], [0, 1, 2]]
     )
     assert sorted(
         pd.MultiIndex.from_frame(table[["network", "optimizer", "dtype", "seed"]])

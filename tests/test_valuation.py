@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies
 
 from bigdata_ai.core import InputError, data_path
 from bigdata_ai.data.catalog import load
-from bigdata_ai.data.label import corrupt
+from bigdata_ai.data.labels.audit import corrupt
 from bigdata_ai.value.valuation import RANKINGS, compare, data_oob, intervals, knn_shapley
 from bigdata_ai.value.valuation import ranking_figure
 

@@ -8,11 +8,13 @@ __all__ = ['majority', 'validation', 'twins', 'verdict']
 # %% ../../nbs/lib/course/20_ch00.ipynb #8192cbe0
 import numpy as np
 
-from ..core import brief, rng
-from ..data.catalog import Dataset, load
-from ..data.split import SealedTest, split
+from ..core import short_repr, rng
+from ..data.catalog import load
+from ..data.tables import Dataset
+from ..data.seal import SealedTest
+from ..data.split import split
 from ..train.loop import Model, backends, fit
-from ..train.spec import mlp
+from ..train.spec.network import mlp
 from .exercise import Exercise, expect, expect_close, expect_function
 
 # %% ../../nbs/lib/course/20_ch00.ipynb #5a75fae5
@@ -177,7 +179,7 @@ twins = Exercise(
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import split
     from bigdata_ai.train.loop import backends, fit
-    from bigdata_ai.train.spec import mlp
+    from bigdata_ai.train.spec.network import mlp
 
     train, test = split(load("digits"))
     models = [fit(mlp(64, 32, 10), train, backend, epochs={_EPOCHS}, seed={_SEED}) for backend in backends()]
@@ -206,7 +208,7 @@ def _check_verdict(answer):
         expect(
             text and got == right,
             f"verdict({low}, {high}, {bound}, {seeds}) must be {right!r}: {why}.",
-            repr(got) if text else brief(got),
+            repr(got) if text else short_repr(got),
         )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..core import rng
 from .exercise import Exercise, expect, expect_close, expect_function
-from ..data.clean import Cleaner
+from ..data.prepare.clean import Cleaner
 
 # %% ../../nbs/lib/course/22_ch04.ipynb #dbc92396
 def _check_scores(answer):

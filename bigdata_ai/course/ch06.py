@@ -10,9 +10,12 @@ import numpy as np
 
 from ..core import rng
 from .exercise import Exercise, expect, expect_close, expect_function
-from ..data.augment import Augmented
-from ..data.catalog import Dataset, load
-from ..data.split import HeldOut, SealedTest, leakage, split
+from ..data.augment.marks import Augmented
+from ..data.catalog import load
+from ..data.tables import Dataset
+from ..data.leakage import leakage
+from ..data.seal import HeldOut, SealedTest
+from ..data.split import split
 
 # %% ../../nbs/lib/course/24_ch06.ipynb #55488487
 def _check_pair(answer):
@@ -91,7 +94,7 @@ pair = Exercise(
     _check_pair,
     "what is watched was measured, and no row to learn from descends from it.",
     """
-    from bigdata_ai.data.augment import Rotate, Shift, augment
+    from bigdata_ai.data.augment.images import Rotate, Shift, augment
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import hold_out, split
 
@@ -182,12 +185,12 @@ def _check_same_denials(answer):
 same_denials = Exercise(
     "same_denials",
     """Write `same_denials(text, new)`, which says whether two texts hold equally many negations, in Chinese or English.
-    `words` and `is_negation` of `bigdata_ai.data.augment_text` do the hard part.""",
+    `words` and `is_negation` of `bigdata_ai.data.augment.text` do the hard part.""",
     _check_same_denials,
     "a word decides by what it is and not by the characters in it, so text is cut into words"
     " first.",
     """
-    from bigdata_ai.data.augment_text import is_negation, words
+    from bigdata_ai.data.augment.text import is_negation, words
 
     def same_denials(text, new):
         count, count_new = (sum(map(is_negation, words(one))) for one in (text, new))

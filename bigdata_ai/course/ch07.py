@@ -11,8 +11,9 @@ import pandas as pd
 
 from ..core import rng
 from .exercise import Exercise, expect, expect_close, expect_function
-from ..data.catalog import Table, table
-from ..data.split import SealedTest, leakage
+from ..data.tables import Table, table
+from ..data.leakage import leakage
+from ..data.seal import SealedTest
 
 # %% ../../nbs/lib/course/25_ch07.ipynb #ae2d4745
 def visits() -> Table:  # 300 made-up visits of 60 patients; the group column is `patient`

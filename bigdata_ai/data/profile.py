@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from scipy.spatial.distance import jensenshannon
 
 from .. import viz
-from ..core import check_number, check_whole, choose, require, rng
-from .frames import columns, count, door, drop_duplicates, kind, summarise
-from .privacy import sample_rows
+from ..core import check_number, check_int, check_choice, require, rng
+from .frames import columns, count, to_narwhals, drop_duplicates, engine_of
+from .frames import summarize
+from .frames import sample_rows
 
 # %% ../../nbs/lib/data/85_profile.ipynb #e71f3960
 NUMBERS = ("Int", "UInt", "Float", "Decimal")
@@ -36,7 +37,7 @@ def _is(type_name, prefixes):
 def _readable(frame):
     """A pandas frame whose object columns are numbers or dates where they hold decimals or days,
     else texts; any other frame as it is."""
-    if kind(frame) != "pandas":
+    if engine_of(frame) != "pandas":
         return frame
     require(frame.columns.is_unique, "Column names must be unique.", list(frame.columns))
     odd = {name: _plain(frame[name]) for name in frame.columns if frame[name].dtype == object}
@@ -139,15 +140,15 @@ def _duplicates(frame, rows):
         return None
     if not types:
         return max(rows - 1, 0) if columns(frame) else 0
-    if kind(frame) == "pandas":
+    if engine_of(frame) == "pandas":
         return int(frame.duplicated().sum())
-    return rows - count(drop_duplicates(door(frame).select(*types).to_native()))
+    return rows - count(drop_duplicates(to_narwhals(frame).select(*types).to_native()))
 
 
 def _table(frame, rows, drawn):
     types = columns(frame)
     found = (
-        summarise(
+        summarize(
             frame,
             {
                 f"{i}\x1f{what}": expression
@@ -279,7 +280,7 @@ def drift(
 ) -> pd.DataFrame:
     """Measure how far each column of `current` is from `reference`, with a noise floor for each
     measure."""
-    bins, shuffles = check_whole(bins, "bins", 2, 100), check_whole(shuffles, "shuffles", 20)
+    bins, shuffles = check_int(bins, "bins", 2, 100), check_int(shuffles, "shuffles", 20)
     require(
         0 < check_number(level, "level") < 1,
         "level must be a share of the shuffles, between 0 and 1.",
@@ -289,10 +290,11 @@ def drift(
     require(all(map(len, parts)), "Both tables must have rows.", [len(part) for part in parts])
     shared = [name for name in parts[0].columns if name in parts[1].columns]
     chosen = [
-        choose(name, shared, "column of both tables") for name in (shared if only is None else only)
+        check_choice(name, shared, "column of both tables")
+        for name in (shared if only is None else only)
     ]
     if groups is not None:
-        choose(groups, shared, "column of both tables")
+        check_choice(groups, shared, "column of both tables")
     second = np.repeat([False, True], [len(part) for part in parts])
     block = (
         None

@@ -14,10 +14,11 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from ..core import check_number, check_whole, choose, require, rng
-from .catalog import Dataset, Table
-from .frames import columns, hash_column, kind
-from .split import hash_fraction, source_rows
+from ..core import check_number, check_int, check_choice, require, rng
+from .tables import Dataset, Table
+from .frames import columns, hash_column, engine_of
+from .seal import check_augmentable
+from .split import hash_fraction
 
 # %% ../../nbs/lib/data/25_sample.ipynb #6280bb82
 def stratified_rows(
@@ -43,15 +44,15 @@ def stratified_sample(
 ):  # the same kind of frame, with the rows of `stratified_rows`
     "Take the same stratified sample from a frame of any engine, where it lies."
     for column in (label, key):
-        choose(column, columns(frame), "column")
+        check_choice(column, columns(frame), "column")
     require(
-        kind(frame) != "spark-stream",
+        engine_of(frame) != "spark-stream",
         "A stream has no share to take.",
         "spark-stream",
         "Reservoir samples what goes by.",
     )
     _check_sample(share, salt, at_least)
-    if kind(frame) in ("pandas", "polars", "pyarrow"):
+    if engine_of(frame) in ("pandas", "polars", "pyarrow"):
         opened = nw.from_native(frame, eager_only=True)
         fraction = nw.from_native(hash_column(opened.select(key).to_native(), key, salt, _HASH))[
             _HASH
@@ -93,7 +94,7 @@ def _check_sample(share, salt, at_least):
         "The share of a sample must lie above 0, up to 1.",
         share,
     )
-    check_whole(at_least, "at_least", 0)
+    check_int(at_least, "at_least", 0)
     return salt
 
 # %% ../../nbs/lib/data/25_sample.ipynb #d723fadd
@@ -104,12 +105,12 @@ def draw_counts(
     seed: int = 0,  # of the draw
 ) -> Dataset | Table:  # sum(counts) rows in random order
     "Draw an exact number of rows of each class."
-    data = source_rows(data, "What is drawn from")
+    data = check_augmentable(data, "What is drawn from")
     y = np.asarray(data.y)
     rows = [
         _draw(
             np.flatnonzero(y == label),
-            check_whole(count, f"The count of class {label}", 0),
+            check_int(count, f"The count of class {label}", 0),
             replace,
             seed,
             label,
@@ -128,8 +129,8 @@ def balanced(
     seed: int = 0,  # of the draw
 ) -> Dataset | Table:  # equally many rows of each class that `data` has, in random order
     "Draw equally many rows of each class."
-    labels, counts = np.unique(source_rows(data, "What is drawn from").y, return_counts=True)
-    size = int(counts.min()) if per_class is None else check_whole(per_class, "per_class")
+    labels, counts = np.unique(check_augmentable(data, "What is drawn from").y, return_counts=True)
+    size = int(counts.min()) if per_class is None else check_int(per_class, "per_class")
     return draw_counts(data, dict.fromkeys(labels.tolist(), size), replace, seed)
 
 
@@ -178,7 +179,7 @@ def weighted_rows(
     )
     require(fits, "weights must be finite numbers of 0 or more, not all 0.", weights)
     some = np.flatnonzero(weights)
-    n = check_whole(
+    n = check_int(
         n, "n, the rows to draw of those with a weight,", 1, 2**63 - 1 if replace else len(some)
     )
     if replace:
@@ -196,7 +197,7 @@ def weighted(
     seed: int = 0,  # of the draw
 ) -> Dataset | Table:  # n rows
     "Draw `n` rows of a data set in proportion to weights."
-    data = source_rows(data, "What is drawn from")
+    data = check_augmentable(data, "What is drawn from")
     require(
         np.shape(weights) == (len(data),),
         f"There must be one weight for each of the {len(data)} rows.",
@@ -217,8 +218,8 @@ class Reservoir:
     ):
         "Make an empty reservoir."
         self.size, self.seed, self.streams = (
-            check_whole(size, "size"),
-            check_whole(seed, "seed", 0),
+            check_int(size, "size"),
+            check_int(seed, "seed", 0),
             [f"{seed}:{stream}"],
         )
         self._generator = rng(seed, "reservoir", stream)

@@ -15,9 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.neighbors import KNeighborsClassifier
 
-from ..core import choose, require, row_digests
-from ..data.catalog import Dataset
-from ..data.split import training_rows
+from ..core import check_choice, require, row_digests
+from ..data.tables import Dataset
+from ..data.seal import check_trainable
 
 # %% ../../nbs/lib/experiment/15_contenders.ipynb #2950966a
 CONTENDERS: dict[str, Callable[[int], ClassifierMixin]] = {  # name -> maker, given a seed
@@ -37,8 +37,8 @@ class Contender:
         seed: int = 0,  # of the model, where it draws
     ):
         "Fit the model."
-        make = CONTENDERS[choose(kind, CONTENDERS, "model")]
-        seen = np.unique(training_rows(train).y)
+        make = CONTENDERS[check_choice(kind, CONTENDERS, "model")]
+        seen = np.unique(check_trainable(train).y)
         require(
             len(seen) >= 2,
             "A model must learn from at least two classes.",

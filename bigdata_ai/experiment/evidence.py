@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..core import digest, package_path, require, runs_path, write_whole
-from ..data.catalog import Dataset
+from ..core import digest, package_path, require, runs_path, write_atomic
+from ..data.tables import Dataset
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #40faaff9
 def append(
@@ -298,4 +298,4 @@ class Recorder:
 
     def _step(self):
         self._finished += 1
-        write_whole(self.folder / f"{self.framework}.progress", f"{self._finished} {self.total}")
+        write_atomic(self.folder / f"{self.framework}.progress", f"{self._finished} {self.total}")

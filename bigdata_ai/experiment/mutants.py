@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import evaluate as evaluating
-from ..core import choose, digest, rng, write_whole
+from .. import evaluation as evaluating
+from ..core import check_choice, digest, rng, write_atomic
 from ..data import split as splitting
-from ..data.catalog import Table
+from ..data.tables import Table
 from . import contenders, evidence
 from .guards import lasting
 from ..train import loop
@@ -226,7 +226,7 @@ def inject(
     mutant: str,  # a name in `MUTANTS`
 ) -> None:
     "Damage the library in this process; only a new process undoes it."
-    MUTANTS[choose(mutant, MUTANTS, "mutant")]()
+    MUTANTS[check_choice(mutant, MUTANTS, "mutant")]()
 
 # %% ../../nbs/lib/experiment/38_mutants.ipynb #960165f9
 class BeyondRepair(Exception):
@@ -256,7 +256,7 @@ def end_when_lost(
                 ]
             if waiting:
                 return
-            write_whole(self.folder / "lost", told)
+            write_atomic(self.folder / "lost", told)
             raise BeyondRepair(told)
 
         return record

@@ -21,8 +21,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from ..core import InputError, brief, choose, data_path, digest, need, require, runs_path
-from ..core import write_whole
+from ..core import InputError, short_repr, check_choice, data_path, digest, import_extra
+from ..core import require, runs_path
+from ..core import write_atomic
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #aa3d66de
 def _files(paths):
@@ -93,7 +94,7 @@ def _row(line, name, number):
         require(
             False,
             "A line of evidence must be a JSON object, and so its setting and metrics.",
-            f"{name}, line {number}: {brief(line.decode(errors='replace'))}",
+            f"{name}, line {number}: {short_repr(line.decode(errors='replace'))}",
             "take the line out or restore the file.",
         )
     return row
@@ -196,7 +197,10 @@ def _ask(engine, sql, form):
         statements = engine.extract_statements(sql)
         reads = len(statements) == 1 and statements[0].type in _READING
         require(
-            reads, "A query must be one statement that reads.", brief(sql), "SELECT … FROM evidence"
+            reads,
+            "A query must be one statement that reads.",
+            short_repr(sql),
+            "SELECT … FROM evidence",
         )
         return getattr(engine.sql(sql), form)()
     except duckdb.Error as error:
@@ -240,7 +244,7 @@ def export(
     sql: str | None = None,  # what to export; by default all rows and columns
 ) -> Path:  # `path`
     "Write evidence, or the answer of a query, as CSV or Parquet: the whole file or none."
-    kind = choose(Path(path).suffix, [".csv", ".parquet"], "suffix of an export")
+    kind = check_choice(Path(path).suffix, [".csv", ".parquet"], "suffix of an export")
     with view(*paths) as engine:
         table = _ask(engine, sql or "SELECT * FROM evidence", "to_arrow_table")
     content = pa.BufferOutputStream()
@@ -248,7 +252,7 @@ def export(
         csv.write_csv(_without_lists(table), content)
     else:
         parquet.write_table(table, content)
-    return write_whole(path, content.getvalue().to_pybytes())
+    return write_atomic(path, content.getvalue().to_pybytes())
 
 
 def _without_lists(table):
@@ -366,7 +370,7 @@ def to_mlflow(
     "Log every row of evidence as one MLflow run; a row that is there is left alone."
     # evidence goes where it was sent and nowhere else
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    mlflow = need("mlflow", "mlflow")
+    mlflow = import_extra("mlflow", "mlflow")
     uri, artifacts = _store(tracking)
     client, known, logged = mlflow.MlflowClient(tracking_uri=uri), {}, 0
     for _, _, row in _found(paths):

@@ -23,9 +23,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .. import viz
-from ..core import data_path, experiments_path, require, runs_path, write_whole
+from ..core import data_path, experiments_path, require, runs_path, write_atomic
 from ..data.catalog import show
-from .claims import VERDICTS, load_claims, power_laws
+from .claims import VERDICTS, load_claims
+from .statistics import power_laws
 from .evidence import read, rows
 from .figures import draw_diversity, draw_dose_response, draw_label_quality
 from .figures import draw_pipeline, draw_timeliness, setting_table
@@ -197,7 +198,7 @@ def _write(path, title, parts):
     made = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         template
     )
-    return write_whole(path, made.render(title=title, parts=parts, stall=STALL))
+    return write_atomic(path, made.render(title=title, parts=parts, stall=STALL))
 
 
 def _part(evidence, beside):
@@ -326,7 +327,7 @@ def _page(notebook):
     html, _ = nbconvert.HTMLExporter(**nothing).from_notebook_node(
         nbformat.read(notebook, as_version=4)
     )
-    write_whole(
+    write_atomic(
         notebook.with_suffix(".html"), re.sub(r'<script[^>]*src=""[^>]*></script>', "", html)
     )
     return notebook.stem
@@ -362,7 +363,7 @@ def record(
     )
     name, data = table["experiment"].iloc[0], table["data.name"].iloc[0]
     usual = describe(name).get("full", {}).get("dataset", data)
-    return write_whole(
+    return write_atomic(
         _kept(name, None if data == usual else data.replace(" + ", "_")),
         (folder / "evidence.jsonl").read_bytes(),
     )
@@ -443,5 +444,5 @@ def update_blocks(
     else:
         after = renew(before)
     if after != before and not check:
-        write_whole(path, after)
+        write_atomic(path, after)
     return after != before

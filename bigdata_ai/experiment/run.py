@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ..core import RunError, brief, choose, digest, experiments_path, progress, require
-from ..core import runs_path, write_whole
+from ..core import RunError, short_repr, check_choice, digest, experiments_path, progress
+from ..core import require
+from ..core import runs_path, write_atomic
 from .claims import claims_hash, load_claims
 from .engine import PARSING, Watch, WarmEngine, warm_up
 from .evidence import code_hash, commit, versions
@@ -45,7 +46,7 @@ def file_of(
 ) -> Path:  # absolute; a notebook exists, what is beside it need not
     "Find the file of an experiment."
     if Path(name).suffix != ".ipynb":
-        return experiments_path() / (choose(name, experiments(), "experiment") + suffix)
+        return experiments_path() / (check_choice(name, experiments(), "experiment") + suffix)
     require(Path(name).is_file(), "A notebook must exist.", name)
     return Path(name).absolute().with_suffix(suffix)
 
@@ -85,7 +86,8 @@ def check_parameters(
     "Refuse unknown parameters, wrong types and values that are not among the choices."
     known = parameters(name)
     return {
-        key: _fitting(known[choose(key, known, "parameter")], value) for key, value in given.items()
+        key: _fitting(known[check_choice(key, known, "parameter")], value)
+        for key, value in given.items()
     }
 
 
@@ -94,7 +96,7 @@ def _fitting(parameter, value):
         parameter.name, parameter.default, list(value) if isinstance(value, tuple) else value
     )
     if parameter.choices:
-        choose(value, parameter.choices, parameter.name)
+        check_choice(value, parameter.choices, parameter.name)
     return value
 
 
@@ -105,7 +107,7 @@ def _typed(name, default, value):
     kind = type(default)
     require(
         type(value) is kind,
-        f"The parameter {name} must be of type {kind.__name__}, such as {brief(default)}.",
+        f"The parameter {name} must be of type {kind.__name__}, such as {short_repr(default)}.",
         value,
     )
     if kind is not list:
@@ -181,7 +183,7 @@ def execute(
         "seconds": round(time.perf_counter() - start, 1),
         "peak_mib": None if watch is None else round(watch.peak_mib),
     }
-    write_whole(job.with_suffix(".result"), json.dumps({"error": error, **used}))
+    write_atomic(job.with_suffix(".result"), json.dumps({"error": error, **used}))
 
 
 def _tidy(notebook):
@@ -192,7 +194,7 @@ def _tidy(notebook):
     executed, _ = CoalesceStreamsPreprocessor().preprocess(
         nbformat.read(notebook, as_version=4), {}
     )
-    write_whole(notebook, nbformat.writes(executed))
+    write_atomic(notebook, nbformat.writes(executed))
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #60fb557f
 def run(
@@ -244,7 +246,7 @@ def _frameworks(parameter, wanted):
     wanted = [parameter] if parameter else list(wanted) if wanted is not None else backends()
     for framework in wanted:
         require(
-            choose(framework, BACKENDS, "backend") in backends(),
+            check_choice(framework, BACKENDS, "backend") in backends(),
             f"{framework} must be installed to run in it.",
             "it is not",
             f"pip install 'bigdata-ai[{framework}]'",
@@ -282,7 +284,7 @@ def _open_folder(name, given, frameworks, run_id):
         )
         frameworks = [*dict.fromkeys([*before["frameworks"], *frameworks])]
     declared = [asdict(claim) for claim in claims]
-    write_whole(
+    write_atomic(
         folder / "run.json",
         json.dumps(
             {
@@ -321,7 +323,7 @@ def _job(name, folder, given, framework, threads, startup):
         "BIGDATA_AI_LOG": str(job.with_suffix(".log")),
         **_env(framework, threads),
     }
-    write_whole(
+    write_atomic(
         job,
         json.dumps(
             {

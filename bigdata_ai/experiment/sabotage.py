@@ -19,7 +19,8 @@ import joblib
 import pandas as pd
 
 from .. import core as errors
-from ..core import RunError, choose, data_path, progress, require, runs_path, write_whole
+from ..core import RunError, check_choice, data_path, progress, require, runs_path
+from ..core import write_atomic
 from .claims import load_claims
 from .evidence import commit
 from .guards import judge_guarded
@@ -60,7 +61,7 @@ def sabotage(
 ) -> pd.DataFrame:
     "Run an experiment untouched and with each mutant, and tell which are noticed, and by what."
     for mutant in mutants:
-        choose(mutant, NAMES, "mutant")
+        check_choice(mutant, NAMES, "mutant")
     given = sizes(name, quick) if given is None else given
     frameworks = list(frameworks or (backends()[:1] if quick else backends()))
     todo = [
@@ -312,7 +313,7 @@ def record_outcome(
     for place, (key, value) in enumerate(facts.items()):
         lines.insert(place, key, value)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    return write_whole(
+    return write_atomic(
         path, before + lines.to_csv(index=False, header=not before, lineterminator="\n")
     )
 

@@ -19,10 +19,10 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pandas as pd
 
-from ..core import BigDataError, InputError, choose, require
-from ..data.clean import Cleaner
-from ..data.features import Encoder, Prepared
-from .zygote import Process
+from ..core import BigDataError, InputError, check_choice, require
+from ..data.prepare.clean import Cleaner
+from ..data.prepare.features import Encoder, Prepared
+from .forkserver import FunctionProcess
 from ..train.saved import load_model, save_model
 
 # %% ../../nbs/lib/experiment/28_served.ipynb #1eba9dfb
@@ -77,7 +77,7 @@ def _handler(root):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             try:
-                name = choose(
+                name = check_choice(
                     self.path.strip("/"), sorted(path.name for path in root.iterdir()), "pipeline"
                 )
                 rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -107,7 +107,9 @@ class Service:
     ):
         "Start the process."
         require(Path(root).is_dir(), "The root of a service must be a folder.", root)
-        self.process = Process("bigdata_ai.experiment.served:serve", str(Path(root).absolute()))
+        self.process = FunctionProcess(
+            "bigdata_ai.experiment.served:serve", str(Path(root).absolute())
+        )
         port = self.process.stdout.readline().strip()
         require(
             port.isdigit(), "A service must start.", port or "the process ended", error=BigDataError

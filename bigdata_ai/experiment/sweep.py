@@ -23,8 +23,9 @@ import papermill
 import yaml
 from papermill.engines import papermill_engines
 
-from ..core import RunError, brief, check_whole, data_path, digest, package_path, progress
-from ..core import require, runs_path, write_whole
+from ..core import RunError, short_repr, check_int, data_path, digest, package_path
+from ..core import progress
+from ..core import require, runs_path, write_atomic
 from .claims import claims_hash, load_claims
 from .engine import WarmEngine
 from .evidence import code_hash, versions
@@ -43,7 +44,7 @@ def expand(
             good,
             f"A grid must give a list of values for {name}.",
             values,
-            f"{name}: [{brief(values)}]",
+            f"{name}: [{short_repr(values)}]",
         )
     return [dict(zip(grid, point, strict=True)) for point in itertools.product(*grid.values())]
 
@@ -56,11 +57,11 @@ def load_grid(
     try:
         grid = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        require(False, "A grid must be YAML.", f"{path}: {brief(error)}")
+        require(False, "A grid must be YAML.", f"{path}: {short_repr(error)}")
     require(
         isinstance(grid, dict) and bool(grid),
         "A grid must map parameters to lists of values.",
-        brief(grid),
+        short_repr(grid),
         "steps: [100, 200]",
     )
     return grid
@@ -93,7 +94,7 @@ def _run_locked(job, folder, retry):
         if known and (known["state"] == "done" or not retry):
             return known
         result = _execute(job, folder)
-        write_whole(folder / "result.json", json.dumps(result, indent=1, ensure_ascii=False))
+        write_atomic(folder / "result.json", json.dumps(result, indent=1, ensure_ascii=False))
         return result
 
 
@@ -235,7 +236,7 @@ def sweep(
     """Run a notebook for each point of a grid; runs that are there already are not done again, and
     one that fails stops no other."""
     if jobs is not None:
-        check_whole(jobs, "jobs", 1)
+        check_int(jobs, "jobs", 1)
     cores = len(os.sched_getaffinity(0))
     planned = plan(
         notebook, grid, folder, max(1, cores // (jobs or cores)) if threads is None else threads

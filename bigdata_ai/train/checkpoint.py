@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from ..core import ContentError, check_whole, require, write_whole
+from ..core import ContentError, check_int, require, write_atomic
 
 # %% ../../nbs/lib/train/18_checkpoint.ipynb #315e3067
 def write_arrays(
@@ -27,7 +27,7 @@ def write_arrays(
     text: dict[str, str],  # what goes with them
 ) -> Path:  # `path`
     "Write named arrays, whole or not at all."
-    return write_whole(
+    return write_atomic(
         path,
         save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}, text),
     )
@@ -56,7 +56,7 @@ class Checkpoint:
     every: int = 500  # steps between two states, 1 or more; the end of an epoch is kept too
 
     def __post_init__(self):
-        check_whole(self.every, "every")
+        check_int(self.every, "every")
 
     def save(
         self,
@@ -68,7 +68,7 @@ class Checkpoint:
         whole = save_tensors(
             {name: np.ascontiguousarray(array) for name, array in arrays.items()}, text
         )
-        path = write_whole(
+        path = write_atomic(
             Path(self.folder)
             / f"step-{step:010d}-{hashlib.sha256(whole).hexdigest()[:16]}.safetensors",
             whole,

@@ -21,17 +21,23 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from ..core import DivergedError, RunError, check_number, check_whole, choose, need
-from ..core import require, write_whole
-from ..data.batches import Batches
-from ..data.catalog import Dataset
-from ..data.split import training_rows
+from ..core import DivergedError, RunError, check_number, check_int, check_choice
+from ..core import import_extra
+from ..core import require, write_atomic
+from ..data.store.batches import Batches
+from ..data.tables import Dataset
+from ..data.seal import check_trainable
 from .checkpoint import read_arrays, write_arrays
 from .loop import BACKENDS, Model, _epochs, _InMemory, _Run, _training_arrays
 from .loop import open_session
 from .schedules import Schedule
-from .spec import OPTIMISERS, PLAIN, Adam, BatchNorm, Dropout, Options, Spec
-from .spec import check_options, check_weights, initial_weights, resolve_loss
+from .spec.layers import BatchNorm, Dropout
+from .spec.network import Spec
+from .spec.optimizers import OPTIMIZERS, Adam
+from .spec.options import PLAIN, Options
+from .spec.losses import resolve_loss
+from .spec.network import check_weights, initial_weights
+from .spec.options import check_options
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #88a0044f
 class _Part:
@@ -111,7 +117,7 @@ def _read_job(folder):
         arrays = dict(file)
     job = settings_of(folder)
     job.arrays = arrays
-    kind = OPTIMISERS[job.optimizer.pop("kind")]
+    kind = OPTIMIZERS[job.optimizer.pop("kind")]
     schedule = _Given(tuple(arrays["factors"])) if "factors" in arrays else None
     job.run = _Run(
         kind(**job.optimizer),
@@ -232,7 +238,7 @@ def note(
     "Say how far a worker has come."
     print(f"process {os.getpid()}: {state}", flush=True)
     fate = {"state": state, "process": os.getpid(), "error": error, "message": message}
-    write_whole(Path(folder, f"worker-{rank + 1}.json"), json.dumps(fate))
+    write_atomic(Path(folder, f"worker-{rank + 1}.json"), json.dumps(fate))
 
 
 def _beat(file, parent):
@@ -328,20 +334,20 @@ def fit_distributed(
     that was killed, raised or stood still."""
     optimizer = Adam() if optimizer is None else optimizer
     workers, threads, timeout = (
-        check_whole(workers, "workers", 2),
-        check_whole(threads, "threads"),
+        check_int(workers, "workers", 2),
+        check_int(threads, "threads"),
         check_number(timeout, "timeout"),
     )
     require(timeout > 0, "timeout must be greater than 0.", timeout)
     run = _checked_run(spec, optimizer, loss, epochs, batch_size, seed, dtype, options, schedule)
-    need(choose(backend, BACKENDS, "backend"), backend)
+    import_extra(check_choice(backend, BACKENDS, "backend"), backend)
     require(
         not isinstance(train, Batches),
         "Distributed training must have its rows in memory.",
         "Batches",
         "give a Dataset.",
     )
-    train = training_rows(train)
+    train = check_trainable(train)
     arrays = _job_arrays(spec, run, train, workers, validation)
     weights = initial_weights(spec, run.seed) if weights is None else check_weights(spec, weights)
     arrays |= {f"weight/{i:04d}": w for i, w in enumerate(weights)}
@@ -370,8 +376,8 @@ def _checked_run(spec, optimizer, loss, epochs, batch_size, seed, dtype, options
             not spec.has(kind), f"The network must be without {kind.__name__}: {why}.", spec, hint
         )
     require(
-        type(optimizer) in OPTIMISERS.values(),
-        f"optimizer must be one of {', '.join(OPTIMISERS)}.",
+        type(optimizer) in OPTIMIZERS.values(),
+        f"optimizer must be one of {', '.join(OPTIMIZERS)}.",
         optimizer,
         "Adam()",
     )
@@ -382,11 +388,11 @@ def _checked_run(spec, optimizer, loss, epochs, batch_size, seed, dtype, options
         "Cosine()",
     )
     epochs, batch_size, seed = (
-        check_whole(epochs, "epochs"),
-        check_whole(batch_size, "batch_size"),
-        check_whole(seed, "seed", 0),
+        check_int(epochs, "epochs"),
+        check_int(batch_size, "batch_size"),
+        check_int(seed, "seed", 0),
     )
-    loss, dtype = resolve_loss(spec, loss), choose(dtype, ("float32", "float64"), "dtype")
+    loss, dtype = resolve_loss(spec, loss), check_choice(dtype, ("float32", "float64"), "dtype")
     return _Run(optimizer, loss, epochs, batch_size, seed, dtype, options, schedule)
 
 
@@ -418,7 +424,7 @@ def _job_arrays(spec, run, train, workers, validation):
         arrays["factors"] = run.schedule.factors(steps)
     if validation is None:
         return arrays
-    X, y = _training_arrays(spec, run.loss, training_rows(validation, "Validation data"), None)
+    X, y = _training_arrays(spec, run.loss, check_trainable(validation, "Validation data"), None)
     return arrays | {"validation_X": X, "validation_y": y}
 
 

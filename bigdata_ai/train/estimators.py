@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import check_classes, check_features, check_targets, require, row_digests
-from ..data.catalog import Dataset
+from ..data.tables import Dataset
 
 # %% ../../nbs/lib/train/15_estimators.ipynb #24885f3d
 class EstimatorModel:

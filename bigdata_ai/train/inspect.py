@@ -19,15 +19,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from .. import viz
-from ..core import InputError, check_classes, check_number, check_targets, check_whole
-from ..core import choose, need, require
-from ..data.batches import Batches
-from ..data.catalog import Dataset
-from ..data.split import training_rows
+from ..core import InputError, check_classes, check_number, check_targets, check_int
+from ..core import check_choice, import_extra, require
+from ..data.store.batches import Batches
+from ..data.tables import Dataset
+from ..data.seal import check_trainable
 from .loop import BACKENDS, Model, Native, _first_weights, _framework, _InMemory
 from .loop import _native_backend, _Run, _Streamed, open_session
-from .spec import OPTIMISERS, Adam, Options, Parallel, Spec, check_options
-from .spec import initial_states, initial_weights, resolve_loss
+from .spec.layers import Parallel
+from .spec.network import Spec
+from .spec.optimizers import OPTIMIZERS, Adam
+from .spec.options import Options, check_options
+from .spec.losses import resolve_loss
+from .spec.network import initial_states, initial_weights
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #e4be6a48
 def debug_batch(
@@ -64,10 +68,10 @@ def debug_batch(
             training,
         )
     if isinstance(network, Spec):
-        choose(dtype, ("float32", "float64"), "dtype")
+        check_choice(dtype, ("float32", "float64"), "dtype")
         state = initial_weights(network, seed), initial_states(network)
         return _spec_table(
-            choose(backend, BACKENDS, "backend"),
+            check_choice(backend, BACKENDS, "backend"),
             network,
             *state,
             X,
@@ -264,26 +268,26 @@ def learning_rate_finder(
     require(
         0 <= check_number(smoothing, "smoothing") < 1, "smoothing must lie in [0, 1).", smoothing
     )
-    rates = np.geomspace(low, high, check_whole(steps, "steps", 20))
+    rates = np.geomspace(low, high, check_int(steps, "steps", 20))
     optimizer, options, loss = (
         Adam() if optimizer is None else optimizer,
         options or Options(),
         resolve_loss(spec, loss),
     )
     require(
-        type(optimizer) in OPTIMISERS.values(),
-        f"optimizer must be one of {', '.join(OPTIMISERS)}.",
+        type(optimizer) in OPTIMIZERS.values(),
+        f"optimizer must be one of {', '.join(OPTIMIZERS)}.",
         optimizer,
         "Adam()",
     )
-    size = train.batch_size if isinstance(train, Batches) else check_whole(batch_size, "batch_size")
+    size = train.batch_size if isinstance(train, Batches) else check_int(batch_size, "batch_size")
     run = _Run(
         optimizer,
         loss,
         1,
         size,
-        check_whole(seed, "seed", 0),
-        choose(dtype, ("float32", "float64"), "dtype"),
+        check_int(seed, "seed", 0),
+        check_choice(dtype, ("float32", "float64"), "dtype"),
         options,
         None,
     )
@@ -291,7 +295,7 @@ def learning_rate_finder(
     source = (
         _Streamed(spec, run, train)
         if isinstance(train, Batches)
-        else _InMemory(spec, run, training_rows(train))
+        else _InMemory(spec, run, check_trainable(train))
     )
     source.place(
         open_session(
@@ -380,7 +384,7 @@ def tensorboard_log(
     folder: Path | str,  # of this run; its parent is what `--logdir` names, to compare runs
 ) -> Callable[[dict, Model], None]:  # a callback for `fit`
     "Make a callback that writes the numbers of each epoch for TensorBoard."
-    records = need("tensorboard.summary.writer.record_writer", "train")
+    records = import_extra("tensorboard.summary.writer.record_writer", "train")
     events, summaries = (
         importlib.import_module(f"tensorboard.compat.proto.{name}_pb2")
         for name in ("event", "summary")

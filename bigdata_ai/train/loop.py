@@ -20,17 +20,22 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, softmax
 
-from ..core import DivergedError, brief, check_classes, check_features, check_targets
-from ..core import check_whole, choose, digest_arrays, installed, need, progress, require
+from ..core import DivergedError, short_repr, check_classes, check_features, check_targets
+from ..core import check_int, check_choice, digest_arrays, installed, import_extra
+from ..core import progress, require
 from ..core import rng, row_digests
-from ..data.batches import Batches
-from ..data.catalog import Dataset
-from ..data.split import training_rows
+from ..data.store.batches import Batches
+from ..data.tables import Dataset
+from ..data.seal import check_trainable
 from .checkpoint import Checkpoint
 from .estimators import fit_estimator
 from .schedules import Schedule
-from .spec import OPTIMISERS, PLAIN, Adam, BatchNorm, Options, Spec, check_options
-from .spec import check_weights, initial_weights, resolve_loss
+from .spec.layers import BatchNorm
+from .spec.network import Spec
+from .spec.optimizers import OPTIMIZERS, Adam
+from .spec.options import PLAIN, Options, check_options
+from .spec.losses import resolve_loss
+from .spec.network import check_weights, initial_weights
 
 # %% ../../nbs/lib/train/20_loop.ipynb #ef020510
 # name -> package; the name is also the extra's
@@ -68,7 +73,7 @@ def open_session(
 def _framework(backend, module):
     # TensorFlow reports missing GPUs as errors otherwise
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    need(choose(backend, BACKENDS, "backend"), backend)
+    import_extra(check_choice(backend, BACKENDS, "backend"), backend)
     return importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.{module}")
 
 # %% ../../nbs/lib/train/20_loop.ipynb #3205d838
@@ -168,12 +173,12 @@ def early_stopping(
     min_delta: float = 0.0,  # a smaller fall does not count
 ) -> Callable[[dict, Model], bool]:  # a callback for `fit`
     "Make a callback that stops training when `monitor` has not fallen for `patience` epochs."
-    check_whole(patience, "patience")
+    check_int(patience, "patience")
     best, waited = np.inf, 0
 
     def callback(row, model):
         nonlocal best, waited
-        value = row[choose(monitor, row, "history column")]
+        value = row[check_choice(monitor, row, "history column")]
         improved = value < best - min_delta
         best, waited = (value, 0) if improved else (best, waited + 1)
         return waited >= patience
@@ -230,12 +235,12 @@ def fit(
     """Train a network; raises `InputError` for bad input, `SealedTestError` for test rows,
     `DivergedError` for a loss that is not finite."""
     if not isinstance(spec, Spec) and _native_backend(spec) is None:
-        return fit_estimator(spec, training_rows(train), seed)
+        return fit_estimator(spec, check_trainable(train), seed)
     optimizer = Adam() if optimizer is None else optimizer
-    known = type(optimizer) in OPTIMISERS.values()
+    known = type(optimizer) in OPTIMIZERS.values()
     require(
         known,
-        f"optimizer must be one of {', '.join(OPTIMISERS)}.",
+        f"optimizer must be one of {', '.join(OPTIMIZERS)}.",
         optimizer,
         "Adam(learning_rate=0.001)",
     )
@@ -246,14 +251,14 @@ def fit(
         "Cosine()",
     )
     epochs, batch_size, seed = (
-        check_whole(epochs, "epochs"),
-        check_whole(batch_size, "batch_size"),
-        check_whole(seed, "seed", 0),
+        check_int(epochs, "epochs"),
+        check_int(batch_size, "batch_size"),
+        check_int(seed, "seed", 0),
     )
-    choose(dtype, ("float32", "float64"), "dtype")
+    check_choice(dtype, ("float32", "float64"), "dtype")
     streamed = isinstance(train, Batches)
     if not streamed:
-        train = training_rows(train)
+        train = check_trainable(train)
     if not isinstance(spec, Spec):
         spec, backend = _native(spec, train, dtype), _native_backend(spec)
     loss = resolve_loss(spec, loss)
@@ -272,7 +277,7 @@ def fit(
     watched = (
         None
         if validation is None
-        else _training_arrays(spec, loss, training_rows(validation, "Validation data"), None)
+        else _training_arrays(spec, loss, check_trainable(validation, "Validation data"), None)
     )
     weights = _first_weights(spec, weights, seed)
 
@@ -379,7 +384,7 @@ class _Streamed:
         require(
             fits,
             f"Batches must have the {spec.inputs} features of the network.",
-            f"{len(batches.X)}: {brief(batches.X)}",
+            f"{len(batches.X)}: {short_repr(batches.X)}",
         )
         require(len(batches) > 0, "Batches must have rows.", batches)
         self.steps, self.first, self.rows = len(batches), 0, None
@@ -544,7 +549,7 @@ class _Keeper:
         self.losses, self.counts = [], []
         if (
             self.keep_best is not None
-            and row[choose(self.keep_best, row, "history column")] < self.best
+            and row[check_choice(self.keep_best, row, "history column")] < self.best
         ):
             self.best, self.best_arrays = (
                 row[self.keep_best],

@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
-from ..core import ContentError, InputError, choose, digest, digest_arrays, require
+from ..core import ContentError, InputError, check_choice, digest, digest_arrays, require
 from .checkpoint import read_arrays, write_arrays
 from .loop import BACKENDS, Model, open_session
-from .spec import LOSSES, Adam, Options, Spec, resolve_loss
+from .spec.losses import LOSSES, resolve_loss
+from .spec.network import Spec
+from .spec.optimizers import Adam
+from .spec.options import Options
 
 # %% ../../nbs/lib/train/25_saved.ipynb #514a2e4b
 def to_backend(
@@ -24,7 +27,7 @@ def to_backend(
     backend: str,  # "torch" or "tensorflow"
 ) -> Model:  # another model; the first one stays as it is
     "Rebuild a trained network in a framework."
-    choose(backend, BACKENDS, "backend")
+    check_choice(backend, BACKENDS, "backend")
     _check_portable(model)
     session = model.session
     moved = _rebuilt(
@@ -145,7 +148,7 @@ def load_model(
     """Read a trained network; raises `ContentError` for a file that is damaged, or whose arrays do
     not fit its spec."""
     if backend is not None:
-        choose(backend, BACKENDS, "backend")
+        check_choice(backend, BACKENDS, "backend")
     require(
         Path(path).is_file(),
         "A saved model must be a file that exists.",
@@ -179,7 +182,7 @@ def _model_of(path, arrays, text, backend):
     try:
         options, loss = (
             Options(**about["options"]),
-            resolve_loss(spec, choose(about["loss"], LOSSES, "loss")),
+            resolve_loss(spec, check_choice(about["loss"], LOSSES, "loss")),
         )
     except (InputError, TypeError) as error:
         raise ContentError(f"{path} must hold a model that this version knows. {error}") from error

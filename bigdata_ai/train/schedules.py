@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core import check_number, check_whole, require
+from ..core import check_number, check_int, require
 
 # %% ../../nbs/lib/train/12_schedules.ipynb #7ee4062c
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Schedule:
         steps: int,  # of the whole run, 1 or more
     ) -> np.ndarray:  # shape (steps,), float64: factor of the learning rate at each step
         "Give the factor of each step."
-        return np.ones(check_whole(steps, "steps"))
+        return np.ones(check_int(steps, "steps"))
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Step(Schedule):
     gamma: float = 0.1  # in (0, 1]
 
     def __post_init__(self):
-        check_whole(self.parts, "parts", 2)
+        check_int(self.parts, "parts", 2)
         require(0 < check_number(self.gamma, "gamma") <= 1, "gamma must lie in (0, 1].", self.gamma)
 
     def factors(self, steps):
-        return self.gamma ** np.floor(np.arange(check_whole(steps, "steps")) * self.parts / steps)
+        return self.gamma ** np.floor(np.arange(check_int(steps, "steps")) * self.parts / steps)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Cosine(Schedule):
         return (
             self.floor
             + (1 - self.floor)
-            * (1 + np.cos(np.pi * np.arange(check_whole(steps, "steps")) / steps))
+            * (1 + np.cos(np.pi * np.arange(check_int(steps, "steps")) / steps))
             / 2
         )
 
@@ -71,7 +71,7 @@ class OneCycle(Schedule):
         require(0 < check_number(self.rise, "rise") < 1, "rise must lie in (0, 1).", self.rise)
 
     def factors(self, steps):
-        steps = check_whole(steps, "steps")
+        steps = check_int(steps, "steps")
         peak = max(float(self.rise * steps) - 1, 1e-9)
         at = np.arange(steps)
         up, down = (
@@ -93,9 +93,9 @@ class WarmUp(Schedule):
     then: Schedule = Schedule()  # over the steps that are left
 
     def __post_init__(self):
-        check_whole(self.steps, "The steps of the warm-up")
+        check_int(self.steps, "The steps of the warm-up")
 
     def factors(self, steps):
-        rising = np.arange(1, check_whole(steps, "steps") + 1) / self.steps
+        rising = np.arange(1, check_int(steps, "steps") + 1) / self.steps
         left = steps - self.steps
         return rising if left <= 0 else np.r_[rising[: self.steps], self.then.factors(left)]

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from ..core import check_number, progress, require, rng, write_whole
-from .exchange import bench, damaged, wrong_labels
+from ..core import check_number, progress, require, rng, write_atomic
+from .exchange_rates import problem_of, corrupt, wrong_labels
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #189630a7
 SPENDS = ("row", "label", "source", "refresh")
@@ -60,7 +60,7 @@ class Advice:
         title: str = "What to buy next",  # above the table
     ) -> Path:  # the file
         "Write the advice as one page of HTML that needs nothing else."
-        return write_whole(Path(path), _page(self, title))
+        return write_atomic(Path(path), _page(self, title))
 
 
 def _logit(error, top):
@@ -109,7 +109,7 @@ def advise(
             f"{name} must lie in [0, 1].",
             share,
         )
-    asked = bench(table, target, time, source, model, most + most // 3, seed)
+    asked = problem_of(table, target, time, source, model, most + most // 3, seed)
     ratios = {name: units / asked.rows for name, units in ratios.items()}
     wrong, far = wrong_labels(asked, seed)
     started, runs = clock.monotonic(), []
@@ -210,7 +210,7 @@ class _Rehearsal:
         fractions = [*FRACTIONS, max(1 / (1 + self.ratios["row"]), 1 / 8), 1.0]
         sizes = [max(20, int(len(train) * f)) for f in fractions]
         curve = [self.error(train[:size], test) for size in sizes]
-        labels = damaged(self.asked, self.asked.y[train], ADDED, self.random)
+        labels = corrupt(self.asked, self.asked.y[train], ADDED, self.random)
         noisy = self.error(train, test, labels) if "label" in self.ratios else curve[-1]
         near = train[~self.far[train]]
         looks = "label" in self.ratios and self.wrong >= TOLD and 20 <= len(near) < len(train)

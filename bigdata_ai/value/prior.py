@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import data_path, progress, rng
-from .curves import FARTHEST, LEVELS, answers, describe, normalised
+from .curves import FARTHEST, LEVELS, predict_quantiles, curve_features, normalized
 
 # %% ../../nbs/lib/value/12_prior.ipynb #77e5c414
 # anchors (K,), errors of validation (C, K) and of test (C, K), data set of each curve (C,)
@@ -80,7 +80,7 @@ def _examples(more=10, seed=0):
                     target[enough],
                     truth[enough],
                 )
-            features, level = describe(anchors, held, target)
+            features, level = curve_features(anchors, held, target)
             counts = name == "validation" and i < len(FACTORS)
             parts.append(
                 (
@@ -106,7 +106,7 @@ def _networks(features, level, truth, networks, width, epochs, seed, bar):
         np.abs(truth - level).mean(),
     )
     X, y = (
-        normalised(features, middle, scale).astype(np.float32),
+        normalized(features, middle, scale).astype(np.float32),
         ((truth - level) / unit).astype(np.float32)[:, None],
     )
     found = [
@@ -195,7 +195,7 @@ def train(
         arrays = _networks(
             features[learn], level[learn], truth[learn], networks, width, epochs, seed + 1 + k, bar
         )
-        told[held] = answers(arrays, features[held], level[held])
+        told[held] = predict_quantiles(arrays, features[held], level[held])
     asked = np.flatnonzero(counts)
     table = pd.DataFrame(
         {

@@ -19,10 +19,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
-from ..core import check_classes, check_features, check_number, check_whole, progress
+from ..core import check_classes, check_features, check_number, check_int, progress
 from ..core import require, rng
-from ..data.catalog import from_arrays
-from ..data.label import audit, corrupt, out_of_fold
+from ..data.tables import from_arrays
+from ..data.labels.audit import audit, corrupt, out_of_fold
 
 # %% ../../nbs/lib/value/35_valuation.ipynb #ba1fd3a7
 def knn_shapley(
@@ -45,7 +45,7 @@ def knn_shapley(
     y, valid_y, k, n = (
         check_classes(y, len(X), most),
         check_classes(valid_y, len(valid_X), most),
-        check_whole(k, "k"),
+        check_int(k, "k"),
         len(X),
     )
     place = np.arange(1, n)  # i of all but the farthest
@@ -70,7 +70,7 @@ def data_oob(
 ) -> np.ndarray:  # shape (n,), float64 in [0, 1]; NaN where every tree has seen the row
     "Give the share of out-of-bag trees that agree with each row's label."
     X = check_features(X)
-    y, trees = check_classes(y, len(X), np.iinfo(np.int64).max), check_whole(trees, "trees", 10)
+    y, trees = check_classes(y, len(X), np.iinfo(np.int64).max), check_int(trees, "trees", 10)
     forest = BaggingClassifier(
         DecisionTreeClassifier(), n_estimators=trees, random_state=seed, n_jobs=jobs
     ).fit(X, y)
@@ -96,7 +96,7 @@ def compare(
     # before
 ) -> pd.DataFrame:
     "Set the rankings side by side."
-    check_whole(seeds, "seeds", 2)
+    check_int(seeds, "seeds", 2)
     check_number(share, "share")
     require(0 < share < 0.5, "share must be greater than 0 and less than 0.5.", share)
     repeats = progress(range(seeds), "seeds", unit="seed") if show_progress else range(seeds)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from bigdata_ai.data.catalog import load, load_table
 from bigdata_ai.value.advisor import SPENDS, advise
-from bigdata_ai.value.exchange import bench
+from bigdata_ai.value.exchange_rates import problem_of
 
 SEEN = (
     "breast_cancer",
@@ -178,7 +178,7 @@ class World:
         random = np.random.default_rng([seed, *map(ord, name + damage)])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.whole = bench(frame, self.target, self.time, self.source, most=len(frame))
+            self.whole = problem_of(frame, self.target, self.time, self.source, most=len(frame))
         y, n = self.whole.y, len(frame)
         order, recent = random.permutation(n), np.ones(n, bool)
         if self.time:

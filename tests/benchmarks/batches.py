@@ -35,7 +35,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from bigdata_ai.data.batches import Batches
+from bigdata_ai.data.store.batches import Batches
 
 COLUMNS = [f"x{j}" for j in range(20)]
 GROUP, BUFFER, TILE = 131_072, 10_000, 4096
@@ -220,7 +220,7 @@ def pairs(name, contender, path, size, repeats, limit=float("inf"), tensors=tupl
 
 PEAK = """
 import sys
-from bigdata_ai.data.batches import Batches
+from bigdata_ai.data.store.batches import Batches
 for batch in Batches(sys.argv[1], y="y", batch_size=256): pass
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """

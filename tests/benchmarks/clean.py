@@ -20,7 +20,9 @@ import pandas as pd
 import polars as pl
 
 from bigdata_ai.data.catalog import load_table
-from bigdata_ai.data.clean import Cleaner, Date, Duplicates, Missing, Number, Outliers, Range, Text
+from bigdata_ai.data.prepare.clean import Cleaner
+from bigdata_ai.data.prepare.cleaning_rules import Date, Duplicates, Missing, Number, Outliers
+from bigdata_ai.data.prepare.cleaning_rules import Range, Text
 
 KEYS = ["carrier", "origin", "dest", "tailnum", "day", "dep_time", "dep_delay", "arr_delay"]
 RULES = [

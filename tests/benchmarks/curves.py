@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from bigdata_ai.value.curves import FORMS, extrapolate, witnesses
+from bigdata_ai.value.curves import FORMS, extrapolate, fit_forms
 from bigdata_ai.value.prior import FACTORS, lcdb, questions, train
 
 BASELINES = {"no change": "last", "pow3": "pow3", "mmf4": "mmf4", "pow3, last half": "pow3_late"}
@@ -24,7 +24,7 @@ def answers(table):
     parts = []
     for factor in tqdm(FACTORS, "forms"):
         asked, held, target, truth = questions(anchors, errors, factor)
-        said = witnesses(anchors, held, target)[0]
+        said = fit_forms(anchors, held, target)[0]
         said["median of four"] = said[list(BASELINES.values())].median(axis=1)
         part = table[table["factor"] == factor].set_index("curve").loc[asked]
         assert np.array_equal(part["truth"], truth)

@@ -84,19 +84,19 @@ def data(case):
 
 def spec(kind):
     from bigdata_ai.train import networks
-    from bigdata_ai.train.spec import mlp
+    from bigdata_ai.train.spec.network import mlp
 
     return {
         "mlp": lambda: mlp(784, 128, 64, 1),
         "cnn": lambda: networks.cnn((28, 28, 1), 10, (16, 32)),
         "gru": lambda: networks.recurrent(VOCABULARY, LENGTH, 2, 32, 64),
-        "factors": lambda: networks.matrix_factorisation(USERS, ITEMS, 32),
+        "factors": lambda: networks.matrix_factorization(USERS, ITEMS, 32),
     }[kind]()
 
 
 def started(case):
     "The case with its initial weights."
-    from bigdata_ai.train.spec import initial_weights
+    from bigdata_ai.train.spec.network import initial_weights
 
     return replace(
         case, weights=[w.astype(np.float32) for w in initial_weights(spec(case.kind), 0)]
@@ -118,9 +118,9 @@ def loss_of(case, outputs, y):
 
 
 def ours(case, X, y, tick, backend):
-    from bigdata_ai.data.catalog import from_arrays
+    from bigdata_ai.data.tables import from_arrays
     from bigdata_ai.train.loop import fit
-    from bigdata_ai.train.spec import Adam
+    from bigdata_ai.train.spec.optimizers import Adam
 
     rows = from_arrays(
         X.reshape(len(X), -1),

@@ -18,7 +18,7 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from ...core import check_whole, choose, need, require
+from ...core import check_int, check_choice, import_extra, require
 from .provenance import Acquired, SourceError, Stream, arrow_types, reading
 from .provenance import strip_credentials, type_name, whole_sha256
 
@@ -180,12 +180,12 @@ def _read_parquet(file, how):
 
 
 def _read_excel(file, how):
-    book = need("openpyxl", "data").load_workbook(file, read_only=True, data_only=True)
+    book = import_extra("openpyxl", "data").load_workbook(file, read_only=True, data_only=True)
     sheets = book.sheetnames
     name = (
-        sheets[check_whole(how.sheet, "sheet", 0, len(sheets) - 1)]
+        sheets[check_int(how.sheet, "sheet", 0, len(sheets) - 1)]
         if isinstance(how.sheet, int)
-        else choose(how.sheet, sheets, "sheet")
+        else check_choice(how.sheet, sheets, "sheet")
     )
     book[name].reset_dimensions()  # the size that a file states may be wrong
     header, *rows = [
@@ -233,7 +233,7 @@ _READERS = {
 # %% ../../../nbs/lib/data/acquire/20_files.ipynb #7ef5a2d3
 def _find(where):
     "All files of a path, pattern or list, as (file system, path)."
-    core = need("fsspec.core", "data")
+    core = import_extra("fsspec.core", "data")
     if not isinstance(where, (str, Path)):
         return [found for one in where for found in _find(one)]
     system, path = core.url_to_fs(str(where))
@@ -293,7 +293,7 @@ def _inner_name(system, path):
 
 def _format(name, asked):
     if asked is not None:
-        return choose(asked, _READERS, "file format")
+        return check_choice(asked, _READERS, "file format")
     suffix = PurePosixPath(name).suffix.lower()
     require(
         suffix in _SUFFIXES,
@@ -423,9 +423,9 @@ def stream_files(
     sheet: str | int = 0,  # of Excel: name, or position from 0
 ) -> Stream:  # of pandas frames; `provenance` has a part for each file
     "Go through files piece by piece."
-    rows = rows if rows is None else check_whole(rows, "rows")
+    rows = rows if rows is None else check_int(rows, "rows")
     if format is not None:
-        choose(format, _READERS, "file format")
+        check_choice(format, _READERS, "file format")
     files = _find(where)
     shown = where if isinstance(where, (str, Path)) else ", ".join(map(str, where))
     names = [_shown(system, path) for system, path in files]

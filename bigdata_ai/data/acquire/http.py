@@ -19,8 +19,8 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
-from ...core import ContentError, check_number, check_whole, digest, need, require
-from ...core import write_whole
+from ...core import ContentError, check_number, check_int, digest, import_extra, require
+from ...core import write_atomic
 from .files import table_of_records
 from .provenance import Acquired, SourceError, Stream, mask_secrets
 from .provenance import strip_credentials, utc_now, whole_sha256
@@ -56,7 +56,7 @@ def web_session(
     made.headers.update({"User-Agent": agent} | headers)
     made.rebuild_auth = _without(headers, made.rebuild_auth)
     policy = _retry_class(longest_wait_s)(
-        check_whole(retries, "retries", 0),
+        check_int(retries, "retries", 0),
         backoff_factor=backoff_s,
         status_forcelist=_PASSING,
         allowed_methods=("GET", "HEAD"),
@@ -70,8 +70,8 @@ def web_session(
 
 def _plain_session(cache, headers):
     if cache is None:
-        return need("requests", "data").Session()
-    caching = need("requests_cache", "data")
+        return import_extra("requests", "data").Session()
+    caching = import_extra("requests_cache", "data")
     return caching.CachedSession(
         str(cache),
         backend="filesystem",
@@ -100,7 +100,7 @@ def _retry_class(longest_wait_s):
     """urllib3's Retry, which gives up where the server asks for a longer wait; urllib3's own limit
     would ask again too early."""
 
-    class Patient(need("urllib3", "data").Retry):
+    class Patient(import_extra("urllib3", "data").Retry):
         def get_retry_after(self, response):
             wait = super().get_retry_after(response)
             require(
@@ -116,7 +116,7 @@ def _retry_class(longest_wait_s):
 
 
 def _adapter_class():
-    requests = need("requests", "data")
+    requests = import_extra("requests", "data")
 
     class Polite(requests.adapters.HTTPAdapter):
         "An adapter with a time limit and a rate, which tries again where a body breaks off."
@@ -153,7 +153,7 @@ def _adapter_class():
 
 
 def _body_came(response):
-    requests = need("requests", "data")
+    requests = import_extra("requests", "data")
     try:
         return response.content is not None
     except (requests.exceptions.ChunkedEncodingError, requests.ConnectionError):
@@ -163,11 +163,11 @@ def _body_came(response):
 
 def _next_try(retries, url):
     "What is left of the tries, after the wait that is due; urllib3 does the counting."
-    urllib3, broken = need("urllib3", "data"), "the answer broke off"
+    urllib3, broken = import_extra("urllib3", "data"), "the answer broke off"
     try:
         retries = retries.increment("GET", url, error=urllib3.exceptions.ProtocolError(broken))
     except urllib3.exceptions.MaxRetryError as last:
-        raise need("requests", "data").ConnectionError(last) from None
+        raise import_extra("requests", "data").ConnectionError(last) from None
     retries.sleep()
     return retries
 
@@ -186,7 +186,7 @@ def fetch(
 ):  # a requests.Response
     """Get one answer; raises `SourceError` that names the address without its secrets if there is
     none."""
-    requests = need("requests", "data")
+    requests = import_extra("requests", "data")
     shown = strip_credentials(
         requests.Request("GET", url, params=params or {}).prepare().url if _web(url) else url
     )
@@ -341,9 +341,7 @@ def read_api(
     _web(url)
     paging, params = paging or no_pages(), dict(params or {})
     folder, session = None if resume is None else Path(resume), session or web_session()
-    pages = _pages(
-        url, rows, paging, params, session, folder, check_whole(most_pages, "most_pages")
-    )
+    pages = _pages(url, rows, paging, params, session, folder, check_int(most_pages, "most_pages"))
     details = {"rows": rows, "parameters": mask_secrets(params)}
     got = Stream("api", url, _source(url, pages, types or {}), expect, on_change, details).read()
     if folder:
@@ -439,8 +437,8 @@ def _parsed(body, where):
 
 def _keep(folder, number, identity, page):
     "The body first: a page counts only when its description is there."
-    write_whole(folder / f"{number:06}.body", page["body"])
-    write_whole(
+    write_atomic(folder / f"{number:06}.body", page["body"])
+    write_atomic(
         folder / f"{number:06}.json",
         json.dumps({"request": identity, "links": page["links"], "part": page["part"]}),
     )
@@ -499,7 +497,7 @@ def download(
     )
     if part is not None:
         os.replace(part, path)
-        write_whole(f"{path}.provenance.json", json.dumps(facts, indent=1))
+        write_atomic(f"{path}.provenance.json", json.dumps(facts, indent=1))
     return facts
 
 
@@ -533,7 +531,7 @@ def _sha256(path):
 
 def _transfer(url, path, session):
     "The complete file under a temporary name, and what is known of it."
-    requests, urllib3 = need("requests", "data"), need("urllib3", "data")
+    requests, urllib3 = import_extra("requests", "data"), import_extra("urllib3", "data")
     part, retries, facts = (
         path.with_name(f".{path.name}.part"),
         session.get_adapter(url).max_retries,
@@ -594,7 +592,7 @@ def _rest(url, part, session):
         facts = {name: value for name, value in facts.items() if value}
         with open(part, "ab" if goes_on else "wb") as file:
             # after the old content is gone, before the new one comes
-            write_whole(f"{part}.json", json.dumps(facts))
+            write_atomic(f"{part}.json", json.dumps(facts))
             for block in response.raw.stream(2**16, decode_content=False):
                 file.write(block)
     return facts

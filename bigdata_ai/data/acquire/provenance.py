@@ -25,7 +25,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...core import BigDataError, ContentError, choose, digest, require, write_whole
+from ...core import BigDataError, ContentError, check_choice, digest, require, write_atomic
 
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #e2be3d73
 class SourceError(BigDataError, RuntimeError):
@@ -133,7 +133,7 @@ def arrow_types(
     return {
         column: kind
         if isinstance(kind, pa.DataType)
-        else _TYPES[choose(kind, _TYPES, f"type of column {column!r}")]
+        else _TYPES[check_choice(kind, _TYPES, f"type of column {column!r}")]
         for column, kind in types.items()
     }
 
@@ -342,7 +342,7 @@ class Stream:
         details: dict | None = None,  # what else was asked for
     ):
         "Prepare a stream; nothing is read yet."
-        choose(on_change, ("refuse", "accept"), "reaction to a changed schema (on_change)")
+        check_choice(on_change, ("refuse", "accept"), "reaction to a changed schema (on_change)")
         self._expected = None if expect is None else schema_of(expect)
         self._source, self._accept, self._started, self._done = (
             source,
@@ -477,7 +477,7 @@ def save(
             for table in tables:
                 writer.write_table(_fitting(table, first.schema))
             writer.add_key_value_metadata({_KEY: what.provenance.to_json()})
-    write_whole(f"{path}.provenance.json", what.provenance.to_json())
+    write_atomic(f"{path}.provenance.json", what.provenance.to_json())
     return what.provenance
 
 

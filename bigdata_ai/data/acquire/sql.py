@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from ...core import InputError, check_whole, need, require
+from ...core import InputError, check_int, import_extra, require
 from .files import table_of_columns
 from .provenance import Acquired, SourceError, Stream, arrow_types
 from .provenance import mask_secrets, strip_credentials
@@ -126,7 +126,7 @@ _AS_TEXT = {
 def _postgres_name(column):
     """The name of a column's type; None for what PostgreSQL knows and this room does not, such as
     an array."""
-    known = need("psycopg", "data").postgres.types.get(column.type_code)
+    known = import_extra("psycopg", "data").postgres.types.get(column.type_code)
     return known.name if known and known.oid == column.type_code else None
 
 
@@ -157,7 +157,7 @@ def _converted(values, convert):
 @contextmanager
 def _connected(database):
     "A read-only connection of an address or an engine."
-    sqlalchemy = need("sqlalchemy", "data")
+    sqlalchemy = import_extra("sqlalchemy", "data")
     engine = _engine(sqlalchemy, database) if isinstance(database, (str, Path)) else database
     dialect = _check_dialect(engine.dialect.name)
     try:
@@ -237,7 +237,11 @@ def _reason(error):
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #bcd7d813
 def _source(database, statement, parameters, rows, types):
-    sqlalchemy, whole, kinds = need("sqlalchemy", "data"), hashlib.sha256(), arrow_types(types)
+    sqlalchemy, whole, kinds = (
+        import_extra("sqlalchemy", "data"),
+        hashlib.sha256(),
+        arrow_types(types),
+    )
     text = "".join(
         part.replace(":", "\\:") if kind == "string_const" else part
         for kind, part in _tokens(statement)
@@ -305,7 +309,7 @@ def stream_sql(
     "Go through the rows of an SQL statement piece by piece, in constant memory."
     parameters = dict(parameters or {})
     check_statement(statement, parameters, constants)
-    source = _source(database, statement, parameters, check_whole(rows, "rows"), types or {})
+    source = _source(database, statement, parameters, check_int(rows, "rows"), types or {})
     return Stream(
         "sql",
         _shown(database),

@@ -18,7 +18,7 @@ from urllib.parse import urljoin, urlsplit
 import pandas as pd
 import pyarrow as pa
 
-from ...core import check_number, need, require
+from ...core import check_number, import_extra, require
 from .files import table_of_records
 from .http import fetch, web_session
 from .provenance import Acquired, SourceError, Stream, strip_credentials
@@ -30,14 +30,14 @@ def decode_page(
     content_type: str | None = None,  # the answer's Content-Type header
 ) -> tuple[str, str]:  # the text, and the encoding that was used
     "Decode a web page as a browser does."
-    encoding, text = need("w3lib.encoding", "data").html_to_unicode(
+    encoding, text = import_extra("w3lib.encoding", "data").html_to_unicode(
         content_type, content, auto_detect_fun=_guess, default_encoding="utf-8"
     )
     return text, encoding
 
 
 def _guess(content):
-    best = need("charset_normalizer", "data").from_bytes(content).best()
+    best = import_extra("charset_normalizer", "data").from_bytes(content).best()
     return best and best.encoding
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #f947279e
@@ -103,7 +103,7 @@ class Visitor:
         return self._rules[site]
 
     def _read_rules(self, url):
-        parse = need("protego", "data").Protego.parse
+        parse = import_extra("protego", "data").Protego.parse
         missing = tuple(state for state in range(400, 500) if state != 429)
         try:
             response = fetch(url, self._session, allow=missing)
@@ -258,7 +258,9 @@ def _texts(urls, visitor):
 
 
 def _text(page):
-    found = need("trafilatura", "data").bare_extraction(page.html, url=page.url, with_metadata=True)
+    found = import_extra("trafilatura", "data").bare_extraction(
+        page.html, url=page.url, with_metadata=True
+    )
     known = (
         {}
         if found is None

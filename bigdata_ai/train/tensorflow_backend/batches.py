@@ -8,7 +8,7 @@ __all__ = ['tensors', 'dataset']
 # %% ../../../nbs/lib/train/tensorflow_backend/60_batches.ipynb #9fdb4ddb
 import tensorflow as tf
 
-from ...data.batches import Batch, Batches
+from ...data.store.batches import Batch, Batches
 
 # %% ../../../nbs/lib/train/tensorflow_backend/60_batches.ipynb #82a595ce
 def _tensor(array):

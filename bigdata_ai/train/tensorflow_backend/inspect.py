@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..spec import Options
-from ..flow import Flow, walk
+from ..spec.options import Options
+from ..flow import ForwardContext, run_layers
 from .layers import compute
 from .losses import LOSS
 from .weights import to_native
@@ -38,7 +38,7 @@ def walk_spec(
 ) -> tuple:
     "Walk a batch through layers."
     weights, rows = [to_native(w, dtype) for w in weights], []
-    flow = Flow(
+    flow = ForwardContext(
         _drawer() if training else None,
         [to_native(s, dtype) for s in states],
         training,
@@ -47,7 +47,7 @@ def walk_spec(
     with tf.GradientTape() as tape:
         tape.watch(weights)
         try:
-            outputs = walk(
+            outputs = run_layers(
                 compute,
                 layers,
                 iter(weights),

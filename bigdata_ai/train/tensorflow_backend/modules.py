@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from ...core import InputError, require
-from ..spec import PLAIN, Options, hyper_parameters
+from ..spec.optimizers import hyper_parameters
+from ..spec.options import PLAIN, Options
 from .losses import LOSS
-from .optimisers import OPTIMISER, SLOTS
+from .optimizers import OPTIMIZER, SLOTS
 from .steps import Session
 from .weights import flatten, to_native, to_numpy, unflatten
 
@@ -91,7 +92,7 @@ class ModuleSession(Session):
             for name, value in self._numbers.items()
             if value and name != "learning_rate"
         }
-        self._update, self._loss_of = OPTIMISER[type(optimizer)], LOSS[loss]
+        self._update, self._loss_of = OPTIMIZER[type(optimizer)], LOSS[loss]
         size = sum(int(np.prod(shape)) for shape in self._shapes)
         self._slots = tuple(
             tf.Variable(tf.zeros([size], dtype)) for _ in range(SLOTS[type(optimizer)])

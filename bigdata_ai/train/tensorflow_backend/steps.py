@@ -11,12 +11,14 @@ from functools import lru_cache
 import numpy as np
 import tensorflow as tf
 
-from ..spec import GRU, LSTM, PLAIN, Attention, Conv2D, Dropout, MaxPool2D, Options
-from ..spec import Spec, hyper_parameters, initial_states
-from ..flow import Flow
+from ..spec.layers import GRU, LSTM, Attention, Conv2D, Dropout, MaxPool2D
+from ..spec.options import PLAIN, Options
+from ..spec.network import Spec, initial_states
+from ..spec.optimizers import hyper_parameters
+from ..flow import ForwardContext
 from .layers import forward
 from .losses import LOSS, mass
-from .optimisers import OPTIMISER, SLOTS
+from .optimizers import OPTIMIZER, SLOTS
 from .weights import flatten, to_native, to_numpy, unflatten
 
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #cce76dab
@@ -29,7 +31,7 @@ _PLAIN_GRAPH = (Conv2D, MaxPool2D, LSTM, GRU, Attention)
 def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exchange):
     """Trace `run`, `outputs` and `mean_loss` for one network; they are reused by every session like
     it."""
-    loss_of, rule, count_slots = LOSS[loss], OPTIMISER[optimizer_type], SLOTS[optimizer_type]
+    loss_of, rule, count_slots = LOSS[loss], OPTIMIZER[optimizer_type], SLOTS[optimizer_type]
     scalar, whole, half = (
         tf.TensorSpec([], dtype),
         tf.TensorSpec([], tf.int64),
@@ -48,7 +50,7 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
     whole_step = bool(options.fuse) and exchange is None and options.accumulate == 1 and not joint
 
     def gradient(weights, states, x, y, draw):
-        flow = Flow(draw, states, True, half)
+        flow = ForwardContext(draw, states, True, half)
         with tf.GradientTape() as tape:
             tape.watch(weights)
             value = loss_of(
@@ -234,7 +236,7 @@ def _compiled(spec, loss, optimizer_type, used, dtype, options, batch_size, exch
 
     @tf.function(input_signature=[weights_like, states_like, features], autograph=False)
     def outputs(weights, states, X):
-        return forward(spec, weights, X, Flow(None, states, False, half))
+        return forward(spec, weights, X, ForwardContext(None, states, False, half))
 
     @tf.function(input_signature=[weights_like, states_like, features, targets], autograph=False)
     def mean_loss(weights, states, X, y):

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from ...core import require
-from ...data.batches import Batch, Batches
+from ...data.store.batches import Batch, Batches
 
 # %% ../../../nbs/lib/train/torch_backend/60_batches.ipynb #18d5b551
 def tensors(

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 import torch.distributed
 
-from ...core import need
-from ...data.frames import spark_session
+from ...core import import_extra
+from ...data.spark import spark_session
 from ..distributed import note, settings_of, train_part, worker
 
 # %% ../../../nbs/lib/train/torch_backend/70_distributed.ipynb #056e051a
@@ -69,7 +69,7 @@ def launch(
     "Run the workers of a job to their end."
     with _session(spark, workers) as running, contextlib.redirect_stdout(io.StringIO()) as said:
         local = running.sparkContext.master.startswith("local")
-        distributor = need("pyspark.ml.torch.distributor", "spark").TorchDistributor(
+        distributor = import_extra("pyspark.ml.torch.distributor", "spark").TorchDistributor(
             num_processes=workers, local_mode=local, use_gpu=False
         )
         distributor.logger.setLevel("WARNING")
@@ -96,7 +96,7 @@ def launch(
 @contextlib.contextmanager
 def _session(spark, workers):
     # a session that runs in another thread counts too
-    before = need("pyspark", "spark").SparkContext._active_spark_context
+    before = import_extra("pyspark", "spark").SparkContext._active_spark_context
     running = spark or spark_session(f"local[{workers}]", "512m")
     try:
         yield running

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ..spec import Options
-from ..flow import Flow, walk
+from ..spec.options import Options
+from ..flow import ForwardContext, run_layers
 from .layers import compute
 from .losses import LOSS
 from .weights import to_native
@@ -37,14 +37,14 @@ def walk_spec(
 ) -> tuple:
     "Walk a batch through layers."
     weights, rows = [to_native(w, dtype).requires_grad_() for w in weights], []
-    flow = Flow(
+    flow = ForwardContext(
         _drawer() if training else None,
         [to_native(s, dtype) for s in states],
         training,
         options.precision == "bfloat16",
     )
     try:
-        outputs = walk(
+        outputs = run_layers(
             compute,
             layers,
             iter(weights),

@@ -11,10 +11,13 @@ __all__ = ['FORWARD', 'compute', 'dense', 'conv_2d', 'max_pool_2d', 'embedding',
 import torch
 from torch.nn import functional
 
-from ..spec import GRU, LSTM, Attention, BatchNorm, Columns, Conv2D, Dense, Dropout
-from ..spec import Embedding, Flatten, LayerNorm, MaxPool2D, MeanPool, Parallel
-from ..spec import Positions, ReLU, Reshape, Spec, Tanh
-from ..flow import Flow, computing, walk
+from ..spec.layers import GRU, LSTM, Attention, BatchNorm, Columns, Conv2D, Dense
+from ..spec.layers import Dropout
+from ..spec.layers import Embedding, Flatten, LayerNorm, MaxPool2D, GlobalAveragePool
+from ..spec.layers import Parallel
+from ..spec.layers import Positions, ReLU, Reshape, Tanh
+from ..spec.network import Spec
+from ..flow import ForwardContext, computing, run_layers
 
 # %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #161696da
 def dense(layer: Dense, weights, x, flow):  # x: (…, inputs) -> (…, outputs)
@@ -128,7 +131,7 @@ def flatten(layer: Flatten, weights, x, flow):  # (n, …) -> (n, values)
     return x.reshape(len(x), -1)
 
 
-def mean_pool(layer: MeanPool, weights, x, flow):  # (n, …, features) -> (n, features)
+def mean_pool(layer: GlobalAveragePool, weights, x, flow):  # (n, …, features) -> (n, features)
     "Average over the places."
     return x.flatten(1, -2).mean(1)
 
@@ -167,7 +170,7 @@ FORWARD = {
     Reshape: reshape,
     # layer type -> function
     Flatten: flatten,
-    MeanPool: mean_pool,
+    GlobalAveragePool: mean_pool,
     Columns: columns,
     Parallel: joined,
 }
@@ -179,7 +182,10 @@ def forward(
     spec: Spec,  # the network
     weights,  # tensors in the order of `spec.shapes`
     x,  # tensor (n, spec.inputs)
-    flow: Flow | None = None,  # None outside training, for networks without running statistics
+    # None outside training, for networks without running statistics
+    flow: ForwardContext | None = None,
 ):  # tensor (n, spec.outputs): raw outputs
     "Run a batch through the network."
-    return walk(compute, spec.layers, iter(weights), x, Flow() if flow is None else flow)
+    return run_layers(
+        compute, spec.layers, iter(weights), x, ForwardContext() if flow is None else flow
+    )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ...core import InputError, require
-from ..spec import PLAIN, Options
+from ..spec.options import PLAIN, Options
 from .steps import Session
 from .weights import to_native
 

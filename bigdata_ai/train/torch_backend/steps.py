@@ -11,11 +11,13 @@ import os
 import numpy as np
 import torch
 
-from ..spec import PLAIN, Dropout, Options, Spec, initial_states
-from ..flow import Flow
+from ..spec.layers import Dropout
+from ..spec.network import Spec, initial_states
+from ..spec.options import PLAIN, Options
+from ..flow import ForwardContext
 from .layers import forward
 from .losses import LOSS, mass
-from .optimisers import OPTIMISER, SLOTS
+from .optimizers import OPTIMIZER, SLOTS
 from .weights import to_native, to_numpy
 
 # %% ../../../nbs/lib/train/torch_backend/50_steps.ipynb #25703c52
@@ -84,7 +86,7 @@ class Session:
             w.grad = gradient
         self._optimizer, self._update, self._steps = (
             optimizer,
-            OPTIMISER[type(optimizer)],
+            OPTIMIZER[type(optimizer)],
             torch.zeros(()),
         )
         self._slots = [torch.zeros_like(self._flat) for _ in range(SLOTS[type(optimizer)])]
@@ -155,7 +157,7 @@ class Session:
         )
 
     def _training_pass(self, x):
-        flow = Flow(
+        flow = ForwardContext(
             self._draw if self._draws else None,
             self._states,
             True,
@@ -189,7 +191,7 @@ class Session:
             self.spec,
             self._weights,
             X,
-            Flow(None, self._states, False, self.options.precision == "bfloat16"),
+            ForwardContext(None, self._states, False, self.options.precision == "bfloat16"),
         )
 
     @torch.no_grad()
