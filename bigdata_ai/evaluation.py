@@ -180,9 +180,9 @@ def evaluate(
     trained on."""
     metrics = (metrics,) if isinstance(metrics, str) else metrics
     for metric in metrics:
-        check_choice(metric, METRICS, "metric")
+        check_choice(metric, METRICS, "metrics")
     for average in averages:
-        check_choice(average, ("", "macro", "micro", "class"), "average")
+        check_choice(average, ("", "macro", "micro", "class"), "averages")
     require(0 < level < 1, "level must lie between 0 and 1.", level)
     check_int(resamples, "resamples", 20)
     data = _open(test, recorder)

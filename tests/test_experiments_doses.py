@@ -296,7 +296,7 @@ def test_a_process_of_its_own_serves_what_was_trained(backend, rows, tmp_path):
         assert service.address.startswith("http://127.0.0.1:")
         asked = (
             ("lat", rows, "did you mean 'late'"),
-            ("..", rows, "must be a known one"),
+            ("..", rows, "must be one of"),
             ("late", rows[["x"]], "place"),
         )
         for name, frame, message in asked:

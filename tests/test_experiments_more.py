@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bigdata_ai.core import InputError, RunError
-from bigdata_ai.experiment import claims
+from bigdata_ai.estimates import mean_interval
 from bigdata_ai.experiment.claims import Claim, claims_hash, judge
 from bigdata_ai.experiment.statistics import STATISTICS, effective_rows
 from bigdata_ai.experiment.claims import load_claims
@@ -251,7 +251,7 @@ def test_a_family_widens_the_interval_as_bonferroni_does():
     assert together["statistic"] == alone["statistic"] and together["low"] < alone["low"]
     values = STATISTICS["refresh_gain"](rows)[0]
     assert (together["low"], together["high"]) == pytest.approx(
-        claims.mean_interval(values, 1 - 0.05 / 20)[1:]
+        mean_interval(values, 1 - 0.05 / 20)[1:]
     )
 
 

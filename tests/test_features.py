@@ -200,7 +200,7 @@ def test_the_short_way_in_pandas_gives_what_the_rule_says(dtype, drawn):
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: Scale("x", "z"), "scaling must be a known one"),
+        (lambda: Scale("x", "z"), "`how` must be one of"),
         (lambda: OneHot("x", top=0), "top must be"),
         (lambda: TargetEncoding("x", folds=1), "folds"),
         (lambda: DateParts("x", ("weekend",)), "did you mean 'weekday'"),

@@ -32,6 +32,7 @@ NOTEBOOKS = {
 EXPORTS = {"export", "exporti", "exports"}
 ROOMS = (
     "core",
+    "estimates",
     "viz",
     "data",
     "evaluation",

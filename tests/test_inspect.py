@@ -386,9 +386,9 @@ def test_a_functional_keras_model_is_walked(frameworks, batch):
         (dict(X=np.zeros((0, 64))), "one row or more"),
         (dict(y=np.full(20, 10)), "must lie in 0 … 9"),
         (dict(y=np.zeros(3)), "one label a row"),
-        (dict(backend="jax"), "The backend must be a known one"),
+        (dict(backend="jax"), "`backend` must be one of 'torch', 'tensorflow'"),
         (dict(loss="bce"), "must have a network with one output"),
-        (dict(dtype="float16"), "The dtype must be a known one"),
+        (dict(dtype="float16"), "`dtype` must be one of 'float32', 'float64'"),
     ],
     ids=["network", "vector", "text", "empty", "label", "rows", "backend", "loss", "dtype"],
 )

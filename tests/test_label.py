@@ -25,8 +25,9 @@ from bigdata_ai.data.catalog import load, load_table
 from bigdata_ai.data.tables import from_arrays
 from bigdata_ai.data.labels.consensus import METHODS, annotators_for, consensus
 from bigdata_ai.data.labels.audit import KINDS, RULES, audit, clean_posterior, corrupt
-from bigdata_ai.data.labels.audit import effective_share
-from bigdata_ai.data.labels.audit import flag, likeliest_f1, noise_matrix, out_of_fold, rows_worth
+from bigdata_ai.estimates import effective_share
+from bigdata_ai.data.labels.audit import flag, likeliest_f1, noise_matrix, out_of_fold
+from bigdata_ai.estimates import rows_worth
 from bigdata_ai.data.labels.audit import score_flags, wrong_probability
 from bigdata_ai.data.split import subset
 from bigdata_ai.train.loop import fit

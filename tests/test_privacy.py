@@ -17,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bigdata_ai.core import InputError
-from bigdata_ai.data.privacy import anonymity as privacy
 from bigdata_ai.data.catalog import load_table
 from bigdata_ai.data.frames import engine_of, to_pandas
 from bigdata_ai.data.spark import spark_session
@@ -30,6 +29,7 @@ from bigdata_ai.data.privacy.pseudonyms import pseudonymize, pseudonyms
 from bigdata_ai.data.frames import sample_rows
 from bigdata_ai.data.privacy.anonymity import tree_ladder
 from bigdata_ai.data.privacy.people import synthetic_people
+from bigdata_ai.data.privacy.text import as_text
 
 KEY = Key(bytes(range(200, 240)))
 ENGINES = {
@@ -192,7 +192,7 @@ def test_one_wrong_digit_makes_a_resident_id_invalid(seed, place, step):
 @quick
 @given(st.text(max_size=60))
 def test_a_mask_shows_a_third_and_three_characters_at_most(text):
-    hidden, plain = mask(text), privacy.as_text(text)
+    hidden, plain = mask(text), as_text(text)
     shown = sum(
         one.isalnum() and one == other
         for one, other in zip(hidden, plain, strict=True)

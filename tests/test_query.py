@@ -417,7 +417,7 @@ def test_an_export_of_a_query_and_what_fails_leaves_the_old_file(tmp_path, file,
         "runs",
         "some.csv",
     ]
-    with pytest.raises(InputError, match=r"Known: \.csv, \.parquet"):
+    with pytest.raises(InputError, match=r"must be one of '\.csv', '\.parquet'"):
         export(tmp_path / "some.xls", file)
 
 
@@ -587,7 +587,7 @@ def test_a_torn_line_is_a_warning_beside_the_table(command, file):
     [
         (("query", "SELECT eror FROM evidence"), 'nearest: "error"'),
         (("query", "COPY evidence TO 'stolen.csv'"), "one statement that reads"),
-        (("export", "all.xls"), "Known: .csv, .parquet"),
+        (("export", "all.xls"), "must be one of '.csv', '.parquet'"),
         (("diff", "nowhere", "nowhere"), "must exist"),
     ],
 )

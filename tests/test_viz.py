@@ -91,7 +91,7 @@ def test_two_chinese_titles_are_two_pictures():
 
 
 def test_the_interval_of_the_learning_curve_is_the_t_interval():
-    from bigdata_ai.experiment.statistics import mean_interval
+    from bigdata_ai.estimates import mean_interval
 
     runs = RUNS[RUNS["framework"] == "torch"]
     container = viz.learning_curve(runs).containers[0]

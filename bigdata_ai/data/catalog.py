@@ -35,7 +35,7 @@ def show(
     name: str,  # a name from `names()`
 ) -> pd.Series:  # title, kind ("real" or "synthetic"), rows, source, licence, sha256 …
     "Give all that the ledger says of one data set."
-    return pd.Series(_entries()[check_choice(name, names(), "data set")], name=name)
+    return pd.Series(_entries()[check_choice(name, names(), "name")], name=name)
 
 
 def _entries():

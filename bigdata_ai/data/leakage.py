@@ -36,7 +36,7 @@ def leakage(
         f"{train.ids.dtype} and {inside.ids.dtype}",
     )
     for check in checks:
-        check_choice(check, _CHECKS, "check")
+        check_choice(check, _CHECKS, "checks")
     found = [
         _CHECKS[check](train, inside, {"group": groups, "time": times}.get(check))
         for check in checks

@@ -174,7 +174,7 @@ def _two_sides(data, share, salt, stratify, by, values):
         share,
         salt,
         stratify,
-        check_choice(by, WAYS, "way to split"),
+        check_choice(by, WAYS, "by"),
         values,
     )
     require(
@@ -255,7 +255,7 @@ def folds(
         data,
         "augment each fold's rest, inside the loop.",
     )
-    check_choice(by, WAYS, "way to split")
+    check_choice(by, WAYS, "by")
     if by == "time":
         return _time_folds(column_of(data, "time", values), k, gap, stratify)
     require(gap == 0, "A gap goes with by='time'.", gap)

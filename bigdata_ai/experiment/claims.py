@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ..core import check_choice, digest, require
-from .statistics import STATISTICS, mean_interval
+from ..estimates import mean_interval
+from .statistics import STATISTICS
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #516dfede
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .. import viz
-from .statistics import DOSES, dose_costs, effective_rows, mean_interval
+from ..estimates import mean_interval
+from .statistics import DOSES, dose_costs, effective_rows
 
 # %% ../../nbs/lib/experiment/25_figures.ipynb #56e5e53f
 def setting_table(

@@ -178,7 +178,7 @@ def early_stopping(
 
     def callback(row, model):
         nonlocal best, waited
-        value = row[check_choice(monitor, row, "history column")]
+        value = row[check_choice(monitor, row, "monitor")]
         improved = value < best - min_delta
         best, waited = (value, 0) if improved else (best, waited + 1)
         return waited >= patience
@@ -549,7 +549,7 @@ class _Keeper:
         self.losses, self.counts = [], []
         if (
             self.keep_best is not None
-            and row[check_choice(self.keep_best, row, "history column")] < self.best
+            and row[check_choice(self.keep_best, row, "keep_best")] < self.best
         ):
             self.best, self.best_arrays = (
                 row[self.keep_best],

@@ -293,7 +293,7 @@ def _inner_name(system, path):
 
 def _format(name, asked):
     if asked is not None:
-        return check_choice(asked, _READERS, "file format")
+        return check_choice(asked, _READERS, "format")
     suffix = PurePosixPath(name).suffix.lower()
     require(
         suffix in _SUFFIXES,
@@ -425,7 +425,7 @@ def stream_files(
     "Go through files piece by piece."
     rows = rows if rows is None else check_int(rows, "rows")
     if format is not None:
-        check_choice(format, _READERS, "file format")
+        check_choice(format, _READERS, "format")
     files = _find(where)
     shown = where if isinstance(where, (str, Path)) else ", ".join(map(str, where))
     names = [_shown(system, path) for system, path in files]

@@ -342,7 +342,7 @@ class Stream:
         details: dict | None = None,  # what else was asked for
     ):
         "Prepare a stream; nothing is read yet."
-        check_choice(on_change, ("refuse", "accept"), "reaction to a changed schema (on_change)")
+        check_choice(on_change, ("refuse", "accept"), "on_change")
         self._expected = None if expect is None else schema_of(expect)
         self._source, self._accept, self._started, self._done = (
             source,

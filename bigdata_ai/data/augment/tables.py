@@ -151,7 +151,7 @@ def smote(
     data = check_augmentable(data)
     require(data.classes > 1, "SMOTE needs classes.", data)
     names, nominal = _numeric(data), _nominal(data)
-    kind = check_choice(kind or _kind(names, nominal), KINDS, "kind of SMOTE")
+    kind = check_choice(kind or _kind(names, nominal), KINDS, "kind")
     fits = {"smotenc": names and nominal, "smoten": nominal and not names}.get(
         kind, names and not nominal
     )

@@ -58,7 +58,7 @@ def learning_curves(
         check_features(data.X).astype(np.float64),
         check_classes(data.y, len(data), int(data.classes)),
     )
-    names = [check_choice(name, STRATEGIES, "strategy") for name in strategies]
+    names = [check_choice(name, STRATEGIES, "strategies") for name in strategies]
     require("random" in names, "strategies must hold the control 'random'.", names)
     start, step = check_int(start, "start", 2), check_int(step, "step")
     pool = len(y) - int(np.ceil(held * len(y)))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'RULES', 'corrupt', 'out_of_fold', 'check_probabilities', 'noise_matrix', 'clean_posterior',
-           'wrong_probability', 'likeliest_f1', 'flag', 'score_flags', 'audit', 'effective_share', 'rows_worth']
+           'wrong_probability', 'likeliest_f1', 'flag', 'score_flags', 'audit']
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #ffa86550
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def corrupt(
         f"{classes} class",
     )
     rows = np.arange(len(y))
-    if check_choice(kind, KINDS, "kind of noise") == "uniform":
+    if check_choice(kind, KINDS, "kind") == "uniform":
         other = (y + draw.integers(1, classes, len(y))) % classes
     elif kind == "pair":
         other = (y + 1) % classes
@@ -298,35 +298,3 @@ def audit(
         }
     )
     return table.sort_values("likely", ascending=False, kind="stable", ignore_index=True)
-
-# %% ../../../nbs/lib/data/labels/10_audit.ipynb #d4deeefd
-def effective_share(
-    noise: float,  # share of wrong labels, uniform over the other classes, in [0, 1]
-    classes: int = 2,  # number of classes
-) -> float:  # what one noisy row is worth in clean rows, in [0, 1]; 0 from chance level on
-    "Give the share of rows that is left of noisy ones by the law (1 - ηK/(K-1))²."
-    require(0 <= check_number(noise, "noise") <= 1, "noise must lie in [0, 1].", noise)
-    classes = check_int(classes, "classes", 2)
-    return max(0.0, 1 - noise * classes / (classes - 1)) ** 2
-
-
-def rows_worth(
-    sizes,  # shape (m,): rows of clean training sets, ascending
-    errors,  # shape (m,): test error at each of them, in (0, 1]
-    error: float,  # the error that was reached with noisy labels
-    # clean rows that reach it; NaN where `error` lies outside of what the clean curve reaches
-) -> float:
-    """Read off a clean learning curve how many rows reach an error: between its points, both axes
-    logarithmic."""
-    sizes, errors = (
-        np.asarray(sizes, dtype=np.float64),
-        np.minimum.accumulate(np.asarray(errors, dtype=np.float64)),
-    )
-    require(
-        sizes.shape == errors.shape and (np.diff(sizes) > 0).all() and (errors > 0).all(),
-        "A learning curve must have ascending sizes and an error above 0 for each.",
-        errors,
-    )
-    if not errors[-1] <= error <= errors[0]:
-        return float("nan")
-    return float(np.exp(np.interp(-np.log(error), -np.log(errors), np.log(sizes))))

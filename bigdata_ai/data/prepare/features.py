@@ -129,7 +129,7 @@ class Scale(FeatureRule):
     how: str = "standard"  # "standard", "minmax", "robust" or "quantile"
 
     def __post_init__(self):
-        check_choice(self.how, ("standard", "minmax", "robust", "quantile"), "scaling")
+        check_choice(self.how, ("standard", "minmax", "robust", "quantile"), "how")
 
     def asks(self, types):
         require(
@@ -353,7 +353,7 @@ class DateParts(FeatureRule):
             check_choice(
                 part,
                 ("year", "month", "day", "weekday", "hour", "minute", "ordinal_day"),
-                "part of a date",
+                "parts",
             )
 
     def asks(self, types):

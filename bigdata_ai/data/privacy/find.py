@@ -341,7 +341,7 @@ def looks_like(
 ) -> np.ndarray:  # shape (n,), bool
     "Say which values look like a kind of personal data."
     found, texts = (
-        PERSONAL_KINDS[check_choice(what, PERSONAL_KINDS, "kind of personal data")],
+        PERSONAL_KINDS[check_choice(what, PERSONAL_KINDS, "kind")],
         [as_text(value) for value in values],
     )
     known = {text: found.test(text, named) for text in set(texts) if text}

@@ -436,7 +436,7 @@ class Batches:
         self.shuffle, self.drop_last, self.on_error = (
             bool(shuffle),
             bool(drop_last),
-            check_choice(on_error, ("raise", "skip"), "way with errors"),
+            check_choice(on_error, ("raise", "skip"), "on_error"),
         )
         # skipped: {file or file and row group: why}
         self._system, self._files, self.skipped = _opened(source, on_error)
@@ -585,7 +585,7 @@ class Batches:
         other.count = check_int(count, "count")
         other.index, other.even = (
             check_int(index, "index", 0, count - 1),
-            check_choice(even, ("no", "drop", "pad"), "way to make shards even"),
+            check_choice(even, ("no", "drop", "pad"), "even"),
         )
         other._done, other._resumed, other._running, other.skipped = 0, 0, None, dict(self.skipped)
         return other

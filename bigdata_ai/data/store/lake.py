@@ -415,7 +415,7 @@ class Lake:
 
     def _dataset(self, where, version, on_corrupt):
         "The version as an Arrow dataset of those files that may hold rows of `where`, all sound."
-        check_choice(on_corrupt, ("raise", "skip"), "way to meet damage")
+        check_choice(on_corrupt, ("raise", "skip"), "on_corrupt")
         table, files = self._open(version), self._store.files()
         try:
             dataset = table.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where)
