@@ -319,7 +319,7 @@ def test_a_sweep_that_cannot_write_a_result_stops_and_goes_on_later(tmp_path, mo
     "The same where no disk can be mounted: the third run's result finds no room."
     made, write, folder = (
         notebook(tmp_path / "made.ipynb", "seeds = [0]", RECORDS),
-        sweep.__globals__["write_whole"],
+        sweep.__globals__["write_atomic"],
         tmp_path / "sweep",
     )
     grid = {"seeds": [[seed] for seed in range(4)]}
@@ -330,7 +330,7 @@ def test_a_sweep_that_cannot_write_a_result_stops_and_goes_on_later(tmp_path, mo
         return write(path, content)
 
     with monkeypatch.context() as small:
-        small.setitem(sweep.__globals__, "write_whole", full)
+        small.setitem(sweep.__globals__, "write_atomic", full)
         with pytest.raises(
             RunError, match="able to write down its runs.*No space left on device.*make room"
         ):
@@ -348,7 +348,7 @@ def test_a_sweep_that_cannot_write_a_result_stops_and_goes_on_later(tmp_path, mo
 def test_a_disk_that_is_full_for_a_run_is_told(tmp_path, monkeypatch):
     made, write = (
         notebook(tmp_path / "made.ipynb", "seeds = [0]", RECORDS),
-        run.__globals__["write_whole"],
+        run.__globals__["write_atomic"],
     )
 
     def full(path, content):
@@ -356,7 +356,7 @@ def test_a_disk_that_is_full_for_a_run_is_told(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         return write(path, content)
 
-    monkeypatch.setitem(run.__globals__, "write_whole", full)
+    monkeypatch.setitem(run.__globals__, "write_atomic", full)
     with pytest.raises(RunError, match="able to write down its results.*No space left.*same id"):
         run(made, frameworks=["torch"], quiet=True)
 
