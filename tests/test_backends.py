@@ -31,7 +31,7 @@ from bigdata_ai.train.spec.layers import residual
 ROOM = Path(bigdata_ai.__file__).parent / "train"
 EXTRAS = {"weights": {"flatten", "unflatten"}}  # TensorFlow keeps all weights in one vector
 # PyTorch makes its optimiser, TensorFlow writes out the rule; each gives its own kind of data set
-OWN_SIGNATURE = {f"optimisers.{name}" for name in ("sgd", "adam", "adam_w", "rms_prop")} | {
+OWN_SIGNATURE = {f"optimizers.{name}" for name in ("sgd", "adam", "adam_w", "rms_prop")} | {
     "batches.dataset",
     "modules.measure",
 }
@@ -88,7 +88,7 @@ PACKAGES = {name: modules(package) for name, package in BACKENDS.items()}
 
 def test_packages_have_equal_file_names():
     assert set(PACKAGES["torch"]) == set(PACKAGES["tensorflow"])
-    assert {"layers", "losses", "optimisers", "steps", "weights"} <= set(PACKAGES["torch"])
+    assert {"layers", "losses", "optimizers", "steps", "weights"} <= set(PACKAGES["torch"])
 
 
 @pytest.mark.parametrize("module", PACKAGES["torch"])
@@ -140,8 +140,8 @@ def test_tables_cover_the_spec(backend):
     assert set(table("layers", "FORWARD")) == set(LAYERS.values())
     assert set(table("losses", "LOSS")) == set(LOSSES)
     assert (
-        set(table("optimisers", "OPTIMISER"))
-        == set(table("optimisers", "SLOTS"))
+        set(table("optimizers", "OPTIMIZER"))
+        == set(table("optimizers", "SLOTS"))
         == set(OPTIMIZERS.values())
     )
 

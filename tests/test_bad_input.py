@@ -425,7 +425,7 @@ def test_where_torch_is_not_installed_the_rest_works():
         "hold_out",
         "split",
         "subset",
-        "training_rows",
+        "check_trainable",
         "X",
         "y",
         "take",
