@@ -31,7 +31,9 @@ from bigdata_ai.train.spec.layers import residual
 from bigdata_ai.train.training import Training
 
 ROOM = Path(bigdata_ai.__file__).parent / "train"
-EXTRAS = {"weights": {"flatten", "unflatten"}}  # TensorFlow keeps all weights in one vector
+EXTRAS = {
+    "weights": {"device_scope", "flatten", "unflatten"}
+}  # TensorFlow keeps all weights in one vector
 # PyTorch makes its optimiser, TensorFlow writes out the rule; each gives its own kind of data set
 OWN_SIGNATURE = {f"optimizers.{name}" for name in ("sgd", "adam", "adam_w", "rms_prop")} | {
     "batches.dataset",
@@ -68,6 +70,21 @@ def plain_signature(function):
     return text.replace("torch.Tensor", "Tensor").replace("tf.Tensor", "Tensor")
 
 
+def methods(tree, name):
+    "Public methods of a class of the module and of its bases there."
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    found = {}
+    for base in classes[name].bases:
+        if ast.unparse(base) in classes:
+            found |= methods(tree, ast.unparse(base))
+    return found | {
+        method.name: plain_signature(method)
+        for method in classes[name].body
+        if isinstance(method, ast.FunctionDef)
+        and (method.name == "__init__" or not method.name.startswith("_"))
+    }
+
+
 def signatures(tree):
     """Dotted name -> signature of every public function and of the public methods of every public
     class."""
@@ -76,12 +93,8 @@ def signatures(tree):
         if isinstance(node, ast.FunctionDef) and node.name in public:
             found[node.name] = plain_signature(node)
         if isinstance(node, ast.ClassDef) and node.name in public:
-            found |= {
-                f"{node.name}.{method.name}": plain_signature(method)
-                for method in node.body
-                if isinstance(method, ast.FunctionDef)
-                and (method.name == "__init__" or not method.name.startswith("_"))
-            }
+            for method, signature in methods(tree, node.name).items():
+                found[f"{node.name}.{method}"] = signature
     return found
 
 
@@ -744,7 +757,7 @@ def watched_runs(monkeypatch, backend, **options):
 
 
 def test_both_frameworks_see_the_same_batches(monkeypatch, frameworks, digits):
-    options = dict(spec=mlp(64, 32, 10), train=digits, epochs=2, seed=4, dtype="float64")
+    options = dict(learner=mlp(64, 32, 10), rows=digits, epochs=2, seed=4, dtype="float64")
     runs = [watched_runs(monkeypatch, backend, **options) for backend in BACKENDS]
     for (order, losses), (other_order, other_losses) in zip(*runs, strict=True):
         assert (order == other_order).all() and sorted(order) == list(range(len(digits)))

@@ -80,7 +80,7 @@ def data(X=None, y=None, classes=2):
             ),
             "one of 'torch', 'tensorflow'.",
         ),
-        (lambda: fit(mlp(1, 2), data(), backend=None), "one of 'torch', 'tensorflow'."),
+        (lambda: Training(backend=None), "one of 'torch', 'tensorflow'."),
         (lambda: fit(mlp(1, 2), data(), loss="crossentropy"), "did you mean 'cross_entropy'?"),
         (lambda: fit(mlp(1, 2), data(), dtype="float16"), "did you mean 'float"),
         (lambda: evaluate(Uniform(2), data(), metrics=("acuracy",)), "did you mean 'accuracy'?"),
@@ -326,7 +326,7 @@ def test_unknown_average():
         (lambda: network.initial_weights(mlp(1, 1), -1), "seed must be a whole number"),
         (
             lambda: fit(mlp(1, 2), data(), optimizer="adam"),
-            "optimizer must be one of SGD, Adam, AdamW, RMSprop.",
+            "`optimizer` must be one of SGD, Adam, AdamW, RMSprop.",
         ),
         (lambda: fit(mlp(1, 2), data(), epochs=0), "epochs must be a whole number, 1 or more."),
         (
@@ -388,7 +388,7 @@ def test_where_torch_is_not_installed_the_rest_works():
         sys.meta_path[:] = [WithoutTorch(finder) for finder in sys.meta_path]
         from bigdata_ai.core import MissingExtraError
         from bigdata_ai.data.catalog import load
-        from bigdata_ai.train.loop import backends, fit
+        from bigdata_ai.train.frameworks import backends; from bigdata_ai.train.loop import fit
         from bigdata_ai.train.spec.network import mlp
         assert "torch" not in backends()
         try: fit(mlp(64, 10), load("digits"))

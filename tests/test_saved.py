@@ -117,11 +117,11 @@ def test_what_was_trained_on_stays_known(model, tmp_path):
     renamed = from_arrays(seen.X, seen.y, seen.ids, name="another name")
     path = save_model(model, tmp_path / "model.safetensors")
     for other in (to_backend(model, OTHER[model.backend]), load_model(path)):
-        assert (other.train_ids == model.train_ids).all() and (
-            other.train_digests == model.train_digests
+        assert (other.origin.ids == model.origin.ids).all() and (
+            other.origin.digests == model.origin.digests
         ).all()
         assert (
-            other.trained_on == "rows"
+            other.origin.name == "rows"
             and other.history == model.history
             and other.pace == model.pace
         )
@@ -140,14 +140,14 @@ def test_what_was_trained_on_stays_known(model, tmp_path):
 def test_ids_may_be_text(frameworks, tmp_path):
     spec, names = mlp(6, 3), np.array([f"row ü{i}" for i in range(24)])
     model = fit(spec, rows_for(spec, ids=names), backend="torch", epochs=1)
-    assert (load_model(save_model(model, tmp_path / "m")).train_ids == names).all()
+    assert (load_model(save_model(model, tmp_path / "m")).origin.ids == names).all()
 
 
 def test_too_many_rows_are_not_kept(frameworks, monkeypatch, tmp_path):
     monkeypatch.setattr(saved, "ROWS_KEPT", 23)
     spec = mlp(6, 3)
     again = load_model(save_model(trained(spec, "torch"), tmp_path / "m"))
-    assert not hasattr(again, "train_ids") and again.rows == 24
+    assert again.origin is None and again.rows == 24
     assert evaluate(again, rows_for(spec), resamples=20).overlap is None
 
 

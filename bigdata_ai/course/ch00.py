@@ -146,7 +146,7 @@ def _check_twins(answer):
 
 def _check_twin(model, reference, test):
     name = f"The {model.backend} model"
-    leaked = np.isin(model.train_ids, test.ids).sum()
+    leaked = np.isin(model.origin.ids, test.ids).sum()
     expect(
         not leaked,
         f"{name} must be trained on training rows only.",
@@ -180,7 +180,7 @@ twins = Exercise(
     f"""
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import split
-    from bigdata_ai.train.loop import backends, fit
+    from bigdata_ai.train.frameworks import backends; from bigdata_ai.train.loop import fit
     from bigdata_ai.train.spec.network import mlp
 
     train, test = split(load("digits"))

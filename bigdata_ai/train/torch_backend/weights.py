@@ -31,9 +31,9 @@ def to_numpy(
     return tensor.detach().cpu().numpy().copy()
 
 # %% ../../../nbs/lib/train/torch_backend/10_weights.ipynb #2aeab269
-def gpus() -> list[str]:  # names of those that PyTorch can use
+def gpus() -> tuple[str, ...]:  # names of those that PyTorch can use
     "List the GPUs that PyTorch sees."
-    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return tuple(map(torch.cuda.get_device_name, range(torch.cuda.device_count())))
 
 
 def check_device(
