@@ -241,7 +241,7 @@ def test_ids_of_mixed_types(ids):
         (lambda d: subset(d, 0), "Received: 0"),
         (lambda d: subset(d, -1), "Received: -1"),
         (lambda d: subset(d, 2.0), "whole number"),
-        (lambda d: subset(d, 2, seed=-1), "seed must be a whole number"),
+        (lambda d: subset(d, 2, seed=-1), "`seed` must be a whole number"),
         (lambda d: fit(mlp(1, 2), d.take([])), "at least one row"),
         (lambda d: fit(mlp(1, 2), d, validation=d.take([])), "at least one row"),
         (lambda d: from_arrays(np.zeros((0, 1)), []), "at least one row"),
@@ -278,7 +278,8 @@ def test_sizes(action, says):
 @pytest.mark.parametrize("kind", [SGD, Adam])
 @pytest.mark.parametrize("rate", [-0.1, 0, np.nan, np.inf], ids=["negative", "zero", "nan", "inf"])
 def test_learning_rate(kind, rate):
-    refused(lambda: kind(rate), "learning_rate must be ")
+    name = "learning_rate" if np.isfinite(rate) else "`learning_rate`"
+    refused(lambda: kind(rate), f"{name} must be ")
     if np.isfinite(rate):
         refused(lambda: kind(rate), "Hint: 0.001 is a common start for Adam, 0.01 for SGD.")
 
@@ -286,7 +287,7 @@ def test_learning_rate(kind, rate):
 @pytest.mark.parametrize("kind", [SGD, Adam])
 @pytest.mark.parametrize("rate", ["0.1", None, [0.1]], ids=["string", "None", "list"])
 def test_learning_rate_that_is_no_number(kind, rate):
-    refused(lambda: kind(rate), "learning_rate must be ")
+    refused(lambda: kind(rate), "`learning_rate` must be ")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +311,7 @@ def test_unknown_average():
         (lambda: Adam(beta_1=-0.1), "beta_1 must lie in [0, 1)."),
         (lambda: Adam(beta_2=1.0), "beta_2 must lie in [0, 1)."),
         (lambda: Adam(epsilon=0), "epsilon must be greater than 0."),
-        (lambda: Adam(l2=np.nan), "l2 must be a finite number."),
+        (lambda: Adam(l2=np.nan), "`l2` must be a finite number."),
         (lambda: mlp(3), "at least two sizes"),
         (lambda: mlp(3, 0), "must be a whole number, 1 or more."),
         (lambda: Dense(2.5, 1), "A layer's inputs must be a whole number, 1 or more."),
@@ -323,22 +324,22 @@ def test_unknown_average():
             lambda: network.check_weights(mlp(1, 1), [np.full((1, 1), np.nan), np.zeros(1)]),
             "must be finite",
         ),
-        (lambda: network.initial_weights(mlp(1, 1), -1), "seed must be a whole number"),
+        (lambda: network.initial_weights(mlp(1, 1), -1), "`seed` must be a whole number"),
         (
             lambda: fit(mlp(1, 2), data(), optimizer="adam"),
             "`optimizer` must be one of SGD, Adam, AdamW, RMSprop.",
         ),
-        (lambda: fit(mlp(1, 2), data(), epochs=0), "epochs must be a whole number, 1 or more."),
+        (lambda: fit(mlp(1, 2), data(), epochs=0), "`epochs` must be a whole number, 1 or more."),
         (
             lambda: fit(mlp(1, 2), data(), batch_size=2.5),
-            "batch_size must be a whole number, 1 or more.",
+            "`batch_size` must be a whole number, 1 or more.",
         ),
-        (lambda: fit(mlp(1, 2), data(), seed=-1), "seed must be a whole number"),
-        (lambda: early_stopping(patience=0), "patience must be a whole number, 1 or more."),
+        (lambda: fit(mlp(1, 2), data(), seed=-1), "`seed` must be a whole number"),
+        (lambda: early_stopping(patience=0), "`patience` must be a whole number, 1 or more."),
         (lambda: evaluate(Uniform(2), data(), level=1), "level must lie between 0 and 1."),
         (
             lambda: evaluate(Uniform(2), data(), resamples=1),
-            "resamples must be a whole number, 20 or more.",
+            "`resamples` must be a whole number, 20 or more.",
         ),
         (lambda: evaluate(Uniform(3), data()), "must give 2 columns"),
         (lambda: evaluate(object(), data()), "model must have predict_proba."),

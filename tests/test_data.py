@@ -309,7 +309,7 @@ def test_a_table_of_numbers_loads_as_arrays():
         (dict(target="heigth"), "did you mean 'height'"),
         (dict(target="height"), "no gaps"),
         (dict(id="kind"), "own value"),
-        (dict(time="when"), "`column` must be one of"),
+        (dict(time="when"), "`time` must be one of"),
         (dict(after=("height", "x")), "must be one of"),
     ],
 )

@@ -201,7 +201,7 @@ def test_the_short_way_in_pandas_gives_what_the_rule_says(dtype, drawn):
     "make, words",
     [
         (lambda: Scale("x", "z"), "`how` must be one of"),
-        (lambda: OneHot("x", top=0), "top must be"),
+        (lambda: OneHot("x", top=0), "`top` must be"),
         (lambda: TargetEncoding("x", folds=1), "folds"),
         (lambda: DateParts("x", ("weekend",)), "did you mean 'weekday'"),
         (lambda: Pieces("x", unit="token"), "unit"),

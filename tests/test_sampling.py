@@ -146,7 +146,7 @@ def test_held_out_rows_are_marked_and_nothing_is_made_of_them():
 @pytest.mark.parametrize(
     "change, told",
     [
-        (dict(by="month"), "way to split"),
+        (dict(by="month"), "`by` must be one of 'hash', 'random', 'group', 'time'"),
         (dict(by="group"), "group of each row must be known"),
         (dict(by="time", values=[1, 2]), "one time for each"),
         (dict(by="group", values=[None] * 30), "must have a group"),

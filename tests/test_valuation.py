@@ -93,14 +93,14 @@ def test_out_of_bag_values_are_shares_and_repeat(digits):
         ),
         (
             lambda: knn_shapley(np.ones((3, 2)), [0, 1, 0], np.ones((3, 2)), [0, 1, 0], 0),
-            "k must be",
+            "`k` must be",
         ),
         (
             lambda: knn_shapley(np.full((3, 2), np.nan), [0, 1, 0], np.ones((3, 2)), [0, 1, 0]),
             "finite",
         ),
-        (lambda: data_oob(np.ones((3, 2)), [0, 1, 0], 3), "trees must be"),
-        (lambda: compare(load("breast_cancer"), 1), "seeds must be"),
+        (lambda: data_oob(np.ones((3, 2)), [0, 1, 0], 3), "`trees` must be"),
+        (lambda: compare(load("breast_cancer"), 1), "`seeds` must be"),
         (lambda: compare(load("breast_cancer"), 2, share=0.6), "share must be"),
     ],
 )
