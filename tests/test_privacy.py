@@ -451,9 +451,7 @@ LADDERS = {"age": number_ladder(2, 10), "sex": []}
 def test_the_result_is_k_anonymous_and_the_least_that_is(rows, k, suppress, least):
     table = people(rows)
     try:
-        safe = anonymize(
-            table, ["age", "sex"], k, LADDERS, suppress, sensitive="illness", l=least
-        )
+        safe = anonymize(table, ["age", "sex"], k, LADDERS, suppress, sensitive="illness", l=least)
     except InputError:
         assert (
             len(rows) < k / (1 - suppress) + 1 or table["illness"].nunique() < least or least == 2

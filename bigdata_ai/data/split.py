@@ -188,7 +188,7 @@ def _two_sides(data, share, salt, stratify, by, values):
 
 def _side(data, share, salt, stratify, by, values):
     require(
-        not hasattr(data, "made"),
+        not hasattr(data, "makers"),
         "What is split must be measured rows only.",
         data,
         "split first, then augment the side to learn from.",
@@ -250,7 +250,7 @@ def folds(
         check_int(k, "k, the parts,", 2, max(2, len(data))),
     )
     require(
-        not hasattr(data, "made"),
+        not hasattr(data, "makers"),
         "Folds must be of measured rows only.",
         data,
         "augment each fold's rest, inside the loop.",
