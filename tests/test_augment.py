@@ -373,7 +373,7 @@ CAREFUL = [
     Synonyms(1.0),
     Deletion(0.3),
     Swap(0.3),
-    Synonyms(1.0, own={"热情": ["友好"], "cheap": ["affordable"]}),
+    Synonyms(1.0, dictionary={"热情": ["友好"], "cheap": ["affordable"]}),
 ]
 
 
@@ -435,7 +435,9 @@ def test_what_is_denied_stays_with_its_denial():
 
 def test_synonyms_come_from_the_dictionary_and_keep_capitals():
     assert Synonyms(1.0).apply(["Movie and hotel"], Draws([0], 0)) == ["Film and inn"]
-    assert Synonyms(1.0, own={"酒店": ["饭店"]}).apply(["酒店。"], Draws([0], 0)) == ["饭店。"]
+    assert Synonyms(1.0, dictionary={"酒店": ["饭店"]}).apply(["酒店。"], Draws([0], 0)) == [
+        "饭店。"
+    ]
     changed = Synonyms(0.3).apply(["hotel " * 1000], Draws([0], 0))[0].count("inn")
     assert 230 < changed < 370
 
@@ -651,7 +653,7 @@ def test_smote_is_seeded():
         (dict(counts={"maybe": 50}), "class must be one"),
         (dict(kind="smote"), "suit the columns"),
         (dict(kind="smotte"), "kind of SMOTE"),
-        (dict(neighbours=14), "more rows than neighbours"),
+        (dict(neighbors=14), "more rows than neighbors"),
         (dict(counts={"no": 66}), "At least one class"),
     ],
 )
