@@ -652,7 +652,7 @@ def test_smote_is_seeded():
         (dict(counts={"yes": 5}), "at least the rows it has"),
         (dict(counts={"maybe": 50}), "class must be one"),
         (dict(kind="smote"), "suit the columns"),
-        (dict(kind="smotte"), "kind of SMOTE"),
+        (dict(kind="smotte"), "`kind` must"),
         (dict(neighbors=14), "more rows than neighbors"),
         (dict(counts={"no": 66}), "At least one class"),
     ],
