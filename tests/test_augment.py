@@ -195,15 +195,15 @@ def test_every_step_states_its_rule():
 def test_made_rows_are_marked_and_leak_through_their_parents(mnist):
     rest, held = hold_out(mnist, 0.3)
     more = augment(rest, [Shift(2), Noise(0.05)], copies=2)
-    assert Counter(more.made.tolist()) == {"": len(rest), "shift+noise": 2 * len(rest)} and len(
+    assert Counter(more.makers.tolist()) == {"": len(rest), "shift+noise": 2 * len(rest)} and len(
         more
     ) == 3 * len(rest)
     assert len(leakage(more, held)) == 0
     bad = augment(mnist, [Rotate(10)], keep=False)
     assert sorted(leakage(bad, held, checks=("id",))["id"]) == sorted(held.ids)
     twice = augment(bad, [Shift(1)], keep=False)
-    assert set(twice.made) == {"rotate+shift"} and (twice.ids == mnist.ids).all()
-    assert len(more.take(more.made == "").X) == len(rest) and "made rows" in repr(more)
+    assert set(twice.makers) == {"rotate+shift"} and (twice.ids == mnist.ids).all()
+    assert len(more.take(more.makers == "").X) == len(rest) and "made rows" in repr(more)
 
 
 def test_a_second_parent_leaks_too(mnist):
@@ -375,7 +375,7 @@ CAREFUL = [
     Synonyms(1.0),
     Deletion(0.3),
     Swap(0.3),
-    Synonyms(1.0, own={"热情": ["友好"], "cheap": ["affordable"]}),
+    Synonyms(1.0, dictionary={"热情": ["友好"], "cheap": ["affordable"]}),
 ]
 
 
@@ -437,7 +437,9 @@ def test_what_is_denied_stays_with_its_denial():
 
 def test_synonyms_come_from_the_dictionary_and_keep_capitals():
     assert Synonyms(1.0).apply(["Movie and hotel"], Draws([0], 0)) == ["Film and inn"]
-    assert Synonyms(1.0, own={"酒店": ["饭店"]}).apply(["酒店。"], Draws([0], 0)) == ["饭店。"]
+    assert Synonyms(1.0, dictionary={"酒店": ["饭店"]}).apply(["酒店。"], Draws([0], 0)) == [
+        "饭店。"
+    ]
     changed = Synonyms(0.3).apply(["hotel " * 1000], Draws([0], 0))[0].count("inn")
     assert 230 < changed < 370
 
@@ -524,7 +526,7 @@ def test_reviews_keep_their_negations_and_labels():
 
 def test_texts_in_which_nothing_changed_are_left_out_unless_asked_for():
     frame = table(pd.DataFrame({"text": ["hotel", "xyz"], "y": [0, 1]}), target="y")
-    assert augment_text(frame, "text", [Synonyms(1.0)]).made.tolist() == ["", "", "synonyms"]
+    assert augment_text(frame, "text", [Synonyms(1.0)]).makers.tolist() == ["", "", "synonyms"]
     assert len(augment_text(frame, "text", [Synonyms(1.0)], unchanged=True)) == 4
     for bad in (dict(column="y2"), dict(steps=[]), dict(steps=[Shift(1)]), dict(copies=0)):
         with pytest.raises(InputError):
@@ -602,7 +604,7 @@ def test_a_mixed_table_keeps_categories_that_exist():
 def test_smote_rows_lie_between_their_parents(kind):
     data = draw_counts(load("breast_cancer"), {0: 60, 1: 150})
     more = smote(data, {0: 140}, kind, seed=1)
-    made = more.take(more.made == kind)
+    made = more.take(more.makers == kind)
     assert len(made) == 80 and (made.y == 0).all() and np.bincount(more.y).tolist() == [140, 150]
     at = {key: i for i, key in enumerate(data.ids.tolist())}
     one, other = (
@@ -625,7 +627,7 @@ def test_smote_rows_lie_between_their_parents(kind):
 def test_smote_of_mixed_columns_and_of_categories_alone():
     data = people()
     more = smote(data)
-    made = more.frame[more.made == "smotenc"]
+    made = more.frame[more.makers == "smotenc"]
     assert (
         Counter(more.frame["buys"]) == {"yes": 66, "no": 66}
         and set(made["city"]) <= set("abc")
@@ -638,7 +640,7 @@ def test_smote_of_mixed_columns_and_of_categories_alone():
     ).all()
     assert (parents["buys"] == "yes").all()
     alone = smote(table(data.frame[["city", "member", "buys"]], target="buys"))
-    assert set(alone.made) == {"", "smoten"} and len(alone) == 132
+    assert set(alone.makers) == {"", "smoten"} and len(alone) == 132
 
 
 def test_smote_is_seeded():
@@ -652,8 +654,8 @@ def test_smote_is_seeded():
         (dict(counts={"yes": 5}), "at least the rows it has"),
         (dict(counts={"maybe": 50}), "class must be one"),
         (dict(kind="smote"), "suit the columns"),
-        (dict(kind="smotte"), "kind of SMOTE"),
-        (dict(neighbours=14), "more rows than neighbours"),
+        (dict(kind="smotte"), "`kind` must"),
+        (dict(neighbors=14), "more rows than neighbors"),
         (dict(counts={"no": 66}), "At least one class"),
     ],
 )

@@ -55,7 +55,8 @@ def noisy():
 def test_noise_has_its_share_and_leaves_the_labels_alone(kind, digits):
     before = digits.y.copy()
     shares = [
-        (corrupt(digits.y, 0.3, kind, 10, digits.X, seed) != digits.y).mean() for seed in range(12)
+        (corrupt(digits.y, 0.3, kind, 10, digits.X, seed=seed) != digits.y).mean()
+        for seed in range(12)
     ]
     assert abs(np.mean(shares) - 0.3) < 4 * np.sqrt(0.21 / len(digits) / 12) + (
         0.01 if kind == "instance" else 0
@@ -347,7 +348,7 @@ def test_the_rule_against_both_controls_over_seeds_models_and_kinds_of_noise():
         for model in (LogisticRegression(max_iter=200), RandomForestClassifier(60, random_state=0)):
             for kind in KINDS:
                 for share in (0.1, 0.2, 0.4):
-                    y = corrupt(digits.y, share, kind, 10, digits.X, seed)
+                    y = corrupt(digits.y, share, kind, 10, digits.X, seed=seed)
                     p = out_of_fold(model, from_arrays(digits.X, y, classes=10), seed=seed)
                     rows.append({"kind": kind, "share": share, **f1s(p, y, y != digits.y)})
     mean = pd.DataFrame(rows).groupby(["kind", "share"]).mean()

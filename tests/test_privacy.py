@@ -451,7 +451,7 @@ LADDERS = {"age": number_ladder(2, 10), "sex": []}
 def test_the_result_is_k_anonymous_and_the_least_that_is(rows, k, suppress, least):
     table = people(rows)
     try:
-        safe = anonymize(table, ["age", "sex"], k, LADDERS, suppress, "illness", least)
+        safe = anonymize(table, ["age", "sex"], k, LADDERS, suppress, sensitive="illness", l=least)
     except InputError:
         assert (
             len(rows) < k / (1 - suppress) + 1 or table["illness"].nunique() < least or least == 2
@@ -578,8 +578,8 @@ def test_the_same_kind_comes_out(engine):
         (lambda: number_ladder(5, 8), "multiple"),
         (lambda: number_ladder(), "multiple"),
         (lambda: prefix_ladder(2, 4), "fall"),
-        (lambda: anonymity(people([(20, "f", 1)]), ["nobody"]), "column"),
-        (lambda: pseudonymize(people([(20, "f", 1)]), "nobody", KEY), "column"),
+        (lambda: anonymity(people([(20, "f", 1)]), ["nobody"]), "`quasi` must"),
+        (lambda: pseudonymize(people([(20, "f", 1)]), "nobody", KEY), "`columns` must"),
         (lambda: find_personal({"a": [1]}), "data frame"),
         (lambda: synthetic_people(5, "fr"), "language"),
     ],

@@ -77,7 +77,7 @@ def _check_pair(answer):
         "Every training row must be on one of the sides.",
         f"{len(parents)} of {len(train)}",
     )
-    counts = (int((more.made == "").sum()), int((more.made != "").sum()))
+    counts = (int((more.makers == "").sum()), int((more.makers != "").sum()))
     right = counts[1] == 2 * counts[0] > 0
     expect(
         right,

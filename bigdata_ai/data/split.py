@@ -163,7 +163,7 @@ WAYS = ("hash", "random", "group", "time")  # how a side may be chosen
 def _side(data, share, salt, stratify, by, values):
     "The side that is held back, as a mask."
     require(
-        not hasattr(data, "made"),
+        not hasattr(data, "makers"),
         "What is split must be measured rows only.",
         data,
         "split first, then augment the side to learn from.",
@@ -299,7 +299,7 @@ def folds(
     data = check_augmentable(data, "What is divided into folds")
     k = check_int(k, "k, the parts,", 2, max(2, len(data)))
     require(
-        not hasattr(data, "made"),
+        not hasattr(data, "makers"),
         "Folds must be of measured rows only.",
         data,
         "augment each fold's rest, inside the loop.",
