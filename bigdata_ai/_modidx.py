@@ -43,6 +43,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'bigdata_ai.core.digest': ('lib/core.html#digest', 'bigdata_ai/core.py'),
                                  'bigdata_ai.core.digest_arrays': ('lib/core.html#digest_arrays', 'bigdata_ai/core.py'),
                                  'bigdata_ai.core.experiments_path': ('lib/core.html#experiments_path', 'bigdata_ai/core.py'),
+                                 'bigdata_ai.core.file_sha256': ('lib/core.html#file_sha256', 'bigdata_ai/core.py'),
                                  'bigdata_ai.core.import_extra': ('lib/core.html#import_extra', 'bigdata_ai/core.py'),
                                  'bigdata_ai.core.installed': ('lib/core.html#installed', 'bigdata_ai/core.py'),
                                  'bigdata_ai.core.package_path': ('lib/core.html#package_path', 'bigdata_ai/core.py'),

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['OPTIONS_SHOWN', 'BigDataError', 'InputError', 'MissingExtraError', 'SealedTestError', 'ContentError', 'DivergedError',
            'RunError', 'short_repr', 'require', 'check_choice', 'check_int', 'check_number', 'check_features',
-           'check_classes', 'check_targets', 'rng', 'digest', 'digest_arrays', 'row_digests', 'installed',
-           'import_extra', 'progress', 'package_path', 'data_path', 'experiments_path', 'runs_path', 'write_atomic']
+           'check_classes', 'check_targets', 'rng', 'digest', 'digest_arrays', 'row_digests', 'file_sha256',
+           'installed', 'import_extra', 'progress', 'package_path', 'data_path', 'experiments_path', 'runs_path',
+           'write_atomic']
 
 # %% ../nbs/lib/00_core.ipynb #5ab9ea14
 import difflib
@@ -244,6 +245,15 @@ def rng(
     )
 
 # %% ../nbs/lib/00_core.ipynb #cc23b02f
+def _plain(value):
+    "Numpy scalars and arrays as plain Python, for JSON."
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
 def digest(
     value: object,  # anything JSON can hold; key order does not matter
 ) -> str:  # 64 hexadecimal digits
@@ -278,14 +288,13 @@ def row_digests(
         dtype=np.uint64,
     )
 
-
-def _plain(value):
-    "Numpy scalars and arrays as plain Python, for JSON."
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")
+# %% ../nbs/lib/00_core.ipynb #281469e5
+def file_sha256(
+    path: Path | str,  # of a file on this machine
+) -> str:  # 64 hexadecimal digits
+    "Hash the content of a file with sha256; raises `OSError` where it can't be read."
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 # %% ../nbs/lib/00_core.ipynb #a50149a1
 def installed(
