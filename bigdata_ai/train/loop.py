@@ -394,7 +394,7 @@ class _Streamed:
 
     def content(self):
         return hashlib.sha256(
-            json.dumps(self.batches._settings(), sort_keys=True).encode()
+            json.dumps(self.batches.settings(), sort_keys=True).encode()
         ).hexdigest()
 
     def state(self):
