@@ -255,9 +255,11 @@ def _check_columns(kinds, path, wanted, may_lack):
 def _names(value, what):
     names = [value] if isinstance(value, str) else list(value)
     require(
-        names and all(isinstance(name, str) for name in names), f"{what} must name columns.", value
+        names and all(isinstance(name, str) for name in names),
+        f"`{what}` must name columns.",
+        value,
     )
-    require(len(set(names)) == len(names), f"{what} must name each column once.", names)
+    require(len(set(names)) == len(names), f"`{what}` must name each column once.", names)
     return names
 
 
@@ -272,7 +274,7 @@ def _filled(fill, names):
             isinstance(value, float)
             and math.isnan(value)
             or check_number(value, "fill") is not None,
-            "fill must be a number.",
+            "`fill` must be a number.",
             value,
         )
     return {name: float(value) for name, value in given.items()}
@@ -313,7 +315,7 @@ def _choose_columns(files, X, y, ids, fill):
     "Resolve what the caller named against every file."
     kinds = [_kinds(file) for file in files]
     targets = [] if y is None else _names(y, "y")
-    ids = ids if ids is None else check_choice(ids, kinds[0], "column")
+    ids = ids if ids is None else check_choice(ids, kinds[0], "ids")
     rest = [name for name in kinds[0] if name not in (*targets, ids)]
     X = rest if X is None else _names(X, "X")
     _check_roles(X, targets, ids)

@@ -478,7 +478,7 @@ class _Reads(_Datasets):
         `ContentError` where a file is damaged."""
         dataset = self._dataset(where, version, on_corrupt)
         known = [
-            check_choice(name, dataset.schema.names, "column")
+            check_choice(name, dataset.schema.names, "columns")
             for name in columns or dataset.schema.names
         ]
         if where is None:
