@@ -283,7 +283,9 @@ class Provenance:
         "Read from JSON."
         names = {one.name for one in fields(Provenance)}
         try:
-            known = {name: value for name, value in json.loads(text).items() if name in names}
+            known: dict[str, Any] = {
+                name: value for name, value in json.loads(text).items() if name in names
+            }
             return Provenance(
                 **known | {name: tuple(known.get(name, ())) for name in ("parts", "changes")}
             )

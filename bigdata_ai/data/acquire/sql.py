@@ -146,7 +146,7 @@ def _postgres_name(column):
 def _postgres_kind(column):
     name = _postgres_name(column)
     exact = name == "numeric" and column.precision and column.precision <= 38
-    return pa.decimal128(column.precision, column.scale) if exact else _POSTGRES.get(name)
+    return pa.decimal128(column.precision, column.scale) if exact else _POSTGRES.get(name or "")
 
 
 def _columns(dialect, description):
@@ -154,7 +154,7 @@ def _columns(dialect, description):
     if dialect == "sqlite":
         return [(column[0], None, None) for column in description]
     return [
-        (column[0], _postgres_kind(column), _AS_TEXT.get(_postgres_name(column)))
+        (column[0], _postgres_kind(column), _AS_TEXT.get(_postgres_name(column) or ""))
         for column in description
     ]
 

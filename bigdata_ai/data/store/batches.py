@@ -58,12 +58,12 @@ def _counts(parts):
 
 
 def _some(paths, source):
-    require(
-        paths,
-        "source must hold at least one Parquet file.",
-        source,
-        f"a folder is searched for names ending in {', '.join(_ENDINGS)}.",
-    )
+    if not paths:
+        raise InputError.of(
+            "`source` must hold at least one Parquet file.",
+            source,
+            f"a folder is searched for names ending in {', '.join(_ENDINGS)}.",
+        )
     return paths
 
 
@@ -120,12 +120,11 @@ def _listed(source):
     if isinstance(source, pa.dataset.Dataset):
         return _of_dataset(source)
     sources = [source] if isinstance(source, str | Path) else source
-    fits = (
-        isinstance(sources, list | tuple)
-        and sources
-        and all(isinstance(one, str | Path) for one in sources)
-    )
-    require(fits, "`source` must be a path, a URL, a list of them, or a pyarrow dataset.", source)
+    listed = isinstance(sources, list | tuple) and len(sources) > 0
+    if not listed or not all(isinstance(one, str | Path) for one in sources):
+        raise InputError.of(
+            "`source` must be a path, a URL, a list of them, or a pyarrow dataset.", source
+        )
     sources = [str(one) for one in sources]
     if "://" in sources[0]:
         return _of_urls(sources)
@@ -199,12 +198,10 @@ def _opened(source, on_error):
             if on_error == "raise":
                 raise
             lost[path] = str(error)
-    require(
-        footers,
-        "At least one Parquet file must be readable.",
-        f"none of {len(paths)}",
-        error=ContentError,
-    )
+    if not footers:
+        raise ContentError.of(
+            "At least one Parquet file must be readable.", f"none of {len(paths)}"
+        )
     keys = _keys(system, list(footers), source)
     files = [
         _File(path, metadata, keys.get(path, {}), footer, _stamp(system, path, footer))
@@ -254,12 +251,10 @@ def _check_columns(kinds, path, wanted, may_lack):
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #570d4138
 def _names(value, what):
     names = [value] if isinstance(value, str) else list(value)
-    require(
-        names and all(isinstance(name, str) for name in names),
-        f"`{what}` must name columns.",
-        value,
-    )
-    require(len(set(names)) == len(names), f"`{what}` must name each column once.", names)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError.of(f"`{what}` must name columns.", value)
+    if len(set(names)) != len(names):
+        raise InputError.of(f"`{what}` must name each column once.", names)
     return names
 
 
@@ -270,13 +265,8 @@ def _filled(fill, names):
     given = fill if isinstance(fill, dict) else dict.fromkeys(names, fill)
     for name, value in given.items():
         check_choice(name, names, "column to fill")
-        require(
-            isinstance(value, float)
-            and math.isnan(value)
-            or check_number(value, "fill") is not None,
-            "`fill` must be a number.",
-            value,
-        )
+        if not (isinstance(value, float) and math.isnan(value)):
+            check_number(value, "fill")
     return {name: float(value) for name, value in given.items()}
 
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #a92889d9

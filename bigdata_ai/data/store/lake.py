@@ -148,7 +148,8 @@ class _Root:
         import_extra("deltalake", "data")
         self.root, self.check = str(root), check
         self._store = open_root(self.root, storage_options)
-        self._sums, self._sound = _Sums(self._store), set()
+        self._sums = _Sums(self._store)
+        self._sound: set[str] = set()
 
     def exists(self) -> bool:  # True after the first commit
         "Say whether anything was ever committed here. Raises `LakeError` where that can't be seen."
@@ -679,7 +680,7 @@ def _check_typed(target):
 def _planned(table, schema, write):
     "Schema and partition columns of the lake after the write."
     now = None if table is None else list(table.metadata().partition_columns)
-    if now is None or write.mode == "overwrite" and write.evolve:
+    if table is None or write.mode == "overwrite" and write.evolve:
         target, parts = lake_schema(schema), list(now or [] if write.by is None else write.by)
         for name in parts:
             check_choice(name, target.names, "column to partition by")

@@ -128,7 +128,7 @@ class _Mirror:
         self.remote = import_extra("fsspec.implementations.dirfs", "data").DirFileSystem(path, base)
         self.folder = tempfile.TemporaryDirectory(prefix="lake-")
         self.uri, self.options, self.local, self.spark = self.folder.name, None, False, None
-        self.theirs = set()
+        self.theirs: set[str] = set()
 
     def files(self) -> pafs.FileSystem:  # paths are relative to the root
         """Give the root as a file system of pyarrow; unless it is made for many requests at once,
