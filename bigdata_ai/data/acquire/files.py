@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
+import pyarrow.csv as pacsv
+import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from ...core import InputError, check_choice, check_int, import_extra, require
@@ -126,9 +126,9 @@ def _tables(reader):
 
 def _read_csv(file, how):
     options = {
-        "read_options": pa.csv.ReadOptions(encoding=how.encoding),
-        "parse_options": pa.csv.ParseOptions(delimiter=how.delimiter, newlines_in_values=True),
-        "convert_options": pa.csv.ConvertOptions(
+        "read_options": pacsv.ReadOptions(encoding=how.encoding),
+        "parse_options": pacsv.ParseOptions(delimiter=how.delimiter, newlines_in_values=True),
+        "convert_options": pacsv.ConvertOptions(
             null_values=how.nulls,
             strings_can_be_null=True,
             column_types=how.types,
@@ -137,9 +137,9 @@ def _read_csv(file, how):
         ),
     }
     if how.rows is None:
-        yield pa.csv.read_csv(file, **options)
+        yield pacsv.read_csv(file, **options)
     else:
-        yield from _tables(pa.csv.open_csv(file, **options))
+        yield from _tables(pacsv.open_csv(file, **options))
 
 
 def _read_jsonl(file, how):
@@ -150,11 +150,11 @@ def _read_jsonl(file, how):
     }
     schema = pa.schema(list(texts.items())) if texts else None
     options = {
-        "read_options": pa.json.ReadOptions(block_size=2**24),
-        "parse_options": pa.json.ParseOptions(explicit_schema=schema),
+        "read_options": pajson.ReadOptions(block_size=2**24),
+        "parse_options": pajson.ParseOptions(explicit_schema=schema),
     }
     whole = how.rows is None
-    reader = pa.json.read_json if whole else pa.json.open_json
+    reader = pajson.read_json if whole else pajson.open_json
     for table in [reader(file, **options)] if whole else _tables(reader(file, **options)):
         kinds = [(part.name, how.types.get(part.name, part.type)) for part in table.schema]
         yield table.cast(pa.schema(kinds))
@@ -255,7 +255,7 @@ def _find(where):
     if not isinstance(where, (str, Path)):
         return [file for one in where for file in _find(one)]
     system, path = core.url_to_fs(str(where))
-    shown = strip_credentials(where)
+    shown = strip_credentials(str(where))
     with reading(shown):
         exact = system.exists(path)
     pattern = not exact and any(sign in path for sign in "*?[")

@@ -151,7 +151,7 @@ def schema_of(
 ) -> dict[str, str]:  # column -> plain type name, in the order of the columns
     "Give the schema of whatever has one. Raises `InputError` where there is none."
     if isinstance(source, (str, os.PathLike)):
-        source = read_provenance(source)
+        source = read_provenance(os.fspath(source))
     source = getattr(source, "provenance", source)
     if isinstance(getattr(source, "schema", None), dict):
         return source.schema
@@ -286,9 +286,9 @@ class Provenance:
             known: dict[str, Any] = {
                 name: value for name, value in json.loads(text).items() if name in names
             }
-            return Provenance(
-                **known | {name: tuple(known.get(name, ())) for name in ("parts", "changes")}
-            )
+            for name in ("parts", "changes"):
+                known[name] = tuple(known.get(name, ()))
+            return Provenance(**known)
         except (ValueError, TypeError, AttributeError) as error:
             raise SourceError(
                 f"A provenance must be the JSON object that to_json wrote. Received: {error}."

@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset
-import pyarrow.fs
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from ...core import ContentError, InputError, check_choice, check_int, check_number, digest
@@ -98,14 +98,11 @@ def _of_urls(sources):
     protocols = {source.partition("://")[0] for source in sources}
     if len(protocols) != 1:
         raise InputError.of("All URLs must be of one protocol.", sorted(protocols))
-    return pa.fs.PyFileSystem(pa.fs.FSSpecHandler(system)), _some(paths, sources)
+    return pafs.PyFileSystem(pafs.FSSpecHandler(system)), _some(paths, sources)
 
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #67bdd42e
 def _of_dataset(source):
-    plain = (
-        isinstance(source, pa.dataset.FileSystemDataset)
-        and source.format.default_extname == "parquet"
-    )
+    plain = isinstance(source, ds.FileSystemDataset) and source.format.default_extname == "parquet"
     require(
         plain and not source._scan_options,
         "A dataset must be one of Parquet files, unfiltered.",
@@ -117,7 +114,7 @@ def _of_dataset(source):
 
 def _listed(source):
     "The file system and the paths of what the caller named."
-    if isinstance(source, pa.dataset.Dataset):
+    if isinstance(source, ds.Dataset):
         return _of_dataset(source)
     sources = [source] if isinstance(source, str | Path) else source
     listed = isinstance(sources, list | tuple) and len(sources) > 0
@@ -129,7 +126,7 @@ def _listed(source):
     if "://" in sources[0]:
         return _of_urls(sources)
     paths = [path for one in sources for path in _local(one)]
-    return pa.fs.LocalFileSystem(), _some(paths, source)
+    return pafs.LocalFileSystem(), _some(paths, source)
 
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #5be11a58
 @dataclass(frozen=True)
@@ -173,16 +170,16 @@ def _read_footer(system, path):
 def _keys(system, paths, source):
     """The constant columns of each file, from folders named key=value or from the dataset's own
     partitioning."""
-    given = isinstance(source, pa.dataset.Dataset)
+    given = isinstance(source, ds.Dataset)
     if not given and not any("=" in path for path in paths):
         return {}
     whole = (
         source
         if given
-        else pa.dataset.dataset(paths, filesystem=system, format="parquet", partitioning="hive")
+        else ds.dataset(paths, filesystem=system, format="parquet", partitioning="hive")
     )
     return {
-        part.path: pa.dataset.get_partition_keys(part.partition_expression)
+        part.path: ds.get_partition_keys(part.partition_expression)
         for part in whole.get_fragments()
     }
 
@@ -262,7 +259,7 @@ def _filled(fill, names):
     "`fill` as {column: value}."
     if fill is None:
         return {}
-    given = fill if isinstance(fill, dict) else dict.fromkeys(names, fill)
+    given: dict[str, Any] = fill if isinstance(fill, dict) else dict.fromkeys(names, fill)
     for name, value in given.items():
         check_choice(name, names, "column to fill")
         if not (isinstance(value, float) and math.isnan(value)):
@@ -442,7 +439,7 @@ class _Opened:
         self,
         # file, list of files, folder, glob, fsspec URL, or pyarrow dataset; the list of files is
         # taken now
-        source: str | Path | Sequence[str | Path] | pa.dataset.Dataset,
+        source: str | Path | Sequence[str | Path] | ds.Dataset,
         # names of the feature columns, in order; None takes all but `y` and `ids`
         X: str | Sequence[str] | None = None,
         # name of the target column, or a list of names for (rows, k) targets; None for no target
@@ -728,7 +725,7 @@ class _Groups(_Rows):
         names = (*columns.X, *columns.targets, *filter(None, [columns.ids]))
         wanted = [name for name in names if name in have]
         # fetching ahead pays where a read has to travel, and costs elsewhere
-        far = not isinstance(self._system, pa.fs.LocalFileSystem)
+        far = not isinstance(self._system, pafs.LocalFileSystem)
         options = {"metadata": file.metadata, "pre_buffer": far, "page_checksum_verification": True}
         with (
             self._system.open_input_file(file.path) as source,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ...core import BigDataError, InputError
 from ..acquire.provenance import SchemaDiff, diff_types
@@ -181,8 +182,8 @@ def evolved_schema(
 def _without_nan(column):
     if not pa.types.is_floating(column.type):
         return column
-    wrong = pa.compute.is_nan(column)
-    return pa.compute.if_else(wrong, None, column) if pa.compute.any(wrong).as_py() else column
+    wrong = pc.is_nan(column)
+    return pc.if_else(wrong, None, column) if pc.any(wrong).as_py() else column
 
 
 def _cast_column(column, field):
@@ -195,7 +196,7 @@ def _cast_column(column, field):
 
 
 def _check_folder_names(column, name):
-    if pa.compute.any(pa.compute.equal(column, "")).as_py():
+    if pc.any(pc.equal(column, "")).as_py():
         raise InputError.of(
             f"The column {name!r} splits the lake into folders, so its texts must not be empty.",
             "''",
