@@ -813,7 +813,7 @@ def test_a_killed_download_goes_on(server, tmp_path):
     server.pages["/big.bin"] = content = random.Random(1).randbytes(3_000_000)
     slow = (
         "import sys\nfrom bigdata_ai.data.acquire import http\n"
-        "real = http._sha256\nhttp._sha256 = lambda path: __import__('time').sleep(60)\n"
+        "real = http.file_sha256\nhttp.file_sha256 = lambda path: __import__('time').sleep(60)\n"
         "http.download(sys.argv[1], sys.argv[2])"
     )
     part = tmp_path / ".big.bin.part"
