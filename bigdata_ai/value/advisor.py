@@ -112,11 +112,11 @@ class _Run:
 class _Errors:
     "A repetition's own random numbers, and its errors."
 
-    def __init__(self, plan, random, seed):
+    def __init__(self, plan: _Plan, random: np.random.Generator, seed: int):
         self.plan, self.problem, self.ratios = plan, plan.problem, plan.ratios
         self.random, self.seed = random, seed
 
-    def error(self, train, test, y=None):
+    def error(self, train: np.ndarray, test: np.ndarray, y: np.ndarray | None = None) -> float:
         "Error against right labels."
         if not self.problem.classes:
             near = test[~self.plan.far[test]]
@@ -124,7 +124,9 @@ class _Errors:
         seen, wrong = self.problem.error(train, test, y, self.seed), self.plan.wrong
         return max((seen - wrong) / (1 - self.plan.chance * wrong), 0.3 / len(test))
 
-    def bought(self, base, test, extra, ratio):
+    def bought(
+        self, base: np.ndarray, test: np.ndarray, extra: np.ndarray, ratio: float
+    ) -> list[float]:
         "Errors of all base rows, and of fewer ones with extra rows."
         fewer = base[: max(20, int(len(base) / (1 + self.ratios["row"])))]
         count = max(1, round(ratio * len(fewer)))
@@ -134,7 +136,8 @@ class _Errors:
 class _Rehearsal(_Errors):
     "One repetition of all rehearsals."
 
-    def run(self):
+    def run(self) -> _Run:
+        "All that the plan asks for."
         run = self.rows()
         if "source" in self.ratios and self.problem.source.max() > 0:
             run = replace(run, source=self.sources())
@@ -142,7 +145,7 @@ class _Rehearsal(_Errors):
             run = replace(run, refresh=self.times())
         return run
 
-    def rows(self):
+    def rows(self) -> _Run:
         "More rows, and fewer wrong labels."
         order = self.random.permutation(len(self.problem.y))
         test, train = order[: len(order) // 4], order[len(order) // 4 :][: self.plan.max_rows]
@@ -156,7 +159,7 @@ class _Rehearsal(_Errors):
         cleaned = self.error(near, test) if some and 20 <= len(near) < len(train) else None
         return _Run(sizes, curve, noisy, len(train), cleaned, len(near) / len(train))
 
-    def sources(self):
+    def sources(self) -> np.ndarray | None:
         "Leave one out: its rows are the test and the purchase."
         codes, ratio = self.problem.source, self.ratios["source"]
         big = [s for s in np.unique(codes) if 20 <= (codes == s).sum() <= len(codes) - 40][:8]
@@ -169,7 +172,7 @@ class _Rehearsal(_Errors):
         test, extra = away[: len(away) // 2], away[len(away) // 2 :]
         return np.array([self.bought(base, rows, extra, ratio) for rows in (test, home_test)])
 
-    def times(self):
+    def times(self) -> np.ndarray:
         "Score on a block of time; learn from what is older, and from other rows of the block."
         first, age = (0.0, 0.2, 0.35)[self.seed % 3], self.problem.age
         inside = (age >= first) & (age < first + 0.2)
@@ -424,7 +427,7 @@ class Advice:
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #b2bc6d7f
 def _drawn_gains(plan, runs, random):
-    "A column a spend and the error now; of all rehearsals in the first row, of drawn ones after it."
+    "A column a spend, and the error now; all rehearsals in the first row, drawn ones after it."
     picks = [np.arange(len(runs)), *random.integers(0, len(runs), (400, len(runs)))]
     doubt = np.exp(np.r_[0, 0.3 * random.standard_normal(400)])  # of the share of wrong labels
     most = 0.9 * (1 - 1 / plan.problem.classes) if plan.problem.classes else 0.6
@@ -493,7 +496,7 @@ def _rehearsed(plan, seeds, seed, time_limit_s):
             break
     return runs
 
-
+# %% ../../nbs/lib/value/30_advisor.ipynb #88337ae0
 def advise(
     table: nw.typing.IntoFrame,  # frame of any kind the kit knows, 50 rows or more
     target: str,  # its column to predict

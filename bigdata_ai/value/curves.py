@@ -66,7 +66,7 @@ FORMS = {  # by name
     ),
 }
 
-# %% ../../nbs/lib/value/10_curves.ipynb #9f0bb883
+# %% ../../nbs/lib/value/10_curves.ipynb #4ce4af8d
 @dataclass(frozen=True)
 class Fits:
     "One form fitted to C curves."
@@ -85,7 +85,7 @@ class Fits:
         "Give the fitted curves at n rows."
         return self.c + self.a * FORMS[self.form].falling(np.asarray(n, float), *self.inner.T)
 
-
+# %% ../../nbs/lib/value/10_curves.ipynb #9f0bb883
 @dataclass(frozen=True)
 class _Sums:
     "Weighted sums over the anchors: of w for weights, e for errors, f for the falling function."

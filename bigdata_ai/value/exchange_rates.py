@@ -63,7 +63,7 @@ def _network_predicted(backend, classes, X, y, new, seed):
     network = fit(
         mlp(X.shape[1], 64, outputs if outputs > 2 else 1),
         from_arrays(scaled, labels, classes=outputs if classes else 0),
-        backend,
+        backend=backend,
         optimizer=Adam(0.003),
         loss=None if classes else "mse",
         epochs=max(10, min(60, 40_000 // len(X))),
@@ -121,7 +121,7 @@ class Problem:
 def _date_parts(name, column):
     return {
         f"{name} month": column.dt.month,
-        f"{name} weekday": column.dt.dayofweek,
+        f"{name} weekday": column.dt.day_of_week,
         f"{name} hour": column.dt.hour,
     }
 

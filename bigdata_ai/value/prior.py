@@ -180,7 +180,9 @@ class _Ensemble:
     epochs: int
     bar: Callable  # shown over the networks
 
-    def trained(self, features, level, truth, seed):
+    def trained(
+        self, features: np.ndarray, level: np.ndarray, truth: np.ndarray, seed: int
+    ) -> dict[str, np.ndarray]:
         "Arrays of networks trained on some examples."
         middle, scale = np.median(features, axis=0), features.std(axis=0) + 1e-9
         unit = np.abs(truth - level).mean()

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.cluster import KMeans
 from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier
 from sklearn.model_selection import train_test_split
@@ -105,7 +105,7 @@ class _Trial:
     classes: int
     seed: int
 
-    def error(self, learner, rows):
+    def error(self, learner: BaseEstimator, rows: slice | np.ndarray) -> float:
         "Error on test rows of what has learned from some rows."
         fitted = clone(learner).fit(self.X[rows], self.given[rows])
         return 1 - fitted.score(self.test_X, self.test_y)
@@ -133,7 +133,7 @@ def _row_values(trial, learner, trees):
         "random": rng(trial.seed, "random ranking").random(len(trial.X)),
     }
 
-
+# %% ../../nbs/lib/value/35_valuation.ipynb #629fac86
 def _f1(called, true):
     return 2 * (called & true).sum() / max(called.sum() + true.sum(), 1)
 

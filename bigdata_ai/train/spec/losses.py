@@ -12,8 +12,9 @@ from ...core import check_choice, require
 from .network import Spec
 
 # %% ../../../nbs/lib/train/spec/30_losses.ipynb #d10869c4
-Loss = Literal["bce", "cross_entropy", "mse"]  # a name in `LOSSES`
-LOSSES = {
+Loss = Literal["bce", "cross_entropy", "mse"]  # the names in `LOSSES`
+
+LOSSES: dict[Loss, str] = {
     "bce": "binary cross-entropy of one logit (article 4.2)",
     "cross_entropy": "softmax cross-entropy of one logit a class",
     "mse": "mean squared error of real-valued outputs",
@@ -23,8 +24,8 @@ LOSSES = {
 def resolve_loss(
     spec: Spec,  # the network
     # a name in `LOSSES`; None picks "bce" for one output, else "cross_entropy"
-    loss: Loss | None = None,
-) -> Loss:  # a name in `LOSSES`
+    loss: str | None = None,
+) -> str:  # a name in `LOSSES`
     "Pick or check the loss of a network."
     loss = (
         check_choice(loss, LOSSES, "loss")

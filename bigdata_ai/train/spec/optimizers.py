@@ -78,12 +78,15 @@ class RMSprop:
         require(self.epsilon > 0, "epsilon must be greater than 0.", self.epsilon)
 
 
-Optimizer = SGD | Adam | AdamW | RMSprop  # any of them, for annotations
-OPTIMIZERS = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop)}  # name -> optimiser
+Optimizer = SGD | Adam | AdamW | RMSprop  # any of them
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop)
+}  # name -> optimiser
 
 
 def hyper_parameters(
-    optimizer: Optimizer,  # such as Adam(0.003)
+    optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…)
 ) -> dict[str, float]:  # name -> value
     "List an optimiser's numbers by name."
     return {
