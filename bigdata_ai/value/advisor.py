@@ -342,7 +342,7 @@ def _bar(row, table):
     "A gain and its interval, as the inside of an SVG."
     low, high = min(table["low"].min(), 0), max(table["high"].max(), 1e-9)
 
-    def x(value):
+    def x(value: float) -> float:
         return 4 + 152 * (value - low) / (high - low)
 
     return (
