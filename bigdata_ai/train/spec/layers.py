@@ -247,13 +247,13 @@ class BatchNorm(Layer):
     def __post_init__(self):
         check_int(self.features, "Features")
         require(
-            0 < check_number(self.momentum, "momentum") <= 1,
-            "momentum must lie in (0, 1].",
+            0 < check_number(self.momentum, "`momentum`") <= 1,
+            "`momentum` must lie in (0, 1].",
             self.momentum,
         )
         require(
-            check_number(self.epsilon, "epsilon") > 0,
-            "epsilon must be greater than 0.",
+            check_number(self.epsilon, "`epsilon`") > 0,
+            "`epsilon` must be greater than 0.",
             self.epsilon,
         )
 
@@ -283,8 +283,8 @@ class LayerNorm(Layer):
     def __post_init__(self):
         check_int(self.features, "Features")
         require(
-            check_number(self.epsilon, "epsilon") > 0,
-            "epsilon must be greater than 0.",
+            check_number(self.epsilon, "`epsilon`") > 0,
+            "`epsilon` must be greater than 0.",
             self.epsilon,
         )
 

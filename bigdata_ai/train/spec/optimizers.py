@@ -16,7 +16,9 @@ def hyper_parameters(
 ) -> dict[str, float]:  # name -> value
     "List an optimizer's numbers by name. Raises InputError for one that is no number."
     return {
-        field.name: check_number(float(value) if isinstance(value, bool) else value, field.name)
+        field.name: check_number(
+            float(value) if isinstance(value, bool) else value, f"`{field.name}`"
+        )
         for field in fields(optimizer)
         for value in [getattr(optimizer, field.name)]
     }
