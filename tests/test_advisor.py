@@ -18,7 +18,7 @@ from bigdata_ai.core import InputError
 from bigdata_ai.value.advisor import advise
 from bigdata_ai.value.exchange_rates import problem_of, corrupt, rates, wrong_labels
 
-QUICK = dict(repeats=2, minutes=1.0)
+QUICK = dict(repeats=2, time_limit_s=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +60,18 @@ def drifting(n=800, seed=0):
             "dates or numbers",
         ),
         (lambda t: t, {"target": "z"}, "target must be a column"),
-        (lambda t: t, {"costs": {}}, "costs must be a dict"),
+        (lambda t: t, {"costs": {}}, "`costs` must be a dict"),
         (lambda t: t, {"costs": {"row": 1, "label": -1}}, "greater than 0"),
         (lambda t: t, {"costs": {"row": 1, "label": None}}, "greater than 0"),
         (lambda t: t, {"costs": {"label": 1}}, "price of a row"),
         (lambda t: t, {"costs": {"row": 1, "luck": 1}}, "must be one of"),
         (lambda t: t.assign(place="a"), {"source": "place"}, "price of 'source'"),
-        (lambda t: t, {"budget": 0}, "budget must be greater"),
+        (lambda t: t, {"budget": 0}, "`budget` must be greater"),
         (lambda t: t, {"budget": float("nan")}, "budget"),
-        (lambda t: t, {"minutes": 0}, "minutes"),
-        (lambda t: t, {"newer": 1.5}, "newer must lie"),
-        (lambda t: t, {"missing": -0.1}, "missing must lie"),
-        (lambda t: t, {"model": "oracle"}, "model must be one of"),
+        (lambda t: t, {"time_limit_s": 0}, "time_limit_s"),
+        (lambda t: t, {"future_share": 1.5}, "`future_share` must lie"),
+        (lambda t: t, {"unseen_share": -0.1}, "`unseen_share` must lie"),
+        (lambda t: t, {"model": "oracle"}, "`model` must be one of"),
         (lambda t: t.assign(y=[f"name {i}" for i in range(len(t))]), {}, "100 classes"),
     ],
 )
@@ -134,7 +134,13 @@ def test_fresh_rows_are_bought_where_the_rule_drifts():
     assert advice.best == "refresh" and advice.decided
     asked = {
         newer: advise(
-            drifting(), "y", 400, {"row": 1, "refresh": 1}, time="day", repeats=3, newer=newer
+            drifting(),
+            "y",
+            400,
+            {"row": 1, "refresh": 1},
+            time="day",
+            repeats=3,
+            future_share=newer,
         )
         for newer in (0.0, 1.0)
     }
@@ -192,7 +198,7 @@ def test_wrong_targets_that_are_seen_tell_what_they_cost(monkeypatch):
         ]["label"]
 
     with_look = said()
-    monkeypatch.setitem(advise.__globals__, "TOLD", 1)
+    monkeypatch.setitem(advise.__globals__, "MIN_SHARE_TOLD_FROM_TAIL", 1)
     assert said() < 0.8 * with_look and 0.5 * true < with_look < true, (said(), with_look, true)
 
 
@@ -243,7 +249,7 @@ def test_the_page_stands_alone(cells, tmp_path):
 
 
 def test_rates_of_each_kind():
-    label = rates(problem_of(drifting(), "y"), "label", seeds=3)
+    label = rates(problem_of(drifting(), "y"), "label", repeats=3)
     assert (
         label["rate"].is_monotonic_decreasing
         and (label["low"] <= label["rate"]).all()
@@ -252,9 +258,9 @@ def test_rates_of_each_kind():
     assert label["law"].to_numpy() == pytest.approx(
         (1 - 2 * np.array([0.1, 0.2, 0.4])) ** 2, rel=1e-12
     )
-    source = rates(problem_of(sources(), "y", source="place"), "source", seeds=3)
+    source = rates(problem_of(sources(), "y", source="place"), "source", repeats=3)
     assert (source["rate"] < 1).all()
-    age = rates(problem_of(drifting(), "y", time="day"), "age", seeds=3)
+    age = rates(problem_of(drifting(), "y", time="day"), "age", repeats=3)
     assert age["rate"].iloc[-1] < 0.5 and age["law"].is_monotonic_decreasing
     with pytest.raises(InputError, match="sources"):
         rates(problem_of(drifting(), "y"), "source")
@@ -266,7 +272,7 @@ from bigdata_ai.value.advisor import advise
 random = np.random.default_rng(0)
 X = random.standard_normal((1_000_000, 20))
 table = pd.DataFrame(X).add_prefix("x").assign(y=(X[:, 0] + X[:, 1] > random.standard_normal(1_000_000)).astype(int))
-advice = advise(table, "y", 100_000, {"row": 1, "label": 1}, repeats=2, most=1000)
+advice = advise(table, "y", 100_000, {"row": 1, "label": 1}, repeats=2, max_rows=1000)
 print(json.dumps({"best": advice.best, "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 """
 

@@ -363,7 +363,7 @@ NETWORKS = {
     "tanh": Spec((Dense(3, 4), Tanh(), Dense(4, 2))),
     "convolution": cnn((4, 4, 1), 2, (2,)),
     "batch norm": Spec((Dense(3, 4, bias=False), BatchNorm(4), Tanh(), Dense(4, 2))),
-    "lstm": recurrent(5, 3, 2, 2, 3, "lstm"),
+    "lstm": recurrent(5, 3, 2, 2, 3, cell="lstm"),
     "gru, all states": Spec(
         (Embedding(5, 2), GRU(2, 3, sequences=True), GlobalAveragePool(), Dense(3, 2)), 3
     ),

@@ -278,8 +278,7 @@ def test_sizes(action, says):
 @pytest.mark.parametrize("kind", [SGD, Adam])
 @pytest.mark.parametrize("rate", [-0.1, 0, np.nan, np.inf], ids=["negative", "zero", "nan", "inf"])
 def test_learning_rate(kind, rate):
-    name = "learning_rate" if np.isfinite(rate) else "`learning_rate`"
-    refused(lambda: kind(rate), f"{name} must be ")
+    refused(lambda: kind(rate), "`learning_rate` must be ")
     if np.isfinite(rate):
         refused(lambda: kind(rate), "Hint: 0.001 is a common start for Adam, 0.01 for SGD.")
 
@@ -306,11 +305,11 @@ def test_unknown_average():
 @pytest.mark.parametrize(
     "action, says",
     [
-        (lambda: SGD(momentum=1), "momentum must lie in [0, 1)."),
-        (lambda: SGD(l2=-1), "l2 must be 0 or greater."),
-        (lambda: Adam(beta_1=-0.1), "beta_1 must lie in [0, 1)."),
-        (lambda: Adam(beta_2=1.0), "beta_2 must lie in [0, 1)."),
-        (lambda: Adam(epsilon=0), "epsilon must be greater than 0."),
+        (lambda: SGD(momentum=1), "`momentum` must lie in [0, 1)."),
+        (lambda: SGD(l2=-1), "`l2` must be 0 or greater."),
+        (lambda: Adam(beta_1=-0.1), "`beta_1` must lie in [0, 1)."),
+        (lambda: Adam(beta_2=1.0), "`beta_2` must lie in [0, 1)."),
+        (lambda: Adam(epsilon=0), "`epsilon` must be greater than 0."),
         (lambda: Adam(l2=np.nan), "`l2` must be a finite number."),
         (lambda: mlp(3), "at least two sizes"),
         (lambda: mlp(3, 0), "must be a whole number, 1 or more."),

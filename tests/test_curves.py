@@ -10,7 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from bigdata_ai.core import InputError
 from bigdata_ai.value.curves import FORMS, classify_curve, curves_of, extrapolate, fit
-from bigdata_ai.value.curves import forecast_figure
+from bigdata_ai.value.curves import draw_forecast
 from bigdata_ai.value.curves import fit_forms
 from bigdata_ai.value.prior import FACTORS, lcdb, questions, train
 
@@ -56,7 +56,7 @@ def test_a_fit_is_the_best_on_its_grid():
     rng = np.random.default_rng(1)
     errors = (TRUE["pow3"] + 0.02 * rng.standard_normal(30))[None]
     found = fit(N, errors, "pow3")
-    for b in FORMS["pow3"][1][:, 0]:
+    for b in FORMS["pow3"].grid[:, 0]:
         F = np.stack([np.ones(30), N**-b], 1)
         best = np.linalg.lstsq(F, errors[0], rcond=None)
         if (best[0] >= 0).all():
@@ -193,7 +193,7 @@ def test_one_in_seven_of_the_published_curves_is_ill_behaved(curves):
 
 
 def test_the_figure_is_named():
-    ax = forecast_figure(N, TRUE["pow3"], 8192)
+    ax = draw_forecast(N, TRUE["pow3"], 8192)
     assert ax.get_xlabel() and ax.get_ylabel() and ax.get_title() and len(ax.lines) == 3
 
 

@@ -164,7 +164,7 @@ def test_an_error_in_a_notebook_is_told_with_its_reason():
 @pytest.mark.parametrize(
     "given, message",
     [
-        ({"learning_rate": -0.1}, "learning_rate must be greater than 0"),
+        ({"learning_rate": -0.1}, "`learning_rate` must be greater than 0"),
         ({"learning_rate": 1e30}, "training loss must stay finite"),
         ({"hidden": [0]}, "A layer's outputs must be a whole number, 1 or more"),
     ],

@@ -121,7 +121,7 @@ def test_gradients_are_those_of_a_step(backend, batch):
 
 @pytest.mark.parametrize(
     "spec",
-    [cnn((8, 8, 1), 10, (3,), batch_norm=True), transformer(17, 64, 10, 4, 2, 1)],
+    [cnn((8, 8, 1), 10, (3,), batch_norm=True), transformer(17, 64, 10, 4, 2, blocks=1)],
     ids=["cnn", "transformer"],
 )
 @pytest.mark.parametrize("training", [False, True])
@@ -186,7 +186,7 @@ def test_training_draws_and_looks_at_the_batch(backend, batch):
         (mlp(64, 8, 10), 63, "0.dense", "Dense needs 64 features"),
         (cnn((8, 8, 1), 10, (3,)), 63, "0.reshape", "Reshape needs 64 values"),
         (
-            transformer(9, 6, 10, 4, 2, 1),
+            transformer(9, 6, 10, 4, 2, blocks=1),
             5,
             "1.positions",
             "Positions needs a sequence of shape (6, 4)",

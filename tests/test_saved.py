@@ -25,8 +25,8 @@ NETWORKS = {
     "mlp": mlp(6, 5, 3, dropout=0.2),
     "batch norm": cnn((4, 4, 1), 3, (2,), batch_norm=True),
     "gru": recurrent(9, 4, 3, 3, 4),
-    "lstm": recurrent(9, 4, 3, 3, 4, "lstm"),
-    "attention": transformer(9, 4, 3, 4, 2, 1),
+    "lstm": recurrent(9, 4, 3, 3, 4, cell="lstm"),
+    "attention": transformer(9, 4, 3, 4, 2, blocks=1),
     "table": wide_and_deep(2, [3, 4], 3, (5,), 2),
     "factors": matrix_factorization(5, 4, 2),
 }

@@ -562,7 +562,7 @@ def held_out_accuracies(backend, spec, optimizer, seeds, steps=300):
     "Share of the digits not learnt from that are told right, for each seed."
     chosen = replace(task("mlp"), spec=spec)
     rest = load("digits").take(slice(len(chosen.rows), None))
-    ends = (walk(backend, chosen, optimizer, steps, seed, "float32") for seed in seeds)
+    ends = (walk(backend, chosen, optimizer, steps, seed, dtype="float32") for seed in seeds)
     return np.array([(end.outputs(rest.X).argmax(1) == rest.y).mean() for end in ends])
 
 

@@ -12,7 +12,7 @@ from bigdata_ai.core import InputError, data_path
 from bigdata_ai.data.catalog import load
 from bigdata_ai.data.labels.audit import corrupt
 from bigdata_ai.value.valuation import RANKINGS, compare, data_oob, intervals, knn_shapley
-from bigdata_ai.value.valuation import ranking_figure
+from bigdata_ai.value.valuation import draw_rankings
 
 
 def by_definition(X, y, valid_X, valid_y, k):
@@ -100,8 +100,8 @@ def test_out_of_bag_values_are_shares_and_repeat(digits):
             "finite",
         ),
         (lambda: data_oob(np.ones((3, 2)), [0, 1, 0], 3), "`trees` must be"),
-        (lambda: compare(load("breast_cancer"), 1), "`seeds` must be"),
-        (lambda: compare(load("breast_cancer"), 2, share=0.6), "share must be"),
+        (lambda: compare(load("breast_cancer"), 1), "`repeats` must be"),
+        (lambda: compare(load("breast_cancer"), 2, share=0.6), "`share` must be"),
     ],
 )
 def test_bad_input_is_told(call, words):
@@ -117,7 +117,7 @@ def test_a_comparison_is_paired_and_drawn():
     )
     found = intervals(table).set_index(["ranking", "measure"])
     assert found.loc[("KNN-Shapley", "f1"), "mean"] > found.loc[("random", "f1"), "mean"] + 0.2
-    ax = ranking_figure(intervals(table))
+    ax = draw_rankings(intervals(table))
     assert ax.get_title() and ax.get_ylabel()
 
 

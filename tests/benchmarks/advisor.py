@@ -178,7 +178,7 @@ class World:
         random = np.random.default_rng([seed, *map(ord, name + damage)])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.whole = problem_of(frame, self.target, self.time, self.source, most=len(frame))
+            self.whole = problem_of(frame, self.target, self.time, self.source, max_rows=len(frame))
         y, n = self.whole.y, len(frame)
         order, recent = random.permutation(n), np.ones(n, bool)
         if self.time:
@@ -267,8 +267,8 @@ def played(world, seeds, repeats):
             world.target,
             world.budget,
             world.costs,
-            world.time,
-            world.source,
+            time=world.time,
+            source=world.source,
             repeats=repeats,
         )
     # the oracle's own noise: chosen by one half, paid by the other

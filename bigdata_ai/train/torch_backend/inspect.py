@@ -50,7 +50,7 @@ def walk_spec(
             iter(weights),
             to_native(X, dtype),
             flow,
-            lambda layer, x: rows.append(_seen(x)),
+            seen=lambda layer, x: rows.append(_seen(x)),
         )
     except FAULTS as error:
         return rows, _text(error), None, []
