@@ -224,7 +224,7 @@ SMALL = {
     "name, framework", [("dose_response", "torch"), ("pipeline", "tensorflow")]
 )
 def test_a_small_run_leaves_sound_evidence_and_a_report(name, framework):
-    folder = run(name, SMALL[name], [framework], quiet=True)
+    folder = run(name, SMALL[name], [framework], show_progress=False)
     rows, axes = read(folder), describe(name)["axes"]
     assert not rows.duplicated(["seed", *axes]).any() and rows["error"].between(0, 1).all()
     assert (rows["checks.overlap"] == 0).all() and (
@@ -254,7 +254,7 @@ def test_a_small_run_leaves_sound_evidence_and_a_report(name, framework):
 )
 def test_a_value_that_the_notebook_refuses_fails_the_run(name, given, message):
     with pytest.raises(RunError, match=message):
-        run(name, given, ["torch"], quiet=True)
+        run(name, given, ["torch"], show_progress=False)
 
 
 # A process that serves
