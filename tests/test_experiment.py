@@ -17,8 +17,8 @@ from bigdata_ai.experiment import claims
 from bigdata_ai.experiment.evidence import read, rows
 from bigdata_ai.experiment.report import block, figure, record, recorded, report, text_table
 from bigdata_ai.experiment.report import update_blocks, verdicts
-from bigdata_ai.experiment.run import check_parameters, describe, experiments, latest_run
-from bigdata_ai.experiment.run import parameters, run
+from bigdata_ai.experiment.declared import describe, experiments, latest_run
+from bigdata_ai.experiment.run import check_parameters, parameters, run
 from bigdata_ai.experiment.sabotage import kill_rate, sabotage
 from bigdata_ai.train.loop import BACKENDS
 

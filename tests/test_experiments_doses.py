@@ -23,7 +23,8 @@ from bigdata_ai.experiment.claims import load_claims
 from bigdata_ai.experiment.evidence import read
 from bigdata_ai.experiment.report import block, curve_table, figure, recorded, report, text_table
 from bigdata_ai.experiment.report import verdicts
-from bigdata_ai.experiment.run import describe, file_of, run
+from bigdata_ai.experiment.declared import describe, file_of
+from bigdata_ai.experiment.run import run
 from bigdata_ai.experiment.served import Service, load_pipeline, save_pipeline
 from bigdata_ai.train.loop import fit
 from bigdata_ai.train.spec.network import mlp

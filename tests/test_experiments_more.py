@@ -16,7 +16,8 @@ from bigdata_ai.experiment.contenders import CONTENDERS, Contender
 from bigdata_ai.experiment.evidence import read
 from bigdata_ai.experiment.report import block, curve_table, figure, recorded, report, text_table
 from bigdata_ai.experiment.report import verdicts
-from bigdata_ai.experiment.run import describe, file_of, run
+from bigdata_ai.experiment.declared import describe, file_of
+from bigdata_ai.experiment.run import run
 
 MORE = ("label_quality", "timeliness", "diversity")
 SOUND = {

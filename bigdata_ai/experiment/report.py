@@ -21,10 +21,11 @@ from ..core import write_atomic
 from ..data.catalog import names, show
 from .claims import VERDICTS, load_claims
 from .statistics import power_laws
+from .declared import describe, file_of
 from .evidence import read, rows
 from .figures import setting_table
 from .guards import judge_guarded
-from .run import MAX_BUDGET_SHARE, budget, describe, figure_of, file_of
+from .run import MAX_BUDGET_SHARE, budget, figure_of
 from .sabotage import kill_rate, outcomes
 from ..pages import html_page, image_address
 
@@ -37,7 +38,7 @@ def _facts(evidence):
 
 def experiment_of(
     evidence: Path | str,  # a run's folder, or an evidence file
-) -> str:  # a name from `run.experiments()`, or the path of a notebook
+) -> str:  # a name from `declared.experiments()`, or the path of a notebook
     "Find the experiment that made evidence; raises `InputError` where there are several."
     several = read(evidence)["experiment"].unique()
     require(len(several) == 1, "Evidence to judge must be of one experiment.", ", ".join(several))

@@ -23,10 +23,11 @@ from ..core import BigDataError, ContentError, DivergedError, InputError
 from ..core import MissingExtraError, RunError, SealedTestError, check_choice, data_path
 from ..core import progress, require, runs_path, write_atomic
 from .claims import load_claims
+from .declared import describe, file_of
 from .evidence import commit
 from .guards import judge_guarded
 from .mutants import MUTANTS
-from .run import describe, file_of, parameters, run
+from .run import parameters, run
 from ..train.loop import backends
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #a2b7698f

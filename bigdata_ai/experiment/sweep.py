@@ -22,10 +22,10 @@ import yaml
 from ..core import InputError, RunError, check_int, data_path, digest, package_path
 from ..core import progress, require, runs_path, short_repr, write_atomic
 from .claims import claims_hash, load_claims
+from .declared import describe, file_of
 from .engine import execute_notebook
 from .evidence import code_hash, versions
-from .run import budget, check_parameters, describe, file_of, limits
-from .run import parameters
+from .run import budget, check_parameters, limits, parameters
 from ..train.loop import BACKENDS
 
 # %% ../../nbs/lib/experiment/35_sweep.ipynb #88d589cf

@@ -23,7 +23,7 @@ import papermill
 from nbformat.v4 import new_code_cell, new_notebook
 
 from bigdata_ai.experiment.evidence import read
-from bigdata_ai.experiment.run import file_of
+from bigdata_ai.experiment.declared import file_of
 from bigdata_ai.experiment.sweep import plan, sweep
 
 GOALS = {"both, one job": 7, "both, two jobs": 12}
