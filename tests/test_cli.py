@@ -1,5 +1,6 @@
 """The command line, as a newcomer meets it."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -157,6 +158,7 @@ def test_the_shell_completes_commands_and_experiments():
             capture_output=True,
             text=True,
             env={
+                **os.environ,
                 "_BIGDATA_AI_COMPLETE": "complete_bash",
                 "COMP_WORDS": words,
                 "COMP_CWORD": str(words.count(" ")),
