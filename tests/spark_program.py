@@ -146,7 +146,9 @@ def swept(folder):
     register_spark()
     source = notebook(folder / "adds.ipynb", *ADDS)
     with joblib.parallel_config("spark", n_jobs=2):
-        table = sweep(source, {"seed": [0, 1, 2, 3]}, None, folder / "runs", threads=1, quiet=True)
+        table = sweep(
+            source, {"seed": [0, 1, 2, 3]}, None, folder / "runs", threads=1, show_progress=False
+        )
     return {
         "states": table["state"].tolist(),
         "evidence": evidence(folder / "runs"),

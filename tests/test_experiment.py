@@ -17,8 +17,8 @@ from bigdata_ai.experiment import claims
 from bigdata_ai.experiment.evidence import read, rows
 from bigdata_ai.experiment.report import block, figure, record, recorded, report, text_table
 from bigdata_ai.experiment.report import update_blocks, verdicts
-from bigdata_ai.experiment.run import check_parameters, describe, experiments, latest_run
-from bigdata_ai.experiment.run import parameters, run
+from bigdata_ai.experiment.declared import describe, experiments, latest_run
+from bigdata_ai.experiment.run import check_parameters, parameters, run
 from bigdata_ai.experiment.sabotage import kill_rate, sabotage
 from bigdata_ai.train.frameworks import BACKENDS
 
@@ -38,7 +38,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIGDATA_AI_RUNS", str(folder))
-        return run("volume", SMALL, quiet=True)
+        return run("volume", SMALL, show_progress=False)
 
 
 # Parameters
@@ -60,7 +60,7 @@ def finished(tmp_path_factory):
 )
 def test_a_parameter_that_does_not_fit_is_refused_before_anything_runs(given, message, runs_folder):
     with pytest.raises(InputError, match=message):
-        run("volume", given, quiet=True)
+        run("volume", given, show_progress=False)
     assert not runs_folder.exists()
 
 
@@ -132,7 +132,7 @@ def metrics(folder):
 def test_a_killed_run_continues_and_ends_as_an_undisturbed_one(finished, runs_folder):
     code = (
         f"from bigdata_ai.experiment.run import run; run('volume', {SMALL!r}, run_id='killed',"
-        " quiet=True)"
+        " show_progress=False)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     evidence = runs_folder / "killed" / "evidence.jsonl"
@@ -143,14 +143,14 @@ def test_a_killed_run_continues_and_ends_as_an_undisturbed_one(finished, runs_fo
     process.wait()
     kept = rows(evidence)
     assert 3 <= len(kept) < 12
-    folder = run("volume", SMALL, run_id="killed", quiet=True)
+    folder = run("volume", SMALL, run_id="killed", show_progress=False)
     assert rows(evidence)[: len(kept)] == kept and metrics(folder) == metrics(finished)
 
 
 def test_a_run_is_not_continued_with_other_inputs(finished, runs_folder):
     shutil.copytree(finished, runs_folder / "other")
     with pytest.raises(InputError, match="another parameters"):
-        run("volume", {**SMALL, "steps": 31}, run_id="other", quiet=True)
+        run("volume", {**SMALL, "steps": 31}, run_id="other", show_progress=False)
 
 
 def test_an_error_in_a_notebook_is_told_with_its_reason():
@@ -158,7 +158,7 @@ def test_an_error_in_a_notebook_is_told_with_its_reason():
         RunError,
         match=r"n, the rows to draw .* Received: 5000.*Hint: the executed notebooks are in",
     ):
-        run("volume", {"sizes": [5000]}, ["torch"], quiet=True)
+        run("volume", {"sizes": [5000]}, ["torch"], show_progress=False)
 
 
 @pytest.mark.parametrize(
@@ -172,13 +172,13 @@ def test_an_error_in_a_notebook_is_told_with_its_reason():
 )
 def test_a_value_that_the_library_refuses_fails_the_run(given, message):
     with pytest.raises(RunError, match=message):
-        run("volume", {**SMALL, **given}, ["torch"], quiet=True)
+        run("volume", {**SMALL, **given}, ["torch"], show_progress=False)
 
 
 def test_a_killed_kernel_is_reported_and_does_not_hang():
     die = "import os, threading; threading.Timer(1.5, os.kill, (os.getpid(), 9)).start()"
     with pytest.raises(RunError, match="torch: DeadKernelError"):
-        run("volume", {**SMALL, "steps": 20_000}, ["torch"], startup=[die], quiet=True)
+        run("volume", {**SMALL, "steps": 20_000}, ["torch"], startup=[die], show_progress=False)
 
 
 # Verdicts and report

@@ -23,7 +23,8 @@ from bigdata_ai.experiment.claims import load_claims
 from bigdata_ai.experiment.evidence import read
 from bigdata_ai.experiment.report import block, curve_table, figure, recorded, report, text_table
 from bigdata_ai.experiment.report import verdicts
-from bigdata_ai.experiment.run import describe, file_of, run
+from bigdata_ai.experiment.declared import describe, file_of
+from bigdata_ai.experiment.run import run
 from bigdata_ai.experiment.served import Service, load_pipeline, save_pipeline
 from bigdata_ai.train.loop import fit
 from bigdata_ai.train.spec.network import mlp
@@ -224,7 +225,7 @@ SMALL = {
     "name, framework", [("dose_response", "torch"), ("pipeline", "tensorflow")]
 )
 def test_a_small_run_leaves_sound_evidence_and_a_report(name, framework):
-    folder = run(name, SMALL[name], [framework], quiet=True)
+    folder = run(name, SMALL[name], [framework], show_progress=False)
     rows, axes = read(folder), describe(name)["axes"]
     assert not rows.duplicated(["seed", *axes]).any() and rows["error"].between(0, 1).all()
     assert (rows["checks.overlap"] == 0).all() and (
@@ -254,7 +255,7 @@ def test_a_small_run_leaves_sound_evidence_and_a_report(name, framework):
 )
 def test_a_value_that_the_notebook_refuses_fails_the_run(name, given, message):
     with pytest.raises(RunError, match=message):
-        run(name, given, ["torch"], quiet=True)
+        run(name, given, ["torch"], show_progress=False)
 
 
 # A process that serves

@@ -17,7 +17,8 @@ from bigdata_ai.train.loop import fit
 from bigdata_ai.experiment.evidence import read
 from bigdata_ai.experiment.report import block, curve_table, figure, recorded, report, text_table
 from bigdata_ai.experiment.report import verdicts
-from bigdata_ai.experiment.run import describe, file_of, run
+from bigdata_ai.experiment.declared import describe, file_of
+from bigdata_ai.experiment.run import run
 
 MORE = ("label_quality", "timeliness", "diversity")
 SOUND = {
@@ -331,7 +332,7 @@ SMALL = {
     [("label_quality", "torch"), ("timeliness", "tensorflow"), ("diversity", "torch")],
 )
 def test_a_small_run_leaves_sound_evidence_and_a_report(name, framework):
-    folder = run(name, SMALL[name], [framework], quiet=True)
+    folder = run(name, SMALL[name], [framework], show_progress=False)
     table, axes = read(folder), describe(name)["axes"]
     assert (
         not table.duplicated(["seed", *axes]).any()
@@ -361,7 +362,7 @@ def test_a_small_run_leaves_sound_evidence_and_a_report(name, framework):
 )
 def test_a_parameter_that_does_not_fit_is_refused_before_anything_runs(name, given, message):
     with pytest.raises(InputError, match=message):
-        run(name, given, quiet=True)
+        run(name, given, show_progress=False)
 
 
 @pytest.mark.slow
@@ -377,7 +378,7 @@ def test_a_parameter_that_does_not_fit_is_refused_before_anything_runs(name, giv
 )
 def test_a_value_that_the_notebook_refuses_fails_the_run(name, given, message):
     with pytest.raises(RunError, match=message):
-        run(name, given, ["torch"], quiet=True)
+        run(name, given, ["torch"], show_progress=False)
 
 
 # Recorded evidence

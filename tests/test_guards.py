@@ -20,7 +20,15 @@ from bigdata_ai.experiment.claims import load_claims
 from bigdata_ai.experiment.evidence import append, read, rows
 from bigdata_ai.experiment.guards import GUARDS, judge_guarded, key_of
 from bigdata_ai.experiment.mutants import MUTANTS
-from bigdata_ai.experiment.run import STALL, budget, describe, experiments, file_of, limits, run
+from bigdata_ai.experiment.run import (
+    MAX_BUDGET_SHARE,
+    budget,
+    describe,
+    experiments,
+    file_of,
+    limits,
+    run,
+)
 from bigdata_ai.experiment.sabotage import LOOSENED, NAMES, kill_rate, outcome_table, outcomes
 from bigdata_ai.experiment.sabotage import record_outcome, sizes, summary
 from bigdata_ai.experiment.sweep import sweep
@@ -244,7 +252,10 @@ def test_every_experiment_declares_its_budget_and_what_sabotage_runs():
             set(full) == set(smoke) == {"seconds", "mib"} and smoke["seconds"] <= full["seconds"]
         ), name
         assert {"sabotage"} <= set(describe(name)) and sizes(name) != sizes(name, quick=True), name
-    assert (limits({"seconds": 10}).seconds, limits({"seconds": 10}).mib) == (10 * STALL, None)
+    assert (limits({"seconds": 10}).seconds, limits({"seconds": 10}).mib) == (
+        10 * MAX_BUDGET_SHARE,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -271,7 +282,13 @@ def test_a_run_over_its_budget_is_stopped_and_keeps_what_it_recorded(
         toml=f'title = "x"\n[budget]\n{toml}\n',
     )
     with pytest.raises(RunError, match=f"OverBudget: it .*{told}.*--no-budget"):
-        run(made, None if "smoke" in toml else {"seeds": [0]}, ["torch"], run_id="over", quiet=True)
+        run(
+            made,
+            None if "smoke" in toml else {"seeds": [0]},
+            ["torch"],
+            run_id="over",
+            show_progress=False,
+        )
     assert len(rows(runs_folder / "over" / "evidence.jsonl")) == 3
     assert json.loads((runs_folder / "over" / "torch.result").read_text())["peak_mib"] > 50
 
@@ -297,7 +314,9 @@ def test_a_full_disk_stops_a_sweep_with_a_clear_word_and_leaves_whole_lines(tmp_
     with pytest.raises(
         RunError, match="able to write down its runs.*No space left on device.*make room"
     ):
-        sweep(made, {"seeds": [[seed] for seed in range(6)]}, folder=small_disk, quiet=True)
+        sweep(
+            made, {"seeds": [[seed] for seed in range(6)]}, folder=small_disk, show_progress=False
+        )
     files = list(small_disk.rglob("*.jsonl"))
     assert files and all(path.read_bytes()[-1:] in (b"\n", b"") for path in files)
     assert all(json.loads(line) for path in files for line in path.read_bytes().splitlines())
@@ -306,7 +325,11 @@ def test_a_full_disk_stops_a_sweep_with_a_clear_word_and_leaves_whole_lines(tmp_
     roomy = tmp_path / "roomy"
     shutil.copytree(small_disk, roomy)
     table = sweep(
-        made, {"seeds": [[seed] for seed in range(6)]}, folder=roomy, retry=True, quiet=True
+        made,
+        {"seeds": [[seed] for seed in range(6)]},
+        folder=roomy,
+        retry=True,
+        show_progress=False,
     )
     assert (
         (table["state"] == "done").all()
@@ -334,14 +357,14 @@ def test_a_sweep_that_cannot_write_a_result_stops_and_goes_on_later(tmp_path, mo
         with pytest.raises(
             RunError, match="able to write down its runs.*No space left on device.*make room"
         ):
-            sweep(made, grid, folder=folder, quiet=True)
+            sweep(made, grid, folder=folder, show_progress=False)
     assert len(list(folder.rglob("result.json"))) == 2
     assert all(
         json.loads(line)
         for path in folder.rglob("*.jsonl")
         for line in path.read_bytes().splitlines()
     )
-    assert (sweep(made, grid, folder=folder, quiet=True)["state"] == "done").all()
+    assert (sweep(made, grid, folder=folder, show_progress=False)["state"] == "done").all()
     assert sum(len(rows(path)) for path in folder.rglob("*.jsonl")) == 12
 
 
@@ -358,7 +381,7 @@ def test_a_disk_that_is_full_for_a_run_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setitem(run.__globals__, "write_atomic", full)
     with pytest.raises(RunError, match="able to write down its results.*No space left.*same id"):
-        run(made, frameworks=["torch"], quiet=True)
+        run(made, frameworks=["torch"], show_progress=False)
 
 
 # Sabotage
@@ -405,14 +428,14 @@ def test_a_run_that_ends_early_tells_what_the_whole_one_tells(runs_folder, monke
         "stale_cache",
         "duplicated_seeds",
     ]
-    early = sabotage.sabotage("volume", given, ["torch"], few, quiet=True)
+    early = sabotage.sabotage("volume", given, ["torch"], few, show_progress=False)
     found = {
         path.name.split("-")[2]: len(rows(path / "evidence.jsonl"))
         for path in runs_folder.glob("sabotage-volume-*")
     }
     assert found == {"untouched": 15, "duplicated_seeds": 15} | dict.fromkeys(few[:4], 1)
     monkeypatch.setattr(sabotage, "_asked", lambda *_: [])
-    whole = sabotage.sabotage("volume", given, ["torch"], few, quiet=True)
+    whole = sabotage.sabotage("volume", given, ["torch"], few, show_progress=False)
     told = ["mutant", "killed", "by", "lost", "supported"]
     pd.testing.assert_frame_equal(early[told], whole[told])
     assert all(

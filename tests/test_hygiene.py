@@ -34,6 +34,7 @@ ROOMS = (
     "core",
     "estimates",
     "viz",
+    "pages",
     "data",
     "evaluation",
     "train",

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from bigdata_ai.cli import app
 from bigdata_ai.core import InputError
-from bigdata_ai.experiment import engine
+from bigdata_ai.experiment import engine, imports
 from bigdata_ai.experiment.evidence import rows
 from bigdata_ai.experiment.run import run
 from bigdata_ai.experiment.sweep import expand, load_grid, plan, sweep
@@ -175,7 +175,7 @@ def test_kernels_share_imports_and_nothing_else(tmp_path):
     assert all(found[0][i] != found[1][i] for i in (1, 2, 3))
 
 
-def test_a_kernel_has_its_zygote_fork_a_process_that_knows_nothing_of_it(tmp_path):
+def test_a_kernel_has_its_fork_server_fork_a_process_that_knows_nothing_of_it(tmp_path):
     source = notebook(
         tmp_path / "source.ipynb",
         "n = 0",
@@ -190,8 +190,8 @@ def test_a_kernel_has_its_zygote_fork_a_process_that_knows_nothing_of_it(tmp_pat
         f" sys.stdin.read()')\nPath({str(tmp_path / 'pid')!r}).write_text(str(lasting.pid))",
     )
     told, outputs = executed(source, tmp_path / "out.ipynb", "bigdata-ai")
-    (parent, knows, rest), zygote, folder, ended = json.loads(outputs[3][0]["text"])
-    assert not told and int(parent) == zygote, "the zygote forked it"
+    (parent, knows, rest), server, folder, ended = json.loads(outputs[3][0]["text"])
+    assert not told and int(parent) == server, "the fork server forked it"
     assert knows == "False" and rest == f"by the kernel {folder}\n" and ended is not None
     until, lasting = time.monotonic() + 30, Path("/proc", (tmp_path / "pid").read_text())
     while lasting.exists() and time.monotonic() < until:
@@ -206,32 +206,32 @@ def test_a_process_of_a_function_that_fails_says_nothing():
         assert process.stdout.readline() == ""
 
 
-def test_a_zygote_that_was_warmed_up_is_the_one_that_is_used(tmp_path):
+def test_a_fork_server_that_was_warmed_up_is_the_one_that_is_used(tmp_path):
     source = notebook(
         tmp_path / "source.ipynb", "n = 0", "import json, os, psutil", "print(os.getppid())"
     )
     engine.warm_up(source, {"OMP_NUM_THREADS": "1"})
-    warm = next(reversed(engine._zygotes.values())).process.pid
+    warm = next(reversed(engine._servers.values())).process.pid
     assert (
         executed(source, tmp_path / "out.ipynb", "bigdata-ai", kernel_env={"OMP_NUM_THREADS": "1"})[
             1
         ][2][0]["text"]
         == f"{warm}\n"
     )
-    before = list(engine._zygotes.values())
-    run("volume", {"seeds": [0], "sizes": [50]}, ["torch"], quiet=True)
-    assert len([one for one in engine._zygotes.values() if one not in before]) <= 1
+    before = list(engine._servers.values())
+    run("volume", {"seeds": [0], "sizes": [50]}, ["torch"], show_progress=False)
+    assert len([one for one in engine._servers.values() if one not in before]) <= 1
 
 
 def test_only_installed_modules_are_imported_ahead(tmp_path):
-    assert engine.imported(
+    assert imports.imported(
         [
             "import numpy, zlib",
             "from bigdata_ai.core import require\nimport my_own",
             "import pandas as pd",
         ]
     ) == ["numpy", "bigdata_ai.core", "pandas"]
-    assert engine.imported(["from bigdata_ai.data.labels.audit import audit"]) == [
+    assert imports.imported(["from bigdata_ai.data.labels.audit import audit"]) == [
         "bigdata_ai.data.labels.audit",
         "cleanlab.rank",
     ]
@@ -239,17 +239,18 @@ def test_only_installed_modules_are_imported_ahead(tmp_path):
         "import numpy as np\nfrom bigdata_ai.train.loop import fit",
         "import pandas as pd\nfrom bigdata_ai.train.loop import fit",
     ]
-    assert engine.imported(few[:1]) == engine.imported(
+    assert imports.imported(few[:1]) == imports.imported(
         few[1:]
-    ) and "bigdata_ai.experiment.claims" in engine.imported(few[:1])
+    ) and "bigdata_ai.experiment.claims" in imports.imported(few[:1])
     # another order
-    other = engine.imported(["from bigdata_ai.train.loop import fit\nimport numpy as np"])
+    other = imports.imported(["from bigdata_ai.train.loop import fit\nimport numpy as np"])
     assert (
         other[:2] == ["bigdata_ai.train.loop", "numpy"]
         and "bigdata_ai.experiment.claims" not in other
     )
     assert all(
-        importlib.util.find_spec(name) for name in sum(engine._LATE.values(), list(engine._LATE))
+        importlib.util.find_spec(name)
+        for name in sum(imports.IMPORTED_LATE.values(), list(imports.IMPORTED_LATE))
     )
 
 
@@ -276,7 +277,7 @@ def evidence(folder):
 WHOLE = sorted((seed, i, seed * 10 + i) for seed in range(4) for i in range(4))
 SWEEPS = (
     "import sys; from bigdata_ai.experiment.sweep import sweep; sweep(sys.argv[1], {'seed': [0, 1,"
-    " 2, 3]}, 2, sys.argv[2], quiet=True)"
+    " 2, 3]}, 2, sys.argv[2], show_progress=False)"
 )
 
 
@@ -293,7 +294,7 @@ def killed_and_resumed(tmp_path, times, draw):
         process.wait()
         for path in folder.glob("*/evidence.jsonl"):
             assert all(json.loads(line) for line in path.read_bytes().split(b"\n")[:-1])
-    table = sweep(source, {"seed": [0, 1, 2, 3]}, 2, folder, quiet=True)
+    table = sweep(source, {"seed": [0, 1, 2, 3]}, 2, folder, show_progress=False)
     assert (table["state"] == "done").all()
     assert evidence(folder) == WHOLE
 
@@ -318,7 +319,7 @@ def test_runs_are_done_once_and_failures_are_kept_and_counted(tmp_path):
         "if seed == 1: raise ValueError('no luck')",
     )
     folder = tmp_path / "runs"
-    first = sweep(source, {"seed": [0, 1, 2]}, 2, folder, quiet=True)
+    first = sweep(source, {"seed": [0, 1, 2]}, 2, folder, show_progress=False)
     assert (
         first["state"].tolist() == ["done", "failed", "done"]
         and first["error"][1] == "ValueError: no luck"
@@ -328,14 +329,18 @@ def test_runs_are_done_once_and_failures_are_kept_and_counted(tmp_path):
     )
     assert sorted((tmp_path / "count").read_text().split()) == ["0", "1", "2"]
     assert (
-        sweep(source, {"seed": [0, 1, 2]}, 1, folder, threads=1, quiet=True)["state"].tolist()
+        sweep(source, {"seed": [0, 1, 2]}, 1, folder, threads=1, show_progress=False)[
+            "state"
+        ].tolist()
         == first["state"].tolist()
     )
     assert sorted((tmp_path / "count").read_text().split()) == ["0", "1", "2"]
-    sweep(source, {"seed": [0, 1, 2]}, 1, folder, retry=True, threads=1, quiet=True)
+    sweep(source, {"seed": [0, 1, 2]}, 1, folder, retry=True, threads=1, show_progress=False)
     assert sorted((tmp_path / "count").read_text().split()) == ["0", "1", "1", "2"]
     notebook(source, "seed = 0", "seed")  # other code is another run
-    assert (sweep(source, {"seed": [1]}, 1, folder, threads=1, quiet=True)["state"] == "done").all()
+    assert (
+        sweep(source, {"seed": [1]}, 1, folder, threads=1, show_progress=False)["state"] == "done"
+    ).all()
 
 
 def test_a_run_over_its_budget_fails(tmp_path):
@@ -346,14 +351,14 @@ def test_a_run_over_its_budget_fails(tmp_path):
         "time.sleep(0.6)",
     )
     (tmp_path / "slow.toml").write_text("[budget]\nseconds = 4\nmib = 400\n")
-    slow = sweep(source, {"seconds": [0.0, 30.0]}, 2, tmp_path / "a", quiet=True)
+    slow = sweep(source, {"seconds": [0.0, 30.0]}, 2, tmp_path / "a", show_progress=False)
     assert (
         slow["state"].tolist() == ["done", "failed"]
         and slow["error"][1] == "OverBudget: it took more than 6 s"
     )
     assert slow["seconds"][1] < 10 and 20 < slow["peak_mib"][0] < 400
     notebook(source, "mib = 0", "import time\nx = bytearray(mib * 2 ** 20)\ntime.sleep(1)")
-    big = sweep(source, {"mib": [0, 900]}, 2, tmp_path / "b", quiet=True)
+    big = sweep(source, {"mib": [0, 900]}, 2, tmp_path / "b", show_progress=False)
     assert big["state"].tolist() == ["done", "failed"] and "more than 600" in big["error"][1]
 
 
@@ -365,7 +370,7 @@ def test_a_run_over_its_budget_fails(tmp_path):
 def test_a_bad_grid_is_refused_before_anything_runs(tmp_path, grid):
     source = notebook(tmp_path / "adds.ipynb", *ADDS)
     with pytest.raises(InputError):
-        sweep(source, grid, 1, tmp_path / "runs", quiet=True)
+        sweep(source, grid, 1, tmp_path / "runs", show_progress=False)
     assert not (tmp_path / "runs").exists()
 
 
@@ -429,7 +434,12 @@ def test_a_dask_cluster_runs_the_same_sweep(tmp_path):
     ):
         with joblib.parallel_config("dask"):
             table = sweep(
-                source, {"seed": [0, 1, 2, 3]}, None, tmp_path / "runs", threads=1, quiet=True
+                source,
+                {"seed": [0, 1, 2, 3]},
+                None,
+                tmp_path / "runs",
+                threads=1,
+                show_progress=False,
             )
     assert (table["state"] == "done").all()
     assert evidence(tmp_path / "runs") == WHOLE

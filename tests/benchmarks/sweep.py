@@ -23,7 +23,7 @@ import papermill
 from nbformat.v4 import new_code_cell, new_notebook
 
 from bigdata_ai.experiment.evidence import read
-from bigdata_ai.experiment.run import file_of
+from bigdata_ai.experiment.declared import file_of
 from bigdata_ai.experiment.sweep import plan, sweep
 
 GOALS = {"both, one job": 7, "both, two jobs": 12}
@@ -81,7 +81,7 @@ def plain(jobs):
 CHILD = """
 import json, sys
 from bigdata_ai.experiment.sweep import sweep
-table = sweep(sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4], threads=1, quiet=True)
+table = sweep(sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3]), sys.argv[4], threads=1, show_progress=False)
 assert (table.state == "done").all(), table.error.unique()
 """
 
@@ -178,7 +178,7 @@ def run(quick=False):
             2,
             scratch / f"grow {runs}",
             threads=1,
-            quiet=True,
+            show_progress=False,
         )
         rows.append(
             {
