@@ -169,11 +169,12 @@ def _check_possible(answer):
 
 possible = Exercise(
     "possible",
-    """Write `possible(order, arrows)`: `order` is a list of stages, `arrows` a list of pairs (before, after). Give True if every stage
-    that an arrow names is in the order and every arrow points forward, else False.""",
+    """Write `possible(order, arrows)`: `order` is a list of stages, `arrows` a list of pairs
+    (before, after). Give True if every stage that an arrow names is in the order and every arrow
+    points forward, else False.""",
     _check_possible,
     "a chart says what must come before what; most charts allow several orders.",
-    """
+    solution="""
     def possible(order, arrows):
         place = {stage: i for i, stage in enumerate(order)}
         return all(a in place and b in place and place[a] < place[b] for a, b in arrows)
@@ -211,12 +212,13 @@ def _check_learnable(answer):
 
 learnable = Exercise(
     "learnable",
-    """Write `learnable(ids, parents, sealed)`: arrays of row ids and of the ids of the rows they were made of (a measured row is its
-    own parent), and a set of ids that are sealed. Give an array of bool: which rows may be learnt from.""",
+    """Write `learnable(ids, parents, sealed)`: arrays of row ids and of the ids of the rows they
+    were made of (a measured row is its own parent), and a set of ids that are sealed. Give an array
+    of bool: which rows may be learnt from.""",
     _check_learnable,
     "made rows are copies with changes. If their parents are in the test, the model has seen the"
     " test.",
-    """
+    solution="""
     def learnable(ids, parents, sealed):
         hidden = list(sealed)
         return ~np.isin(ids, hidden) & ~np.isin(parents, hidden)

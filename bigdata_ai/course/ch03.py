@@ -239,11 +239,12 @@ def _try_find(answer, path, name):
 
 find = Exercise(
     "find",
-    """A table `people` has the columns `id` and `name`. Write `find(name)`, which gives back the pair `(statement, parameters)` for
-    `read_sql`, so that it finds the rows with exactly this name, whatever the name is.""",
+    """A table `people` has the columns `id` and `name`. Write `find(name)`, which gives back the
+    pair `(statement, parameters)` for `read_sql`, so that it finds the rows with exactly this name,
+    whatever the name is.""",
     _check_find,
     "a bound value travels beside the statement and can't become a part of it.",
-    """
+    solution="""
     def find(name):
         return "select * from people where name = :name", {"name": name}
     """,
@@ -282,13 +283,14 @@ def _check_wait(answer):
 
 wait_s = Exercise(
     "wait_s",
-    """Write `wait_s(tries, retry_after)`: how many seconds to wait before the next try. `tries` counts the further tries so far
-    (0, 1, 2 …). Without a wish of the server (`retry_after` is `None`) the wait is half a second and doubles with each try, up to
-    60 s. With a wish, the wait is what the server asks for; if that is more than 60 s, give up: `float("inf")`.""",
+    """Write `wait_s(tries, retry_after)`: how many seconds to wait before the next try. `tries`
+    counts the further tries so far (0, 1, 2 …). Without a wish of the server (`retry_after` is
+    `None`) the wait is half a second and doubles with each try, up to 60 s. With a wish, the wait
+    is what the server asks for; if that is more than 60 s, give up: `float("inf")`.""",
     _check_wait,
     "errors of a moment are over soon, long ones are not hammered, and a server that says when to"
     " come back is believed.",
-    """
+    solution="""
     def wait_s(tries, retry_after):
         if retry_after is None: return min(60, 0.5 * 2 ** tries)
         return retry_after if retry_after <= 60 else float("inf")
@@ -348,13 +350,15 @@ def _at_offset(rows, query):
 
 offsets = Exercise(
     "offsets",
-    """An API answers `{"rows": […], "total": 10}` and takes a parameter `offset`: the number of rows to leave out. It gives at most
-    four rows at a time. Make the `Paging` for it, `offsets = Paging(after, first)`. `after(body, rows, url, params, links)` gets the
-    answer, the number of its rows, and the address and parameters that were asked; it gives back the address and the parameters of
-    the next page, or `None` at the end. `Paging` is in `bigdata_ai.data.acquire.http`.""",
+    """An API answers `{"rows": […], "total": 10}` and takes a parameter `offset`: the number of
+    rows to leave out. It gives at most four rows at a time. Make the `Paging` for it, `offsets =
+    Paging(after, first)`. `after(body, rows, url, params, links)` gets the answer, the number of
+    its rows, and the address and parameters that were asked; it gives back the address and the
+    parameters of the next page, or `None` at the end. `Paging` is in
+    `bigdata_ai.data.acquire.http`.""",
     _check_offsets,
     "the next offset is what has come so far, and the end is where it reaches the total.",
-    """
+    solution="""
     from bigdata_ai.data.acquire.http import Paging
 
     def after(body, rows, url, params, links):
@@ -421,11 +425,12 @@ def _check_changed(answer):
 
 changed = Exercise(
     "changed",
-    """Write `changed(before, now)`, which takes two provenances of many files and gives back the sorted list of the names (`where` in
-    `parts`) of all files that came, went, or have another content.""",
+    """Write `changed(before, now)`, which takes two provenances of many files and gives back the
+    sorted list of the names (`where` in `parts`) of all files that came, went, or have another
+    content.""",
     _check_changed,
     "the name says which file, the hash says which content; size and date say neither.",
-    """
+    solution="""
     def changed(before, now):
         old, new = ({part["where"]: part["sha256"] for part in one.parts} for one in (before, now))
         return sorted(name for name in old | new if old.get(name) != new.get(name))

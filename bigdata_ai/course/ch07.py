@@ -67,11 +67,11 @@ def _check_sides(answer):
 
 sides = Exercise(
     "sides",
-    """`ch07.visits()` is a table of visits; the same patient comes several times. Hold out about a quarter, so that no
-    patient is on both sides. Let `sides` be the pair `(rest, held)`.""",
+    """`ch07.visits()` is a table of visits; the same patient comes several times. Hold out about a
+    quarter, so that no patient is on both sides. Let `sides` be the pair `(rest, held)`.""",
     _check_sides,
     "what is measured on the held side are patients that the model has never met.",
-    """
+    solution="""
     from bigdata_ai.course import ch07
     from bigdata_ai.data.split import hold_out
 
@@ -110,23 +110,16 @@ def _check_reservoir(answer):
 
 reservoir = Exercise(
     "reservoir",
-    """Write `reservoir(stream, size, generator)`: go once through the list `stream`, as if its length were unknown, and give
-    back `size` items as a list, each subset of that size with the same chance; all items, if there are fewer. `generator` is
-    a NumPy random generator: `generator.integers(i)` draws from 0 … i−1.""",
+    """Write `reservoir(stream, size, generator)`: go once through the list `stream`, as if its
+    length were unknown, and give back `size` items as a list, each subset of that size with the
+    same chance; all items, if there are fewer. `generator` is a NumPy random generator:
+    `generator.integers(i)` draws from 0 … i−1.""",
     _check_reservoir,
     "item i gets in with chance size/i, and all that came later leave it there just often enough.",
-    """
-    def reservoir(stream, size, generator):
-        held = []
-        for i, item in enumerate(stream, start=1):
-            if len(held) < size:
-                held.append(item)
-            else:
-                place = generator.integers(i)  # one of i places; the first `size` of them are in the reservoir
-                if place < size:
-                    held[place] = item
-        return held
-    """,
+    solution=""" def reservoir(stream, size, generator): held = [] for i, item in enumerate(stream,
+    start=1): if len(held) < size: held.append(item) else: place = generator.integers(i)  # one of i
+    places; the first `size` of them are in the reservoir if place < size: held[place] = item return
+    held """,
     hints=(
         "The first `size` items all get in.",
         "After that, item i should be held with chance size/i: draw one of i places.",
@@ -151,12 +144,13 @@ def _check_natural(answer):
 
 natural = Exercise(
     "natural",
-    """A model of two classes learned from a sample in which the share of class 1 was `learned`; where it is used, the share is
-    `true`. Write `natural(p, learned, true)`, which turns its probabilities `p` of class 1, shape (n,), into those for the true
-    share. Use NumPy, PyTorch or TensorFlow.""",
+    """A model of two classes learned from a sample in which the share of class 1 was `learned`;
+    where it is used, the share is `true`. Write `natural(p, learned, true)`, which turns its
+    probabilities `p` of class 1, shape (n,), into those for the true share. Use NumPy, PyTorch or
+    TensorFlow.""",
     _check_natural,
     "by Bayes' rule, sampling multiplied the odds by a constant, and this divides by it.",
-    """
+    solution="""
     def natural(p, learned, true):
         up = p * true / learned
         down = (1 - p) * (1 - true) / (1 - learned)

@@ -62,12 +62,13 @@ def _check_candidates(answer):
 
 candidates = Exercise(
     "candidates",
-    """Write `candidates(files, month, delay)`, which gives back the list of the paths of all files that may hold a row of this month with
-    a delay *above* `delay`. `files` is a data frame with one row a file: `path`, `month` (the folder it lies in), `low` and `high` (the
-    smallest and greatest delay in it). Where a writer kept no statistics, `low` and `high` are NaN.""",
+    """Write `candidates(files, month, delay)`, which gives back the list of the paths of all files
+    that may hold a row of this month with a delay *above* `delay`. `files` is a data frame with one
+    row a file: `path`, `month` (the folder it lies in), `low` and `high` (the smallest and greatest
+    delay in it). Where a writer kept no statistics, `low` and `high` are NaN.""",
     _check_candidates,
     "a file is skipped only if no row of it can match; what is unknown must be read.",
-    """
+    solution="""
     def candidates(files, month, delay):
         may = ~(files["high"] <= delay)  # True for NaN as well
         return files.loc[(files["month"] == month) & may, "path"].tolist()
@@ -111,13 +112,13 @@ def _check_live(answer):
 
 live = Exercise(
     "live",
-    """Write `live(log, version)`, which gives back the list of the files of a version. `log` is a list with one dict a commit,
-    the oldest first; `{"add": [...], "remove": [...]}` names the files that the commit added and removed.
-    Version 0 is the table after the first commit.""",
+    """Write `live(log, version)`, which gives back the list of the files of a version. `log` is a
+    list with one dict a commit, the oldest first; `{"add": [...], "remove": [...]}` names the files
+    that the commit added and removed. Version 0 is the table after the first commit.""",
     _check_live,
     "a version is nothing but the list of files that its commits left, which is why an old one can"
     " be read as long as its files exist.",
-    """
+    solution="""
     def live(log, version):
         files = set()
         for commit in log[:version + 1]:
@@ -187,14 +188,16 @@ def _check_deliver(answer):
 
 deliver = Exercise(
     "deliver",
-    """Write `deliver(log, steps)`, which stores the rows of all steps, each once, in order, and gives back how many steps are stored at
-    the end. `steps` is a list of lists of rows. `log.commit(rows, step)` stores rows *and* the number of their step in one commit.
-    `log.last` is the number of the last step that was committed, `None` before the first. A commit may raise an error before or
-    after it took place; then let the error go: `deliver` is started again from the start, with the same arguments.""",
+    """Write `deliver(log, steps)`, which stores the rows of all steps, each once, in order, and
+    gives back how many steps are stored at the end. `steps` is a list of lists of rows.
+    `log.commit(rows, step)` stores rows *and* the number of their step in one commit. `log.last` is
+    the number of the last step that was committed, `None` before the first. A commit may raise an
+    error before or after it took place; then let the error go: `deliver` is started again from the
+    start, with the same arguments.""",
     _check_deliver,
     "the number of the step is in the same commit as the rows, so the store itself knows where to"
     " go on; the writer's memory died with it.",
-    """
+    solution="""
     def deliver(log, steps):
         first = 0 if log.last is None else log.last + 1
         for step in range(first, len(steps)):

@@ -48,13 +48,14 @@ def _check_same_summary(answer):
 
 same_summary = Exercise(
     "same_summary",
-    """Write `same_summary(x, pattern)`. It gives back a `y` with mean 7.5, standard deviation 2 (of `y.std()`) and correlation 0.8
-    with `x`, whatever the `pattern` is; what a straight line through x and y leaves over shall be the pattern, up to scale. Both
-    arguments are vectors of the same length.""",
+    """Write `same_summary(x, pattern)`. It gives back a `y` with mean 7.5, standard deviation 2 (of
+    `y.std()`) and correlation 0.8 with `x`, whatever the `pattern` is; what a straight line through
+    x and y leaves over shall be the pattern, up to scale. Both arguments are vectors of the same
+    length.""",
     _check_same_summary,
     "mean, spread and correlation are three numbers; forty points can keep them and still do what"
     " they like.",
-    """
+    solution="""
     def same_summary(x, pattern):
         u = (x - x.mean()) / x.std()
         rest = pattern - pattern.mean()
@@ -114,13 +115,14 @@ def _check_noise_floor(answer):
 
 noise_floor = Exercise(
     "noise_floor",
-    """Write `noise_floor(one, other)`. It puts the two samples together, shuffles them, cuts them again into parts of the same two
-    sizes, and notes the absolute difference of the two means; it does so a thousand times, and gives back the 0.99 quantile of what
-    it noted: the difference that chance alone hardly ever passes.""",
+    """Write `noise_floor(one, other)`. It puts the two samples together, shuffles them, cuts them
+    again into parts of the same two sizes, and notes the absolute difference of the two means; it
+    does so a thousand times, and gives back the 0.99 quantile of what it noted: the difference that
+    chance alone hardly ever passes.""",
     _check_noise_floor,
     "after a shuffle the two parts differ by chance alone, so what 99 of 100 shuffles stay under is"
     " what chance can do.",
-    """
+    solution="""
     def noise_floor(one, other, shuffles=1000):
         pooled, n = np.concatenate([one, other]), len(one)
         generator = np.random.default_rng(0)
@@ -184,12 +186,12 @@ def _check_psi(answer):
 
 psi = Exercise(
     "psi",
-    """Write `psi(one, other)` for two vectors of counts, one number a bin. Add half a row to each bin, make shares p and q of them,
-    and give back Σ (p - q) ln(p / q).""",
+    """Write `psi(one, other)` for two vectors of counts, one number a bin. Add half a row to each
+    bin, make shares p and q of them, and give back Σ (p - q) ln(p / q).""",
     _check_psi,
     "both directions are in it, so it does not matter which table came first, and half a row a bin"
     " keeps it finite.",
-    """
+    solution="""
     def psi(one, other):
         p, q = (one + 0.5) / (one + 0.5).sum(), (other + 0.5) / (other + 0.5).sum()
         return ((p - q) * np.log(p / q)).sum()

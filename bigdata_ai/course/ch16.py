@@ -31,12 +31,13 @@ def _check_beside(answer):
 
 beside = Exercise(
     "beside",
-    """Write `beside(errors)`: `errors[i, j]` is the error with (1) or without (0) a first and a second fault, shape (2, 2). Give how much
-    more the first fault costs where the second one is present than where it is not.""",
+    """Write `beside(errors)`: `errors[i, j]` is the error with (1) or without (0) a first and a
+    second fault, shape (2, 2). Give how much more the first fault costs where the second one is
+    present than where it is not.""",
     _check_beside,
     "0 means that costs add up. The answer is the same for the second fault beside the first: an"
     " interaction belongs to the pair.",
-    """
+    solution="""
     def beside(errors):
         return (errors[1, 1] - errors[0, 1]) - (errors[1, 0] - errors[0, 0])
     """,
@@ -70,11 +71,11 @@ def _check_more_rows(answer):
 
 more_rows = Exercise(
     "more_rows",
-    """Write `more_rows(n, b, factor)`: the error follows a · n^-b. How many rows must be added to `n` rows to bring the error down to
-    `factor` times what it is? Give a number, whole or not.""",
+    """Write `more_rows(n, b, factor)`: the error follows a · n^-b. How many rows must be added to
+    `n` rows to bring the error down to `factor` times what it is? Give a number, whole or not.""",
     _check_more_rows,
     "with b = 1/4, half the error takes 16 times the rows: this is why more data get dear.",
-    """
+    solution="""
     def more_rows(n, b, factor):
         return n * factor ** (-1 / b) - n
     """,

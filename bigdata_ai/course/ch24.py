@@ -69,13 +69,14 @@ def _check_rows_for(answer):
 
 rows_for = Exercise(
     "rows_for",
-    """Write `rows_for(n, errors, target)`: arrays of rows and of the errors at these rows, and an error to be reached. Fit the power law
-    error = a · n^-b by least squares in logarithms to all points, and give the rows at which it reaches `target`; infinity if the fitted
-    law doesn't fall (b ≤ 0).""",
+    """Write `rows_for(n, errors, target)`: arrays of rows and of the errors at these rows, and an
+    error to be reached. Fit the power law error = a · n^-b by least squares in logarithms to all
+    points, and give the rows at which it reaches `target`; infinity if the fitted law doesn't fall
+    (b ≤ 0).""",
     _check_rows_for,
     "The answer is (a/target)^(1/b): small errors in b are large errors in rows. Where b is 0.2,"
     " half the error takes 32 times the rows.",
-    """
+    solution="""
     def rows_for(n, errors, target):
         slope, start = np.polyfit(np.log(n), np.log(errors), 1)
         if slope >= 0: return np.inf
@@ -140,14 +141,15 @@ def _check_effective(answer):
 
 effective = Exercise(
     "effective",
-    """Write `effective(sizes, clean, noisy)`: `clean[i]` is the error of `sizes[i]` rows with right labels, and `noisy` the error of
-    `sizes[-1]` rows some of whose labels are wrong. How many rows with right labels give the same error? Take the lowest error so far for
-    each size, so that the curve never rises; between two sizes the error is a straight line over the *logarithm* of the rows; and the
-    answer never leaves the sizes that were measured.""",
+    """Write `effective(sizes, clean, noisy)`: `clean[i]` is the error of `sizes[i]` rows with right
+    labels, and `noisy` the error of `sizes[-1]` rows some of whose labels are wrong. How many rows
+    with right labels give the same error? Take the lowest error so far for each size, so that the
+    curve never rises; between two sizes the error is a straight line over the *logarithm* of the
+    rows; and the answer never leaves the sizes that were measured.""",
     _check_effective,
     "So the rates above are measured. An answer at an end of the sizes is no measurement: the truth"
     " may lie beyond it.",
-    """
+    solution="""
     def effective(sizes, clean, noisy):
         falling = np.minimum.accumulate(clean)
         return np.exp(np.interp(-noisy, -falling, np.log(sizes)))
@@ -212,13 +214,14 @@ def _check_kept(answer):
 
 kept = Exercise(
     "kept",
-    """Write `kept(low, high, truth)`: the ends of prediction intervals and what came. Give the pair (share of the truths that lie in their
-    interval, mean width of the intervals). The ends belong to an interval. Where `low` and `high` are NaN the prediction was refused:
-    such a row counts in neither number.""",
+    """Write `kept(low, high, truth)`: the ends of prediction intervals and what came. Give the pair
+    (share of the truths that lie in their interval, mean width of the intervals). The ends belong
+    to an interval. Where `low` and `high` are NaN the prediction was refused: such a row counts in
+    neither number.""",
     _check_kept,
     "The two belong together: the interval from 0 to 1 keeps every error rate and says nothing. Of"
     " two that keep alike, take the narrower.",
-    """
+    solution="""
     def kept(low, high, truth):
         told = ~np.isnan(low)
         inside = (low <= truth) & (truth <= high)

@@ -30,12 +30,12 @@ def _check_regret(answer):
 
 regret = Exercise(
     "regret",
-    """Write `regret(gains, spend)`: `gains` says for each possible purchase by how much it would lower the error. Give what is lost by
-    choosing `spend` instead of the best one.""",
+    """Write `regret(gains, spend)`: `gains` says for each possible purchase by how much it would
+    lower the error. Give what is lost by choosing `spend` instead of the best one.""",
     _check_regret,
     "Regret is never negative, and 0 for the best purchase. It counts mistakes by their price: to"
     " confuse two equals costs nothing.",
-    """
+    solution="""
     def regret(gains, spend):
         return max(gains.values()) - gains[spend]
     """,
@@ -76,13 +76,14 @@ def _check_cleaned(answer):
 
 cleaned = Exercise(
     "cleaned",
-    """Write `cleaned(n, before, after, classes)` by the textbook law: a row whose label is wrong with probability `noise` is
-    worth `(1 - noise * K / (K - 1)) ** 2` clean rows, K the number of classes. A table of `n` rows is cleaned from the noise
-    `before` to the noise `after`. How many rows with the noise `before` would be worth as much?""",
+    """Write `cleaned(n, before, after, classes)` by the textbook law: a row whose label is wrong
+    with probability `noise` is worth `(1 - noise * K / (K - 1)) ** 2` clean rows, K the number of
+    classes. A table of `n` rows is cleaned from the noise `before` to the noise `after`. How many
+    rows with the noise `before` would be worth as much?""",
     _check_cleaned,
     "At a quarter of wrong labels in two classes, cleaning is worth four times the rows by the law;"
     " for boosted trees, more still.",
-    """
+    solution="""
     def cleaned(n, before, after, classes):
         chance = classes / (classes - 1)
         return n * ((1 - chance * after) / (1 - chance * before)) ** 2
