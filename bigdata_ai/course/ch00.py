@@ -130,15 +130,15 @@ def _check_twins(answer):
     wanted = backends()
     for model in models:
         expect(isinstance(model, Model), "Each must be a model that `fit` gave back.", model)
-    found = [model.backend for model in models]
+    trained = [model.backend for model in models]
     expect(
-        sorted(found) == sorted(wanted),
+        sorted(trained) == sorted(wanted),
         f"There must be one model for each of {', '.join(wanted)}.",
-        ", ".join(found) or "none",
+        ", ".join(trained) or "none",
         "the third argument of `fit` is the backend.",
     )
     train, test = split(load("digits"))
-    reference = fit(_NETWORK, train, models[0].backend, epochs=_EPOCHS, seed=_SEED)
+    reference = fit(_NETWORK, train, backend=models[0].backend, epochs=_EPOCHS, seed=_SEED)
     for model in models:
         _check_twin(model, reference, test)
 
@@ -168,7 +168,7 @@ def _check_twin(model, reference, test):
         f"seed={_SEED}, and every other argument as it is.",
     )
 
-
+# %% ../../nbs/lib/course/20_ch00.ipynb #6ff690e2
 twins = Exercise(
     "models",
     f"""Train `mlp(64, 32, 10)` on the training rows of the digits for {_EPOCHS} epochs from seed
@@ -183,8 +183,12 @@ twins = Exercise(
     from bigdata_ai.train.loop import backends, fit
     from bigdata_ai.train.spec.network import mlp
 
-    train, test = split(load("digits")) models = [fit(mlp(64, 32, 10), train, backend,
-    epochs={_EPOCHS}, seed={_SEED}) for backend in backends()] """,
+    train, test = split(load("digits"))
+    models = [
+        fit(mlp(64, 32, 10), train, backend=backend, epochs={_EPOCHS}, seed={_SEED})
+        for backend in backends()
+    ]
+    """,
     hints=(
         "One call of `fit` a framework; a list comprehension over `backends()` makes both.",
         "`fit(network, rows, backend, epochs=…, seed=…)`; all other arguments keep their defaults.",

@@ -16,23 +16,23 @@ from ..data.prepare.clean import Cleaner
 # %% ../../nbs/lib/course/22_ch04.ipynb #dbc92396
 def _check_scores(answer):
     expect_function(answer, "scores")
-    for found, true, want in (
+    for flagged, true, want in (
         ({1, 2, 3, 4}, {2, 3, 9}, (0.5, 2 / 3)),
         ({5}, {5}, (1, 1)),
         ({1, 2}, {3}, (0, 0)),
     ):
-        got = answer(set(found), set(true))
+        got = answer(set(flagged), set(true))
         expect(np.shape(got) == (2,), "scores must give back a pair: precision and recall.", got)
         expect_close(
             got[0],
             want[0],
-            f"The precision of {found} against {true}",
+            f"The precision of {flagged} against {true}",
             hint="the share of what was found that is truly dirt.",
         )
         expect_close(
             got[1],
             want[1],
-            f"The recall of {found} against {true}",
+            f"The recall of {flagged} against {true}",
             hint="the share of the dirt that was found.",
         )
     got = answer(set(), {1})
@@ -168,7 +168,7 @@ def _check_cleaner(answer):
         "Range with both bounds; no filling here.",
     )
 
-
+# %% ../../nbs/lib/course/22_ch04.ipynb #835b343b
 cleaner = Exercise(
     "cleaner",
     """A column `height` came as text: most are centimetres ("171.3"), some metres ("1.713"), some
@@ -178,8 +178,10 @@ cleaner = Exercise(
     _check_cleaner,
     "rules go in order: first numbers, then one unit, then what can't be. In another order metres"
     " are thrown away as impossible.",
-    solution=""" cleaner = Cleaner([Number("height"), Unit("height", suspect=(1, 2.5), factor=100),
-    Range("height", 100, 250)]) """,
+    solution="""
+    metres = Unit("height", suspect=(1, 2.5), factor=100)
+    cleaner = Cleaner([Number("height"), metres, Range("height", 100, 250)])
+    """,
     hints=(
         "Three rules: Number, Unit, Range.",
         "Unit takes suspect=(low, high) and a factor.",

@@ -18,7 +18,7 @@ from ..data.seal import HeldOut, SealedTest
 from ..data.split import split
 
 # %% ../../nbs/lib/course/24_ch06.ipynb #55488487
-def _check_pair(answer):
+def _check_kinds(answer):
     expect(
         isinstance(answer, (tuple, list)) and len(answer) == 2,
         "The answer must be a pair: (more, validation).",
@@ -51,6 +51,11 @@ def _check_pair(answer):
         validation,
         "nothing is learned from a score on made rows.",
     )
+
+# %% ../../nbs/lib/course/24_ch06.ipynb #47786bfe
+def _check_pair(answer):
+    _check_kinds(answer)
+    more, validation = answer
     train, test = split(load("digits"))
     leaked = leakage(more, validation, checks=("id",))
     expect(
@@ -86,7 +91,7 @@ def _check_pair(answer):
         "copies=2.",
     )
 
-
+# %% ../../nbs/lib/course/24_ch06.ipynb #2e031fb4
 pair = Exercise(
     "pair",
     """`train, test = split(load("digits"))` gave you the training rows. Put some of them aside for

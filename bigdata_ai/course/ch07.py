@@ -31,7 +31,7 @@ def visits() -> Table:  # 300 made-up visits of 60 patients; the group column is
     )
     return table(frame, target="ill", id="id", group="patient", name="made-up visits")
 
-
+# %% ../../nbs/lib/course/25_ch07.ipynb #265d6a2b
 def _check_sides(answer):
     expect(
         isinstance(answer, (tuple, list)) and len(answer) == 2,
@@ -46,25 +46,25 @@ def _check_sides(answer):
             "hold_out gives two open sides.",
         )
         expect(isinstance(side, Table), "Both sides must be a Table.", side)
-    rest, held = answer
+    rest, validation = answer
     known = visits()
-    every = np.sort(np.concatenate([rest.ids, held.ids]))
+    every = np.sort(np.concatenate([rest.ids, validation.ids]))
     expect(
         np.array_equal(every, known.ids),
         "Each visit must be on exactly one side.",
         f"{len(every)} visits of {len(known)}",
     )
-    shared = leakage(rest, held, checks=("group",))["value"].nunique()
+    shared = leakage(rest, validation, checks=("group",))["value"].nunique()
     expect(
         not shared,
         "No patient may be on both sides.",
         f"{shared} of 60 are",
         "what must stay together is the patient.",
     )
-    share = len(held) / len(known)
+    share = len(validation) / len(known)
     expect(0.1 < share < 0.4, "About a quarter of the visits must be held out.", f"{share:.0%}")
 
-
+# %% ../../nbs/lib/course/25_ch07.ipynb #787bd84b
 sides = Exercise(
     "sides",
     """`ch07.visits()` is a table of visits; the same patient comes several times. Hold out about a
@@ -116,10 +116,18 @@ reservoir = Exercise(
     `generator.integers(i)` draws from 0 … i−1.""",
     _check_reservoir,
     "item i gets in with chance size/i, and all that came later leave it there just often enough.",
-    solution=""" def reservoir(stream, size, generator): held = [] for i, item in enumerate(stream,
-    start=1): if len(held) < size: held.append(item) else: place = generator.integers(i)  # one of i
-    places; the first `size` of them are in the reservoir if place < size: held[place] = item return
-    held """,
+    solution="""
+    def reservoir(stream, size, generator):
+        kept = []
+        for i, item in enumerate(stream, start=1):
+            if len(kept) < size:
+                kept.append(item)
+            else:
+                place = generator.integers(i)  # one of i; the first `size` are in the reservoir
+                if place < size:
+                    kept[place] = item
+        return kept
+    """,
     hints=(
         "The first `size` items all get in.",
         "After that, item i should be held with chance size/i: draw one of i places.",

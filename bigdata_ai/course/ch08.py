@@ -6,6 +6,8 @@
 __all__ = ['candidates', 'live', 'deliver']
 
 # %% ../../nbs/lib/course/26_ch08.ipynb #70d4d036
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -32,34 +34,34 @@ def _names(got):
 def _check_candidates(answer):
     expect_function(answer, "candidates")
     got = _names(answer(_FILES.copy(), 2, 60))
-    told = ", ".join(got) or "no file"
+    listed = ", ".join(got) or "no file"
     expect(
         "e" in got,
         "File e must be read: its statistics are missing, so nothing is known of its rows.",
-        told,
+        listed,
         "a comparison with NaN is False.",
     )
     expect(
         "f" in got,
         "File f must be read: its greatest delay is 61.",
-        told,
+        listed,
         "only the greatest value decides what lies above 60.",
     )
-    expect("c" in got, "File c must be read: all its delays lie above 60.", told)
+    expect("c" in got, "File c must be read: all its delays lie above 60.", listed)
     expect(
         "d" not in got,
         "File d must be skipped: its greatest delay is 60, and 60 is not above 60.",
-        told,
+        listed,
         "> is not >=.",
     )
     expect(
-        not {"a", "b"} & set(got), "Files a and b must be skipped: they hold another month.", told
+        not {"a", "b"} & set(got), "Files a and b must be skipped: they hold another month.", listed
     )
-    expect(got == ["c", "e", "f"], "The files must be c, e and f, each once.", told)
+    expect(got == ["c", "e", "f"], "The files must be c, e and f, each once.", listed)
     other = _names(answer(_FILES.copy(), 1, 60))
     expect(other == ["b"], "For month 1 it must be file b alone.", ", ".join(other) or "no file")
 
-
+# %% ../../nbs/lib/course/26_ch08.ipynb #03fb1fd7
 candidates = Exercise(
     "candidates",
     """Write `candidates(files, month, delay)`, which gives back the list of the paths of all files
@@ -137,10 +139,10 @@ class _Log:
     """A store that keeps rows and the number of their step in one commit; before or after some
     commits the writer dies."""
 
-    def __init__(self, deaths):
+    def __init__(self, deaths: Sequence[str | None]):
         self.rows, self.last, self.deaths, self.commits = [], None, list(deaths), 0
 
-    def commit(self, rows, step):
+    def commit(self, rows: Sequence[str], step: int) -> None:
         death, self.commits = (self.deaths.pop(0) if self.deaths else None), self.commits + 1
         if death == "before":
             raise ConnectionError("the writer died before its commit")
@@ -185,7 +187,7 @@ def _check_deliver(answer):
             log.commits,
         )
 
-
+# %% ../../nbs/lib/course/26_ch08.ipynb #25cb12c4
 deliver = Exercise(
     "deliver",
     """Write `deliver(log, steps)`, which stores the rows of all steps, each once, in order, and

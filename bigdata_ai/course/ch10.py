@@ -112,7 +112,7 @@ def _check_noise_floor(answer):
             "parts of the sizes that came in, 200 shuffles or more, and the 0.99 quantile.",
         )
 
-
+# %% ../../nbs/lib/course/27_ch10.ipynb #dd917c88
 noise_floor = Exercise(
     "noise_floor",
     """Write `noise_floor(one, other)`. It puts the two samples together, shuffles them, cuts them

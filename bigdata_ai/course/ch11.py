@@ -116,7 +116,7 @@ def _told_apart(got, want):
         "divide by n.",
     )
 
-
+# %% ../../nbs/lib/course/29_ch11.ipynb #5907655a
 gradient = Exercise(
     "gradient",
     """Write `gradient(X, y, w, b)`: the gradient of the *mean* cross-entropy of logistic

@@ -140,8 +140,11 @@ decide = Exercise(
     NumPy, PyTorch or TensorFlow.""",
     _check_decide,
     "one logit decides by its sign, several by the position of the largest.",
-    solution=""" def decide(outputs): outputs = np.asarray(outputs) return (outputs[:, 0] >
-    0).astype("int64") if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+    solution="""
+    def decide(outputs):
+        outputs = np.asarray(outputs)
+        if outputs.shape[1] > 1: return outputs.argmax(axis=1)
+        return (outputs[:, 0] > 0).astype("int64")
 
     # With PyTorch tensors:    (outputs[:, 0] > 0).long(),              outputs.argmax(dim=1)
     # With TensorFlow tensors: tf.cast(outputs[:, 0] > 0, tf.int64),    tf.argmax(outputs, axis=1)
@@ -195,7 +198,7 @@ def _check_adam(answer):
         what = f"At step {t}, for a gradient of 1, -1e-7 and 1e-9, the new w, times 1000,"
         expect_close(1e3 * np.asarray(got[0]), 1e3 * want[0], what, 1e-3, hint)
 
-
+# %% ../../nbs/lib/course/30_ch12.ipynb #2cea0114
 adam_step = Exercise(
     "adam_step",
     """Write `adam_step(w, g, m, v, t)`, one step of Adam as PyTorch computes it: learning rate

@@ -9,6 +9,7 @@ __all__ = ['beside', 'more_rows']
 import numpy as np
 
 from .exercise import Exercise, expect, expect_close, expect_function
+from .exercise import likely_mistake
 
 # %% ../../nbs/lib/course/32_ch16.ipynb #c4b96a40
 def _check_beside(answer):
@@ -21,11 +22,11 @@ def _check_beside(answer):
         got = answer(np.array(errors))
         expect(np.shape(got) == (), "beside must give one number.", f"shape {np.shape(got)}")
         (none, second), (first, both) = errors
-        told = {
+        mistakes = {
             both - none: "this is the cost of both together; the two single costs must go off.",
             -want: "the sign is turned round.",
         }
-        hint = next((text for value, text in told.items() if np.isclose(float(got), value)), None)
+        hint = likely_mistake(got, want, mistakes)
         expect_close(got, want, f"For errors of {errors}", 1e-6, hint)
 
 

@@ -9,6 +9,7 @@ __all__ = ['rows_for', 'effective', 'kept']
 import numpy as np
 
 from .exercise import Exercise, expect, expect_close, expect_function
+from .exercise import likely_mistake
 
 # %% ../../nbs/lib/course/41_ch24.ipynb #abbb7048
 _CURVES = (  # rows, errors, target
@@ -31,7 +32,7 @@ def _check_rows_for(answer):
         got, want = answer(n.copy(), errors.copy(), target), _rows(n, errors, target)
         expect(np.shape(got) == (), "rows_for must give one number.", f"shape {np.shape(got)}")
         slope, start = np.polyfit(n, errors, 1)
-        told = {
+        mistakes = {
             _rows(
                 n, errors, target, slice(-2, None)
             ): "this is the law of the last two points; fit it to all of them.",
@@ -42,14 +43,7 @@ def _check_rows_for(answer):
             1 / want: "the sign of the exponent is turned round.",
             np.log(want): "this is the logarithm of the rows.",
         }
-        hint = next(
-            (
-                text
-                for value, text in told.items()
-                if np.isclose(float(got), value) and not np.isclose(value, want)
-            ),
-            None,
-        )
+        hint = likely_mistake(got, want, mistakes)
         expect_close(
             got,
             want,
@@ -66,7 +60,7 @@ def _check_rows_for(answer):
         "look at the slope before you divide by it.",
     )
 
-
+# %% ../../nbs/lib/course/41_ch24.ipynb #fef4298d
 rows_for = Exercise(
     "rows_for",
     """Write `rows_for(n, errors, target)`: arrays of rows and of the errors at these rows, and an
@@ -107,7 +101,7 @@ def _check_effective(answer):
         got = answer(sizes.copy(), clean.copy(), noisy)
         expect(np.shape(got) == (), "effective must give one number.", f"shape {np.shape(got)}")
         falling = np.minimum.accumulate(clean)
-        told = {
+        mistakes = {
             np.interp(
                 -noisy, -falling, sizes
             ): "between two sizes the line goes over the logarithm of the rows.",
@@ -122,14 +116,7 @@ def _check_effective(answer):
             ): "the curve has a bump: no more rows are worth less than fewer.",
             want / sizes[-1]: "this is a share of the rows; give rows.",
         }
-        hint = next(
-            (
-                text
-                for value, text in told.items()
-                if np.isclose(float(got), value) and not np.isclose(value, want)
-            ),
-            None,
-        )
+        hint = likely_mistake(got, want, mistakes)
         expect_close(
             got,
             want,
@@ -138,7 +125,7 @@ def _check_effective(answer):
             hint,
         )
 
-
+# %% ../../nbs/lib/course/41_ch24.ipynb #ff9e4fc8
 effective = Exercise(
     "effective",
     """Write `effective(sizes, clean, noisy)`: `clean[i]` is the error of `sizes[i]` rows with right
@@ -187,21 +174,14 @@ def _check_kept(answer):
         )
         got = np.asarray(got, float)
         low, high, truth = arrays
-        told = {
+        mistakes = {
             1 - share: "this is the share that lies outside.",
             np.mean((low < truth) & (truth < high)): "a truth on an end lies inside.",
             np.mean(
                 (low <= truth) & (truth <= high)
             ): "a refused prediction is no miss: leave NaN out of the count.",
         }
-        hint = next(
-            (
-                text
-                for value, text in told.items()
-                if np.isclose(got[0], value) and not np.isclose(value, share)
-            ),
-            None,
-        )
+        hint = likely_mistake(got[0], share, mistakes)
         expect_close(got[0], share, f"The coverage for the truths {truth.tolist()}", 1e-6, hint)
         expect_close(
             got[1],
@@ -211,7 +191,7 @@ def _check_kept(answer):
             "a refused prediction has no width: leave NaN out of the mean.",
         )
 
-
+# %% ../../nbs/lib/course/41_ch24.ipynb #80e21404
 kept = Exercise(
     "kept",
     """Write `kept(low, high, truth)`: the ends of prediction intervals and what came. Give the pair

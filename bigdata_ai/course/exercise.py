@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NO_ANSWER', 'WRONG', 'RIGHT', 'Status', 'Wrong', 'NoAnswer', 'to_numpy', 'through', 'makers', 'expect',
-           'expect_function', 'expect_close', 'Exercise', 'quiet', 'start']
+           'expect_function', 'expect_close', 'likely_mistake', 'Exercise', 'quiet', 'start']
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #7f18c7b1
 import contextlib
@@ -13,10 +13,10 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 import pandas as pd
@@ -163,6 +163,18 @@ def _numbers(got, what):
         return np.asarray(got).astype(np.float64)
     except (TypeError, ValueError):
         expect(False, f"{what} must be numbers of one shape.", got)
+
+# %% ../../nbs/lib/course/10_exercise.ipynb #f424207b
+def likely_mistake(
+    got: SupportsFloat,  # what the answer gave
+    want: float,  # what is right
+    mistakes: Mapping[float, str],  # what a known mistake gives -> what to say of it
+) -> str:  # of the mistake that gives `got`; "" where none does
+    "Say how an answer came to be wrong, if its number tells."
+    for value, text in mistakes.items():
+        if np.isclose(float(got), value) and not np.isclose(value, want):
+            return text
+    return ""
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #c08834c2
 class _Judge:
