@@ -51,6 +51,9 @@ def normal(
     for pattern, word in ASIDE:
         text = re.sub(pattern, word, text)
     if measured:
+        text = re.sub(
+            r"\b(?=[a-f]*\d)[0-9a-f]{8,}\b(?:\.\.\.)?", "#", text
+        )  # a hash of what differs
         # the words above too: a number may pass from 900 ms to 1 s
         text = re.sub(rf"(?<!\w){NUMBER}|DURATION|MEMORY|PACE", "#", text)
         text = re.sub(r"#[#\s]*", "# ", text)
