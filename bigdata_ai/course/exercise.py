@@ -259,7 +259,7 @@ class Exercise(_Judge):
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #c6594aca
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:  # nothing to bind
     """Keep what native code and child processes say on standard error off the page while a block
     runs; where the block raises, all of it is shown."""
     with tempfile.TemporaryFile() as unheard:
