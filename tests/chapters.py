@@ -24,8 +24,8 @@ NUMBER = r"[-+]?\d[\d,_]*(?:\.\d+)?(?:e[-+]?\d+)?"
 # What differs from run to run, machine to machine or release to release, and what stands for it.
 ASIDE = (
     (r"\x1b\[[0-9;]*[A-Za-z]", ""),  # colours of a terminal
-    (r"\b0x[0-9a-fA-F]+\b", "ADDRESS"),
-    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "UUID"),
+    (r"(?: at)? \b0x[0-9a-fA-F]+\b", ""),
+    (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]*", "UUID"),
     (r"\b((?:https?://)?(?:127\.0\.0\.1|localhost)):\d+", r"\1:PORT"),
     (r"(?<![\w.])(?:file://)?/(?:tmp|home|root|var|work|usr|opt|mnt|Users)/[^\s'\",)\]]*", "PATH"),
     # the moment of a run, not a moment in the data, which ends before
@@ -110,6 +110,15 @@ def differences(
             yield "\n".join([first, *body])
 
 
+def _kept(output):
+    "An output without its number, and without the address in a default `repr`."
+    output = {key: None if key == "execution_count" else value for key, value in output.items()}
+    if "text/plain" in output.get("data", {}):
+        plain = re.sub(r" at 0x[0-9a-fA-F]+", "", "".join(output["data"]["text/plain"]))
+        output["data"] = output["data"] | {"text/plain": plain.splitlines(keepends=True)}
+    return output
+
+
 def with_outputs(
     stored: dict,  # a notebook
     new: dict,  # the same executed
@@ -120,9 +129,7 @@ def with_outputs(
     for cell in stored["cells"]:
         if cell["cell_type"] == "code":
             outputs = [
-                {key: None if key == "execution_count" else value for key, value in each.items()}
-                for each in again[cell["id"]]["outputs"]
-                if each.get("name") != "stderr"
+                _kept(each) for each in again[cell["id"]]["outputs"] if each.get("name") != "stderr"
             ]
             cell = {**cell, "outputs": outputs}
         cells.append(cell)

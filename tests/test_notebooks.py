@@ -77,7 +77,8 @@ def test_chapters_and_experiments_run_at_smoke_size(notebook, tmp_path, monkeypa
         ("took 1.5 s, 900 MiB", "took 22 s, 1,024 MiB"),
         ("in 12 ms", "in 3.1 ms"),
         ("http://127.0.0.1:40123/orders", "http://127.0.0.1:5000/orders"),
-        ("<Lake at 0x7f3a2b>", "<Lake at 0x11>"),
+        ("<Lake at 0x7f3a2b>", "<Lake>"),
+        ("id 0x7f3a2b", "id 0x11"),
         ("read /tmp/tmpab1/lake, then stop", "read /home/her/lake, then stop"),
         ("PosixPath('/tmp/x/y.csv')", "PosixPath('/var/folders/y.csv')"),
         ("torch 2.9.1+cpu", "torch 2.10.0"),
@@ -170,6 +171,9 @@ def test_standard_error_is_noise_and_is_not_stored():
     kept = with_outputs(page(text("0"), text("1")), new)
     assert [len(cell.get("outputs", [])) for cell in kept["cells"]] == [0, 0, 1]
     assert kept["cells"][2]["outputs"][0]["execution_count"] is None
+    assert with_outputs(page(text("")), page(text("<A at 0x1f>")))["cells"][1]["outputs"] == [
+        text("<A>") | {"execution_count": None}
+    ]
 
 
 def test_there_is_something_to_run():
