@@ -24,7 +24,7 @@ NUMBER = r"[-+]?\d[\d,_]*(?:\.\d+)?(?:e[-+]?\d+)?"
 # What differs from run to run, machine to machine or release to release, and what stands for it.
 ASIDE = (
     (r"\x1b\[[0-9;]*[A-Za-z]", ""),  # colours of a terminal
-    (r"(?: at)? \b0x[0-9a-fA-F]+\b", ""),
+    (r"(?: at )?\b0x[0-9a-fA-F]+\b", ""),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]*", "UUID"),
     (r"\b((?:https?://)?(?:127\.0\.0\.1|localhost)):\d+", r"\1:PORT"),
     (r"(?<![\w.])(?:file://)?/(?:tmp|home|root|var|work|usr|opt|mnt|Users)/[^\s'\",)\]]*", "PATH"),
