@@ -38,9 +38,9 @@ def _check_same_summary(answer):
         expect_close(
             np.corrcoef(x, y)[0, 1], _R, f"For {name}, the correlation of x and y", hint=hint
         )
-        rest = [values - np.polyval(np.polyfit(x, values, 1), x) for values in (y, pattern)]
+        left, right = (values - np.polyval(np.polyfit(x, values, 1), x) for values in (y, pattern))
         expect(
-            abs(np.corrcoef(*rest)[0, 1]) > 0.999,
+            abs(np.corrcoef(left, right)[0, 1]) > 0.999,
             "What the straight line leaves of y must be the pattern.",
             f"another one, for {name}",
         )
@@ -158,7 +158,7 @@ def _check_psi(answer):
     ):
         one, other = np.array(one, dtype=float), np.array(other, dtype=float)
         want, got = _index(one, other), np.asarray(answer(one, other), dtype=float)
-        finite = got.shape == () and np.isfinite(got)
+        finite = got.shape == () and bool(np.isfinite(got))
         expect(
             finite,
             "psi must be one finite number, also where a bin is empty.",

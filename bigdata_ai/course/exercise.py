@@ -20,6 +20,7 @@ from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..core import BigDataError, InputError
 from ..core import check_choice, check_int, import_extra, require
@@ -48,7 +49,7 @@ def to_numpy(
     value: object,
     # the same as ndarray; a text stays a text; a list or tuple of arrays becomes a tuple of
     # ndarrays
-) -> object:
+) -> Any:
     "Turn what a learner's code gave back into NumPy, without importing a framework."
     if isinstance(value, (list, tuple)) and any(hasattr(item, "shape") for item in value):
         return tuple(to_numpy(item) for item in value)
@@ -120,13 +121,13 @@ def _used(function):
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #20b76e13
 def expect(
-    holds: bool,  # the condition
+    holds: bool | np.bool_,  # the condition
     must: str,  # what must hold, as a sentence
     received: object = None,  # what came instead; a text is shown as it is
     hint: str = "",  # what the mistake may have been
 ) -> None:
     "Raise `Wrong` unless `holds`."
-    require(holds, must, received, hint, Wrong)
+    require(bool(holds), must, received, hint, Wrong)
 
 
 def expect_function(
@@ -140,7 +141,7 @@ def expect_function(
 
 def expect_close(
     got: object,  # what the answer gave
-    want: np.ndarray,  # what is right: array or number
+    want: ArrayLike,  # what is right: array or number
     what: str,  # how the message calls it, such as "The bias"
     tolerance: float = 1e-4,  # largest difference allowed, relative to the larger of 1 and |want|
     hint: str = "",  # what the mistake may have been
@@ -155,14 +156,14 @@ def expect_close(
         return
     at = np.unravel_index(off.argmax(), off.shape)
     place = f" at position {', '.join(map(str, at))}" if at else ""
-    expect(False, f"{what} must be {want[at]:.6g}{place}.", f"{got[at]:.6g}", hint)
+    raise Wrong.of(f"{what} must be {want[at]:.6g}{place}.", f"{got[at]:.6g}", hint)
 
 
 def _numbers(got, what):
     try:
         return np.asarray(got).astype(np.float64)
     except (TypeError, ValueError):
-        expect(False, f"{what} must be numbers of one shape.", got)
+        raise Wrong.of(f"{what} must be numbers of one shape.", got) from None
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #f424207b
 def likely_mistake(
