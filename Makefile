@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-slow lab export blocks bench bench-sweep bench-training record sabotage divergence clean bench-value valuation prior
+.PHONY: help demo test test-slow lab export blocks chapters bench bench-sweep bench-training record sabotage divergence clean bench-value valuation prior
 
 help: ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -39,6 +39,9 @@ export: $(READY) ## write bigdata_ai/*.py from the notebooks and clean them
 
 blocks: $(READY) ## bring the generated blocks of README and notebooks up to date
 	$(BIN)/python -c "from pathlib import Path; from bigdata_ai.experiment.report import update_blocks; [print(\"updated\", p) for g in (\"*.md\", \"nbs/**/*.ipynb\") for p in sorted(Path().glob(g)) if update_blocks(p)]"
+
+chapters: $(READY) ## run every chapter again at its stored size and show where outputs differ (slow; CHAPTERS="00 11", CHAPTERS="--store 00")
+	OMP_NUM_THREADS=1 $(BIN)/python tests/chapters.py $(CHAPTERS)
 
 bench: $(READY) ## speed of the data half side by side with others, and how it grows (about 10 minutes; --quick: BENCH=--quick)
 	$(BIN)/python -W ignore tests/benchmarks/data.py $(BENCH)

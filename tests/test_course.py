@@ -4,7 +4,10 @@ elsewhere."""
 import ast
 import importlib
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +15,10 @@ import pytest
 from judging import Judged
 
 import bigdata_ai
+from bigdata_ai.core import InputError
 from bigdata_ai.course import ch00, ch12
-from bigdata_ai.course.exercise import RIGHT, WRONG, Exercise, makers, to_numpy
+from bigdata_ai.course.exercise import RIGHT, WRONG, Exercise, likely_mistake, makers, start
+from bigdata_ai.course.exercise import to_numpy
 from bigdata_ai.data.catalog import load
 from bigdata_ai.data.split import hold_out, split
 from bigdata_ai.train.loop import fit
@@ -337,6 +342,94 @@ def test_tensors_become_arrays(frameworks):
         assert to_numpy(frameworks["tensorflow"].constant([1, 2])).tolist() == [1, 2]
 
 
+# A page that is set up by one call
+
+
+def in_a_process(program, **environment):
+    "Run a program of its own; give its two streams."
+    known = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from bigdata_ai.course.exercise import quiet, start\n" + program],
+        capture_output=True,
+        text=True,
+        env=known | environment,
+    )
+    return done.stdout, done.stderr
+
+
+def test_start_loads_frameworks_in_order_and_in_silence(frameworks):
+    program = """
+import sys
+order = []
+class Watch:
+    def find_spec(self, name, *rest):
+        if name in ("torch", "tensorflow"): order.append(name)
+sys.meta_path.insert(0, Watch())
+start(frameworks=("tensorflow", "torch"))
+start(frameworks=("torch", "tensorflow"))  # a cell that is run again
+import tensorflow as tf, torch
+tf.constant([1.0]) + 1
+start(frameworks=("torch", "tensorflow"))
+print(list(dict.fromkeys(order)), torch.get_num_threads(), tf.config.threading.get_intra_op_parallelism_threads())
+try: start(frameworks=("tensorflow",), threads=2)
+except Exception as error: print(type(error).__name__, error)
+"""
+    shown, noise = in_a_process(program)
+    first, second = shown.splitlines()
+    assert first == "['torch', 'tensorflow'] 1 1" and noise == ""
+    assert second.startswith("InputError `threads`") and "restart the kernel" in second
+
+
+def test_start_keeps_runs_in_a_folder_that_goes(tmp_path):
+    program = """
+import os
+start(smoke=True)
+print(os.environ["BIGDATA_AI_RUNS"], os.path.isdir(os.environ["BIGDATA_AI_RUNS"]))
+"""
+    shown, _ = in_a_process(program, BIGDATA_AI_RUNS=str(tmp_path))
+    assert shown.splitlines() == [
+        "A smoke run: it shows that every cell works. Its figures decide nothing.",
+        f"{tmp_path} True",
+    ]
+    shown, _ = in_a_process(
+        "import os; del os.environ['BIGDATA_AI_RUNS']\n" + program, BIGDATA_AI_RUNS=""
+    )
+    folder, there = shown.splitlines()[-1].split()
+    assert there == "True" and not Path(folder).exists()
+
+
+def test_start_without_frameworks_loads_none():
+    program = "import sys; start(); print({'torch', 'tensorflow'} & set(sys.modules))"
+    assert in_a_process(program) == ("set()\n", "")
+
+
+@pytest.mark.parametrize("given", [{"frameworks": ("jax",)}, {"threads": 0}, {"threads": 1.5}])
+def test_start_refuses_what_it_can_not_do(given):
+    with pytest.raises(InputError, match=next(iter(given))):
+        start(**given)
+
+
+def test_quiet_holds_back_native_talk_and_shows_it_where_the_block_fails():
+    program = """
+import os, subprocess, sys
+with quiet():
+    os.write(2, b"native\\n")
+    subprocess.run([sys.executable, "-c", "import sys; print('child', file=sys.stderr)"])
+os.write(2, b"after\\n")
+with quiet():
+    os.write(2, b"why\\n")
+    raise SystemExit(3)
+"""
+    assert in_a_process(program) == ("", "after\nwhy\n")
+
+
+def test_a_likely_mistake_is_named():
+    mistakes = {-2.0: "the sign", 2.0: "no mistake", 0.5: "the inverse"}
+    assert likely_mistake(-2, 2.0, mistakes) == "the sign"
+    assert likely_mistake(np.float64(0.5), 2.0, mistakes) == "the inverse"
+    assert likely_mistake(2, 2.0, mistakes) == likely_mistake(7, 2.0, mistakes) == ""
+
+
 def test_a_status_shows_nothing_of_its_own():
     assert RIGHT._ipython_display_() is None and RIGHT == "right" and WRONG != "right"
 
@@ -373,6 +466,82 @@ def test_code_cells_are_short(path):
 
 
 @each_chapter
+def test_code_fits_a_laptop(path):
+    "JupyterLab shows 110 columns in a window of 1440 pixels."
+    assert [line for text in code(path) for line in text.splitlines() if len(line) > 110] == []
+
+
+@each_chapter
+def test_one_call_sets_a_chapter_up(path):
+    "Threads, talk and folders of runs are the business of `start`, the first thing that is called."
+    texts = code(path)
+    assert "from bigdata_ai.course.exercise import" in texts[1] and "start" in texts[1]
+    calls = [line for line in texts[2].splitlines() if line.startswith("start(smoke")]
+    assert len(calls) == 1
+    for word in ("TF_CPP_MIN_LOG_LEVEL", "set_num_threads", "parallelism_threads", "get_logger"):
+        assert not any(word in text for text in texts), word
+
+
+def broken_headings(texts):
+    "What is wrong with the headings of Markdown cells, as a list of (what, line)."
+    broken, level = [], 0
+    for text in texts:
+        lines, fenced = text.splitlines(), False
+        for i, line in enumerate(lines):
+            if line.startswith("```"):
+                fenced = not fenced
+            if fenced:
+                continue
+            bare = re.sub(r"`[^`]*`|\$[^$]*\$|\\.", "", line)
+            if re.search(r"\S\s+#{2,}\s", bare):
+                broken.append(("a heading inside a line", line))
+            if not line.startswith("#"):
+                continue
+            marks = len(line) - len(line.lstrip("#"))
+            title = line[marks:].strip()
+            if not line[marks:].startswith(" ") or not title:
+                broken.append(("no title after the marks", line))
+            if any(other.strip() for other in lines[max(i - 1, 0) : i] + lines[i + 1 : i + 2]):
+                broken.append(("glued to text", line))
+            if bare.count("*") % 2 or bare.count("`") or bare.count("$"):
+                broken.append(("does not close", line))
+            if title.endswith((".", ",", ";")) or len(title) > 80 or re.search(r"\w{2}\. ", title):
+                broken.append(("a sentence, no heading", line))
+            if marks > level + 1 or marks == 1 and level > 0:
+                broken.append(("a level that jumps", line))
+            level = marks
+    return broken
+
+
+@each_chapter
+def test_headings_are_whole(path):
+    texts = [source(cell) for cell in cells(path) if cell["cell_type"] == "markdown"]
+    assert broken_headings(texts) == [] and texts[0].startswith("# ")
+
+
+@pytest.mark.parametrize(
+    "text, what",
+    [
+        ("# *Undecided* is not *refuted*. It says that ten seeds can't tell.", "a sentence"),
+        ("# ## Claim 3: down the gradient", "a heading inside a line"),
+        ("That is the cliff. ## Claim 3", "a heading inside a line"),
+        ("## Claim 3\nNow down the gradient.", "glued"),
+        ("So it is.\n## Claim 3", "glued"),
+        ("## *Undecided is not refuted", "does not close"),
+        ("## Use `fit", "does not close"),
+        ("#Claim 3", "no title"),
+        ("##", "no title"),
+        ("#### Claim 3", "jumps"),
+        ("# Another title", "jumps"),
+    ],
+)
+def test_broken_headings_are_noticed(text, what):
+    whole = ["# Title\n\n*One line.*", "## Part\n\n```\n# a comment\n```\n\n### Below", "## Next"]
+    assert broken_headings(whole) == []
+    assert what in " ".join(reason for reason, _ in broken_headings([*whole, text]))
+
+
+@each_chapter
 def test_prose_stands_before_each_code_cell(path):
     kinds = [cell["cell_type"] for cell in cells(path)]
     assert kinds[0] == "markdown" and ("code", "code") not in set(
@@ -401,6 +570,14 @@ def test_torch_is_imported_before_tensorflow(path):
         or "tensorflow" not in names
         or names.index("torch") < names.index("tensorflow")
     )
+    if {"torch", "tensorflow", "keras"} & set(names):
+        calls = [i for i, text in enumerate(code(path)) if "start(smoke, frameworks=" in text]
+        first = [
+            i
+            for i, text in enumerate(code(path))
+            if re.search("^import (torch|keras|tens)", text, re.M)
+        ]
+        assert calls[0] < first[0], "`start` loads them quietly, in the right order"
 
 
 @each_chapter

@@ -45,12 +45,13 @@ def _check_majority(answer):
 
 majority = Exercise(
     "majority",
-    """Write `majority(y)`: the accuracy of a model that always predicts the commonest class of `y`, a vector of class
-    numbers from 0. This is the number that `evaluate` gives as `scores.majority`.""",
+    """Write `majority(y)`: the accuracy of a model that always predicts the commonest class of `y`,
+    a vector of class numbers from 0. This is the number that `evaluate` gives as
+    `scores.majority`.""",
     _check_majority,
     "always guessing the commonest class is right on exactly the share of rows that this class"
     " has.",
-    """
+    solution="""
     def majority(y):
         counts = np.bincount(y)  # rows of class 0, 1, 2 …
         return counts.max() / counts.sum()
@@ -104,11 +105,11 @@ def _check_validation(answer):
 
 validation = Exercise(
     "pair",
-    """`train, test = split(load("digits"))` gave you the training rows. Put a quarter of them aside to watch the
-    training with: let `pair` be `(rest, validation)`.""",
+    """`train, test = split(load("digits"))` gave you the training rows. Put a quarter of them aside
+    to watch the training with: let `pair` be `(rest, validation)`.""",
     _check_validation,
     "no row is on both sides, none is a test row, and a quarter is held out.",
-    """
+    solution="""
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import hold_out, split
 
@@ -131,11 +132,11 @@ def _check_twins(answer):
     wanted = backends()
     for model in models:
         expect(isinstance(model, Model), "Each must be a model that `fit` gave back.", model)
-    found = [model.backend for model in models]
+    trained = [model.backend for model in models]
     expect(
-        sorted(found) == sorted(wanted),
+        sorted(trained) == sorted(wanted),
         f"There must be one model for each of {', '.join(wanted)}.",
-        ", ".join(found) or "none",
+        ", ".join(trained) or "none",
         "the third argument of `fit` is the backend.",
     )
     train, test = split(load("digits"))
@@ -169,22 +170,26 @@ def _check_twin(model, reference, test):
         f"seed={_SEED}, and every other argument as it is.",
     )
 
-
+# %% ../../nbs/lib/course/20_ch00.ipynb #6ff690e2
 twins = Exercise(
     "models",
-    f"""Train `mlp(64, 32, 10)` on the training rows of the digits for {_EPOCHS} epochs from seed {_SEED}, once in every
-    framework that is installed (`backends()` lists them). Let `models` be the list of the trained models.""",
+    f"""Train `mlp(64, 32, 10)` on the training rows of the digits for {_EPOCHS} epochs from seed
+    {_SEED}, once in every framework that is installed (`backends()` lists them). Let `models` be
+    the list of the trained models.""",
     _check_twins,
     "same weights, same batches: the losses agree epoch by epoch, whichever framework computed"
     " them.",
-    f"""
+    solution=f"""
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import split
     from bigdata_ai.train.frameworks import backends; from bigdata_ai.train.loop import fit
     from bigdata_ai.train.spec.network import mlp
 
     train, test = split(load("digits"))
-    models = [fit(mlp(64, 32, 10), train, backend, epochs={_EPOCHS}, seed={_SEED}) for backend in backends()]
+    models = [
+        fit(mlp(64, 32, 10), train, backend=backend, epochs={_EPOCHS}, seed={_SEED})
+        for backend in backends()
+    ]
     """,
     hints=(
         "One call of `fit` a framework; a list comprehension over `backends()` makes both.",
@@ -216,12 +221,13 @@ def _check_verdict(answer):
 
 verdict = Exercise(
     "verdict",
-    """A claim says "the statistic is above `bound`". Over the seeds, the statistic has an interval from `low` to
-    `high`. Write `verdict(low, high, bound, seeds)`, which gives "supported" where the whole interval lies above the
-    bound, "refuted" where it lies below, and "undecided" otherwise, or with fewer than five seeds.""",
+    """A claim says "the statistic is above `bound`". Over the seeds, the statistic has an interval
+    from `low` to `high`. Write `verdict(low, high, bound, seeds)`, which gives "supported" where
+    the whole interval lies above the bound, "refuted" where it lies below, and "undecided"
+    otherwise, or with fewer than five seeds.""",
     _check_verdict,
     "an interval that holds the bound, or rests on fewer than five seeds, decides nothing.",
-    """
+    solution="""
     def verdict(low, high, bound, seeds):
         if seeds < 5: return "undecided"
         return "supported" if low > bound else "refuted" if high < bound else "undecided"

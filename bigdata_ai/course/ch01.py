@@ -49,13 +49,14 @@ def _check_mixture(answer):
 
 mixture = Exercise(
     "mixture",
-    """Write `mixture(n, have, wanted)`: how many rows of the wanted mixture `n` rows are worth by the law n / (1 + χ²), with
-    χ² = Σ (wanted - have)² / have over the sources. `have` and `wanted` are arrays of shares that sum to 1. A source that is wanted and
-    missing makes it 0; one that is neither wanted nor there does not count.""",
+    """Write `mixture(n, have, wanted)`: how many rows of the wanted mixture `n` rows are worth by
+    the law n / (1 + χ²), with χ² = Σ (wanted - have)² / have over the sources. `have` and `wanted`
+    are arrays of shares that sum to 1. A source that is wanted and missing makes it 0; one that is
+    neither wanted nor there does not count.""",
     _check_mixture,
     "the law says that a source which is missing can't be made up for by any number of other rows."
     " Chapter 16 puts that to a test.",
-    """
+    solution="""
     def mixture(n, have, wanted):
         needed = wanted > 0
         if (have[needed] == 0).any():
@@ -95,12 +96,13 @@ def _check_history(answer):
 
 history = Exercise(
     "history",
-    """Write `history(ages, half_life)`: how many equally weighted rows the rows are worth when a row's weight is halved every `half_life`
-    days, by Kish's effective sample size (Σ w)² / Σ w². `ages` is an array of ages in days.""",
+    """Write `history(ages, half_life)`: how many equally weighted rows the rows are worth when a
+    row's weight is halved every `half_life` days, by Kish's effective sample size (Σ w)² / Σ w².
+    `ages` is an array of ages in days.""",
     _check_history,
     "one row a day for ever is worth no more than about 2.9 half-lives of rows: who must forget"
     " can't get big data by waiting.",
-    """
+    solution="""
     def history(ages, half_life):
         weights = 2.0 ** (-ages / half_life)
         return weights.sum() ** 2 / (weights ** 2).sum()

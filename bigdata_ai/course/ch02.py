@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import viz
-from ..core import require
+from ..core import InputError, require
 from .exercise import Exercise, expect, expect_function
 
 # %% ../../nbs/lib/course/20b_ch02.ipynb #92dbdb9b
@@ -26,12 +26,24 @@ def read_chart(
     lines = [line.strip() for line in text.strip().splitlines()]
     require(lines[0] == "graph TB", "A chart must begin with graph TB.", lines[0])
     for line in filter(None, lines[1:]):
-        found = re.fullmatch(r"(\w+)(?:\[(.+?)\])?\s*-->\s*(\w+)(?:\[(.+?)\])?", line)
-        require(found is not None, "A line of a chart must be an arrow between two boxes.", line)
-        for box, label in (found.group(1, 2), found.group(3, 4)):
+        arrow = re.fullmatch(r"(\w+)(?:\[(.+?)\])?\s*-->\s*(\w+)(?:\[(.+?)\])?", line)
+        if arrow is None:
+            raise InputError.of("A line of a chart must be an arrow between two boxes.", line)
+        for box, label in (arrow.group(1, 2), arrow.group(3, 4)):
             boxes[box] = label or boxes.get(box, box)
-        arrows.append((found[1], found[3]))
+        arrows.append((arrow[1], arrow[3]))
     return boxes, arrows
+
+# %% ../../nbs/lib/course/20b_ch02.ipynb #70818f31
+def _arrow(ax, start, end):
+    "An arrow that leaves and reaches the boxes at their rims; one past a row is bent."
+    bend = 0 if start[1] - end[1] < 1.5 else (0.35 if start[0] <= end[0] else -0.35)
+    ax.annotate(
+        "",
+        (end[0], end[1] + 0.3),
+        (start[0], start[1] - 0.3),
+        arrowprops={"arrowstyle": "-|>", "color": "0.4", "connectionstyle": f"arc3,rad={bend}"},
+    )
 
 
 def draw_chart(
@@ -69,17 +81,6 @@ def draw_chart(
         ax.set(title=title, xlim=(-1.6, 1.6), ylim=(-max(row.values()) - 0.5, 0.5))
         ax.axis("off")
     return drawn
-
-
-def _arrow(ax, start, end):
-    "An arrow that leaves and reaches the boxes at their rims; one past a row is bent."
-    bend = 0 if start[1] - end[1] < 1.5 else (0.35 if start[0] <= end[0] else -0.35)
-    ax.annotate(
-        "",
-        (end[0], end[1] + 0.3),
-        (start[0], start[1] - 0.3),
-        arrowprops={"arrowstyle": "-|>", "color": "0.4", "connectionstyle": f"arc3,rad={bend}"},
-    )
 
 # %% ../../nbs/lib/course/20b_ch02.ipynb #77e31450
 CONCEPTS = """graph TB
@@ -169,11 +170,12 @@ def _check_possible(answer):
 
 possible = Exercise(
     "possible",
-    """Write `possible(order, arrows)`: `order` is a list of stages, `arrows` a list of pairs (before, after). Give True if every stage
-    that an arrow names is in the order and every arrow points forward, else False.""",
+    """Write `possible(order, arrows)`: `order` is a list of stages, `arrows` a list of pairs
+    (before, after). Give True if every stage that an arrow names is in the order and every arrow
+    points forward, else False.""",
     _check_possible,
     "a chart says what must come before what; most charts allow several orders.",
-    """
+    solution="""
     def possible(order, arrows):
         place = {stage: i for i, stage in enumerate(order)}
         return all(a in place and b in place and place[a] < place[b] for a, b in arrows)
@@ -211,12 +213,13 @@ def _check_learnable(answer):
 
 learnable = Exercise(
     "learnable",
-    """Write `learnable(ids, parents, sealed)`: arrays of row ids and of the ids of the rows they were made of (a measured row is its
-    own parent), and a set of ids that are sealed. Give an array of bool: which rows may be learnt from.""",
+    """Write `learnable(ids, parents, sealed)`: arrays of row ids and of the ids of the rows they
+    were made of (a measured row is its own parent), and a set of ids that are sealed. Give an array
+    of bool: which rows may be learnt from.""",
     _check_learnable,
     "made rows are copies with changes. If their parents are in the test, the model has seen the"
     " test.",
-    """
+    solution="""
     def learnable(ids, parents, sealed):
         hidden = list(sealed)
         return ~np.isin(ids, hidden) & ~np.isin(parents, hidden)

@@ -16,23 +16,23 @@ from ..data.prepare.clean import Cleaner
 # %% ../../nbs/lib/course/22_ch04.ipynb #dbc92396
 def _check_scores(answer):
     expect_function(answer, "scores")
-    for found, true, want in (
+    for flagged, true, want in (
         ({1, 2, 3, 4}, {2, 3, 9}, (0.5, 2 / 3)),
         ({5}, {5}, (1, 1)),
         ({1, 2}, {3}, (0, 0)),
     ):
-        got = answer(set(found), set(true))
+        got = answer(set(flagged), set(true))
         expect(np.shape(got) == (2,), "scores must give back a pair: precision and recall.", got)
         expect_close(
             got[0],
             want[0],
-            f"The precision of {found} against {true}",
+            f"The precision of {flagged} against {true}",
             hint="the share of what was found that is truly dirt.",
         )
         expect_close(
             got[1],
             want[1],
-            f"The recall of {found} against {true}",
+            f"The recall of {flagged} against {true}",
             hint="the share of the dirt that was found.",
         )
     got = answer(set(), {1})
@@ -45,12 +45,13 @@ def _check_scores(answer):
 
 scores = Exercise(
     "scores",
-    """Write `scores(found, true)`: both are sets of row ids, what a rule found and where the dirt really is. Give back the pair
-    (precision, recall), numbers in 0 … 1. Nothing may be found; the dirt is never empty.""",
+    """Write `scores(found, true)`: both are sets of row ids, what a rule found and where the dirt
+    really is. Give back the pair (precision, recall), numbers in 0 … 1. Nothing may be found; the
+    dirt is never empty.""",
     _check_scores,
     "precision falls with false alarms, recall with what was overlooked; a rule that flags every"
     " row has a recall of 1.",
-    """
+    solution="""
     def scores(found, true):
         hits = len(found & true)
         return hits / max(len(found), 1), hits / len(true)
@@ -106,11 +107,12 @@ def _check_fill(answer):
 
 fill = Exercise(
     "fill",
-    """Write `fill(train, test)`: two data frames with one column `x` that has gaps. Give back both with
-    the gaps filled by a median, so that what is learnt from data comes from the training rows alone.""",
+    """Write `fill(train, test)`: two data frames with one column `x` that has gaps. Give back both
+    with the gaps filled by a median, so that what is learnt from data comes from the training rows
+    alone.""",
     _check_fill,
     "a median is learnt, like a weight. What is learnt from test rows makes their score say less.",
-    """
+    solution="""
     def fill(train, test):
         median = train["x"].median()
         return train.fillna({"x": median}), test.fillna({"x": median})
@@ -166,17 +168,19 @@ def _check_cleaner(answer):
         "Range with both bounds; no filling here.",
     )
 
-
+# %% ../../nbs/lib/course/22_ch04.ipynb #835b343b
 cleaner = Exercise(
     "cleaner",
-    """A column `height` came as text: most are centimetres ("171.3"), some metres ("1.713"), some say "unknown", and a few are typing
-    mistakes ("1700"). People measure between 1 and 2.5 metres. Make a `Cleaner` (not fitted) that gives numbers in centimetres, and gaps
-    where there is no possible height.""",
+    """A column `height` came as text: most are centimetres ("171.3"), some metres ("1.713"), some
+    say "unknown", and a few are typing mistakes ("1700"). People measure between 1 and 2.5 metres.
+    Make a `Cleaner` (not fitted) that gives numbers in centimetres, and gaps where there is no
+    possible height.""",
     _check_cleaner,
     "rules go in order: first numbers, then one unit, then what can't be. In another order metres"
     " are thrown away as impossible.",
-    """
-    cleaner = Cleaner([Number("height"), Unit("height", suspect=(1, 2.5), factor=100), Range("height", 100, 250)])
+    solution="""
+    metres = Unit("height", suspect=(1, 2.5), factor=100)
+    cleaner = Cleaner([Number("height"), metres, Range("height", 100, 250)])
     """,
     hints=(
         "Three rules: Number, Unit, Range.",

@@ -39,12 +39,13 @@ def _check_rows_left(answer):
 
 rows_left = Exercise(
     "rows_left",
-    """Write `rows_left(n, noise, classes)`: how many clean rows the law says that `n` rows are worth when a share `noise` of
-    their labels is wrong, n·(1 - ηK/(K-1))². From the noise on at which labels say nothing, the answer is 0.""",
+    """Write `rows_left(n, noise, classes)`: how many clean rows the law says that `n` rows are
+    worth when a share `noise` of their labels is wrong, n·(1 - ηK/(K-1))². From the noise on at
+    which labels say nothing, the answer is 0.""",
     _check_rows_left,
     "of K classes, labels lose all meaning at a noise of (K-1)/K, and the signal that is left"
     " counts with its square.",
-    """
+    solution="""
     def rows_left(n, noise, classes):
         return n * max(0.0, 1 - noise * classes / (classes - 1)) ** 2
     """,
@@ -73,11 +74,11 @@ def _check_disagree(answer):
 
 disagree = Exercise(
     "disagree",
-    """Write `disagree(p, y)`, the trivial rule: True for each row whose likeliest class is not the label given. `p` has shape
-    (n, classes), `y` shape (n,). Use NumPy, PyTorch or TensorFlow.""",
+    """Write `disagree(p, y)`, the trivial rule: True for each row whose likeliest class is not the
+    label given. `p` has shape (n, classes), `y` shape (n,). Use NumPy, PyTorch or TensorFlow.""",
     _check_disagree,
     "this is all that the control does; a cleverer rule has to beat it.",
-    """
+    solution="""
     def disagree(p, y):
         return np.asarray(p).argmax(axis=1) != np.asarray(y)
 
@@ -116,11 +117,12 @@ def _check_majority(answer):
 
 majority = Exercise(
     "majority",
-    """Rules vote 0 or 1, or abstain with -1. Write `majority(votes)` for votes of shape (n, rules): the class with more votes, and -1
-    where no rule votes or both classes have as many. Use NumPy, PyTorch or TensorFlow.""",
+    """Rules vote 0 or 1, or abstain with -1. Write `majority(votes)` for votes of shape (n, rules):
+    the class with more votes, and -1 where no rule votes or both classes have as many. Use NumPy,
+    PyTorch or TensorFlow.""",
     _check_majority,
     "abstentions don't count, and what is undecided stays without a label.",
-    """
+    solution="""
     def majority(votes):
         votes = np.asarray(votes)
         for_1, for_0 = (votes == 1).sum(axis=1), (votes == 0).sum(axis=1)
@@ -154,11 +156,12 @@ def _check_next_row(answer):
 
 next_row = Exercise(
     "next_row",
-    """Write `next_row(p)` for probabilities of shape (n, classes): the position of the row to ask about by margin sampling, where
-    the largest and the second largest probability differ least. Use NumPy, PyTorch or TensorFlow.""",
+    """Write `next_row(p)` for probabilities of shape (n, classes): the position of the row to ask
+    about by margin sampling, where the largest and the second largest probability differ least. Use
+    NumPy, PyTorch or TensorFlow.""",
     _check_next_row,
     "the margin tells how near the row is to the border between its two likeliest classes.",
-    """
+    solution="""
     def next_row(p):
         top = np.sort(np.asarray(p), axis=1)
         return (top[:, -1] - top[:, -2]).argmin()

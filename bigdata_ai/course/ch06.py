@@ -18,7 +18,7 @@ from ..data.seal import HeldOut, SealedTest
 from ..data.split import split
 
 # %% ../../nbs/lib/course/24_ch06.ipynb #55488487
-def _check_pair(answer):
+def _check_kinds(answer):
     expect(
         isinstance(answer, (tuple, list)) and len(answer) == 2,
         "The answer must be a pair: (more, validation).",
@@ -51,6 +51,11 @@ def _check_pair(answer):
         validation,
         "nothing is learned from a score on made rows.",
     )
+
+# %% ../../nbs/lib/course/24_ch06.ipynb #47786bfe
+def _check_pair(answer):
+    _check_kinds(answer)
+    more, validation = answer
     train, test = split(load("digits"))
     leaked = leakage(more, validation, checks=("id",))
     expect(
@@ -86,14 +91,15 @@ def _check_pair(answer):
         "copies=2.",
     )
 
-
+# %% ../../nbs/lib/course/24_ch06.ipynb #2e031fb4
 pair = Exercise(
     "pair",
-    """`train, test = split(load("digits"))` gave you the training rows. Put some of them aside for validation, and make two
-    rows of each of the others, by any steps you like. Let `pair` be `(more, validation)`.""",
+    """`train, test = split(load("digits"))` gave you the training rows. Put some of them aside for
+    validation, and make two rows of each of the others, by any steps you like. Let `pair` be
+    `(more, validation)`.""",
     _check_pair,
     "what is watched was measured, and no row to learn from descends from it.",
-    """
+    solution="""
     from bigdata_ai.data.augment.images import Rotate, Shift, augment
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import hold_out, split
@@ -136,13 +142,14 @@ def _check_blend(answer):
 
 blend = Exercise(
     "blend",
-    """Write `blend(x, y, z, w, share)`, which gives back the pair (rows, labels). `x` and `z` are rows of shape (n, d),
-    `y` and `w` their labels as one-hot rows of shape (n, k), and `share`, of shape (n,), says how much of each blended
-    row and label comes from `x` and `y`. Use NumPy, PyTorch or TensorFlow.""",
+    """Write `blend(x, y, z, w, share)`, which gives back the pair (rows, labels). `x` and `z` are
+    rows of shape (n, d), `y` and `w` their labels as one-hot rows of shape (n, k), and `share`, of
+    shape (n,), says how much of each blended row and label comes from `x` and `y`. Use NumPy,
+    PyTorch or TensorFlow.""",
     _check_blend,
     "the loss of a blended label is the same blend of two losses, since the cross-entropy is linear"
     " in the label.",
-    """
+    solution="""
     def blend(x, y, z, w, share):
         part = share[:, None]  # one share for all columns of a row
         return part * x + (1 - part) * z, part * y + (1 - part) * w
@@ -184,12 +191,13 @@ def _check_same_denials(answer):
 
 same_denials = Exercise(
     "same_denials",
-    """Write `same_denials(text, new)`, which says whether two texts hold equally many negations, in Chinese or English.
-    `words` and `is_negation` of `bigdata_ai.data.augment.text` do the hard part.""",
+    """Write `same_denials(text, new)`, which says whether two texts hold equally many negations, in
+    Chinese or English. `words` and `is_negation` of `bigdata_ai.data.augment.text` do the hard
+    part.""",
     _check_same_denials,
     "a word decides by what it is and not by the characters in it, so text is cut into words"
     " first.",
-    """
+    solution="""
     from bigdata_ai.data.augment.text import is_negation, words
 
     def same_denials(text, new):

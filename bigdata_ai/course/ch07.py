@@ -31,7 +31,7 @@ def visits() -> Table:  # 300 made-up visits of 60 patients; the group column is
     )
     return table(frame, target="ill", id="id", group="patient", name="made-up visits")
 
-
+# %% ../../nbs/lib/course/25_ch07.ipynb #265d6a2b
 def _check_sides(answer):
     expect(
         isinstance(answer, (tuple, list)) and len(answer) == 2,
@@ -46,32 +46,32 @@ def _check_sides(answer):
             "hold_out gives two open sides.",
         )
         expect(isinstance(side, Table), "Both sides must be a Table.", side)
-    rest, held = answer
+    rest, validation = answer
     known = visits()
-    every = np.sort(np.concatenate([rest.ids, held.ids]))
+    every = np.sort(np.concatenate([rest.ids, validation.ids]))
     expect(
         np.array_equal(every, known.ids),
         "Each visit must be on exactly one side.",
         f"{len(every)} visits of {len(known)}",
     )
-    shared = leakage(rest, held, checks=("group",))["value"].nunique()
+    shared = leakage(rest, validation, checks=("group",))["value"].nunique()
     expect(
         not shared,
         "No patient may be on both sides.",
         f"{shared} of 60 are",
         "what must stay together is the patient.",
     )
-    share = len(held) / len(known)
+    share = len(validation) / len(known)
     expect(0.1 < share < 0.4, "About a quarter of the visits must be held out.", f"{share:.0%}")
 
-
+# %% ../../nbs/lib/course/25_ch07.ipynb #787bd84b
 sides = Exercise(
     "sides",
-    """`ch07.visits()` is a table of visits; the same patient comes several times. Hold out about a quarter, so that no
-    patient is on both sides. Let `sides` be the pair `(rest, held)`.""",
+    """`ch07.visits()` is a table of visits; the same patient comes several times. Hold out about a
+    quarter, so that no patient is on both sides. Let `sides` be the pair `(rest, held)`.""",
     _check_sides,
     "what is measured on the held side are patients that the model has never met.",
-    """
+    solution="""
     from bigdata_ai.course import ch07
     from bigdata_ai.data.split import hold_out
 
@@ -110,22 +110,23 @@ def _check_reservoir(answer):
 
 reservoir = Exercise(
     "reservoir",
-    """Write `reservoir(stream, size, generator)`: go once through the list `stream`, as if its length were unknown, and give
-    back `size` items as a list, each subset of that size with the same chance; all items, if there are fewer. `generator` is
-    a NumPy random generator: `generator.integers(i)` draws from 0 … i−1.""",
+    """Write `reservoir(stream, size, generator)`: go once through the list `stream`, as if its
+    length were unknown, and give back `size` items as a list, each subset of that size with the
+    same chance; all items, if there are fewer. `generator` is a NumPy random generator:
+    `generator.integers(i)` draws from 0 … i−1.""",
     _check_reservoir,
     "item i gets in with chance size/i, and all that came later leave it there just often enough.",
-    """
+    solution="""
     def reservoir(stream, size, generator):
-        held = []
+        kept = []
         for i, item in enumerate(stream, start=1):
-            if len(held) < size:
-                held.append(item)
+            if len(kept) < size:
+                kept.append(item)
             else:
-                place = generator.integers(i)  # one of i places; the first `size` of them are in the reservoir
+                place = generator.integers(i)  # one of i; the first `size` are in the reservoir
                 if place < size:
-                    held[place] = item
-        return held
+                    kept[place] = item
+        return kept
     """,
     hints=(
         "The first `size` items all get in.",
@@ -151,12 +152,13 @@ def _check_natural(answer):
 
 natural = Exercise(
     "natural",
-    """A model of two classes learned from a sample in which the share of class 1 was `learned`; where it is used, the share is
-    `true`. Write `natural(p, learned, true)`, which turns its probabilities `p` of class 1, shape (n,), into those for the true
-    share. Use NumPy, PyTorch or TensorFlow.""",
+    """A model of two classes learned from a sample in which the share of class 1 was `learned`;
+    where it is used, the share is `true`. Write `natural(p, learned, true)`, which turns its
+    probabilities `p` of class 1, shape (n,), into those for the true share. Use NumPy, PyTorch or
+    TensorFlow.""",
     _check_natural,
     "by Bayes' rule, sampling multiplied the odds by a constant, and this divides by it.",
-    """
+    solution="""
     def natural(p, learned, true):
         up = p * true / learned
         down = (1 - p) * (1 - true) / (1 - learned)

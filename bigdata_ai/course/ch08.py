@@ -6,6 +6,8 @@
 __all__ = ['candidates', 'live', 'deliver']
 
 # %% ../../nbs/lib/course/26_ch08.ipynb #70d4d036
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -32,42 +34,43 @@ def _names(got):
 def _check_candidates(answer):
     expect_function(answer, "candidates")
     got = _names(answer(_FILES.copy(), 2, 60))
-    told = ", ".join(got) or "no file"
+    listed = ", ".join(got) or "no file"
     expect(
         "e" in got,
         "File e must be read: its statistics are missing, so nothing is known of its rows.",
-        told,
+        listed,
         "a comparison with NaN is False.",
     )
     expect(
         "f" in got,
         "File f must be read: its greatest delay is 61.",
-        told,
+        listed,
         "only the greatest value decides what lies above 60.",
     )
-    expect("c" in got, "File c must be read: all its delays lie above 60.", told)
+    expect("c" in got, "File c must be read: all its delays lie above 60.", listed)
     expect(
         "d" not in got,
         "File d must be skipped: its greatest delay is 60, and 60 is not above 60.",
-        told,
+        listed,
         "> is not >=.",
     )
     expect(
-        not {"a", "b"} & set(got), "Files a and b must be skipped: they hold another month.", told
+        not {"a", "b"} & set(got), "Files a and b must be skipped: they hold another month.", listed
     )
-    expect(got == ["c", "e", "f"], "The files must be c, e and f, each once.", told)
+    expect(got == ["c", "e", "f"], "The files must be c, e and f, each once.", listed)
     other = _names(answer(_FILES.copy(), 1, 60))
     expect(other == ["b"], "For month 1 it must be file b alone.", ", ".join(other) or "no file")
 
-
+# %% ../../nbs/lib/course/26_ch08.ipynb #03fb1fd7
 candidates = Exercise(
     "candidates",
-    """Write `candidates(files, month, delay)`, which gives back the list of the paths of all files that may hold a row of this month with
-    a delay *above* `delay`. `files` is a data frame with one row a file: `path`, `month` (the folder it lies in), `low` and `high` (the
-    smallest and greatest delay in it). Where a writer kept no statistics, `low` and `high` are NaN.""",
+    """Write `candidates(files, month, delay)`, which gives back the list of the paths of all files
+    that may hold a row of this month with a delay *above* `delay`. `files` is a data frame with one
+    row a file: `path`, `month` (the folder it lies in), `low` and `high` (the smallest and greatest
+    delay in it). Where a writer kept no statistics, `low` and `high` are NaN.""",
     _check_candidates,
     "a file is skipped only if no row of it can match; what is unknown must be read.",
-    """
+    solution="""
     def candidates(files, month, delay):
         may = ~(files["high"] <= delay)  # True for NaN as well
         return files.loc[(files["month"] == month) & may, "path"].tolist()
@@ -111,13 +114,13 @@ def _check_live(answer):
 
 live = Exercise(
     "live",
-    """Write `live(log, version)`, which gives back the list of the files of a version. `log` is a list with one dict a commit,
-    the oldest first; `{"add": [...], "remove": [...]}` names the files that the commit added and removed.
-    Version 0 is the table after the first commit.""",
+    """Write `live(log, version)`, which gives back the list of the files of a version. `log` is a
+    list with one dict a commit, the oldest first; `{"add": [...], "remove": [...]}` names the files
+    that the commit added and removed. Version 0 is the table after the first commit.""",
     _check_live,
     "a version is nothing but the list of files that its commits left, which is why an old one can"
     " be read as long as its files exist.",
-    """
+    solution="""
     def live(log, version):
         files = set()
         for commit in log[:version + 1]:
@@ -136,10 +139,10 @@ class _Log:
     """A store that keeps rows and the number of their step in one commit; before or after some
     commits the writer dies."""
 
-    def __init__(self, deaths):
+    def __init__(self, deaths: Sequence[str | None]):
         self.rows, self.last, self.deaths, self.commits = [], None, list(deaths), 0
 
-    def commit(self, rows, step):
+    def commit(self, rows: Sequence[str], step: int) -> None:
         death, self.commits = (self.deaths.pop(0) if self.deaths else None), self.commits + 1
         if death == "before":
             raise ConnectionError("the writer died before its commit")
@@ -184,17 +187,19 @@ def _check_deliver(answer):
             log.commits,
         )
 
-
+# %% ../../nbs/lib/course/26_ch08.ipynb #25cb12c4
 deliver = Exercise(
     "deliver",
-    """Write `deliver(log, steps)`, which stores the rows of all steps, each once, in order, and gives back how many steps are stored at
-    the end. `steps` is a list of lists of rows. `log.commit(rows, step)` stores rows *and* the number of their step in one commit.
-    `log.last` is the number of the last step that was committed, `None` before the first. A commit may raise an error before or
-    after it took place; then let the error go: `deliver` is started again from the start, with the same arguments.""",
+    """Write `deliver(log, steps)`, which stores the rows of all steps, each once, in order, and
+    gives back how many steps are stored at the end. `steps` is a list of lists of rows.
+    `log.commit(rows, step)` stores rows *and* the number of their step in one commit. `log.last` is
+    the number of the last step that was committed, `None` before the first. A commit may raise an
+    error before or after it took place; then let the error go: `deliver` is started again from the
+    start, with the same arguments.""",
     _check_deliver,
     "the number of the step is in the same commit as the rows, so the store itself knows where to"
     " go on; the writer's memory died with it.",
-    """
+    solution="""
     def deliver(log, steps):
         first = 0 if log.last is None else log.last + 1
         for step in range(first, len(steps)):

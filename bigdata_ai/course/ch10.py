@@ -38,9 +38,9 @@ def _check_same_summary(answer):
         expect_close(
             np.corrcoef(x, y)[0, 1], _R, f"For {name}, the correlation of x and y", hint=hint
         )
-        rest = [values - np.polyval(np.polyfit(x, values, 1), x) for values in (y, pattern)]
+        left, right = (values - np.polyval(np.polyfit(x, values, 1), x) for values in (y, pattern))
         expect(
-            abs(np.corrcoef(*rest)[0, 1]) > 0.999,
+            abs(np.corrcoef(left, right)[0, 1]) > 0.999,
             "What the straight line leaves of y must be the pattern.",
             f"another one, for {name}",
         )
@@ -48,13 +48,14 @@ def _check_same_summary(answer):
 
 same_summary = Exercise(
     "same_summary",
-    """Write `same_summary(x, pattern)`. It gives back a `y` with mean 7.5, standard deviation 2 (of `y.std()`) and correlation 0.8
-    with `x`, whatever the `pattern` is; what a straight line through x and y leaves over shall be the pattern, up to scale. Both
-    arguments are vectors of the same length.""",
+    """Write `same_summary(x, pattern)`. It gives back a `y` with mean 7.5, standard deviation 2 (of
+    `y.std()`) and correlation 0.8 with `x`, whatever the `pattern` is; what a straight line through
+    x and y leaves over shall be the pattern, up to scale. Both arguments are vectors of the same
+    length.""",
     _check_same_summary,
     "mean, spread and correlation are three numbers; forty points can keep them and still do what"
     " they like.",
-    """
+    solution="""
     def same_summary(x, pattern):
         u = (x - x.mean()) / x.std()
         rest = pattern - pattern.mean()
@@ -111,16 +112,17 @@ def _check_noise_floor(answer):
             "parts of the sizes that came in, 200 shuffles or more, and the 0.99 quantile.",
         )
 
-
+# %% ../../nbs/lib/course/27_ch10.ipynb #dd917c88
 noise_floor = Exercise(
     "noise_floor",
-    """Write `noise_floor(one, other)`. It puts the two samples together, shuffles them, cuts them again into parts of the same two
-    sizes, and notes the absolute difference of the two means; it does so a thousand times, and gives back the 0.99 quantile of what
-    it noted: the difference that chance alone hardly ever passes.""",
+    """Write `noise_floor(one, other)`. It puts the two samples together, shuffles them, cuts them
+    again into parts of the same two sizes, and notes the absolute difference of the two means; it
+    does so a thousand times, and gives back the 0.99 quantile of what it noted: the difference that
+    chance alone hardly ever passes.""",
     _check_noise_floor,
     "after a shuffle the two parts differ by chance alone, so what 99 of 100 shuffles stay under is"
     " what chance can do.",
-    """
+    solution="""
     def noise_floor(one, other, shuffles=1000):
         pooled, n = np.concatenate([one, other]), len(one)
         generator = np.random.default_rng(0)
@@ -156,7 +158,7 @@ def _check_psi(answer):
     ):
         one, other = np.array(one, dtype=float), np.array(other, dtype=float)
         want, got = _index(one, other), np.asarray(answer(one, other), dtype=float)
-        finite = got.shape == () and np.isfinite(got)
+        finite = got.shape == () and bool(np.isfinite(got))
         expect(
             finite,
             "psi must be one finite number, also where a bin is empty.",
@@ -184,12 +186,12 @@ def _check_psi(answer):
 
 psi = Exercise(
     "psi",
-    """Write `psi(one, other)` for two vectors of counts, one number a bin. Add half a row to each bin, make shares p and q of them,
-    and give back Σ (p - q) ln(p / q).""",
+    """Write `psi(one, other)` for two vectors of counts, one number a bin. Add half a row to each
+    bin, make shares p and q of them, and give back Σ (p - q) ln(p / q).""",
     _check_psi,
     "both directions are in it, so it does not matter which table came first, and half a row a bin"
     " keeps it finite.",
-    """
+    solution="""
     def psi(one, other):
         p, q = (one + 0.5) / (one + 0.5).sum(), (other + 0.5) / (other + 0.5).sum()
         return ((p - q) * np.log(p / q)).sum()

@@ -48,13 +48,13 @@ def _check_stable(answer):
 
 stable_loss = Exercise(
     "stable_loss",
-    """Write `stable_loss(z, y)`: the cross-entropy of each row, from its logit `z` and its label `y` (0.0 or 1.0), both
-    of shape (n,), float64. It must be right for logits of 800, too. Use NumPy, PyTorch or TensorFlow, without their
-    ready-made loss.""",
+    """Write `stable_loss(z, y)`: the cross-entropy of each row, from its logit `z` and its label
+    `y` (0.0 or 1.0), both of shape (n,), float64. It must be right for logits of 800, too. Use
+    NumPy, PyTorch or TensorFlow, without their ready-made loss.""",
     _check_stable,
     "the exponential only ever sees a number that is not positive, so it can't overflow, and no"
     " rounded 0 meets a log.",
-    """
+    solution="""
     def stable_loss(z, y):
         # log(1 + e^z) - y z, with the larger of 0 and z taken out of the logarithm.
         return np.maximum(z, 0) - y * z + np.log1p(np.exp(-abs(z)))
@@ -116,16 +116,16 @@ def _told_apart(got, want):
         "divide by n.",
     )
 
-
+# %% ../../nbs/lib/course/29_ch11.ipynb #5907655a
 gradient = Exercise(
     "gradient",
-    """Write `gradient(X, y, w, b)`: the gradient of the *mean* cross-entropy of logistic regression, as the pair (for
-    `w`, for `b`). `X` has shape (n, d), `y` shape (n,) of 0.0 and 1.0, `w` shape (d,), `b` is a number; all float64.
-    Use NumPy, PyTorch or TensorFlow.""",
+    """Write `gradient(X, y, w, b)`: the gradient of the *mean* cross-entropy of logistic
+    regression, as the pair (for `w`, for `b`). `X` has shape (n, d), `y` shape (n,) of 0.0 and 1.0,
+    `w` shape (d,), `b` is a number; all float64. Use NumPy, PyTorch or TensorFlow.""",
     _check_gradient,
     "each row pulls on the weights by its own error, σ(z) - y, times its own features; the mean of"
     " that is the gradient.",
-    """
+    solution="""
     def gradient(X, y, w, b):
         z = (X * w).sum(1) + b
         off = 1 / (1 + np.exp(-z)) - y
@@ -172,13 +172,14 @@ def _check_softmax(answer):
 
 softmax_gradient = Exercise(
     "softmax_gradient",
-    """Write `softmax_gradient(Z, y)`: the gradient, with respect to the logits `Z` of shape (n, 10), of the mean softmax
-    cross-entropy $\\frac{1}{n} \\sum_i -\\log p_{i, y_i}$. `y` holds classes 0 … 9, shape (n,), int64. It must also work
-    for logits of 800. Use NumPy, PyTorch or TensorFlow.""",
+    """Write `softmax_gradient(Z, y)`: the gradient, with respect to the logits `Z` of shape (n,
+    10), of the mean softmax cross-entropy $\\frac{1}{n} \\sum_i -\\log p_{i, y_i}$. `y` holds
+    classes 0 … 9, shape (n,), int64. It must also work for logits of 800. Use NumPy, PyTorch or
+    TensorFlow.""",
     _check_softmax,
     "the true class is pulled up by what it lacks, every other is pushed down by what it has; each"
     " row's pulls sum to 0.",
-    """
+    solution="""
     def softmax_gradient(Z, y):
         P = np.exp(Z - Z.max(axis=1, keepdims=True))
         P = P / P.sum(axis=1, keepdims=True)
@@ -239,12 +240,13 @@ def _check_numeric(answer):
 
 numeric_gradient = Exercise(
     "numeric_gradient",
-    """Write `numeric_gradient(f, w)`: the gradient of the function `f` at `w` (shape (d,), float64) without any
-    derivative, to eight digits. `f` takes a vector and gives one number. Use NumPy, PyTorch or TensorFlow.""",
+    """Write `numeric_gradient(f, w)`: the gradient of the function `f` at `w` (shape (d,), float64)
+    without any derivative, to eight digits. `f` takes a vector and gives one number. Use NumPy,
+    PyTorch or TensorFlow.""",
     _check_numeric,
     "with a step to both sides the curvature cancels, and a step near 1e-5 balances what is bent"
     " against what is rounded.",
-    """
+    solution="""
     def numeric_gradient(f, w):
         steps = 1e-5 * np.eye(len(w))
         return np.array([(f(w + step) - f(w - step)) / 2e-5 for step in steps])

@@ -37,13 +37,14 @@ def _check_collapse(answer):
 
 collapse = Exercise(
     "collapse",
-    """Write `collapse(W1, b1, W2, b2, W3, b3)`, which gives back the pair `(W, b)` of the single layer `x @ W + b` that
-    the three layers `x @ W1 + b1`, `… @ W2 + b2`, `… @ W3 + b3` together are. Weights have shape (inputs, outputs),
-    biases (outputs,). Use NumPy, PyTorch or TensorFlow.""",
+    """Write `collapse(W1, b1, W2, b2, W3, b3)`, which gives back the pair `(W, b)` of the single
+    layer `x @ W + b` that the three layers `x @ W1 + b1`, `… @ W2 + b2`, `… @ W3 + b3` together
+    are. Weights have shape (inputs, outputs), biases (outputs,). Use NumPy, PyTorch or
+    TensorFlow.""",
     _check_collapse,
     "an affine map of an affine map is affine, so three layers without activations have the power"
     " of one.",
-    """
+    solution="""
     def collapse(W1, b1, W2, b2, W3, b3):
         # ((x @ W1 + b1) @ W2 + b2) @ W3 + b3, multiplied out.
         # b1[None] is b1 as one row, which every framework can multiply.
@@ -86,13 +87,13 @@ def _check_targets(answer):
 
 targets = Exercise(
     "targets",
-    """The network has one sigmoid output of shape (n, 1), float32. Write `targets(y)`, which turns digit labels 0 … 9
-    of shape (n,), int64, into targets that binary cross-entropy accepts, for the question "is it an 8?". Use NumPy,
-    PyTorch or TensorFlow.""",
+    """The network has one sigmoid output of shape (n, 1), float32. Write `targets(y)`, which turns
+    digit labels 0 … 9 of shape (n,), int64, into targets that binary cross-entropy accepts, for the
+    question "is it an 8?". Use NumPy, PyTorch or TensorFlow.""",
     _check_targets,
     "shape, type and range of the targets are those of the output, so each output meets its own"
     " target.",
-    """
+    solution="""
     def targets(y):
         return np.asarray(y == 8, dtype="float32")[:, None]
 
@@ -134,14 +135,16 @@ def _check_decide(answer):
 
 decide = Exercise(
     "decide",
-    """Write `decide(outputs)`, which turns raw outputs (logits) into class numbers of shape (n,). With shape (n, 1) the
-    classes are 0 and 1; with shape (n, k) there is one output a class. Use NumPy, PyTorch or TensorFlow.""",
+    """Write `decide(outputs)`, which turns raw outputs (logits) into class numbers of shape (n,).
+    With shape (n, 1) the classes are 0 and 1; with shape (n, k) there is one output a class. Use
+    NumPy, PyTorch or TensorFlow.""",
     _check_decide,
     "one logit decides by its sign, several by the position of the largest.",
-    """
+    solution="""
     def decide(outputs):
         outputs = np.asarray(outputs)
-        return (outputs[:, 0] > 0).astype("int64") if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+        if outputs.shape[1] > 1: return outputs.argmax(axis=1)
+        return (outputs[:, 0] > 0).astype("int64")
 
     # With PyTorch tensors:    (outputs[:, 0] > 0).long(),              outputs.argmax(dim=1)
     # With TensorFlow tensors: tf.cast(outputs[:, 0] > 0, tf.int64),    tf.argmax(outputs, axis=1)
@@ -195,16 +198,17 @@ def _check_adam(answer):
         what = f"At step {t}, for a gradient of 1, -1e-7 and 1e-9, the new w, times 1000,"
         expect_close(1e3 * np.asarray(got[0]), 1e3 * want[0], what, 1e-3, hint)
 
-
+# %% ../../nbs/lib/course/30_ch12.ipynb #2cea0114
 adam_step = Exercise(
     "adam_step",
-    """Write `adam_step(w, g, m, v, t)`, one step of Adam as PyTorch computes it: learning rate 0.001, decays 0.9 and
-    0.999, epsilon 1e-8, added to the root of the *corrected* second moment. `w`, `g`, `m`, `v` are vectors of float64,
-    `t` is 1 for the first step. Give back the new `(w, m, v)`. Use NumPy, PyTorch or TensorFlow.""",
+    """Write `adam_step(w, g, m, v, t)`, one step of Adam as PyTorch computes it: learning rate
+    0.001, decays 0.9 and 0.999, epsilon 1e-8, added to the root of the *corrected* second moment.
+    `w`, `g`, `m`, `v` are vectors of float64, `t` is 1 for the first step. Give back the new `(w,
+    m, v)`. Use NumPy, PyTorch or TensorFlow.""",
     _check_adam,
     "after the correction, epsilon stays as small against the root as it was meant to be, from the"
     " first step on.",
-    """
+    solution="""
     def adam_step(w, g, m, v, t):
         m = 0.9 * m + 0.1 * g
         v = 0.999 * v + 0.001 * g * g

@@ -52,13 +52,14 @@ def _check_dropout(answer):
 
 dropout = Exercise(
     "dropout",
-    """Write `dropout(x, u, rate)` for training: `x` holds the values of a layer, shape (n, d), float64; `u` uniform random numbers of
-    the same shape, in [0, 1). Values with `u < rate` become 0; the rest is scaled so that the *expected* value stays `x`. Use NumPy,
-    PyTorch or TensorFlow.""",
+    """Write `dropout(x, u, rate)` for training: `x` holds the values of a layer, shape (n, d),
+    float64; `u` uniform random numbers of the same shape, in [0, 1). Values with `u < rate` become
+    0; the rest is scaled so that the *expected* value stays `x`. Use NumPy, PyTorch or
+    TensorFlow.""",
     _check_dropout,
     "a share of 1 - rate stays, each 1 / (1 - rate) times as large, so the mean is kept and nothing"
     " need change in use.",
-    """
+    solution="""
     def dropout(x, u, rate):
         return np.where(u < rate, 0.0, x / (1 - rate))
 
@@ -110,12 +111,13 @@ def _check_he(answer):
 
 he = Exercise(
     "he",
-    """Write `he(z)`, which turns standard normal numbers `z` of shape (inputs, outputs), float64, into initial weights of a layer
-    `max(x @ W, 0)`, so that the mean square of the values is kept from layer to layer. Use NumPy, PyTorch or TensorFlow.""",
+    """Write `he(z)`, which turns standard normal numbers `z` of shape (inputs, outputs), float64,
+    into initial weights of a layer `max(x @ W, 0)`, so that the mean square of the values is kept
+    from layer to layer. Use NumPy, PyTorch or TensorFlow.""",
     _check_he,
     "a sum of n products has n times the variance of one, and the ReLU lets half of its mean square"
     " through: hence 2 / n.",
-    """
+    solution="""
     def he(z):
         return z * (2 / z.shape[0]) ** 0.5
     """,
@@ -157,12 +159,13 @@ def _check_best(answer):
 
 expected_best = Exercise(
     "expected_best",
-    """Write `expected_best(scores, k)`: the expected value of the best of `k` scores that are drawn at random, with replacement, from
-    `scores` (shape (N,), float64), exactly and without drawing. Use NumPy, PyTorch or TensorFlow.""",
+    """Write `expected_best(scores, k)`: the expected value of the best of `k` scores that are drawn
+    at random, with replacement, from `scores` (shape (N,), float64), exactly and without drawing.
+    Use NumPy, PyTorch or TensorFlow.""",
     _check_best,
     "the best of k is the i-th smallest or less with probability (i/N)^k; differences of these are"
     " the weights of a mean.",
-    """
+    solution="""
     def expected_best(scores, k):
         N = len(scores)
         weights = np.diff((np.arange(N + 1) / N) ** k)

@@ -9,6 +9,7 @@ __all__ = ['beside', 'more_rows']
 import numpy as np
 
 from .exercise import Exercise, expect, expect_close, expect_function
+from .exercise import likely_mistake
 
 # %% ../../nbs/lib/course/32_ch16.ipynb #c4b96a40
 def _check_beside(answer):
@@ -21,22 +22,23 @@ def _check_beside(answer):
         got = answer(np.array(errors))
         expect(np.shape(got) == (), "beside must give one number.", f"shape {np.shape(got)}")
         (none, second), (first, both) = errors
-        told = {
+        mistakes = {
             both - none: "this is the cost of both together; the two single costs must go off.",
             -want: "the sign is turned round.",
         }
-        hint = next((text for value, text in told.items() if np.isclose(float(got), value)), None)
+        hint = likely_mistake(got, want, mistakes)
         expect_close(got, want, f"For errors of {errors}", 1e-6, hint)
 
 
 beside = Exercise(
     "beside",
-    """Write `beside(errors)`: `errors[i, j]` is the error with (1) or without (0) a first and a second fault, shape (2, 2). Give how much
-    more the first fault costs where the second one is present than where it is not.""",
+    """Write `beside(errors)`: `errors[i, j]` is the error with (1) or without (0) a first and a
+    second fault, shape (2, 2). Give how much more the first fault costs where the second one is
+    present than where it is not.""",
     _check_beside,
     "0 means that costs add up. The answer is the same for the second fault beside the first: an"
     " interaction belongs to the pair.",
-    """
+    solution="""
     def beside(errors):
         return (errors[1, 1] - errors[0, 1]) - (errors[1, 0] - errors[0, 0])
     """,
@@ -70,11 +72,11 @@ def _check_more_rows(answer):
 
 more_rows = Exercise(
     "more_rows",
-    """Write `more_rows(n, b, factor)`: the error follows a · n^-b. How many rows must be added to `n` rows to bring the error down to
-    `factor` times what it is? Give a number, whole or not.""",
+    """Write `more_rows(n, b, factor)`: the error follows a · n^-b. How many rows must be added to
+    `n` rows to bring the error down to `factor` times what it is? Give a number, whole or not.""",
     _check_more_rows,
     "with b = 1/4, half the error takes 16 times the rows: this is why more data get dear.",
-    """
+    solution="""
     def more_rows(n, b, factor):
         return n * factor ** (-1 / b) - n
     """,

@@ -9,6 +9,7 @@ __all__ = ['rows_for', 'effective', 'kept']
 import numpy as np
 
 from .exercise import Exercise, expect, expect_close, expect_function
+from .exercise import likely_mistake
 
 # %% ../../nbs/lib/course/41_ch24.ipynb #abbb7048
 _CURVES = (  # rows, errors, target
@@ -31,7 +32,7 @@ def _check_rows_for(answer):
         got, want = answer(n.copy(), errors.copy(), target), _rows(n, errors, target)
         expect(np.shape(got) == (), "rows_for must give one number.", f"shape {np.shape(got)}")
         slope, start = np.polyfit(n, errors, 1)
-        told = {
+        mistakes = {
             _rows(
                 n, errors, target, slice(-2, None)
             ): "this is the law of the last two points; fit it to all of them.",
@@ -42,14 +43,7 @@ def _check_rows_for(answer):
             1 / want: "the sign of the exponent is turned round.",
             np.log(want): "this is the logarithm of the rows.",
         }
-        hint = next(
-            (
-                text
-                for value, text in told.items()
-                if np.isclose(float(got), value) and not np.isclose(value, want)
-            ),
-            None,
-        )
+        hint = likely_mistake(got, want, mistakes)
         expect_close(
             got,
             want,
@@ -66,16 +60,17 @@ def _check_rows_for(answer):
         "look at the slope before you divide by it.",
     )
 
-
+# %% ../../nbs/lib/course/41_ch24.ipynb #fef4298d
 rows_for = Exercise(
     "rows_for",
-    """Write `rows_for(n, errors, target)`: arrays of rows and of the errors at these rows, and an error to be reached. Fit the power law
-    error = a · n^-b by least squares in logarithms to all points, and give the rows at which it reaches `target`; infinity if the fitted
-    law doesn't fall (b ≤ 0).""",
+    """Write `rows_for(n, errors, target)`: arrays of rows and of the errors at these rows, and an
+    error to be reached. Fit the power law error = a · n^-b by least squares in logarithms to all
+    points, and give the rows at which it reaches `target`; infinity if the fitted law doesn't fall
+    (b ≤ 0).""",
     _check_rows_for,
     "The answer is (a/target)^(1/b): small errors in b are large errors in rows. Where b is 0.2,"
     " half the error takes 32 times the rows.",
-    """
+    solution="""
     def rows_for(n, errors, target):
         slope, start = np.polyfit(np.log(n), np.log(errors), 1)
         if slope >= 0: return np.inf
@@ -106,7 +101,7 @@ def _check_effective(answer):
         got = answer(sizes.copy(), clean.copy(), noisy)
         expect(np.shape(got) == (), "effective must give one number.", f"shape {np.shape(got)}")
         falling = np.minimum.accumulate(clean)
-        told = {
+        mistakes = {
             np.interp(
                 -noisy, -falling, sizes
             ): "between two sizes the line goes over the logarithm of the rows.",
@@ -121,14 +116,7 @@ def _check_effective(answer):
             ): "the curve has a bump: no more rows are worth less than fewer.",
             want / sizes[-1]: "this is a share of the rows; give rows.",
         }
-        hint = next(
-            (
-                text
-                for value, text in told.items()
-                if np.isclose(float(got), value) and not np.isclose(value, want)
-            ),
-            None,
-        )
+        hint = likely_mistake(got, want, mistakes)
         expect_close(
             got,
             want,
@@ -137,17 +125,18 @@ def _check_effective(answer):
             hint,
         )
 
-
+# %% ../../nbs/lib/course/41_ch24.ipynb #ff9e4fc8
 effective = Exercise(
     "effective",
-    """Write `effective(sizes, clean, noisy)`: `clean[i]` is the error of `sizes[i]` rows with right labels, and `noisy` the error of
-    `sizes[-1]` rows some of whose labels are wrong. How many rows with right labels give the same error? Take the lowest error so far for
-    each size, so that the curve never rises; between two sizes the error is a straight line over the *logarithm* of the rows; and the
-    answer never leaves the sizes that were measured.""",
+    """Write `effective(sizes, clean, noisy)`: `clean[i]` is the error of `sizes[i]` rows with right
+    labels, and `noisy` the error of `sizes[-1]` rows some of whose labels are wrong. How many rows
+    with right labels give the same error? Take the lowest error so far for each size, so that the
+    curve never rises; between two sizes the error is a straight line over the *logarithm* of the
+    rows; and the answer never leaves the sizes that were measured.""",
     _check_effective,
     "So the rates above are measured. An answer at an end of the sizes is no measurement: the truth"
     " may lie beyond it.",
-    """
+    solution="""
     def effective(sizes, clean, noisy):
         falling = np.minimum.accumulate(clean)
         return np.exp(np.interp(-noisy, -falling, np.log(sizes)))
@@ -185,21 +174,14 @@ def _check_kept(answer):
         )
         got = np.asarray(got, float)
         low, high, truth = arrays
-        told = {
+        mistakes = {
             1 - share: "this is the share that lies outside.",
             np.mean((low < truth) & (truth < high)): "a truth on an end lies inside.",
             np.mean(
                 (low <= truth) & (truth <= high)
             ): "a refused prediction is no miss: leave NaN out of the count.",
         }
-        hint = next(
-            (
-                text
-                for value, text in told.items()
-                if np.isclose(got[0], value) and not np.isclose(value, share)
-            ),
-            None,
-        )
+        hint = likely_mistake(got[0], share, mistakes)
         expect_close(got[0], share, f"The coverage for the truths {truth.tolist()}", 1e-6, hint)
         expect_close(
             got[1],
@@ -209,16 +191,17 @@ def _check_kept(answer):
             "a refused prediction has no width: leave NaN out of the mean.",
         )
 
-
+# %% ../../nbs/lib/course/41_ch24.ipynb #80e21404
 kept = Exercise(
     "kept",
-    """Write `kept(low, high, truth)`: the ends of prediction intervals and what came. Give the pair (share of the truths that lie in their
-    interval, mean width of the intervals). The ends belong to an interval. Where `low` and `high` are NaN the prediction was refused:
-    such a row counts in neither number.""",
+    """Write `kept(low, high, truth)`: the ends of prediction intervals and what came. Give the pair
+    (share of the truths that lie in their interval, mean width of the intervals). The ends belong
+    to an interval. Where `low` and `high` are NaN the prediction was refused: such a row counts in
+    neither number.""",
     _check_kept,
     "The two belong together: the interval from 0 to 1 keeps every error rate and says nothing. Of"
     " two that keep alike, take the narrower.",
-    """
+    solution="""
     def kept(low, high, truth):
         told = ~np.isnan(low)
         inside = (low <= truth) & (truth <= high)

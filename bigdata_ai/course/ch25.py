@@ -9,6 +9,7 @@ __all__ = ['regret', 'cleaned']
 import numpy as np
 
 from .exercise import Exercise, expect, expect_close, expect_function
+from .exercise import likely_mistake
 
 # %% ../../nbs/lib/course/42_ch25.ipynb #a4e01510
 def _check_regret(answer):
@@ -20,22 +21,22 @@ def _check_regret(answer):
     ):
         got = answer(dict(gains), spend)
         expect(np.shape(got) == (), "regret must give one number.", f"shape {np.shape(got)}")
-        told = {
+        mistakes = {
             -want: "the sign is turned round.",
             gains[spend]: "this is what the purchase gained; what did the best one gain more?",
         }
-        hint = next((text for value, text in told.items() if np.isclose(float(got), value)), None)
+        hint = likely_mistake(got, want, mistakes)
         expect_close(got, want, f"For the gains {gains} and '{spend}'", 1e-6, hint)
 
 
 regret = Exercise(
     "regret",
-    """Write `regret(gains, spend)`: `gains` says for each possible purchase by how much it would lower the error. Give what is lost by
-    choosing `spend` instead of the best one.""",
+    """Write `regret(gains, spend)`: `gains` says for each possible purchase by how much it would
+    lower the error. Give what is lost by choosing `spend` instead of the best one.""",
     _check_regret,
     "Regret is never negative, and 0 for the best purchase. It counts mistakes by their price: to"
     " confuse two equals costs nothing.",
-    """
+    solution="""
     def regret(gains, spend):
         return max(gains.values()) - gains[spend]
     """,
@@ -54,21 +55,14 @@ def _check_cleaned(answer):
         want = n * ((1 - c * after) / (1 - c * before)) ** 2
         got = answer(n, before, after, classes)
         expect(np.shape(got) == (), "cleaned must give one number.", f"shape {np.shape(got)}")
-        told = {
+        mistakes = {
             n
             * ((1 - c * before) / (1 - c * after))
             ** 2: "cleaning makes a row worth more, not less.",
             n * ((1 - 2 * after) / (1 - 2 * before)) ** 2: "2 is K/(K-1) for two classes only.",
             n * (1 - c * before) ** 2: "this is what the rows are worth now, in clean ones.",
         }
-        hint = next(
-            (
-                text
-                for value, text in told.items()
-                if np.isclose(float(got), value) and not np.isclose(value, want)
-            ),
-            None,
-        )
+        hint = likely_mistake(got, want, mistakes)
         expect_close(
             got, want, f"For {n} rows, noise {before} to {after}, {classes} classes", 1e-6, hint
         )
@@ -76,13 +70,14 @@ def _check_cleaned(answer):
 
 cleaned = Exercise(
     "cleaned",
-    """Write `cleaned(n, before, after, classes)` by the textbook law: a row whose label is wrong with probability `noise` is
-    worth `(1 - noise * K / (K - 1)) ** 2` clean rows, K the number of classes. A table of `n` rows is cleaned from the noise
-    `before` to the noise `after`. How many rows with the noise `before` would be worth as much?""",
+    """Write `cleaned(n, before, after, classes)` by the textbook law: a row whose label is wrong
+    with probability `noise` is worth `(1 - noise * K / (K - 1)) ** 2` clean rows, K the number of
+    classes. A table of `n` rows is cleaned from the noise `before` to the noise `after`. How many
+    rows with the noise `before` would be worth as much?""",
     _check_cleaned,
     "At a quarter of wrong labels in two classes, cleaning is worth four times the rows by the law;"
     " for boosted trees, more still.",
-    """
+    solution="""
     def cleaned(n, before, after, classes):
         chance = classes / (classes - 1)
         return n * ((1 - chance * after) / (1 - chance * before)) ** 2

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import BigDataError, InputError, check_choice, require
+from ..data.prepare import cleaning_rules  # noqa: F401 (a saved cleaner names its rules)
 from ..data.prepare.clean import Cleaner
 from ..data.prepare.features import Encoder, Prepared
 from .forkserver import FunctionProcess
