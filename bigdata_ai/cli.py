@@ -192,7 +192,7 @@ def run_command(
     given = _pairs(parameter or [])
     _check_names(name, given)
     from bigdata_ai.experiment import run as runs
-    from bigdata_ai.train.loop import backends
+    from bigdata_ai.train.frameworks import backends
 
     if show_parameters:
         for known in runs.parameters(name).values():
@@ -312,9 +312,9 @@ def advise_command(
             source=source,
             seed=seed,
             model=model,
-            minutes=minutes,
-            missing=missing,
-            newer=newer,
+            time_limit_s=60 * minutes,
+            unseen_share=missing,
+            future_share=newer,
             show_progress=True,
         )
     typer.echo(str(advice))
@@ -561,7 +561,7 @@ def evidence_mlflow(
 # %% ../nbs/lib/90_cli.ipynb #2331e1be
 def _hints(font):
     "What would make more of this machine."
-    from bigdata_ai.train.loop import BACKENDS
+    from bigdata_ai.train.frameworks import BACKENDS
 
     missing = [name for name in BACKENDS if not installed(name)]
     hints = [f"pip install 'bigdata-ai[{name}]' brings {name}" for name in missing]
@@ -573,7 +573,7 @@ def _hints(font):
 def doctor_command() -> None:
     """Check the machine: versions, extras, cores, memory, fonts, and where runs go."""
     from bigdata_ai.experiment.evidence import versions
-    from bigdata_ai.train.loop import BACKENDS
+    from bigdata_ai.train.frameworks import BACKENDS
     from bigdata_ai.viz import cjk_font
 
     memory = psutil.virtual_memory()

@@ -115,7 +115,7 @@ USUAL_MODULES = (
     "bigdata_ai.data.catalog",
     "bigdata_ai.data.split",
     "bigdata_ai.evaluation",
-    *(f"bigdata_ai.experiment.{name}" for name in ("claims", "contenders", "evidence", "figures")),
+    *(f"bigdata_ai.experiment.{name}" for name in ("evidence", "figures", "statistics")),
     "bigdata_ai.train.loop",
     "bigdata_ai.train.spec.layers",
 )
@@ -140,7 +140,7 @@ IMPORTED_LATE = {
 
 def _late(modules, framework):
     "What modules import when they are used: the back-ends, then packages that are installed."
-    from bigdata_ai.train.loop import backends
+    from bigdata_ai.train.frameworks import backends
 
     steps = [
         f"bigdata_ai.train.{name}_backend.steps"

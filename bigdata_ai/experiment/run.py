@@ -26,7 +26,7 @@ from .engine import Watch, execute_notebook, warm_up
 from .evidence import code_hash, commit, versions
 from .imports import PARSING
 from .plugins import load_function
-from ..train.loop import BACKENDS, backends
+from ..train.frameworks import BACKENDS, backends
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #c06e5e14
 # bare name -> where the function is

@@ -26,7 +26,7 @@ from .declared import describe, file_of
 from .engine import execute_notebook
 from .evidence import code_hash, versions
 from .run import budget, check_parameters, limits, parameters
-from ..train.loop import BACKENDS
+from ..train.frameworks import BACKENDS
 
 # %% ../../nbs/lib/experiment/35_sweep.ipynb #88d589cf
 def expand(
