@@ -38,14 +38,16 @@ def engine_of(
 ) -> Engine:  # its name
     "Name the kind of a data frame; raises `InputError` for anything else."
     types = [(base.__module__.partition(".")[0], base.__name__) for base in type(frame).__mro__]
-    engine = next((KINDS[one] for one in types if one in KINDS), None)
+    engine: Engine | None = next((KINDS[one] for one in types if one in KINDS), None)
     if engine is None:
         raise InputError.of(
             "The table must be a data frame of pandas, polars, pyarrow, DuckDB or Spark.",
             frame,
             "pandas.DataFrame(...) makes one; a narwhals frame has .to_native().",
         )
-    return "spark-stream" if engine == "spark" and frame.isStreaming else engine
+    if engine == "spark" and frame.isStreaming:
+        return "spark-stream"
+    return engine
 
 # %% ../../nbs/lib/data/05_frames.ipynb #e001cb20
 def _numpy_backed(frame):
@@ -160,7 +162,7 @@ def count(
 EXACT_ROWS = 100_000  # up to so many rows Spark computes quantiles exactly
 
 
-def _spark_quantiles(frame, levels):
+def _spark_quantiles(frame: Any, levels: Mapping) -> Any:
     "Exact for a small frame, else of a rank that is off by 1/10,000 at most."
     F: Any = import_extra("pyspark.sql.functions", "spark")
     small = frame.limit(EXACT_ROWS + 1).count() <= EXACT_ROWS
