@@ -57,9 +57,8 @@ def table_of_columns(
 
 
 def table_of_records(
-    records: Sequence[
-        Mapping[str, Any]
-    ],  # one for each row; a key that a row lacks is a missing value
+    # one for each row; a key that a row lacks is a missing value
+    records: Sequence[Mapping[str, Any]],
     where: str = "the records",  # how messages call the source
     types: Mapping | None = None,  # column -> type name or Arrow type, instead of the inferred one
 ) -> pa.Table:  # columns in the order in which their keys first come

@@ -249,7 +249,7 @@ NATIVE_SCHEMES = (
 def open_root(
     root: str,  # folder or URL
     options: dict,  # of delta-rs for a native scheme, of fsspec for every other
-) -> NativeRoot | MirroredRoot:
+) -> NativeRoot | MirroredRoot:  # with the same methods
     "Choose the kind of root by the scheme of its URL; an address that fsspec chains is mirrored."
     scheme = root.partition("://")[0] if "://" in root else "file"
     native = scheme in NATIVE_SCHEMES and "::" not in root
