@@ -26,6 +26,7 @@ from bigdata_ai.train.loop import early_stopping, fit, open_session
 from bigdata_ai.train.spec.layers import Dense, Dropout, ReLU
 from bigdata_ai.train.spec.network import Spec, mlp
 from bigdata_ai.train.spec.optimizers import SGD, Adam
+from bigdata_ai.train.training import Training
 
 
 def refused(action, *says, error=InputError):
@@ -65,7 +66,18 @@ def data(X=None, y=None, classes=2):
         (lambda: load("zzz"), "one of 'digits', 'mnist_5k'"),
         (lambda: fit(mlp(1, 2), data(), backend="tensorfow"), "did you mean 'tensorflow'?"),
         (
-            lambda: open_session("jax", mlp(1, 2), [], SGD(), "cross_entropy", 1, "float32", 0),
+            lambda: open_session(
+                mlp(1, 2),
+                [],
+                Training(
+                    backend="jax",
+                    optimizer=SGD(),
+                    loss="cross_entropy",
+                    batch_size=1,
+                    dtype="float32",
+                    seed=0,
+                ),
+            ),
             "one of 'torch', 'tensorflow'.",
         ),
         (lambda: fit(mlp(1, 2), data(), backend=None), "one of 'torch', 'tensorflow'."),
@@ -134,7 +146,7 @@ def test_missing_values_of_a_data_frame():
 
 
 def test_features_to_predict(backend):
-    model = fit(mlp(1, 2), data(), backend, epochs=1)
+    model = fit(mlp(1, 2), data(), backend=backend, epochs=1)
     for ask in (model.predict, model.predict_proba, model.outputs):
         refused(lambda ask=ask: ask([[np.nan]]), "must be finite")
         refused(lambda ask=ask: ask([[1.0, 2.0]]), "the 1 features")

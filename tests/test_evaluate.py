@@ -285,7 +285,7 @@ def test_a_fitted_model_tells(backend, digits_split):
     from bigdata_ai.train.spec.network import mlp
 
     train, sealed = digits_split
-    model = fit(mlp(64, 10), train, backend, epochs=1)
+    model = fit(mlp(64, 10), train, backend=backend, epochs=1)
     assert evaluate(model, sealed, resamples=20).overlap == 0
     with pytest.warns(UserWarning, match=f"{len(train)} of {len(train)} evaluated rows"):
         assert evaluate(model, train, resamples=20).overlap == len(train)

@@ -12,7 +12,8 @@ from bigdata_ai.estimates import mean_interval
 from bigdata_ai.experiment.claims import Claim, claims_hash, judge
 from bigdata_ai.experiment.statistics import STATISTICS, effective_rows
 from bigdata_ai.experiment.claims import load_claims
-from bigdata_ai.experiment.contenders import CONTENDERS, Contender
+from bigdata_ai.experiment.contenders import Contender
+from bigdata_ai.train.estimators import BASELINES
 from bigdata_ai.experiment.evidence import read
 from bigdata_ai.experiment.report import block, curve_table, figure, recorded, report, text_table
 from bigdata_ai.experiment.report import verdicts
@@ -283,7 +284,7 @@ def test_a_claim_needs_an_axis_and_a_family():
 # Contenders
 
 
-@pytest.mark.parametrize("kind", CONTENDERS)
+@pytest.mark.parametrize("kind", BASELINES)
 def test_a_contender_tells_what_the_recorder_asks(kind):
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import split, subset
