@@ -530,8 +530,9 @@ def test_a_cleaner_needs_no_optional_package():
     program = (
         "import sys\nsys.modules['polars'] = sys.modules['pandera'] = sys.modules['pyspark'] ="
         " sys.modules['datasketch'] = None\nimport pandas as pd\nfrom"
-        " bigdata_ai.data.prepare.cleaning_rules import Cleaner, Missing\nprint(Cleaner([Missing('x')]).fit_transform(pd.DataFrame({'x': [1.0,"
-        " None]}))['x'].tolist())"
+        " bigdata_ai.data.prepare.cleaning_rules import Cleaner, Missing\n"
+        "frame = pd.DataFrame({'x': [1.0, None]})\n"
+        "print(Cleaner([Missing('x')]).fit_transform(frame)['x'].tolist())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[1.0, 1.0]", done.stderr

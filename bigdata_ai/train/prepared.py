@@ -13,11 +13,13 @@ import numpy as np
 
 from ..core import InputError
 from ..data.frames import columns, to_pandas
-from ..data.prepare.estimator import Estimator, check_fitted, is_fitted, is_frame
+from ..data.origin import Origin, origin_of
+from ..data.prepare.estimator import Predictor, check_fitted, is_fitted, is_frame
 from ..data.prepare.features import dataset
 from ..data.seal import SealedTest, check_trainable
 from ..data.tables import Dataset, Table, from_arrays
 from .loop import fit
+from .training import Training
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -66,10 +68,11 @@ def _fit_on_arrays(steps: Sequence[Any], X: Any, y: Any) -> tuple[list[Any], Any
     return fitted, X
 
 # %% ../../nbs/lib/train/50_prepared.ipynb #559c3363
-class _FittedPrepared(Estimator):
+class _FittedPrepared(Predictor):
     "What a fitted learner and its steps say together."
 
     learner_: Any  # the fitted learner
+    _origin: Origin | None  # rows that steps and learner were fitted on
     steps_: list[Any]  # the fitted steps
 
     def __init__(
@@ -94,29 +97,24 @@ class _FittedPrepared(Estimator):
         return self.learner, self.steps
 
     @property
-    def origin(self) -> Any:  # an `Origin`: what the learner was trained on; None where unknown
-        return getattr(self.parts()[0], "origin", None)
+    def origin(self) -> Origin | None:  # the rows it learned from; None where they are not known
+        "Say which rows steps and learner were fitted on."
+        return vars(self).get("_origin") or origin_of(self.parts()[0])
 
     @property
-    def history(self) -> list[dict]:  # one row an epoch
+    def history(self) -> list[dict[str, Any]]:  # one row an epoch
+        "Give the learner's history."
         return getattr(self.parts()[0], "history", [])
 
     @property
     def start_loss(self) -> float:  # mean training loss at the initial weights; NaN where unknown
+        "Give the loss before the first step."
         return getattr(self.parts()[0], "start_loss", float("nan"))
 
     @property
     def classes_(self) -> np.ndarray | None:  # shape (classes,): the labels; None for real values
+        "Give the class that each column of `predict_proba` stands for."
         return getattr(self.parts()[0], "classes_", None)
-
-    # what `evaluate` asks today; an `Origin` takes their place
-    @property
-    def train_ids(self) -> np.ndarray:  # shape (n,): ids of the training rows
-        return self.parts()[0].train_ids
-
-    @property
-    def trained_on(self) -> str:  # name of the training data
-        return self.parts()[0].trained_on
 
 # %% ../../nbs/lib/train/50_prepared.ipynb #6307cef6
 class _PredictingPrepared(_FittedPrepared):
@@ -145,17 +143,6 @@ class _PredictingPrepared(_FittedPrepared):
         "Predict classes or values of raw rows."
         return self.parts()[0].predict(self.prepare(X))
 
-    def score(
-        self,
-        X: Any,  # raw rows
-        y: Any,  # their targets
-    ) -> float:  # accuracy of classes, R² of real values
-        "Score the predictions of raw rows as scikit-learn does."
-        from sklearn.base import is_classifier
-        from sklearn.metrics import accuracy_score, r2_score
-
-        return float((accuracy_score if is_classifier(self) else r2_score)(y, self.predict(X)))
-
     def __sklearn_tags__(self) -> "Tags":
         from sklearn.utils import ClassifierTags, get_tags
 
@@ -175,48 +162,6 @@ class _PredictingPrepared(_FittedPrepared):
         return tags
 
 # %% ../../nbs/lib/train/50_prepared.ipynb #987b4260
-class Prepared(_PredictingPrepared):
-    "A learner with the steps that its rows go through first."
-
-    def fit(
-        self,
-        X: Any,  # a Table or a Dataset to learn from, or raw rows: a frame or an array
-        y: Any = None,  # shape (n,): targets of raw rows; a Table or a Dataset has its own
-        *,
-        training: Any = None,  # settings of `fit`, for a network; None takes its own
-        validation: Dataset | Table | None = None,  # rows to watch, for a network
-    ) -> Self:  # self
-        """Fit the steps, then the learner on what they made; raises `InputError` for steps that don't
-        fit, `SealedTestError` for test rows."""
-        _check_steps(self.steps)
-        rows = check_trainable(X) if isinstance(X, SealedTest | Dataset | Table) else None
-        settings = {} if training is None else {"training": training}
-        if rows is None and hasattr(self.learner, "get_params"):
-            from sklearn.base import clone
-
-            steps, features = _fit_on_arrays(self.steps, X, y)
-            learner = clone(self.learner).fit(_numbers(features), y)
-        else:
-            steps, data = self._fit_steps(X if rows is None else rows, y)
-            if validation is not None:
-                settings["validation"] = _prepared_rows(steps, validation)
-            learner = fit(self.learner, data, **settings)
-        self.learner_, self.steps_ = learner, steps
-        self.n_features_in_ = _width(X, [*steps, learner])
-        return self
-
-    def _fit_steps(self, rows: Any, y: Any) -> tuple[list[Any], Dataset]:
-        "Fitted steps, and the data set that they made."
-        if isinstance(rows, Table):
-            steps, left, features = _fit_on_table(self.steps, rows)
-            return steps, _as_dataset(left, features)
-        if not isinstance(rows, Dataset):
-            steps, features = _fit_on_arrays(self.steps, rows, y)
-            return steps, from_arrays(_numbers(features), y)
-        steps, features = _fit_on_arrays(self.steps, rows.X, rows.y)
-        return steps, _as_dataset(rows, features) if steps else rows
-
-
 def _as_dataset(rows, features):
     if is_frame(features):
         return dataset(rows, features)
@@ -239,3 +184,44 @@ def _width(X, fitted):
         return len(columns(X))
     X = X.X if isinstance(X, Dataset) else X
     return getattr(fitted[0], "n_features_in_", None) or np.shape(X)[1]
+
+# %% ../../nbs/lib/train/50_prepared.ipynb #d44b0a3c
+class Prepared(_PredictingPrepared):
+    "A learner with the steps that its rows go through first."
+
+    def fit(
+        self,
+        X: Any,  # a Table or a Dataset to learn from, or raw rows: a frame or an array
+        y: Any = None,  # shape (n,): targets of raw rows; a Table or a Dataset has its own
+        *,
+        training: Training = Training(),  # settings of a network
+        validation: Dataset | Table | None = None,  # rows to watch, for a network
+    ) -> Self:  # self
+        """Fit the steps, then the learner on what they made; raises `InputError` for what does not
+        fit together, `SealedTestError` for test rows."""
+        _check_steps(self.steps)
+        rows = check_trainable(X) if isinstance(X, SealedTest | Dataset | Table) else None
+        if rows is None and hasattr(self.learner, "get_params"):
+            from sklearn.base import clone
+
+            steps, features = _fit_on_arrays(self.steps, X, y)
+            learner = clone(self.learner).fit(_numbers(features), y)
+        else:
+            steps, data = self._fit_steps(X if rows is None else rows, y)
+            watched = None if validation is None else _prepared_rows(steps, validation)
+            learner = fit(self.learner, data, training, validation=watched)
+        self.learner_, self.steps_ = learner, steps
+        self._origin = None if rows is None else Origin.of(rows)
+        self.n_features_in_ = _width(X, [*steps, learner])
+        return self
+
+    def _fit_steps(self, rows: Any, y: Any) -> tuple[list[Any], Dataset]:
+        "Fitted steps, and the data set that they made."
+        if isinstance(rows, Table):
+            steps, left, features = _fit_on_table(self.steps, rows)
+            return steps, _as_dataset(left, features)
+        if not isinstance(rows, Dataset):
+            steps, features = _fit_on_arrays(self.steps, rows, y)
+            return steps, from_arrays(_numbers(features), y)
+        steps, features = _fit_on_arrays(self.steps, rows.X, rows.y)
+        return steps, _as_dataset(rows, features) if steps else rows

@@ -49,8 +49,8 @@ class FeatureRule(Rule):
 KEY = "__key_fraction"  # the column by which target encoding folds training rows
 
 
-class Encoder(Rules):
-    "Rules that make feature columns. `fit_transform` training rows, `transform` all others."
+class _FeatureRules(Rules):
+    "Rules of features, and the columns that they make."
 
     def __init__(
         self,
@@ -74,19 +74,6 @@ class Encoder(Rules):
             raise InputError.of("Feature columns must differ.", shown, hint)
         return names
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        self._learn(self._folded(self._frame(X, fitting=True)), keep=False)
-        return self
-
-    def transform(self, X: Any) -> Any:
-        check_fitted(self)
-        opened, back = self._transformed(self._frame(X))
-        return self._back(back(self._chosen(opened)), X)
-
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
-        rows = self._learn(self._folded(self._frame(X, fitting=True)), keep=True)
-        return self._back(self._chosen(nw.from_native(rows)).to_native(), X)
-
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> np.ndarray:
         check_fitted(self)
         self._check_names(input_features)
@@ -103,6 +90,23 @@ class Encoder(Rules):
         super()._keep(state, types, rows)
         self.feature_names_in_ = np.array([name for name in types if name != KEY], dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
+
+# %% ../../../nbs/lib/data/prepare/40_features.ipynb #1a18f523
+class Encoder(_FeatureRules):
+    "Rules that make feature columns. `fit_transform` training rows, `transform` all others."
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        self._learn(self._folded(self._frame(X, fitting=True)), keep=False)
+        return self
+
+    def transform(self, X: Any) -> Any:
+        check_fitted(self)
+        opened, back = self._transformed(self._frame(X))
+        return self._back(back(self._chosen(opened)), X)
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        rows = self._learn(self._folded(self._frame(X, fitting=True)), keep=True)
+        return self._back(self._chosen(nw.from_native(rows)).to_native(), X)
 
     def _chosen(self, opened):
         "The columns that come out, features as 64-bit floats."
@@ -137,7 +141,7 @@ def _share_below(value, knots):
     ]
     return sum(pieces[1:], start=pieces[0])
 
-
+# %% ../../../nbs/lib/data/prepare/40_features.ipynb #42f60de6
 @Encoder.register
 @dataclass(frozen=True)
 class Scale(FeatureRule):
@@ -264,7 +268,7 @@ def _target_sums(opened, column, target, folds):
     groups = rows.group_by(column, "fold").agg(total=nw.col("target").sum(), rows=nw.len())
     return to_pandas(groups.to_native()).astype({"total": float, "rows": float, "fold": int})
 
-
+# %% ../../../nbs/lib/data/prepare/40_features.ipynb #78223887
 @Encoder.register
 @dataclass(frozen=True)
 class TargetEncoding(FeatureRule):
@@ -380,7 +384,7 @@ def _counted_pieces(rule, texts):
         must = f"Pieces({rule.column!r}) needs texts that share pieces."
         raise InputError.of(must, f"{len(texts)} rows") from None
 
-
+# %% ../../../nbs/lib/data/prepare/40_features.ipynb #ceea16d9
 @Encoder.register
 @dataclass(frozen=True)
 class Pieces(FeatureRule):

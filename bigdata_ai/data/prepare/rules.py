@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Types', 'State', 'Opened', 'Expressions', 'Aggregates', 'NUMERIC', 'BLANKS', 'Rule', 'number', 'commonest', 'layers',
-           'fit_layer', 'opened_types', 'apply_layer', 'Rules']
+           'opened_types', 'fit_layer', 'apply_layer', 'Rules']
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #4a830ec8
 import json
@@ -61,7 +61,7 @@ class _EngineWays:
         self,
         state: State,  # what `fit` gave
         frame: pd.DataFrame,  # the frame at hand
-        # column -> its new values, shape (rows,), of the dtype that `expressions` gives; all or none
+        # column -> its new values, shape (rows,), of the dtype of `expressions`; all or none
     ) -> dict[str, np.ndarray]:
         "Compute on a pandas frame what `expressions` says."
         return {}
@@ -211,6 +211,13 @@ def _ask(opened, expressions, levels):
     }
 
 
+def opened_types(
+    opened: Opened,  # an opened frame
+) -> dict[str, str]:  # column -> type
+    "Name the columns of an opened frame and their types."
+    return {name: str(dtype).partition("(")[0] for name, dtype in opened.collect_schema().items()}
+
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #75171023
 def fit_layer(
     rules: Sequence[Rule],  # all rules
     layer: Sequence[int],  # positions of those to fit
@@ -234,13 +241,6 @@ def fit_layer(
         answers |= {column: values for (owner, column), values in parts.items() if owner == i}
         states[i] = rules[i].fit(answers, opened, types)
     return states
-
-
-def opened_types(
-    opened: Opened,  # an opened frame
-) -> dict[str, str]:  # column -> type
-    "Name the columns of an opened frame and their types."
-    return {name: str(dtype).partition("(")[0] for name, dtype in opened.collect_schema().items()}
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #b629f973
 def _with_polars(frame, steps):
@@ -433,7 +433,30 @@ class _SavedRules(FrameTransformer):
         return "state_" in vars(self)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #06d7c47c
-class _AppliedRules(_SavedRules):
+class _FiledRules(_SavedRules):
+    "Rules and what they learnt, in a file."
+
+    def save(
+        self,
+        path: Path | str,  # a file; its folder is made
+    ) -> Path:  # `path`
+        "Write the fitted rules as JSON, whole or not at all."
+        return write_atomic(path, json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n")
+
+    @classmethod
+    def load(
+        cls,
+        path: Path | str,  # a file that `save` wrote
+    ) -> Self:  # the fitted rules
+        "Read fitted rules; raises `ContentError` for a file that is not one."
+        try:
+            state = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ContentError(f"{path} must hold JSON. Received: {error}.") from error
+        return cls.from_dict(state)
+
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #93d09fc1
+class _AppliedRules(_FiledRules):
     "Rules that are fitted and applied layer by layer."
 
     def _opened(self, frame: Any, training: bool = True) -> Opened:
@@ -491,7 +514,7 @@ class _AppliedRules(_SavedRules):
             opened = self._apply(opened, layer, training=False)
         return opened, lambda rows: rows.collect().to_native() if lazy else rows.to_native()
 
-# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #93d09fc1
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #a9fb0dac
 class Rules(_AppliedRules):
     """Rules in order, with what they learnt: a small dict, saved as JSON, applied row by row to any
     kind of frame."""
@@ -501,7 +524,7 @@ class Rules(_AppliedRules):
         X: Any,  # training rows: any data frame that does not stream, or an array
         y: Any = None,  # ignored, for scikit-learn's sake
     ) -> Self:  # self
-        "Learn from training rows what the rules need; raises `InputError` for rules that don't fit."
+        "Learn from training rows; raises `InputError` for rules that don't fit them."
         self._learn(self._frame(X, fitting=True), keep=False)
         return self
 
@@ -534,25 +557,6 @@ class Rules(_AppliedRules):
             for rule in (self.rules[i] for i in layer):
                 names += sorted(rule.writes() - set(names))
         return np.array(names, dtype=object)
-
-    def save(
-        self,
-        path: Path | str,  # a file; its folder is made
-    ) -> Path:  # `path`
-        "Write the fitted rules as JSON, whole or not at all."
-        return write_atomic(path, json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n")
-
-    @classmethod
-    def load(
-        cls,
-        path: Path | str,  # a file that `save` wrote
-    ) -> Self:  # the fitted rules
-        "Read fitted rules; raises `ContentError` for a file that is not one."
-        try:
-            state = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ContentError(f"{path} must hold JSON. Received: {error}.") from error
-        return cls.from_dict(state)
 
     def __repr__(self) -> str:
         state = f"fitted on {self.rows_:,} rows" if hasattr(self, "state_") else "not fitted"
