@@ -7,6 +7,8 @@ __all__ = ['Prepared']
 
 # %% ../../nbs/lib/train/50_prepared.ipynb #8f27bcaf
 from collections.abc import Sequence
+from dataclasses import replace
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -117,6 +119,22 @@ class _FittedPrepared(Predictor):
         return getattr(self.parts()[0], "classes_", None)
 
 # %% ../../nbs/lib/train/50_prepared.ipynb #6307cef6
+class _IfItCan:
+    "A method that is there only where the learner has one of its name."
+
+    def __init__(self, method: Any):
+        self.method, self.__doc__ = method, method.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        name = self.method.__name__
+        if instance is None:
+            return self.method
+        learner = vars(instance).get("learner_", instance.learner)
+        if hasattr(learner, "get_params") and not hasattr(learner, name):
+            raise AttributeError(f"A {type(learner).__name__} has no {name}.")
+        return MethodType(self.method, instance)
+
+# %% ../../nbs/lib/train/50_prepared.ipynb #cad50df1
 class _PredictingPrepared(_FittedPrepared):
     "Raw rows in, predictions out."
 
@@ -129,6 +147,7 @@ class _PredictingPrepared(_FittedPrepared):
             X = step.transform(X)
         return _numbers(X)
 
+    @_IfItCan
     def predict_proba(
         self,
         X: Any,  # raw rows
@@ -156,9 +175,14 @@ class _PredictingPrepared(_FittedPrepared):
             tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
         else:
             tags.estimator_type = "regressor"
-        first = [*self.steps, self.learner][0]
-        if hasattr(first, "__sklearn_tags__"):
-            tags.input_tags = get_tags(first).input_tags
+        inputs = [
+            get_tags(part).input_tags
+            for part in [*self.steps, self.learner]
+            if hasattr(part, "__sklearn_tags__")
+        ]
+        if inputs:
+            gaps = all(part.allow_nan for part in inputs)
+            tags.input_tags = replace(inputs[0], allow_nan=gaps)
         return tags
 
 # %% ../../nbs/lib/train/50_prepared.ipynb #987b4260

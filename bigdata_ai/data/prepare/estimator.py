@@ -123,7 +123,9 @@ def check_fitted(
 def is_frame(
     X: Any,  # anything
 ) -> bool:  # True for each kind of data frame that `frames` knows
-    "Tell data frames from arrays and all else."
+    "Tell data frames from arrays, frames without names of columns, and all else."
+    if isinstance(X, pd.DataFrame) and X.columns.inferred_type == "integer":
+        return False
     try:
         return bool(engine_of(X))
     except InputError:
