@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from bigdata_ai.core import InputError
-from bigdata_ai.data.catalog import load, load_table
+from bigdata_ai.data.catalog import load_table
 from bigdata_ai.data.prepare.cleaning_rules import Cleaner, Duplicates, Missing, Outliers, Range
 from bigdata_ai.data.prepare.features import Encoder, OneHot, Scale
 from bigdata_ai.data.split import split
@@ -100,10 +100,10 @@ def test_prepared_is_the_pipeline_and_scores_a_sealed_test():
     rows, sealed = flchain()
     learner = LogisticRegression()
     model = Prepared(learner, [Cleaner(RULES), Encoder(FEATURES)]).fit(rows.X, rows.y)
-    pipe = make_pipeline(Cleaner(RULES), Encoder(FEATURES), learner).fit(rows.X, rows.y)
+    assert not hasattr(learner, "coef_") and list(model.classes_) == [0, 1]
+    pipe = make_pipeline(Cleaner(RULES), Encoder(FEATURES), clone(learner)).fit(rows.X, rows.y)
     np.testing.assert_allclose(model.predict_proba(rows.X), pipe.predict_proba(rows.X))
     assert model.score(rows.X, rows.y) == pytest.approx(pipe.score(rows.X, rows.y))
-    assert not hasattr(learner, "coef_") and list(model.classes_) == [0, 1]
     search = GridSearchCV(model, {"learner__C": [0.01, 1.0]}, cv=2).fit(rows.X, rows.y)
     assert search.best_score_ > 0.6
     of_table = clone(model).fit(rows)
@@ -133,10 +133,10 @@ def test_prepared_trains_a_network_on_a_table_and_drops_repeats():
 def test_networks_in_searches_and_pipelines():
     rows, _ = flchain(600)
     labels = np.where(rows.y == 1, "died", "lived")
-    network = NetworkClassifier(lambda inputs, outputs: mlp(inputs, 8, outputs), epochs=3)
+    network = NetworkClassifier(lambda inputs, outputs: mlp(inputs, 8, outputs), epochs=8)
     model = make_pipeline(Cleaner(RULES), Encoder(FEATURES), network)
     settings = {"networkclassifier__optimizer": [Adam(1e-5), Adam(0.02)]}
-    search = GridSearchCV(model, settings, cv=2).fit(rows.X, labels)
+    search = GridSearchCV(model, settings, cv=2, scoring="roc_auc").fit(rows.X, labels)
     assert search.best_params_["networkclassifier__optimizer"] == Adam(0.02)
     assert set(search.predict(rows.X)) <= {"died", "lived"}
     assert search.predict_proba(rows.X).shape == (600, 2)
