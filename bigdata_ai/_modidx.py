@@ -2822,6 +2822,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'bigdata_ai/train/prepared.py'),
                                            'bigdata_ai.train.prepared._check_steps': ( 'lib/train/prepared.html#_check_steps',
                                                                                        'bigdata_ai/train/prepared.py'),
+                                           'bigdata_ai.train.prepared._copy': ( 'lib/train/prepared.html#_copy',
+                                                                                'bigdata_ai/train/prepared.py'),
                                            'bigdata_ai.train.prepared._fit_on_arrays': ( 'lib/train/prepared.html#_fit_on_arrays',
                                                                                          'bigdata_ai/train/prepared.py'),
                                            'bigdata_ai.train.prepared._fit_on_table': ( 'lib/train/prepared.html#_fit_on_table',

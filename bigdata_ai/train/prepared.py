@@ -33,6 +33,13 @@ def _check_steps(steps: Sequence[Any]) -> None:
             raise InputError.of("Each step must have transform.", step)
 
 
+def _copy(part: Any) -> Any:
+    "The same, unfitted."
+    from sklearn.base import clone
+
+    return clone(part)
+
+
 def _numbers(features: Any) -> Any:
     "Rows as a learner takes them: a frame as float64, an array as it is."
     return to_pandas(features).to_numpy(float) if is_frame(features) else features
@@ -40,10 +47,8 @@ def _numbers(features: Any) -> Any:
 
 def _fit_on_table(steps: Sequence[Any], rows: Table) -> tuple[list[Any], Table, Any]:
     "Fitted steps, the training rows that are left, and what the steps made of them."
-    from sklearn.base import clone
-
     fitted, frame = [], rows.frame
-    for step in map(clone, steps):
+    for step in map(_copy, steps):
         if hasattr(step, "fit_clean"):
             frame = step.fit_clean(frame)
             places = {name: i for i, name in enumerate(rows.ids.tolist())}
@@ -58,10 +63,8 @@ def _fit_on_table(steps: Sequence[Any], rows: Table) -> tuple[list[Any], Table, 
 
 def _fit_on_arrays(steps: Sequence[Any], X: Any, y: Any) -> tuple[list[Any], Any]:
     "Fitted steps and what they made of the rows."
-    from sklearn.base import clone
-
     fitted = []
-    for step in map(clone, steps):
+    for step in map(_copy, steps):
         if dropping := [rule for rule in getattr(step, "rules", ()) if getattr(rule, "drops", 0)]:
             must = "Rules that drop rows must be fitted on a Table, whose targets go with its rows."
             raise InputError.of(must, dropping[0], "Cleaner.fit_clean drops them before.")
@@ -226,10 +229,8 @@ class Prepared(_PredictingPrepared):
         _check_steps(self.steps)
         rows = check_trainable(X) if isinstance(X, SealedTest | Dataset | Table) else None
         if rows is None and hasattr(self.learner, "get_params"):
-            from sklearn.base import clone
-
             steps, features = _fit_on_arrays(self.steps, X, y)
-            learner = clone(self.learner).fit(_numbers(features), y)
+            learner = _copy(self.learner).fit(_numbers(features), y)
         else:
             steps, data = self._fit_steps(X if rows is None else rows, y)
             watched = None if validation is None else _prepared_rows(steps, validation)

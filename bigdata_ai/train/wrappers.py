@@ -116,7 +116,8 @@ class _TrainedNetwork(_NetworkSettings):
         from sklearn.utils.validation import validate_data
 
         check_fitted(self)
-        return validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        rows: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        return rows
 
     def _learn(self, X: Any, y: Any, classes: int, loss: Loss | None) -> Self:
         "Train on checked rows."

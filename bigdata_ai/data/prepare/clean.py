@@ -69,7 +69,8 @@ class Report:
         with viz.style():
             if ax is None:
                 ax = plt.subplots(figsize=(7, 0.9 + 0.3 * len(table)))[1]
-            names = [f"{row.column}: {row.rule}" for row in table.itertuples()]
+            pairs = zip(table["column"], table["rule"], strict=True)
+            names = [f"{column}: {rule}" for column, rule in pairs]
             names = [name if len(name) <= 60 else name[:57] + "..." for name in names]
             where = np.arange(len(names))[::-1]
             for what, color in (("changed", viz.PALETTE[0]), ("dropped", viz.PALETTE[1])):
@@ -87,7 +88,7 @@ class Report:
             return ax
 
     def _repr_html_(self) -> str:
-        styled = self._shown().style.hide(axis="index")
+        styled: Any = self._shown().style.hide(axis="index")
         return styled.format({"share": "{:.2%}", "changed": "{:,}", "dropped": "{:,}"}).to_html()
 
     def __repr__(self) -> str:
@@ -97,7 +98,7 @@ class Report:
         return f"{lines}\n{self.rows_in:,} rows in, {self.rows_out:,} out"
 
     def _shown(self) -> pd.DataFrame:
-        none = (self.table["learnt"] == "").all()
+        none = set(self.table["learnt"]) <= {""}
         return self.table.drop(columns="learnt") if none else self.table
 
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #a5497f55
@@ -152,7 +153,8 @@ class _ReportingRules(_CleaningRules):
         check_fitted(self)
         frame = self._frame(frame)
         opened, rows = self._opened(frame), count(frame)
-        left, changed, dropped = rows, [0] * len(self.rules), [0] * len(self.rules)
+        left: Any = rows
+        changed, dropped = [0] * len(self.rules), [0] * len(self.rules)
         for layer in layers(self.rules):
             for i, n in self._count_changes(opened, layer).items():
                 changed[i] = n
@@ -181,7 +183,8 @@ class _ReportingRules(_CleaningRules):
             for i in layer
             if not self.rules[i].drops
         }
-        return {int(i): int(n or 0) for i, n in summarize(opened, counts).items()}
+        numbers: Any = summarize(opened, counts)
+        return {int(i): int(n or 0) for i, n in numbers.items()}
 
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #32d9aa97
 _TRACE = ("rule", "column", "before", "after")
@@ -208,10 +211,9 @@ class _TracingRules(_ReportingRules):
                 part = self._list_dropped if self.rules[i].drops else self._list_changes
                 parts.append(part(i, opened, after, id))
             opened = after
-        columns = [id, *_TRACE]
-        return (
-            pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
-        )
+        columns: Any = [id, *_TRACE]
+        whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        return whole.loc[:, columns]
 
     def _list_changes(self, i: int, opened: Opened, after: Opened, id: str) -> pd.DataFrame:
         rule, types = self.rules[i], opened_types(opened)

@@ -117,7 +117,7 @@ def _checked_numbers(read):
     return value.clone().scatter(odd.filter(~text.gather(odd).str.contains(_NUMBER)), None)
 
 
-def _plain_number(rule, text, frames=nw):
+def _plain_number(rule: Any, text: Any, frames: Any = nw) -> tuple[Any, Any]:
     "Text as a computer writes numbers, and where there was a percent sign."
     text = _stripped(text, frames)
     if rule.thousands:
@@ -216,12 +216,11 @@ class Range(CleaningRule):
         check_choice(self.outside, ("gap", "clip"), "outside")
         for bound in filter(lambda one: one is not None, (self.low, self.high)):
             check_number(bound, f"A bound of {self.column!r}")
-        require(
-            (self.low, self.high) != (None, None)
-            and (None in (self.low, self.high) or self.low <= self.high),
-            "A range must have a bound, and low must not exceed high.",
-            f"low={self.low}, high={self.high}",
-        )
+        low, high = self.low, self.high
+        none = low is None and high is None
+        if none or (low is not None and high is not None and low > high):
+            must = "A range must have a bound, and low must not exceed high."
+            raise InputError.of(must, f"low={low}, high={high}")
 
     def expressions(self, state: State, types: Types) -> Expressions:
         return {self.column: _bounded(self.column, self.low, self.high, self.outside, types)}
@@ -281,9 +280,10 @@ class Unit(CleaningRule):
             repaired = nw.when(old >= low, old <= high).then(old * float(self.factor))
             return {self.column: repaired.otherwise(old)}
         # a unit that is not known makes a gap; no unit leaves the value
-        value = nw.when(nw.col(self.by).is_null()).then(old)
+        by: Any = self.by
+        value = nw.when(nw.col(by).is_null()).then(old)
         for unit, factor in self.factors.items():
-            value = nw.when(nw.col(self.by) == unit).then(old * float(factor)).otherwise(value)
+            value = nw.when(nw.col(by) == unit).then(old * float(factor)).otherwise(value)
         return {self.column: value}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #de60142d
@@ -453,7 +453,7 @@ class Outliers(CleaningRule):
             reach = (1.5 if self.k is None else self.k) * (high - low)
         else:
             away = opened.select((number(self.column) - low).abs().alias("away"))
-            spread = quantiles(away, {"away": [0.5]})["away"][0]
+            spread: Any = quantiles(away, {"away": [0.5]})["away"][0]
             reach = (3.5 if self.k is None else self.k) * 1.4826 * spread
         return {"low": low - reach, "high": high + reach}
 
@@ -707,7 +707,7 @@ def near_duplicates(
     a, b = _similar_pairs(sketch, texts, threshold, check_int(seed, "seed", 0)).T
     graph = coo_array((np.ones(len(a)), (a, b)), shape=(len(rows), len(rows)))
     group = connected_components(graph, directed=False)[1]
-    repeated = rows.assign(group=group)[np.bincount(group, minlength=1)[group] > 1]
+    repeated: Any = rows.assign(group=group)[np.bincount(group, minlength=1)[group] > 1]
     repeated = repeated.assign(group=pd.factorize(repeated["group"])[0])[["group", id, column]]
     return repeated.sort_values(["group", id]).reset_index(drop=True)
 

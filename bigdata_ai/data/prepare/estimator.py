@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -48,7 +48,7 @@ class Estimator:
     def set_params(
         self,
         **params: Any,  # name -> value; `learner__C` sets `C` of `learner`
-    ) -> "Estimator":  # self
+    ) -> Self:  # self
         "Change parameters; raises `InputError` for a name that there is not."
         for name, value in params.items():
             outer, _, inner = name.partition("__")
@@ -142,7 +142,8 @@ def numbered_frame(
 
     try:
         # its words are those that scikit-learn's users, and its checks, know
-        array = check_array(X, dtype=None, ensure_all_finite=False, input_name="X")
+        any_type: Any = None
+        array = check_array(X, dtype=any_type, ensure_all_finite=False, input_name="X")
     except ValueError as error:
         raise InputError.of("The rows must be a data frame or an array.", str(error)) from error
     if features not in (None, array.shape[1]):
@@ -167,7 +168,7 @@ class FrameTransformer(Estimator):
         self,
         *,
         transform: Output | None = None,  # kind of the result; None leaves it as it is
-    ) -> "FrameTransformer":  # self
+    ) -> Self:  # self
         "Choose the kind of frame that `transform` gives."
         if transform is not None:
             check_choice(transform, ("default", "pandas", "polars"), "transform")

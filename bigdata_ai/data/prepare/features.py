@@ -365,19 +365,15 @@ class DateParts(FeatureRule):
         return features
 
 # %% ../../../nbs/lib/data/prepare/40_features.ipynb #438e40ee
-def _counted_pieces(rule, texts):
+def _counted_pieces(rule: Any, texts: pd.Series) -> tuple[Any, Any]:
     "Which text has which piece, and the pieces."
     from sklearn.feature_extraction.text import CountVectorizer
 
     words = {"token_pattern": r"\S+"}
     characters = {"analyzer": "char", "ngram_range": (1, 2)}
-    counter = CountVectorizer(
-        binary=True,
-        lowercase=False,
-        min_df=min(2, len(texts)),
-        dtype=np.float64,
-        **characters if rule.unit == "character" else words,
-    )
+    settings: dict[str, Any] = {"min_df": min(2, len(texts)), "dtype": np.float64}
+    settings |= characters if rule.unit == "character" else words
+    counter = CountVectorizer(binary=True, lowercase=False, **settings)
     try:
         return counter.fit_transform(texts.astype(str)), counter.get_feature_names_out()
     except ValueError:

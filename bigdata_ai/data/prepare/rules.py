@@ -360,7 +360,7 @@ def _check_saved(name: str, state: Any) -> None:
 def _read_rule(known: Mapping[str, type[Rule]], saved: Mapping[str, Any]) -> Rule:
     "One rule of its saved settings."
     rule = known[check_choice(saved.get("rule"), known, "rule")]
-    settings = {
+    settings: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in saved.items()
         if name != "rule"
@@ -375,6 +375,7 @@ class _SavedRules(FrameTransformer):
     "Rules and what they learnt, as JSON and back."
 
     known: dict[str, type[Rule]] = {}  # name -> rule; each subclass has its own
+    rules: Sequence[Any]  # as given
     state_: list[dict[str, Any]]  # what each rule learnt
     types_: dict[str, str]  # column -> type, in the training rows
     rows_: int  # training rows
@@ -507,12 +508,16 @@ class _AppliedRules(_FiledRules):
     def _transformed(self, frame: Any) -> tuple[Opened, Callable[[Opened], Any]]:
         """Opened rows, changed, and what turns them back; polars works lazily in between, which
         fuses the layers."""
-        opened = self._opened(frame, training=False)
+        opened: Any = self._opened(frame, training=False)
         lazy = engine_of(frame) == "polars"
         opened = opened.lazy() if lazy else opened
         for layer in layers(self.rules):
             opened = self._apply(opened, layer, training=False)
-        return opened, lambda rows: rows.collect().to_native() if lazy else rows.to_native()
+
+        def back(rows: Any) -> Any:
+            return rows.collect().to_native() if lazy else rows.to_native()
+
+        return opened, back
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #a9fb0dac
 class Rules(_AppliedRules):
