@@ -371,8 +371,8 @@ def _read_rule(known: Mapping[str, type[Rule]], saved: Mapping[str, Any]) -> Rul
     return rule(**settings)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #fed9f1f5
-class _SavedRules(FrameTransformer):
-    "Rules and what they learnt, as JSON and back."
+class _KnownRules(FrameTransformer):
+    "A list of rules of known kinds, and what they learnt."
 
     known: dict[str, type[Rule]] = {}  # name -> rule; each subclass has its own
     rules: Sequence[Any]  # as given
@@ -401,6 +401,19 @@ class _SavedRules(FrameTransformer):
         cls.known[rule.__name__] = rule
         return rule
 
+    def _keep(self, state: list[dict[str, Any]], types: dict[str, str], rows: int) -> None:
+        "Keep what was learnt."
+        self.state_, self.types_, self.rows_ = state, types, rows
+        self.n_features_in_ = len(types)
+        self.feature_names_in_ = np.array(list(types), dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "state_" in vars(self)
+
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #06d7c47c
+class _SavedRules(_KnownRules):
+    "Rules and what they learnt, as JSON and back."
+
     def to_dict(self) -> dict[str, Any]:  # what JSON can hold
         "Give rules and what they learnt as a dict."
         check_fitted(self)
@@ -424,19 +437,6 @@ class _SavedRules(FrameTransformer):
         rules._keep(list(state["learnt"]), dict(state["types"]), state["rows"])
         return rules
 
-    def _keep(self, state: list[dict[str, Any]], types: dict[str, str], rows: int) -> None:
-        "Keep what was learnt."
-        self.state_, self.types_, self.rows_ = state, types, rows
-        self.n_features_in_ = len(types)
-        self.feature_names_in_ = np.array(list(types), dtype=object)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "state_" in vars(self)
-
-# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #06d7c47c
-class _FiledRules(_SavedRules):
-    "Rules and what they learnt, in a file."
-
     def save(
         self,
         path: Path | str,  # a file; its folder is made
@@ -457,8 +457,8 @@ class _FiledRules(_SavedRules):
         return cls.from_dict(state)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #93d09fc1
-class _AppliedRules(_FiledRules):
-    "Rules that are fitted and applied layer by layer."
+class _OpenedRules(_SavedRules):
+    "Rules beside the frame that they are about."
 
     def _opened(self, frame: Any, training: bool = True) -> Opened:
         """Open a frame that has the columns of the rules; those that drop rows are for training
@@ -474,6 +474,10 @@ class _AppliedRules(_FiledRules):
         for rule in self.rules:
             must = f"A {type(self).__name__} must be made of {', '.join(self.known)}."
             require(type(rule).__name__ in self.known, must, rule)
+
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #09260c7c
+class _AppliedRules(_OpenedRules):
+    "Rules that are fitted and applied layer by layer."
 
     def _learn(self, frame: Any, keep: bool) -> Any:
         """Fit layer by layer; give the changed training rows where they are kept, else stop
