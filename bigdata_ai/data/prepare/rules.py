@@ -77,7 +77,10 @@ class Rule(_EngineWays):
     def writes(self) -> set[str]:  # names of the columns it makes or changes
         return {self.column}
 
-    def aggregates(self, types: Types) -> Aggregates:
+    def aggregates(
+        self,
+        types: Types,  # column -> type of the training rows
+    ) -> Aggregates:  # aggregates by name, and quantile levels by column
         "Say which numbers to ask the table for."
         return {}, {}
 
@@ -91,11 +94,19 @@ class Rule(_EngineWays):
         "Turn answers into what is kept."
         return {}
 
-    def expressions(self, state: State, types: Types) -> Expressions:
+    def expressions(
+        self,
+        state: State,  # what `fit` gave
+        types: Types,  # column -> type of the frame at hand
+    ) -> Expressions:  # column -> its new value, from the same row alone
         "Say what a row becomes."
         raise NotImplementedError
 
-    def training_expressions(self, state: State, types: Types) -> Expressions:
+    def training_expressions(
+        self,
+        state: State,  # what `fit` gave
+        types: Types,  # column -> type of the training rows
+    ) -> Expressions:  # column -> its new value in training rows
         "Say what a row becomes that was learnt from, where that differs."
         return self.expressions(state, types)
 
