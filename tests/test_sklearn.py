@@ -104,7 +104,8 @@ def test_prepared_is_the_pipeline_and_scores_a_sealed_test():
     pipe = make_pipeline(Cleaner(RULES), Encoder(FEATURES), clone(learner)).fit(rows.X, rows.y)
     np.testing.assert_allclose(model.predict_proba(rows.X), pipe.predict_proba(rows.X))
     assert model.score(rows.X, rows.y) == pytest.approx(pipe.score(rows.X, rows.y))
-    search = GridSearchCV(model, {"learner__C": [0.01, 1.0]}, cv=2).fit(rows.X, rows.y)
+    several = {"learner__C": [0.01, 1.0]}
+    search = GridSearchCV(model, several, cv=2, scoring="roc_auc").fit(rows.X, rows.y)
     assert search.best_score_ > 0.6
     of_table = clone(model).fit(rows)
     assert len(of_table.origin) == len(rows) and of_table.origin.overlap(rows) == len(rows)
