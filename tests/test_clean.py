@@ -410,7 +410,7 @@ def test_the_input_is_never_changed():
         (lambda: Date("x", "%Y-%q-%d"), "date format"),
         (lambda: Text("x", case="title"), "case"),
         (lambda: Unit("x"), "by a column or by a suspect range"),
-        (lambda: Cleaner(["x"]), "must be made of"),
+        (lambda: Cleaner(["x"]).fit(SAMPLE), "must be made of"),
         (
             lambda: Cleaner([Range("x", 0)]).transform(pd.DataFrame({"x": [1]})),
             "must be fitted first",
@@ -529,9 +529,10 @@ def test_report_and_figure_can_be_looked_at():
 def test_a_cleaner_needs_no_optional_package():
     program = (
         "import sys\nsys.modules['polars'] = sys.modules['pandera'] = sys.modules['pyspark'] ="
-        " sys.modules['datasketch'] = None\nimport pandas as pd\nfrom bigdata_ai.data.prepare.clean import"
-        " Cleaner, Missing\nprint(Cleaner([Missing('x')]).fit_transform(pd.DataFrame({'x': [1.0,"
-        " None]}))['x'].tolist())"
+        " sys.modules['datasketch'] = None\nimport pandas as pd\nfrom"
+        " bigdata_ai.data.prepare.cleaning_rules import Cleaner, Missing\n"
+        "frame = pd.DataFrame({'x': [1.0, None]})\n"
+        "print(Cleaner([Missing('x')]).fit_transform(frame)['x'].tolist())"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[1.0, 1.0]", done.stderr

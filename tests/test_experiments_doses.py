@@ -16,7 +16,7 @@ from bigdata_ai.core import ContentError, InputError, RunError, rng
 from bigdata_ai.data.tables import table
 from bigdata_ai.data.prepare.clean import Cleaner
 from bigdata_ai.data.prepare.cleaning_rules import Missing, Text
-from bigdata_ai.data.prepare.features import Encoder, OneHot, Prepared, Scale, dataset
+from bigdata_ai.data.prepare.features import Encoder, OneHot, Scale, dataset
 from bigdata_ai.experiment.claims import judge
 from bigdata_ai.experiment.statistics import DOSES, STATISTICS, dose_cost, dose_costs
 from bigdata_ai.experiment.claims import load_claims
@@ -27,6 +27,7 @@ from bigdata_ai.experiment.declared import describe, file_of
 from bigdata_ai.experiment.run import run
 from bigdata_ai.experiment.served import Service, load_pipeline, save_pipeline
 from bigdata_ai.train.loop import fit
+from bigdata_ai.train.prepared import Prepared
 from bigdata_ai.train.spec.network import mlp
 
 NEW = ("dose_response", "pipeline")
@@ -280,7 +281,7 @@ def small(rows, backend):
     known = table(rows, target="late")
     encoded = dataset(known, encoder.fit_transform(cleaner.fit_clean(known.frame)))
     return Prepared(
-        fit(mlp(encoded.X.shape[1], 8, 2), encoded, backend=backend, epochs=2), cleaner, encoder
+        fit(mlp(encoded.X.shape[1], 8, 2), encoded, backend=backend, epochs=2), [cleaner, encoder]
     )
 
 
@@ -356,6 +357,6 @@ def test_a_pipeline_comes_back_in_either_framework(rows, tmp_path, frameworks):
 def test_what_is_no_pipeline_is_refused(rows, tmp_path):
     model = small(rows, "torch")
     with pytest.raises(InputError, match="cleaner, an encoder and a network"):
-        save_pipeline(Prepared(model.model, model.steps[1]), tmp_path)
+        save_pipeline(Prepared(model.learner, model.steps[1:]), tmp_path)
     with pytest.raises(InputError, match="must be a folder"):
         Service(tmp_path / "nowhere")

@@ -18,13 +18,14 @@ from bigdata_ai.core import InputError, SealedTestError, rng
 from bigdata_ai.data.catalog import load_table
 from bigdata_ai.data.prepare.clean import Cleaner
 from bigdata_ai.data.prepare.cleaning_rules import Missing, Text
-from bigdata_ai.data.prepare.features import DateParts, Encoder, OneHot, Ordinal, Pieces, Prepared
+from bigdata_ai.data.prepare.features import DateParts, Encoder, OneHot, Ordinal, Pieces
 from bigdata_ai.data.prepare.features import Scale
 from bigdata_ai.data.prepare.features import TargetEncoding, dataset
 from bigdata_ai.data.frames import engine_of, to_pandas
 from bigdata_ai.data.split import split
 from bigdata_ai.evaluation import evaluate
 from bigdata_ai.train.loop import fit
+from bigdata_ai.train.prepared import Prepared
 from bigdata_ai.train.spec.network import mlp
 
 RULES = [
@@ -190,8 +191,8 @@ def test_the_short_way_in_pandas_gives_what_the_rule_says(dtype, drawn):
     encoder = Encoder([OneHot("x", top=2)], keep=["y"]).fit(
         frame.iloc[:6].dropna() if frame.iloc[:6]["x"].notna().any() else frame
     )
-    rule, learnt = encoder.rules[0], encoder.learnt_[0]
-    said = nw.from_native(frame).select(**rule.values(learnt, {"x": ""})).to_native()
+    rule, state = encoder.rules[0], encoder.state_[0]
+    said = nw.from_native(frame).select(**rule.expressions(state, {"x": ""})).to_native()
     made = encoder.transform(frame)
     assert list(made.index) == list(frame.index) and list(made.columns) == ["y", *encoder.names_]
     np.testing.assert_array_equal(made[encoder.names_].to_numpy(float), said.to_numpy(float))
@@ -212,7 +213,7 @@ def test_the_short_way_in_pandas_gives_what_the_rule_says(dtype, drawn):
             "column of numbers in the training rows",
         ),
         (lambda: Encoder([OneHot("town", least=9)]).fit(FRAME), "at least 9 rows"),
-        (lambda: Encoder([Missing("x")]), "must be made of"),
+        (lambda: Encoder([Missing("x")]).fit(FRAME), "must be made of"),
         (
             lambda: Encoder(
                 [TargetEncoding("town", "good", "id"), TargetEncoding("words", "good", "x")]
@@ -224,7 +225,7 @@ def test_the_short_way_in_pandas_gives_what_the_rule_says(dtype, drawn):
             "\\['x'\\] made twice",
         ),
         (lambda: Encoder([Scale("x")]).transform(FRAME), "must be fitted first"),
-        (lambda: Prepared(None, 3), "must have transform"),
+        (lambda: Prepared(None, [3]).fit(FRAME), "must have transform"),
     ],
 )
 def test_bad_rules_are_refused(make, words):
@@ -260,7 +261,7 @@ def test_cleaner_encoder_and_a_network_of_either_framework_score_a_sealed_test(b
     )
     rows_ = dataset(train, encoder.fit_transform(cleaner.fit_clean(make(train.frame))))
     model = Prepared(
-        fit(mlp(rows_.X.shape[1], 16, 2), rows_, backend=backend, epochs=4), cleaner, encoder
+        fit(mlp(rows_.X.shape[1], 16, 2), rows_, backend=backend, epochs=4), [cleaner, encoder]
     )
     scores = evaluate(model, sealed, metrics=("auroc",), resamples=50)
     assert scores["auroc macro"]["value"] > 0.75 and scores.overlap == 0 and sealed.openings == 1
@@ -270,7 +271,7 @@ def test_the_same_pipeline_takes_a_model_of_scikit_learn():
     train, sealed = split(load_table("reviews").take(slice(15_000, 22_000)))
     encoder = Encoder([Pieces("text", target="sentiment", size=150)])
     rows_ = dataset(train, encoder.fit_transform(train.frame))
-    model = Prepared(LogisticRegression(max_iter=300).fit(rows_.X, rows_.y), encoder)
+    model = Prepared(LogisticRegression(max_iter=300).fit(rows_.X, rows_.y), [encoder])
     scores = evaluate(model, sealed, metrics=("accuracy",), resamples=100)
     assert scores["accuracy"]["low"] > scores.majority + 0.1
     assert (
