@@ -398,6 +398,20 @@ print(os.environ["BIGDATA_AI_RUNS"], os.path.isdir(os.environ["BIGDATA_AI_RUNS"]
     assert there == "True" and not Path(folder).exists()
 
 
+def test_start_holds_back_what_no_reader_can_act_upon():
+    program = """
+import warnings
+start()
+warnings.warn("PySpark does not yet fully support pandas >= 3.0.0.", FutureWarning)
+warnings.warn(r"Glyph 22823 (\\N{CJK UNIFIED IDEOGRAPH-5927}) missing from font(s) DejaVu Sans.")
+warnings.warn("two rows were left out")
+"""
+    _, noise = in_a_process(program)
+    assert [line for line in noise.splitlines() if "Warning" in line] == [
+        "<string>:7: UserWarning: two rows were left out"
+    ]
+
+
 def test_start_without_frameworks_loads_none():
     program = "import sys; start(); print({'torch', 'tensorflow'} & set(sys.modules))"
     assert in_a_process(program) == ("set()\n", "")

@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from types import ModuleType
@@ -299,6 +300,10 @@ def _folder():
     return tempfile.TemporaryDirectory(prefix="bigdata-ai-")  # goes when the process ends
 
 
+# what libraries say of each other and of this machine, which no reader can act upon
+_UNHEARD = ("PySpark does not yet fully support pandas", r"Glyph \d+ .* missing from")
+
+
 # framework -> what sets its threads, in the order in which they are loaded
 _THREADED = {"torch": _thread_torch, "tensorflow": _thread_tensorflow}
 
@@ -324,6 +329,10 @@ def start(
     for name in [name for name in _THREADED if name in frameworks]:
         with quiet():
             _THREADED[name](import_extra(name, name), threads)
+    for message in _UNHEARD:
+        warnings.filterwarnings("ignore", message=message)
+    # as in a notebook, also where pandas was loaded before there was one
+    pd.set_option("display.max_columns", 20)
     if whole_texts:
         pd.set_option("display.max_colwidth", None)
     if smoke:
