@@ -32,8 +32,8 @@ def cnn(
     *,
     dropout: float = 0.0,  # rate before the last layer, in [0, 1)
 ) -> Spec:  # of flat rows
-    """Describe a small convolutional network (LeCun et al. 1998). Raises InputError for an image too
-    small for its poolings."""
+    """Describe a small convolutional network (LeCun et al. 1998). Raises InputError for an image
+    too small for its poolings."""
     layers: list[Layer] = [Reshape(tuple(shape))]
     wide = shape[2]
     for one in channels:
