@@ -81,8 +81,8 @@ class Checkpoint:
 
     # arrays and text; None where nothing is kept
     def latest(self) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
-        """Read the last state that is whole, with a warning of each that is not. Raises ContentError
-        if none is."""
+        """Read the last state that is whole, with a warning of each that is not. Raises
+        ContentError if none is."""
         files = self.files()
         for path in reversed(files):
             if hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem[-16:]:

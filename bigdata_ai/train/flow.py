@@ -59,8 +59,8 @@ def run_layers(
     weights: Iterator[Any],  # tensors, from which each layer takes its own
     x: Any,  # tensor (n, …)
     flow: ForwardContext,  # what the pass carries along
-    # function (layer, tensor that comes out), called after each layer, those of branches first
     *,
+    # function (layer, tensor that comes out), called after each layer, those of branches first
     seen: Callable | None = None,
 ) -> Any:  # tensor (n, …)
     "Run a batch through some layers."

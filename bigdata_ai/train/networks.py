@@ -8,7 +8,7 @@ __all__ = ['cnn', 'recurrent', 'transformer', 'matrix_factorization', 'two_tower
 # %% ../../nbs/lib/train/11_networks.ipynb #a1b7e7a9
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from ..core import check_choice, check_int, require
 from .spec.layers import GRU, LSTM, Attention, BatchNorm, Columns, Conv2D, Dense
@@ -16,9 +16,6 @@ from .spec.layers import Dropout, Embedding, Flatten, GlobalAveragePool, Layer
 from .spec.layers import LayerNorm, MaxPool2D, Parallel, Positions, ReLU, Reshape
 from .spec.layers import residual
 from .spec.network import Spec
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # %% ../../nbs/lib/train/11_networks.ipynb #9f247ad4
 def cnn(
@@ -32,8 +29,8 @@ def cnn(
     *,
     dropout: float = 0.0,  # rate before the last layer, in [0, 1)
 ) -> Spec:  # of flat rows
-    """Describe a small convolutional network (LeCun et al. 1998). Raises InputError for an image too
-    small for its poolings."""
+    """Describe a small convolutional network (LeCun et al. 1998). Raises InputError for an image
+    too small for its poolings."""
     layers: list[Layer] = [Reshape(tuple(shape))]
     wide = shape[2]
     for one in channels:
@@ -205,7 +202,7 @@ def _row(layer, shape):
 
 def summary(
     spec: Spec,  # the network
-) -> "pd.DataFrame":  # one row a layer: layer, output, parameters, statistics
+) -> Any:  # pandas.DataFrame, one row a layer: layer, output, parameters, statistics
     "Show a network's layers with the shapes of one row and the numbers to learn."
     import pandas as pd
 

@@ -143,7 +143,7 @@ def row_order(
         [draw.permutation(rows) for _ in range(-(-check_int(count, "count") // rows))]
     )[:count]
 
-
+# %% ../../nbs/lib/train/60_parity.ipynb #12c34bed
 def walk(
     backend: Literal["torch", "tensorflow"],  # which twin
     task: Task,  # network and rows

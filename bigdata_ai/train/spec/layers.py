@@ -272,7 +272,7 @@ class BatchNorm(Layer):
         )
         return shape
 
-
+# %% ../../../nbs/lib/train/spec/10_layers.ipynb #9cd16059
 @dataclass(frozen=True)
 class LayerNorm(Layer):
     "Normalise each row or place over its features (Ba et al. 2016)."
@@ -343,7 +343,7 @@ class Flatten(Layer):
     def output(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (math.prod(shape),)
 
-
+# %% ../../../nbs/lib/train/spec/10_layers.ipynb #5343e62a
 @dataclass(frozen=True)
 class MaxPool2D(Layer):
     """Keep the largest of each window of size × size pixels; what does not fill a window is left
