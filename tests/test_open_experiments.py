@@ -154,7 +154,11 @@ def test_it_runs_is_judged_reported_and_recorded(medians, monkeypatch):
 @pytest.mark.parametrize(
     "before, after, message",
     [
-        ('"fitness:last_less_first"', '"fitness:last_less_frist"', "did you mean 'last_less_first'"),
+        (
+            '"fitness:last_less_first"',
+            '"fitness:last_less_frist"',
+            "did you mean 'last_less_first'",
+        ),
         ('"fitness:last_less_first"', '"fitnes:last"', r"`statistic` must lie beside.*fitnes\.py"),
         ('"fitness:last_less_first"', '"error_dropp"', "did you mean 'error_drop'"),
         ('"fitness:last_less_first"', '"fitness:"', "`statistic` must be `module:function`"),
@@ -186,7 +190,9 @@ def test_a_changed_function_is_loaded_anew_and_files_of_two_folders_do_not_mix(t
     for name, number in (("one", 1), ("two", 2)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "part.py").write_text(f"NUMBER = {number}\n")
-        (tmp_path / name / "mine.py").write_text("import part\n\ndef f():\n    return part.NUMBER\n")
+        (tmp_path / name / "mine.py").write_text(
+            "import part\n\ndef f():\n    return part.NUMBER\n"
+        )
     assert [load_function("mine:f", tmp_path / name)() for name in ("one", "two")] == [1, 2]
     (tmp_path / "one" / "part.py").write_text("NUMBER = 3\n")
     assert load_function("mine:f", tmp_path / "one")() == 3
@@ -198,9 +204,9 @@ def test_where_an_experiment_lies_is_not_part_of_its_claims(medians, tmp_path):
     medians.parent.rename(tmp_path / "moved")
     assert claims.claims_hash(claims.load_claims(tmp_path / "moved" / "medians.toml")) == before
     digests = [source_digest("fitness:all_arms", tmp_path / "moved")]
-    assert digests == [dict(claims.load_claims(tmp_path / "moved/medians.toml")[0].sources)[
-        "fitness:all_arms"
-    ]]
+    assert digests == [
+        dict(claims.load_claims(tmp_path / "moved/medians.toml")[0].sources)["fitness:all_arms"]
+    ]
 
 
 # sha256 of each file of recorded evidence, and its verdicts: torch, tensorflow and both, claim by
@@ -248,7 +254,9 @@ RECORDED = {
 @pytest.mark.parametrize("path", sorted((data_path() / "evidence").glob("*.jsonl")), ids=str)
 def test_recorded_evidence_is_judged_as_before(path):
     content, expected = RECORDED[path.name]
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == content, "recorded evidence never changes"
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == content, (
+        "recorded evidence never changes"
+    )
     declared = claims.load_claims(file_of(path.name.partition(".")[0], ".toml"))
     assert {row["claims"] for row in rows(path)} == {claims.claims_hash(declared)}
     judged = verdicts(path)
