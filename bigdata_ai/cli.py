@@ -493,7 +493,7 @@ def evidence_query(
     """Ask all evidence in SQL and print the answer; nothing can be written.
 
     Columns:     bigdata-ai evidence query "DESCRIBE evidence"
-    Errors by n: bigdata-ai evidence query "SELECT framework, n, avg(error) FROM evidence GROUP BY ALL"
+    Mean error:  bigdata-ai evidence query "SELECT n, avg(error) FROM evidence GROUP BY ALL"
     """
     from bigdata_ai.experiment import query as queries
 

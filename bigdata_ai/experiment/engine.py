@@ -293,7 +293,7 @@ class WarmEngine(metaclass=_Later):
     and `watch`, a `Watch`.
     """
 
-
+# %% ../../nbs/lib/experiment/24_engine.ipynb #2c47a725
 @cache
 def _papermill_engine():
     "Made when it is used: papermill loads this module while it is imported itself."
@@ -355,7 +355,7 @@ def execute_notebook(
     # what the kernel may use, which starts it warm
     watch: Watch | None = None,
 ) -> Execution:  # whatever happened
-    "Execute a notebook through papermill; an error in it and a kernel's death are told, not raised."
+    "Execute a notebook through papermill; errors in it and a kernel's death are told, not raised."
     import papermill  # takes two seconds, in which kernels get ready
 
     start, error, trace = time.perf_counter(), "", ""

@@ -126,7 +126,7 @@ def _damaged(name, given, mutant, framework, results=()):
         pass
     return (mutant, framework), runs_path() / run_id
 
-# %% ../../nbs/lib/experiment/40_sabotage.ipynb #4b7113dd
+# %% ../../nbs/lib/experiment/40_sabotage.ipynb #a3b7bc78
 def _error(folder, framework):
     return json.loads((folder / f"{framework}.result").read_text(encoding="utf-8"))["error"]
 
