@@ -263,7 +263,7 @@ def _prices(texts):
             raise InputError.of("--cost must be NAME=PRICE.", text, "--cost row=1") from None
     return prices
 
-
+# %% ../nbs/lib/90_cli.ipynb #5e95b78b
 @app.command("advise")
 def advise_command(
     file: Annotated[str, typer.Argument(help="The table: CSV, Parquet, JSON lines or Excel.")],
@@ -395,7 +395,8 @@ def sabotage_command(
         ),
     ] = False,
 ) -> None:
-    """Damage an experiment in nine ways, and see whether its claims and gates notice; the status is 1 where one survives.
+    """Damage an experiment in nine ways, and see whether its claims and gates notice; the status is
+    1 where one survives.
 
     Quick look:  bigdata-ai sabotage volume --quick
     """
@@ -492,7 +493,7 @@ def evidence_query(
     """Ask all evidence in SQL and print the answer; nothing can be written.
 
     Columns:     bigdata-ai evidence query "DESCRIBE evidence"
-    Errors by n: bigdata-ai evidence query "SELECT framework, n, avg(error) FROM evidence GROUP BY ALL ORDER BY ALL"
+    Mean error:  bigdata-ai evidence query "SELECT n, avg(error) FROM evidence GROUP BY ALL"
     """
     from bigdata_ai.experiment import query as queries
 

@@ -20,9 +20,8 @@ from bigdata_ai.experiment.claims import load_claims
 from bigdata_ai.experiment.evidence import append, read, rows
 from bigdata_ai.experiment.guards import GUARDS, judge_guarded, key_of
 from bigdata_ai.experiment.mutants import MUTANTS
-from bigdata_ai.experiment.run import MAX_BUDGET_SHARE, budget
 from bigdata_ai.experiment.declared import describe, experiments, file_of
-from bigdata_ai.experiment.run import limits, run
+from bigdata_ai.experiment.run import MAX_BUDGET_SHARE, budget, limits, run
 from bigdata_ai.experiment.sabotage import LOOSENED, NAMES, kill_rate, outcome_table, outcomes
 from bigdata_ai.experiment.sabotage import record_outcome, sizes, summary
 from bigdata_ai.experiment.sweep import sweep

@@ -1,6 +1,7 @@
 """An experiment outside the checkout is as good as the kit's own: it brings its statistic, figure and
 preconditions, and their source is part of what was claimed."""
 
+import ast
 import hashlib
 import json
 
@@ -8,10 +9,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+import bigdata_ai
 from bigdata_ai.core import InputError, data_path
 from bigdata_ai.experiment import claims
 from bigdata_ai.experiment.declared import file_of
 from bigdata_ai.experiment.evidence import rows
+from bigdata_ai.experiment.imports import face_modules, imported
 from bigdata_ai.experiment.plugins import load_function, source_digest
 from bigdata_ai.experiment.report import experiment_of, figure, record, recorded, report, verdicts
 from bigdata_ai.experiment.run import run
@@ -265,3 +268,27 @@ def test_recorded_evidence_is_judged_as_before(path):
 
 def test_all_recorded_evidence_is_known():
     assert set(RECORDED) == {path.name for path in (data_path() / "evidence").glob("*.jsonl")}
+
+
+@pytest.mark.parametrize(
+    "code, modules",
+    [
+        ("import bigdata_ai as bd\nbd.fit(x)", {"bigdata_ai.train.loop"}),
+        ("import bigdata_ai\nbigdata_ai.mlp(2)", {"bigdata_ai.train.spec.network"}),
+        ("import bigdata_ai.core\nbigdata_ai.fit(x)", {"bigdata_ai.train.loop"}),
+        ("from bigdata_ai import fit, viz", {"bigdata_ai.train.loop", "bigdata_ai.viz"}),
+        ("def f():\n    from bigdata_ai import mlp as net", {"bigdata_ai.train.spec.network"}),
+        ("import bigdata_ai as bd\nbd.__version__", set()),
+        ("bd.fit(x)", set()),
+        ("import bigdata_ai.core as bd\nbd.fit(x)", set()),
+        ("from bigdata_ai import *", None),
+        ("import bigdata_ai as bd\ngetattr(bd, name)", None),
+    ],
+)
+def test_names_of_the_face_are_their_modules(code, modules, monkeypatch):
+    face = {"fit": "train.loop", "mlp": "bigdata_ai.train.spec.network", "viz": ""}
+    monkeypatch.setattr(bigdata_ai, "_FACE", face, raising=False)
+    every = {"bigdata_ai.train.loop", "bigdata_ai.train.spec.network", "bigdata_ai.viz"}
+    assert face_modules(ast.parse(code)) == (every if modules is None else modules)
+    if modules:
+        assert modules <= set(imported(code.splitlines())), "they are imported ahead"

@@ -98,8 +98,8 @@ def _frozen(value):
 def load_claims(
     path: Path | str,  # an experiment's .toml file
 ) -> list[Claim]:  # in file order
-    """Read the claims declared beside an experiment; axes and preconditions of the file hold for all of
-    them, and `together = true` makes them one family."""
+    """Read the claims declared beside an experiment; axes and preconditions of the file hold for
+    all of them, and `together = true` makes them one family."""
     known = [field.name for field in fields(Claim) if field.name not in ("sources", "folder")]
     declared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     entries = declared.get("claims", [])
@@ -224,6 +224,19 @@ def _side(claim, low, high):
     return "supported" if low > bound else "refuted" if high < bound else "undecided"
 
 
+def _empty_line(claim, framework):
+    return {
+        "claim": claim.id,
+        "framework": framework,
+        "statistic": np.nan,
+        "low": np.nan,
+        "high": np.nan,
+        "bound": _bound(claim),
+        "control": np.nan,
+        "seeds": 0,
+    }
+
+# %% ../../nbs/lib/experiment/20_claims.ipynb #35a1626a
 def _statistic(claim: Claim) -> Callable:
     "The function that decides a claim."
     if ":" in claim.statistic:
@@ -262,19 +275,6 @@ def _judge_one(claim, framework, runs, registered):
         )
         return {**line, "verdict": "undecided", "reason": f"too little evidence: {have}"}
     return {**line, "verdict": _side(claim, line["low"], line["high"]), "reason": ""}
-
-
-def _empty_line(claim, framework):
-    return {
-        "claim": claim.id,
-        "framework": framework,
-        "statistic": np.nan,
-        "low": np.nan,
-        "high": np.nan,
-        "bound": _bound(claim),
-        "control": np.nan,
-        "seeds": 0,
-    }
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #694c9af0
 def _judge_all(claim, each):

@@ -289,10 +289,11 @@ class _Later(type):
 class WarmEngine(metaclass=_Later):
     """papermill's engine with warm kernels: `papermill --engine bigdata-ai`.
 
-    Options over papermill's own: `kernel_env`, variables of the kernel over those of this process, and `watch`, a `Watch`.
+    Options over papermill's own: `kernel_env`, variables of the kernel over those of this process,
+    and `watch`, a `Watch`.
     """
 
-
+# %% ../../nbs/lib/experiment/24_engine.ipynb #2c47a725
 @cache
 def _papermill_engine():
     "Made when it is used: papermill loads this module while it is imported itself."
@@ -301,8 +302,13 @@ def _papermill_engine():
     class Warm(NBClientEngine):
         @classmethod
         def execute_managed_notebook(
-            cls, nb_man, kernel_name, kernel_env=None, watch=None, **options
-        ):
+            cls,
+            nb_man: Any,
+            kernel_name: str,
+            kernel_env: Mapping[str, str] | None = None,
+            watch: Watch | None = None,
+            **options: Any,
+        ) -> None:
             code = (cell.source for cell in nb_man.nb.cells if cell.cell_type == "code")
             modules = tuple(imported(code, (kernel_env or {}).get("BIGDATA_AI_FRAMEWORK")))
             manager = type(
@@ -349,7 +355,7 @@ def execute_notebook(
     # what the kernel may use, which starts it warm
     watch: Watch | None = None,
 ) -> Execution:  # whatever happened
-    "Execute a notebook through papermill; an error in it, and a kernel that dies, are told, not raised."
+    "Execute a notebook through papermill; errors in it and a kernel's death are told, not raised."
     import papermill  # takes two seconds, in which kernels get ready
 
     start, error, trace = time.perf_counter(), "", ""

@@ -31,7 +31,7 @@ def setting_table(
     "Tabulate a metric by setting and framework."
     axes = list(axes)
 
-    def cell(values):
+    def cell(values: pd.Series) -> str:
         return "{:.3f} [{:.3f}, {:.3f}]".format(*mean_interval(values))
 
     cells = {

@@ -41,13 +41,13 @@ def _kernel(argv, bound, server):
     class Kernel(IPKernelApp):
         "Closes a pipe when its ports are bound: who connects earlier waits for the next try."
 
-        def init_sockets(self):
+        def init_sockets(self) -> None:
             super().init_sockets()
             os.close(bound)
 
     Kernel.launch_instance(argv)
 
-
+# %% ../../nbs/lib/experiment/22_forkserver.ipynb #d4da0141
 def _call(function, arguments, *streams):
     "Call a function, with pipes as standard input and output."
     for stream, number in zip((*streams, os.open(os.devnull, os.O_WRONLY)), range(3), strict=True):

@@ -49,7 +49,7 @@ def other_runs(
     """Find rows on the same data that another run made: of other code, parameters, content of the
     data or versions."""
 
-    def values(part):
+    def values(part: str) -> set:
         return {(row["data"]["name"], json.dumps(row.get(part), sort_keys=True)) for row in rows}
 
     parts = [

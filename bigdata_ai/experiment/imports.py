@@ -83,13 +83,13 @@ def _named(trees):
     for node in (node for tree in trees for node in ast.walk(tree)):
         if isinstance(node, ast.Import):
             names |= dict.fromkeys(alias.name for alias in node.names)
-        if isinstance(node, ast.ImportFrom) and not node.level:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names[node.module] = None
     # a cell may use a name of the package that another one gave it
     whole = ast.Module([node for tree in trees for node in tree.body], [])
     return [*names, *sorted(face_modules(whole) - names.keys(), key=_usual_place)]
 
-
+# %% ../../nbs/lib/experiment/05_imports.ipynb #bd755788
 def _installed(package):
     "Whether a package is the kit or lies in the environment, and takes time to import."
     # quick to import, and some do things when imported

@@ -146,7 +146,7 @@ def load_function(
     folder: Path | str,  # of the declaration
     argument: str = "name",  # how a message calls it
 ) -> Callable:  # the function
-    "Import a named function; raises `InputError` where the module or the function is missing or fails."
+    "Import a named function; raises `InputError` where it or its module is missing or fails."
     module, function = split_name(name, argument)
     code = source_digest(name, folder, argument)
     path = _source(name, argument, folder)

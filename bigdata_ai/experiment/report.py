@@ -258,7 +258,7 @@ def _origin(evidence, table, beside):
         "facts": {**first, **_facts(evidence)},
     }
 
-
+# %% ../../nbs/lib/experiment/50_report.ipynb #5c09dcff
 def _part(evidence, beside):
     "All that the page says of one experiment."
     evidence = Path(evidence)

@@ -46,7 +46,7 @@ FIGURES = {
 def figure_of(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
 ) -> Callable | None:  # evidence as a table -> figure; None where none is declared
-    "Find the function that draws an experiment; raises `InputError` where it names none that exists."
+    "Find the function that draws an experiment; raises `InputError` where it does not exist."
     declared = describe(name).get("figure")
     if declared is None:
         return None
@@ -58,8 +58,8 @@ def figure_of(
 def check_declared(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
 ) -> None:
-    """Raise `InputError` where a `.toml` names a statistic, a precondition or a figure that does not
-    exist."""
+    """Raise `InputError` where a `.toml` names a statistic, a precondition or a figure that does
+    not exist."""
     path, figure = file_of(name, ".toml"), describe(name).get("figure")
     if path.exists():
         load_claims(path)
@@ -85,7 +85,7 @@ def parameters(
     "List the parameters of an experiment."
     import papermill  # takes two seconds, in which kernels get ready
 
-    found = {}
+    known = {}
     for key, facts in papermill.inspect_notebook(str(file_of(name, ".ipynb"))).items():
         text = facts["help"].strip()
         choices = (
@@ -93,8 +93,8 @@ def parameters(
             if text.startswith("one of:")
             else ()
         )
-        found[key] = Parameter(key, ast.literal_eval(facts["default"]), text, choices)
-    return found
+        known[key] = Parameter(key, ast.literal_eval(facts["default"]), text, choices)
+    return known
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #5607c71e
 def _typed(name, default, value):
@@ -212,7 +212,7 @@ def _frameworks(parameter, wanted):
     )
     return wanted
 
-
+# %% ../../nbs/lib/experiment/30_run.ipynb #b9c19172
 def _inputs(name, given, claims):
     "What makes a run another one."
     return {
@@ -250,7 +250,7 @@ def _open_folder(name, given, frameworks, run_id):
     write_atomic(folder / "run.json", json.dumps(facts, indent=1, ensure_ascii=False))
     return folder
 
-
+# %% ../../nbs/lib/experiment/30_run.ipynb #18faa298
 def _env(framework, threads):
     "The variables that a framework's zygote reads."
     return {

@@ -22,7 +22,7 @@ import pandas as pd
 from ..core import BigDataError, ContentError, DivergedError, InputError
 from ..core import MissingExtraError, RunError, SealedTestError, check_choice, data_path
 from ..core import progress, require, runs_path, write_atomic
-from .claims import load_claims
+from .claims import Claim, load_claims
 from .declared import describe, file_of
 from .evidence import commit
 from .guards import judge_guarded
@@ -71,8 +71,8 @@ def _lost_claims(before, after):
     "The supported claims that damage cost, and what the verdicts say of it."
     supported = before.index[before["verdict"] == "supported"]
     lost = [claim for claim in supported if after.loc[claim, "verdict"] != "supported"]
-    told = [f"{claim.partition('.')[2]} {after.loc[claim, 'verdict']}" for claim in lost]
-    return lost, ", ".join(told)
+    changes = [f"{claim.partition('.')[2]} {after.loc[claim, 'verdict']}" for claim in lost]
+    return lost, ", ".join(changes)
 
 
 def _noticed(before, after, error):
@@ -109,7 +109,7 @@ def _asked(claims, name, given):
     return [dict(claim.where) for claim in claims if all(value in flat for _, value in claim.where)]
 
 
-def _damaged(name, given, mutant, framework, asked=()):
+def _damaged(name, given, mutant, framework, results=()):
     "Run with a mutant in a folder of its own, where it stands how that ended."
     run_id = f"sabotage-{Path(name).stem}-{mutant or 'untouched'}-{framework}-{time.time_ns():x}"
     startup = (
@@ -117,8 +117,8 @@ def _damaged(name, given, mutant, framework, asked=()):
         if mutant
         else []
     )
-    if mutant and asked:
-        startup.append(f"end_when_lost({asked!r})")
+    if mutant and results:
+        startup.append(f"end_when_lost({results!r})")
     try:
         alone = {"show_progress": False, "limited": False, "threads": 1}
         run(name, given, [framework], run_id=run_id, startup=startup, **alone)
@@ -126,7 +126,7 @@ def _damaged(name, given, mutant, framework, asked=()):
         pass
     return (mutant, framework), runs_path() / run_id
 
-
+# %% ../../nbs/lib/experiment/40_sabotage.ipynb #a3b7bc78
 def _error(folder, framework):
     return json.loads((folder / f"{framework}.result").read_text(encoding="utf-8"))["error"]
 
@@ -154,7 +154,7 @@ def _outcome(claims, before, folder, framework):
 def _loosened(claims):
     "Claims with a margin that anything would pass."
 
-    def wide(claim):
+    def wide(claim: Claim) -> dict:
         return {"below": claim.below + 1} if claim.above is None else {"above": claim.above - 1}
 
     return [dataclasses.replace(claim, **wide(claim)) for claim in claims]
@@ -172,14 +172,14 @@ def _untouched(claims, folder, framework):
     return before
 
 
-def _run_all(name, given, todo, asked, jobs):
+def _run_all(name, given, todo, results, jobs):
     "Run all mutants in all frameworks; gives (mutant, framework), folder as they end."
     parallel = joblib.Parallel(
         n_jobs=jobs or len(os.sched_getaffinity(0)) + 1,
         prefer="threads",
         return_as="generator_unordered",
     )
-    return parallel(joblib.delayed(_damaged)(name, given, *one, asked) for one in todo)
+    return parallel(joblib.delayed(_damaged)(name, given, *one, results) for one in todo)
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #8e0a2fa3
 def _outcomes_of(framework, mutants, claims, folders):
@@ -218,8 +218,8 @@ def sabotage(
     with_run = ["", *(mutant for mutant in mutants if mutant != LOOSENED)]
     todo = [(mutant, framework) for mutant in with_run for framework in frameworks]
     claims = load_claims(file_of(name, ".toml"))
-    asked = _asked(claims, name, given)  # before the threads start, since it parses
-    running = _run_all(name, given, todo, asked, jobs)
+    results = _asked(claims, name, given)  # before the threads start, since it parses
+    running = _run_all(name, given, todo, results, jobs)
     if show_progress:
         running = progress(running, f"sabotage {Path(name).stem}", len(todo), "run")
     folders = dict(running)

@@ -103,7 +103,7 @@ def run_one(
     job: dict,  # from `plan`
     retry: bool = False,  # whether a run that failed before is tried again
 ) -> dict:  # its result: state "done" or "failed", error, traceback, seconds, peak_mib
-    "Execute one run of a sweep, unless it has a result; raises `RunError` where it can't be written."
+    "Execute one run of a sweep, unless it has a result; raises `RunError` where none can be kept."
     try:
         return _run_locked(job, Path(job["folder"]), retry)
     except OSError as problem:
@@ -160,7 +160,7 @@ def _keys(points, known, code, threads):
         made_by = versions(framework if framework in BACKENDS else None)
         yield digest([code, whole, ledger, made_by, threads])[:16]
 
-
+# %% ../../nbs/lib/experiment/35_sweep.ipynb #ed200891
 def plan(
     # a name from `experiments()`, or a notebook with a cell tagged "parameters"
     notebook: str | Path,
@@ -214,7 +214,7 @@ def _collect(results, title, number, show_progress):
             bar.close()
     return by_key
 
-
+# %% ../../nbs/lib/experiment/35_sweep.ipynb #96eca6e3
 def sweep(
     # a name from `experiments()`, or a notebook with a cell tagged "parameters"
     notebook: str | Path,
