@@ -36,7 +36,22 @@ class BigDataError(Exception):
         received: object = None,  # what came instead; a string is shown as it is
         hint: str = "",  # what to do about it
     ) -> Self:  # to be raised
-        "Make an error whose message has the three parts of every message of the kit."
+        """Make an error whose message has the three parts of every message of the kit.
+
+        Parameters
+        ----------
+        must : str
+            what must hold, as a sentence
+        received : object, default None
+            what came instead; a string is shown as it is
+        hint : str, default ''
+            what to do about it
+
+        Returns
+        -------
+        Self
+            to be raised
+        """
         shown = received if isinstance(received, str) else short_repr(received)
         return cls(f"{must} Received: {shown}." + (f" Hint: {hint}" if hint else ""))
 
@@ -68,7 +83,18 @@ class RunError(BigDataError, RuntimeError):
 def short_repr(
     value: object,  # anything
 ) -> str:  # at most 80 characters; an array is given by its shape and dtype
-    "Describe `value` in few enough characters for an error message."
+    """Describe `value` in few enough characters for an error message.
+
+    Parameters
+    ----------
+    value : object
+        anything
+
+    Returns
+    -------
+    str
+        at most 80 characters; an array is given by its shape and dtype
+    """
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{type(value).__name__} of shape {tuple(value.shape)}, dtype {value.dtype}"
     text = repr(value)
@@ -82,7 +108,21 @@ def require(
     hint: str = "",  # what to do about it
     error: type[BigDataError] = InputError,  # which member of the family to raise
 ) -> None:
-    "Raise `error` with `must`, `received` and `hint` unless `holds`."
+    """Raise `error` with `must`, `received` and `hint` unless `holds`.
+
+    Parameters
+    ----------
+    holds : bool
+        the condition
+    must : str
+        what must hold, as a sentence
+    received : object, default None
+        what came instead; a string is shown as it is
+    hint : str, default ''
+        what to do about it
+    error : type[BigDataError], default InputError
+        which member of the family to raise
+    """
     if not holds:
         raise error.of(must, received, hint)
 
@@ -92,7 +132,22 @@ def check_choice(
     options: Iterable[str],  # the names that exist
     name: str,  # of the argument, such as "backend", or words such as "column of the table"
 ) -> str:  # `value`, when it is one of `options`
-    "Return `value` if it exists, else raise `InputError` with the names that exist and the nearest."
+    """Return `value` if it exists, else raise `InputError` with the names that exist and the nearest.
+
+    Parameters
+    ----------
+    value : object
+        what the caller asked for
+    options : Iterable[str]
+        the names that exist
+    name : str
+        of the argument, such as "backend", or words such as "column of the table"
+
+    Returns
+    -------
+    str
+        `value`, when it is one of `options`
+    """
     options = list(options)
     # before the nearest is looked for, which takes longer than many a step
     if value in options:
@@ -121,7 +176,24 @@ def check_int(
     low: int = 1,  # the least allowed
     high: int = 2**63 - 1,  # the greatest allowed
 ) -> int:  # `value` as int
-    "Return `value` if it is a whole number from `low` to `high`, else raise `InputError`."
+    """Return `value` if it is a whole number from `low` to `high`, else raise `InputError`.
+
+    Parameters
+    ----------
+    value
+        what came from the caller
+    name : str
+        how the message calls it
+    low : int, default 1
+        the least allowed
+    high : int, default 2 ** 63 - 1
+        the greatest allowed
+
+    Returns
+    -------
+    int
+        `value` as int
+    """
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
     allowed = f", {low} or more." if high == 2**63 - 1 else f" from {low} to {high}."
     require(whole and low <= value <= high, f"{name} must be a whole number{allowed}", value)
@@ -132,7 +204,20 @@ def check_number(
     value,  # what came from the caller
     name: str,  # how the message calls it
 ) -> float:  # `value` as float
-    "Return `value` if it is one finite real number, else raise `InputError`."
+    """Return `value` if it is one finite real number, else raise `InputError`.
+
+    Parameters
+    ----------
+    value
+        what came from the caller
+    name : str
+        how the message calls it
+
+    Returns
+    -------
+    float
+        `value` as float
+    """
     real = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     require(real and np.isfinite(value), f"{name} must be a finite number.", value)
     return float(value)
@@ -142,7 +227,20 @@ def check_features(
     X,  # shape (n, d): numeric array or data frame
     name: str = "X",  # how the message calls it
 ) -> np.ndarray:  # shape (n, d), float32 or float64 (float64 stays, all else becomes float32)
-    "Return `X` as a finite two-dimensional float array, or raise `InputError`."
+    """Return `X` as a finite two-dimensional float array, or raise `InputError`.
+
+    Parameters
+    ----------
+    X
+        shape (n, d): numeric array or data frame
+    name : str, default 'X'
+        how the message calls it
+
+    Returns
+    -------
+    np.ndarray
+        shape (n, d), float32 or float64 (float64 stays, all else becomes float32)
+    """
     X = np.asarray(X)
     require(
         X.dtype.kind in "fiub",
@@ -176,7 +274,24 @@ def check_classes(
     n_classes: int,  # classes the model knows
     name: str = "y",  # how the message calls it
 ) -> np.ndarray:  # shape (n,), int64
-    "Return `y` as int64 class labels in 0 … n_classes-1, or raise `InputError`."
+    """Return `y` as int64 class labels in 0 … n_classes-1, or raise `InputError`.
+
+    Parameters
+    ----------
+    y
+        shape (n,): class labels 0 … n_classes-1, integer or integral float
+    n : int
+        rows that `y` must have
+    n_classes : int
+        classes the model knows
+    name : str, default 'y'
+        how the message calls it
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), int64
+    """
     y = _check_vector(y, n, name)
     require(
         (y == np.floor(y)).all(),
@@ -200,7 +315,24 @@ def check_targets(
     k: int = 1,  # target columns
     name: str = "y",  # how the message calls it
 ) -> np.ndarray:  # shape (n, k), float64
-    "Return `y` as finite real-valued targets of shape (n, k), or raise `InputError`."
+    """Return `y` as finite real-valued targets of shape (n, k), or raise `InputError`.
+
+    Parameters
+    ----------
+    y
+        shape (n,) or (n, k): real-valued targets
+    n : int
+        rows that `y` must have
+    k : int, default 1
+        target columns
+    name : str, default 'y'
+        how the message calls it
+
+    Returns
+    -------
+    np.ndarray
+        shape (n, k), float64
+    """
     y = np.asarray(y)
     y = y[:, None] if y.ndim == 1 else y
     y = check_features(y, name).astype(np.float64)
@@ -238,7 +370,20 @@ def rng(
     seed: int,  # 0 or greater
     *scope: str | int,  # what the numbers are for, such as "weights"
 ) -> np.random.Generator:  # independent of the generator of every other scope
-    "Make the random generator of one seed and one purpose."
+    """Make the random generator of one seed and one purpose.
+
+    Parameters
+    ----------
+    seed : int
+        0 or greater
+    *scope : str | int
+        what the numbers are for, such as "weights"
+
+    Returns
+    -------
+    np.random.Generator
+        independent of the generator of every other scope
+    """
     return np.random.default_rng(
         [check_int(seed, "seed", 0), *(zlib.crc32(str(part).encode()) for part in scope)]
     )
@@ -247,7 +392,18 @@ def rng(
 def digest(
     value: object,  # anything JSON can hold; key order does not matter
 ) -> str:  # 64 hexadecimal digits
-    "Hash a JSON-like value with sha256, the same on every machine."
+    """Hash a JSON-like value with sha256, the same on every machine.
+
+    Parameters
+    ----------
+    value : object
+        anything JSON can hold; key order does not matter
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits
+    """
     text = json.dumps(
         value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_plain
     )
@@ -257,7 +413,18 @@ def digest(
 def digest_arrays(
     *arrays: np.ndarray,  # any shapes and dtypes
 ) -> str:  # 64 hexadecimal digits
-    "Hash arrays by dtype, shape and content with sha256."
+    """Hash arrays by dtype, shape and content with sha256.
+
+    Parameters
+    ----------
+    *arrays : np.ndarray
+        any shapes and dtypes
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits
+    """
     whole = hashlib.sha256()
     for array in map(np.ascontiguousarray, arrays):
         whole.update(f"{array.dtype.str}{array.shape}".encode())
@@ -268,7 +435,18 @@ def digest_arrays(
 def row_digests(
     X: np.ndarray,  # shape (n, d), numeric
 ) -> np.ndarray:  # shape (n,), uint64: equal rows have equal values
-    "Hash each row to 64 bits, by which the same row is recognised in two tables."
+    """Hash each row to 64 bits, by which the same row is recognised in two tables.
+
+    Parameters
+    ----------
+    X : np.ndarray
+        shape (n, d), numeric
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), uint64: equal rows have equal values
+    """
     X = np.ascontiguousarray(X, dtype=np.float64)
     return np.array(
         [
@@ -291,7 +469,18 @@ def _plain(value):
 def installed(
     module: str,  # top-level module name
 ) -> bool:  # True if it could be imported
-    "Say whether `module` is installed, without importing it."
+    """Say whether `module` is installed, without importing it.
+
+    Parameters
+    ----------
+    module : str
+        top-level module name
+
+    Returns
+    -------
+    bool
+        True if it could be imported
+    """
     return importlib.util.find_spec(module) is not None
 
 
@@ -299,7 +488,20 @@ def import_extra(
     module: str,  # dotted module name
     extra: str,  # the extra of this kit that brings it
 ) -> ModuleType:  # the imported module
-    "Import `module`, or raise `MissingExtraError` that names the install command."
+    """Import `module`, or raise `MissingExtraError` that names the install command.
+
+    Parameters
+    ----------
+    module : str
+        dotted module name
+    extra : str
+        the extra of this kit that brings it
+
+    Returns
+    -------
+    ModuleType
+        the imported module
+    """
     top = module.partition(".")[0]
     require(
         installed(top),
@@ -317,7 +519,24 @@ def progress(
     total: int | None = None,  # number of steps, where `iterable` has no length
     unit: str = "it",  # what one step is
 ) -> tqdm:  # the same items, with a bar on standard error
-    "Show a plain-text progress bar while `iterable` is gone through."
+    """Show a plain-text progress bar while `iterable` is gone through.
+
+    Parameters
+    ----------
+    iterable : default None
+        what to go through; None for a bar that is moved by hand
+    description : str, default ''
+        what is going on
+    total : int | None, default None
+        number of steps, where `iterable` has no length
+    unit : str, default 'it'
+        what one step is
+
+    Returns
+    -------
+    tqdm
+        the same items, with a bar on standard error
+    """
     return tqdm(
         iterable,
         desc=description,
@@ -330,7 +549,13 @@ def progress(
 
 # %% ../nbs/lib/00_core.ipynb #99867d80
 def package_path() -> Path:  # the folder bigdata_ai/
-    "Give the folder of the installed package."
+    """Give the folder of the installed package.
+
+    Returns
+    -------
+    Path
+        the folder bigdata_ai/
+    """
     return Path(importlib.util.find_spec("bigdata_ai").origin).parent
 
 
@@ -340,18 +565,36 @@ def _shipped(checkout, packaged):
 
 
 def data_path() -> Path:  # holds catalog.toml and evidence/
-    "Give the folder of the data ledger and the recorded evidence."
+    """Give the folder of the data ledger and the recorded evidence.
+
+    Returns
+    -------
+    Path
+        holds catalog.toml and evidence/
+    """
     return _shipped("data", "_data")
 
 
 def experiments_path() -> Path:  # holds NAME.ipynb and NAME.toml
-    "Give the folder of the experiments that come with the kit."
+    """Give the folder of the experiments that come with the kit.
+
+    Returns
+    -------
+    Path
+        holds NAME.ipynb and NAME.toml
+    """
     return _shipped("nbs/experiments", "_experiments")
 
 
 def runs_path() -> Path:  # created when the first run is written
     """Give the folder that runs are written to: `$BIGDATA_AI_RUNS`, or `_runs` in the working
-    directory."""
+    directory.
+
+    Returns
+    -------
+    Path
+        created when the first run is written
+    """
     return Path(os.environ.get("BIGDATA_AI_RUNS", "_runs")).absolute()
 
 # %% ../nbs/lib/00_core.ipynb #9dfd80a1
@@ -359,7 +602,20 @@ def write_atomic(
     path: Path | str,  # where the file shall be; its folder is created
     content: str | bytes,  # all of it; str is written as UTF-8
 ) -> Path:  # `path`
-    "Write a file through a temporary one and a rename, so that no reader ever sees half of it."
+    """Write a file through a temporary one and a rename, so that no reader ever sees half of it.
+
+    Parameters
+    ----------
+    path : Path | str
+        where the file shall be; its folder is created
+    content : str | bytes
+        all of it; str is written as UTF-8
+
+    Returns
+    -------
+    Path
+        `path`
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -42,7 +42,13 @@ CJK_FONTS = (
 @lru_cache
 def cjk_font() -> str | None:  # a family name, or None
     """Find an installed font that has Chinese characters, also one that was installed after
-    matplotlib listed its fonts."""
+    matplotlib listed its fonts.
+
+    Returns
+    -------
+    str | None
+        a family name, or None
+    """
     return _known_cjk_font() or _added_cjk_font()
 
 
@@ -66,7 +72,18 @@ def _added_cjk_font():
 def has_cjk(
     text: str,  # any
 ) -> bool:  # True if it holds a Chinese character
-    "Say whether a text needs a CJK font."
+    """Say whether a text needs a CJK font.
+
+    Parameters
+    ----------
+    text : str
+        any
+
+    Returns
+    -------
+    bool
+        True if it holds a Chinese character
+    """
     return any("\u4e00" <= character <= "\u9fff" for character in text)
 
 # %% ../nbs/lib/10_viz.ipynb #31f7a584
@@ -127,7 +144,24 @@ def class_balance(
     title: str = "Rows per class",  # above the axes
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # bars with counts
-    "Draw how many rows each class has."
+    """Draw how many rows each class has.
+
+    Parameters
+    ----------
+    y
+        shape (n,): a label a row
+    names : list[str] | None, default None
+        a name for each class in sorted order
+    title : str, default 'Rows per class'
+        above the axes
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        bars with counts
+    """
     with style():
         ax = _axes(ax)
         labels, counts = np.unique(np.asarray(y), return_counts=True)
@@ -144,7 +178,22 @@ def history(
     title: str = "Loss by epoch",  # above the axes
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # one line a history, a dashed one for its validation loss
-    "Draw training histories."
+    """Draw training histories.
+
+    Parameters
+    ----------
+    rows
+        a history (list of dicts with "epoch" and "loss"), or a dict name -> history
+    title : str, default 'Loss by epoch'
+        above the axes
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        one line a history, a dashed one for its validation loss
+    """
     with style():
         ax = _axes(ax)
         several = isinstance(rows, dict)
@@ -181,7 +230,24 @@ def confusion(
     title: str = "Confusion",  # above the axes
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # a heat map
-    "Draw a confusion matrix."
+    """Draw a confusion matrix.
+
+    Parameters
+    ----------
+    matrix
+        shape (k, k): rows true class, columns predicted class, counts
+    names : list[str] | None, default None
+        a name for each class
+    title : str, default 'Confusion'
+        above the axes
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        a heat map
+    """
     import seaborn as sns
 
     matrix = np.asarray(matrix)
@@ -223,7 +289,28 @@ def learning_curve(
     title: str = "Test error against rows",  # above the axes
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # both axes logarithmic
-    "Draw learning curves with intervals over runs."
+    """Draw learning curves with intervals over runs.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        one row a run, with the columns n, error and, for several curves, `by`
+    by : str | None, default None
+        column that tells the curves apart, such as "framework"
+    fits : dict | None, default None
+        name -> (a, b) of error = a * n**-b, drawn as a dotted line in the colour of that curve
+    level : float, default 0.95
+        of the t-interval of the mean over runs
+    title : str, default 'Test error against rows'
+        above the axes
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        both axes logarithmic
+    """
     require(
         {"n", "error"} <= set(table), "The table must have the columns n and error.", list(table)
     )
@@ -287,7 +374,26 @@ def missing_bar(
     title: str = "Missing values",  # above the axes
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # one horizontal bar a column
-    "Draw the share that is missing of each column."
+    """Draw the share that is missing of each column.
+
+    Parameters
+    ----------
+    shares : pd.Series
+        column -> share of its rows that is missing, in [0, 1]
+    notes : dict[str, str] | None, default None
+        column -> a few words at the end of its bar, such as its type
+    most : int, default 25
+        columns to show, those with the most missing; the title says how many there are
+    title : str, default 'Missing values'
+        above the axes
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        one horizontal bar a column
+    """
     shares = pd.Series(shares, dtype="float64").fillna(0)  # a column without rows lacks nothing
     require(shares.between(0, 1).all(), "Shares must lie in 0 … 1.", list(shares))
     shown = (
@@ -328,7 +434,27 @@ def missing_matrix(
     title: str = "Where values are missing",  # above the axes
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # dark where all of a block is missing, white where nothing is
-    "Draw where in a table values are missing."
+    """Draw where in a table values are missing.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        the rows in the order that shall be seen, such as time; or a table of bool, True where
+        missing
+    most : int, default 40
+        columns to show; those with the most missing, in the table's order
+    blocks : int, default 150
+        rows of the picture, at most
+    title : str, default 'Where values are missing'
+        above the axes
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        dark where all of a block is missing, white where nothing is
+    """
     missing = (
         table
         if len(table.columns) and all(map(pd.api.types.is_bool_dtype, table.dtypes))
@@ -374,7 +500,20 @@ def short(
     name: object,  # a column's name, a category: anything
     most: int = 22,  # characters; a Chinese one counts as two
 ) -> str:  # the text, or its beginning, "…" and its end, which often tells names apart
-    "Cut a name to what fits beside an axis."
+    """Cut a name to what fits beside an axis.
+
+    Parameters
+    ----------
+    name : object
+        a column's name, a category: anything
+    most : int, default 22
+        characters; a Chinese one counts as two
+
+    Returns
+    -------
+    str
+        the text, or its beginning, "…" and its end, which often tells names apart
+    """
     text = " ".join(str(name).split())
     if _width(text) > most:
         head = next(text[:i] for i in range(len(text), -1, -1) if _width(text[:i]) <= 0.6 * most)
@@ -410,7 +549,29 @@ def distribution(
     most: int = 8,  # categories to show; the others are joined
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # rows by value
-    "Draw how the values of one column are spread."
+    """Draw how the values of one column are spread.
+
+    Parameters
+    ----------
+    values
+        shape (n,): numbers, dates, truth values, categories or texts; missing ones are counted
+        in the title
+    title : str, default 'Distribution'
+        above the axes
+    unit : str, default 'value'
+        what the values are, with their unit: "delay, minutes"
+    bins : int, default 30
+        of a histogram
+    most : int, default 8
+        categories to show; the others are joined
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        rows by value
+    """
     values = pd.Series(values)
     known, what = _known(values)
     with style():
@@ -436,7 +597,26 @@ def distributions(
     title: str = "Distributions",  # above all of them
     figure=None,  # a matplotlib Figure or SubFigure to draw in; None makes a new one
 ) -> np.ndarray:  # of Axes, one a column drawn
-    "Draw the distributions of the columns of a table side by side."
+    """Draw the distributions of the columns of a table side by side.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        one column a picture
+    most : int, default 12
+        columns to draw, the first ones
+    across : int, default 4
+        pictures in a row
+    title : str, default 'Distributions'
+        above all of them
+    figure : default None
+        a matplotlib Figure or SubFigure to draw in; None makes a new one
+
+    Returns
+    -------
+    np.ndarray
+        of Axes, one a column drawn
+    """
     names = list(table.columns[:most])
     with style():
         rows = max(1, -(-len(names) // across))
@@ -579,7 +759,28 @@ def correlations(
     numbered: int = 12,  # up to how many columns the cells have numbers
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # a heat map, with numbers where they fit
-    "Draw a matrix of correlations."
+    """Draw a matrix of correlations.
+
+    Parameters
+    ----------
+    matrix : pd.DataFrame
+        shape (k, k): correlations in [-1, 1], columns named; NaN where there is none
+    most : int, default 20
+        columns to show, those with the strongest correlation to another one
+    title : str, default 'Correlations'
+        above the axes
+    label : str, default "Spearman's ρ"
+        of the scale
+    numbered : int, default 12
+        up to how many columns the cells have numbers
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        a heat map, with numbers where they fit
+    """
     import seaborn as sns
 
     values = np.asarray(matrix, dtype=float)
@@ -634,7 +835,30 @@ def relation(
     points: int = 500,  # up to how many rows are drawn as points
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # points, or hexagons coloured by number of rows
-    "Draw one column of numbers against another."
+    """Draw one column of numbers against another.
+
+    Parameters
+    ----------
+    x
+        shape (n,): numbers
+    y
+        shape (n,): numbers
+    xlabel : str, default 'x'
+        what x is, with its unit
+    ylabel : str, default 'y'
+        what y is, with its unit
+    title : str, default 'Relation'
+        above the axes
+    points : int, default 500
+        up to how many rows are drawn as points
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        points, or hexagons coloured by number of rows
+    """
     pair = pd.DataFrame({"x": np.asarray(x, dtype=float), "y": np.asarray(y, dtype=float)}).dropna()
     with style():
         ax = _axes(ax)
@@ -663,7 +887,28 @@ def drift(
     title: str = "Drift",  # above the axes
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # one horizontal bar a column, coloured where it passes its floor
-    "Draw how far each column moved, and its noise floor."
+    """Draw how far each column moved, and its noise floor.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        one row a column: `column`, and for the measure its value and `measure`_floor
+    measure : str, default 'js'
+        name of the column to draw
+    label : str, default 'Jensen–Shannon distance'
+        of the measure, with its unit
+    most : int, default 25
+        columns to show, those that moved most
+    title : str, default 'Drift'
+        above the axes
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        one horizontal bar a column, coloured where it passes its floor
+    """
     needed = {"column", measure, f"{measure}_floor"}
     require(
         needed <= set(table),

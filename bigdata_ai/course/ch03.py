@@ -37,7 +37,16 @@ class PracticeServer:
         pages: dict | None = None,
         types: dict | None = None,  # path -> Content-Type, where it is not plain from the content
     ):
-        "Start the server on a free port of this machine."
+        """Start the server on a free port of this machine.
+
+        Parameters
+        ----------
+        pages : dict | None, default None
+            path -> bytes, text, list or dict (as JSON), or a function of the query that gives
+            one of these
+        types : dict | None, default None
+            path -> Content-Type, where it is not plain from the content
+        """
         self.pages, self.types, self.log, self._faults = (
             dict(pages or {}),
             dict(types or {}),
@@ -60,7 +69,17 @@ class PracticeServer:
         retry_after: object = None,  # Retry-After header, in seconds or as a date; None sends none
         times: int = 1,  # number of requests that fail
     ) -> None:
-        "Answer the next requests with an error."
+        """Answer the next requests with an error.
+
+        Parameters
+        ----------
+        status : int, default 503
+            state of the answer
+        retry_after : object, default None
+            Retry-After header, in seconds or as a date; None sends none
+        times : int, default 1
+            number of requests that fail
+        """
         self._faults += [
             {
                 "status": status,
@@ -73,7 +92,15 @@ class PracticeServer:
         after: int = 10,  # bytes of the body that are sent before the connection is closed
         times: int = 1,  # number of requests that break off
     ) -> None:
-        "Break off the next answers in the middle of their body."
+        """Break off the next answers in the middle of their body.
+
+        Parameters
+        ----------
+        after : int, default 10
+            bytes of the body that are sent before the connection is closed
+        times : int, default 1
+            number of requests that break off
+        """
         self._faults += [{"after": after}] * times
 
     def stall(
@@ -81,14 +108,28 @@ class PracticeServer:
         seconds: float,  # how long nothing is sent
         times: int = 1,  # number of requests that are kept waiting
     ) -> None:
-        "Say nothing for a while before the next answers."
+        """Say nothing for a while before the next answers.
+
+        Parameters
+        ----------
+        seconds : float
+            how long nothing is sent
+        times : int, default 1
+            number of requests that are kept waiting
+        """
         self._faults += [{"seconds": seconds}] * times
 
     def work(
         self,
         times: int = 1,  # number of requests
     ) -> None:
-        "Answer the next requests as usual: what is told after this applies to later ones."
+        """Answer the next requests as usual: what is told after this applies to later ones.
+
+        Parameters
+        ----------
+        times : int, default 1
+            number of requests
+        """
         self._faults += [{}] * times
 
     def close(self) -> None:
@@ -104,6 +145,12 @@ class PracticeServer:
         self.close()
 
     def paths(self) -> list[str]:  # of all requests so far, with their queries
+        """Of all requests so far, with their queries.
+
+        Returns
+        -------
+        list[str]
+        """
         return [entry["path"] for entry in self.log]
 
     def _fault(self):
@@ -188,7 +235,23 @@ def pages_of(
     path: str,  # of the API, such as "/orders"
     # a function of the query, for `PracticeServer`; answers {"items": […], "next": address or None}
 ) -> Callable[[dict], dict]:
-    "Give rows out page by page, each with the address of the next."
+    """Give rows out page by page, each with the address of the next.
+
+    Parameters
+    ----------
+    rows : list[dict]
+        all rows
+    size : int
+        rows of a page
+    path : str
+        of the API, such as "/orders"
+
+    Returns
+    -------
+    Callable[[dict], dict]
+        a function of the query, for `PracticeServer`; answers {"items": […], "next": address or
+        None}
+    """
 
     def page(query):
         number = int(query.get("page", 1))

@@ -41,7 +41,19 @@ def to_numpy(
     # the same as ndarray; a text stays a text; a list or tuple of arrays becomes a tuple of
     # ndarrays
 ) -> object:
-    "Turn what a learner's code gave back into NumPy, without importing a framework."
+    """Turn what a learner's code gave back into NumPy, without importing a framework.
+
+    Parameters
+    ----------
+    value : object
+        a tensor of either framework, an array, a number, a text, or a list or tuple of these
+
+    Returns
+    -------
+    object
+        the same as ndarray; a text stays a text; a list or tuple of arrays becomes a tuple of
+        ndarrays
+    """
     if isinstance(value, (list, tuple)) and any(hasattr(item, "shape") for item in value):
         return tuple(to_numpy(item) for item in value)
     for method in ("detach", "cpu", "numpy"):
@@ -55,7 +67,20 @@ def through(
     # array -> tensor or array that the learner's code works with
     make: Callable[[np.ndarray], object],
 ) -> Callable:  # takes and gives NumPy
-    "Wrap a learner's function so that it takes and gives NumPy arrays."
+    """Wrap a learner's function so that it takes and gives NumPy arrays.
+
+    Parameters
+    ----------
+    function : Callable
+        the learner's
+    make : Callable[[np.ndarray], object]
+        array -> tensor or array that the learner's code works with
+
+    Returns
+    -------
+    Callable
+        takes and gives NumPy
+    """
 
     def call(*args):
         result = function(*(make(arg) if isinstance(arg, np.ndarray) else arg for arg in args))
@@ -86,7 +111,19 @@ def makers(
     # "NumPy", "torch", "tensorflow" -> array to tensor; the one that the code names comes first
 ) -> dict[str, Callable]:
     """List the kinds of arrays that a function can be tried with: NumPy's, and those of the loaded
-    frameworks."""
+    frameworks.
+
+    Parameters
+    ----------
+    function : Callable
+        the learner's
+
+    Returns
+    -------
+    dict[str, Callable]
+        "NumPy", "torch", "tensorflow" -> array to tensor; the one that the code names comes
+        first
+    """
     loaded = {
         name: getattr(sys.modules[name], maker)
         for name, maker in _MAKERS.items()
@@ -117,7 +154,19 @@ def expect(
     received: object = None,  # what came instead; a text is shown as it is
     hint: str = "",  # what the mistake may have been
 ) -> None:
-    "Raise `Wrong` unless `holds`."
+    """Raise `Wrong` unless `holds`.
+
+    Parameters
+    ----------
+    holds : bool
+        the condition
+    must : str
+        what must hold, as a sentence
+    received : object, default None
+        what came instead; a text is shown as it is
+    hint : str, default ''
+        what the mistake may have been
+    """
     require(holds, must, received, hint, Wrong)
 
 
@@ -125,7 +174,15 @@ def expect_function(
     answer: object,  # the learner's
     name: str,  # what the function is called
 ) -> None:
-    "Raise `Wrong` unless the answer can be called."
+    """Raise `Wrong` unless the answer can be called.
+
+    Parameters
+    ----------
+    answer : object
+        the learner's
+    name : str
+        what the function is called
+    """
     hint = f"check({name}), without a call."
     expect(callable(answer), f"The answer must be the function {name} itself.", answer, hint)
 
@@ -137,7 +194,21 @@ def expect_close(
     tolerance: float = 1e-4,  # largest difference allowed, relative to the larger of 1 and |want|
     hint: str = "",  # what the mistake may have been
 ) -> None:
-    "Raise `Wrong` unless shape and values are those that are right."
+    """Raise `Wrong` unless shape and values are those that are right.
+
+    Parameters
+    ----------
+    got : object
+        what the answer gave
+    want : np.ndarray
+        what is right: array or number
+    what : str
+        how the message calls it, such as "The bias"
+    tolerance : float, default 0.0001
+        largest difference allowed, relative to the larger of 1 and |want|
+    hint : str, default ''
+        what the mistake may have been
+    """
     got, want = _numbers(got, what), np.asarray(want)
     kind = f"have shape {want.shape}" if want.shape else "be one number"
     expect(got.shape == want.shape, f"{what} must {kind}.", f"shape {got.shape}", hint)
@@ -170,7 +241,23 @@ class Exercise:
         solution: str,  # Python source that defines `name`
         hints: Sequence[str] = (),  # from the gentlest to the plainest
     ):
-        "Put an exercise together; nothing is run."
+        """Put an exercise together; nothing is run.
+
+        Parameters
+        ----------
+        name : str
+            the variable or function that the learner writes
+        question : str
+            Markdown
+        checker : Callable[[object], None]
+            raises `Wrong`; gets functions wrapped by `through`, all else as it is
+        why : str
+            one sentence for a right answer: why it is right
+        solution : str
+            Python source that defines `name`
+        hints : Sequence[str], default ()
+            from the gentlest to the plainest
+        """
         self.name, self.question, self.why, self.hints = (
             name,
             inspect.cleandoc(question),
@@ -183,7 +270,18 @@ class Exercise:
         self,
         answer: object = ...,  # the learner's; None and `...` mean that there is none yet
     ) -> Status:  # "no answer", "wrong" or "right"
-        "Judge an answer, print the judgement, and give it back."
+        """Judge an answer, print the judgement, and give it back.
+
+        Parameters
+        ----------
+        answer : object, default ...
+            the learner's; None and `...` mean that there is none yet
+
+        Returns
+        -------
+        Status
+            "no answer", "wrong" or "right"
+        """
         status, reason = self._judge(answer)
         print({NO_ANSWER: "No answer yet: ", WRONG: "Wrong: ", RIGHT: "Right: "}[status] + reason)
         return status

@@ -22,19 +22,42 @@ from .tables import Dataset, Table, from_arrays, table
 
 # %% ../../nbs/lib/data/10_catalog.ipynb #8ae1f3aa
 def ledger() -> pd.DataFrame:  # one row a data set, indexed by name
-    "Read the whole ledger, one row a data set."
+    """Read the whole ledger, one row a data set.
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a data set, indexed by name
+    """
     return pd.DataFrame.from_dict(_entries(), orient="index")
 
 
 def names() -> list[str]:  # in the ledger's order
-    "List the data sets that `load` knows."
+    """List the data sets that `load` knows.
+
+    Returns
+    -------
+    list[str]
+        in the ledger's order
+    """
     return list(_entries())
 
 
 def show(
     name: str,  # a name from `names()`
 ) -> pd.Series:  # title, kind ("real" or "synthetic"), rows, source, licence, sha256 …
-    "Give all that the ledger says of one data set."
+    """Give all that the ledger says of one data set.
+
+    Parameters
+    ----------
+    name : str
+        a name from `names()`
+
+    Returns
+    -------
+    pd.Series
+        title, kind ("real" or "synthetic"), rows, source, licence, sha256 …
+    """
     return pd.Series(_entries()[check_choice(name, names(), "name")], name=name)
 
 
@@ -151,7 +174,19 @@ def load(
     # file
 ) -> Dataset:
     """Load a data set of numbers; raises `InputError` for an unknown name, `ContentError` for
-    changed content."""
+    changed content.
+
+    Parameters
+    ----------
+    name : str
+        a name from `names()`
+
+    Returns
+    -------
+    Dataset
+        float32 features, int64 classes or float64 targets; pixels in [0, 1]; ids in the order
+        of the file
+    """
     entry = show(name)
     if name in _TABLES:
         rows = load_table(name)
@@ -182,7 +217,18 @@ def load_table(
     name: str,  # a name from `names()` whose form is "table"
 ) -> Table:  # raw columns, with their roles from the ledger
     """Load a table; raises `InputError` for an unknown name, `MissingExtraError` without its
-    package, `ContentError` for changed content."""
+    package, `ContentError` for changed content.
+
+    Parameters
+    ----------
+    name : str
+        a name from `names()` whose form is "table"
+
+    Returns
+    -------
+    Table
+        raw columns, with their roles from the ledger
+    """
     entry = show(name)
     require(
         name in _TABLES,
@@ -204,7 +250,15 @@ def verify(
     name: str,  # a name from `names()`
     sha256: str,  # hash of the content at hand, 64 hexadecimal digits
 ) -> None:
-    "Raise `ContentError` unless the content of data set `name` is the one in the ledger."
+    """Raise `ContentError` unless the content of data set `name` is the one in the ledger.
+
+    Parameters
+    ----------
+    name : str
+        a name from `names()`
+    sha256 : str
+        hash of the content at hand, 64 hexadecimal digits
+    """
     expected = show(name)["sha256"]
     require(
         sha256 == expected,

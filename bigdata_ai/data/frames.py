@@ -35,7 +35,18 @@ KINDS = {
 def engine_of(
     frame,  # any data frame of `KINDS`
 ) -> str:  # "pandas", "polars", "polars-lazy", "pyarrow", "duckdb", "spark" or "spark-stream"
-    "Name the kind of a data frame; raises `InputError` for anything else."
+    """Name the kind of a data frame; raises `InputError` for anything else.
+
+    Parameters
+    ----------
+    frame
+        any data frame of `KINDS`
+
+    Returns
+    -------
+    str
+        "pandas", "polars", "polars-lazy", "pyarrow", "duckdb", "spark" or "spark-stream"
+    """
     types = [(base.__module__.partition(".")[0], base.__name__) for base in type(frame).__mro__]
     found = next((KINDS[one] for one in types if one in KINDS), None)
     require(
@@ -50,7 +61,18 @@ def engine_of(
 def to_narwhals(
     frame,  # any data frame of `KINDS`
 ) -> nw.DataFrame | nw.LazyFrame:  # eager for pandas, polars and pyarrow, else lazy; NaN is null
-    "Open a frame to narwhals expressions; `.to_native()` gives back the kind that came in."
+    """Open a frame to narwhals expressions; `.to_native()` gives back the kind that came in.
+
+    Parameters
+    ----------
+    frame
+        any data frame of `KINDS`
+
+    Returns
+    -------
+    nw.DataFrame | nw.LazyFrame
+        eager for pandas, polars and pyarrow, else lazy; NaN is null
+    """
     if engine_of(frame) == "pandas":
         return nw.from_native(_numpy_backed(frame))
     opened = nw.from_native(frame)
@@ -82,7 +104,18 @@ def columns(
     frame,  # any data frame of `KINDS`
     # column -> narwhals' name of its type: "Int64", "Float64", "String", "Datetime" …
 ) -> dict[str, str]:
-    "Name the columns of a frame and their types without reading a row."
+    """Name the columns of a frame and their types without reading a row.
+
+    Parameters
+    ----------
+    frame
+        any data frame of `KINDS`
+
+    Returns
+    -------
+    dict[str, str]
+        column -> narwhals' name of its type: "Int64", "Float64", "String", "Datetime" …
+    """
     return {
         name: str(dtype).partition("(")[0]
         for name, dtype in nw.from_native(frame).collect_schema().items()
@@ -92,14 +125,36 @@ def columns(
 def to_pandas(
     frame,  # any data frame of `KINDS` that does not stream
 ) -> pd.DataFrame:  # all rows in memory
-    "Collect a frame into pandas."
+    """Collect a frame into pandas.
+
+    Parameters
+    ----------
+    frame
+        any data frame of `KINDS` that does not stream
+
+    Returns
+    -------
+    pd.DataFrame
+        all rows in memory
+    """
     return frame if engine_of(frame) == "pandas" else to_arrow(frame).to_pandas()
 
 
 def to_arrow(
     frame,  # any data frame of `KINDS` that does not stream
 ) -> pa.Table:  # all rows in memory
-    "Collect a frame into an Arrow table."
+    """Collect a frame into an Arrow table.
+
+    Parameters
+    ----------
+    frame
+        any data frame of `KINDS` that does not stream
+
+    Returns
+    -------
+    pa.Table
+        all rows in memory
+    """
     require(
         engine_of(frame) != "spark-stream",
         "A streaming frame can't be collected.",
@@ -125,7 +180,20 @@ def summarize(
     frame,  # any data frame of `KINDS`, or an opened one
     expressions: Mapping[str, nw.Expr],  # name -> expression that gives one value
 ) -> dict[str, object]:  # name -> Python value: int, float, str, bool, datetime or None
-    "Compute several aggregates in one pass."
+    """Compute several aggregates in one pass.
+
+    Parameters
+    ----------
+    frame
+        any data frame of `KINDS`, or an opened one
+    expressions : Mapping[str, nw.Expr]
+        name -> expression that gives one value
+
+    Returns
+    -------
+    dict[str, object]
+        name -> Python value: int, float, str, bool, datetime or None
+    """
     if not expressions:
         return {}
     opened = frame if isinstance(frame, (nw.DataFrame, nw.LazyFrame)) else to_narwhals(frame)
@@ -151,7 +219,20 @@ def quantiles(
     # column -> its quantile at each level; None for a column without values
 ) -> dict[str, list[float | None]]:
     """Compute quantiles: exact with linear interpolation; on Spark above 100,000 rows within
-    1/10,000 of the rank."""
+    1/10,000 of the rank.
+
+    Parameters
+    ----------
+    frame
+        any data frame of `KINDS`, or an opened one
+    levels : Mapping[str, Sequence[float]]
+        numeric column -> levels, each in [0, 1]
+
+    Returns
+    -------
+    dict[str, list[float | None]]
+        column -> its quantile at each level; None for a column without values
+    """
     opened = frame if isinstance(frame, (nw.DataFrame, nw.LazyFrame)) else to_narwhals(frame)
     for column, asked in levels.items():
         require(
@@ -207,7 +288,18 @@ def _spark_quantiles(frame, levels):
 def count(
     frame,  # any data frame of `KINDS` that does not stream
 ) -> int:  # rows
-    "Count the rows of a frame."
+    """Count the rows of a frame.
+
+    Parameters
+    ----------
+    frame
+        any data frame of `KINDS` that does not stream
+
+    Returns
+    -------
+    int
+        rows
+    """
     opened = nw.from_native(frame)
     return (
         len(opened)
@@ -222,7 +314,23 @@ def hash_column(
     salt: str = "",  # another salt gives other, independent fractions
     name: str = "fraction",  # the new column
 ):  # the same kind with one more column: float64 in [0, 1), that of `data.split.hash_fraction`
-    "Add to each row a fraction that depends on its key and the salt alone."
+    """Add to each row a fraction that depends on its key and the salt alone.
+
+    Parameters
+    ----------
+    frame
+        any data frame of `KINDS`, streaming too
+    key : str
+        column of whole numbers or text, without gaps
+    salt : str, default ''
+        another salt gives other, independent fractions
+    name : str, default 'fraction'
+        the new column
+
+    Returns
+    -------
+    the same kind with one more column: float64 in [0, 1), that of `data.split.hash_fraction`
+    """
     found = columns(frame)
     require(
         key in found and name not in found,
@@ -295,7 +403,24 @@ def drop_duplicates(
     order_by: str | None = None,
     ignore: Sequence[str] = (),  # columns that do not count, such as a row's id
 ):  # the same kind with one row for each key
-    "Keep the first row of each key."
+    """Keep the first row of each key.
+
+    Parameters
+    ----------
+    frame
+        any data frame of `KINDS`, streaming too
+    keys : Sequence[str] | None, default None
+        columns that make two rows equal; None takes all but `ignore`
+    order_by : str | None, default None
+        column by which the first is kept; needed by DuckDB and Spark where the rest of a row
+        may differ
+    ignore : Sequence[str], default ()
+        columns that do not count, such as a row's id
+
+    Returns
+    -------
+    the same kind with one row for each key
+    """
     found = list(columns(frame))
     keys = [name for name in found if name not in ignore] if keys is None else list(keys)
     for name in (*keys, *ignore, *filter(None, [order_by])):
@@ -356,7 +481,22 @@ def sample_rows(
     rows: int = 10_000,  # how many to draw; all if the table has no more
     seed: int = 0,  # another seed draws other rows
 ) -> pd.DataFrame:  # the rows, in the table's order where it has one
-    "Draw rows at random without replacement, in the engine that holds the frame."
+    """Draw rows at random without replacement, in the engine that holds the frame.
+
+    Parameters
+    ----------
+    frame
+        any frame that `frames.kind` knows
+    rows : int, default 10000
+        how many to draw; all if the table has no more
+    seed : int, default 0
+        another seed draws other rows
+
+    Returns
+    -------
+    pd.DataFrame
+        the rows, in the table's order where it has one
+    """
     rows, seed, what = check_int(rows, "rows"), check_int(seed, "seed", 0), engine_of(frame)
     total = count(frame)
     if total <= rows:

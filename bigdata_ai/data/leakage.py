@@ -25,7 +25,29 @@ def leakage(
     # one line a finding: check, id (of the other side), train_id (the first), matches (training
     # rows), value
 ) -> pd.DataFrame:
-    "List the rows of `other` that the training side knows already."
+    """List the rows of `other` that the training side knows already.
+
+    Parameters
+    ----------
+    train : Dataset | Table
+        rows to learn from, perhaps augmented
+    other : Dataset | Table | SealedTest
+        rows that must be independent of them
+    groups : default None
+        mapping id -> group; None takes the group column, if a Table names one
+    times : default None
+        mapping id -> time; None takes the time column, if a Table names one
+    checks : tuple[str, ...], default ('id', 'content', 'group', 'time')
+        which to make, where what they need is known
+    refuse : bool, default False
+        raise `InputError` if anything is found
+
+    Returns
+    -------
+    pd.DataFrame
+        one line a finding: check, id (of the other side), train_id (the first), matches
+        (training rows), value
+    """
     check_trainable(train, "The training side")
     inside = (
         other._sealed if isinstance(other, SealedTest) else check_trainable(other, "The other side")

@@ -60,7 +60,29 @@ def _plain(values):
 # %% ../../nbs/lib/data/85_profile.ipynb #6fda0831
 @dataclass(frozen=True)
 class Profile:
-    "What is known about a table, and about its distance from another one."
+    """What is known about a table, and about its distance from another one.
+
+    Parameters
+    ----------
+    name : str
+        of the table
+    rows : int
+        all of them
+    duplicates : int | None
+        rows equal to one before; None where lists or structures can't be compared
+    table : pd.DataFrame
+        one row a column: type, missing, missing_share, distinct, lowest, highest, mean, std,
+        then from the sample
+    sample : pd.DataFrame
+        quartile_1, median, quartile_3, commonest, commonest_share; rows drawn at random: what
+        was looked at closely
+    correlations : pd.DataFrame
+        Spearman's, between the columns of numbers, dates and truth values of the sample
+    drift : pd.DataFrame | None, default None
+        as `drift` gives it, against the other table
+    other : str, default ''
+        name of the other table
+    """
 
     name: str  # of the table
     rows: int  # all of them
@@ -81,14 +103,31 @@ class Profile:
         self,
         most: int = 12,  # distributions to draw
     ) -> Figure:  # one page
-        "Draw the profile as one page."
+        """Draw the profile as one page.
+
+        Parameters
+        ----------
+        most : int, default 12
+            distributions to draw
+
+        Returns
+        -------
+        Figure
+            one page
+        """
         return _page(self, most)
 
     def _repr_html_(self) -> str:
         return f"<p>{self.summary()}</p>{_shown(self.table).to_html()}"
 
     def summary(self) -> str:  # one line
-        "Say in one line what table this is and how much of it was looked at."
+        """Say in one line what table this is and how much of it was looked at.
+
+        Returns
+        -------
+        str
+            one line
+        """
         repeated = (
             "duplicates not counted"
             if self.duplicates is None
@@ -113,7 +152,30 @@ def profile(
     # column whose rows belong together, for the noise floor of the drift; see `drift`
     groups: str | None = None,
 ) -> Profile:  # `.table`, `.correlations`, `.drift`, `.page()`
-    "Describe a table: types, gaps, extremes, duplicates, relations, and drift against another."
+    """Describe a table: types, gaps, extremes, duplicates, relations, and drift against another.
+
+    Parameters
+    ----------
+    frame
+        any frame that `frames.kind` knows and that does not stream
+    other : default None
+        another frame to measure drift against: an earlier month, the training rows
+    name : str, default 'table'
+        what the page calls the frame
+    other_name : str, default 'the other table'
+        what the page calls the other one
+    sample : int, default 20000
+        rows to look at closely
+    seed : int, default 0
+        of the draw and of the shuffles
+    groups : str | None, default None
+        column whose rows belong together, for the noise floor of the drift; see `drift`
+
+    Returns
+    -------
+    Profile
+        `.table`, `.correlations`, `.drift`, `.page()`
+    """
     frame, rows = _readable(frame), count(frame)
     drawn = _readable(sample_rows(frame, sample, seed))
     moved = None if other is None else drift(other, frame, rows=sample, seed=seed, groups=groups)
@@ -279,7 +341,35 @@ def drift(
     # largest js first
 ) -> pd.DataFrame:
     """Measure how far each column of `current` is from `reference`, with a noise floor for each
-    measure."""
+    measure.
+
+    Parameters
+    ----------
+    reference
+        any frame that `frames.kind` knows: what the other is compared with
+    current
+        another frame with the same columns, or some of them
+    only : list[str] | None, default None
+        columns to compare; None takes all that both have
+    rows : int, default 20000
+        rows to draw of each, at most
+    bins : int, default 10
+        for numbers and dates; categories are the twenty commonest
+    shuffles : int, default 200
+        for the noise floor
+    level : float, default 0.99
+        share of shuffles that stay under the floor
+    groups : str | None, default None
+        column of both frames whose equal values are shuffled as one, such as the day
+    seed : int, default 0
+        of draws and shuffles
+
+    Returns
+    -------
+    pd.DataFrame
+        column, type, psi, psi_floor, ks, ks_floor, js, js_floor, drifted (js above its floor),
+        largest js first
+    """
     bins, shuffles = check_int(bins, "bins", 2, 100), check_int(shuffles, "shuffles", 20)
     require(
         0 < check_number(level, "level") < 1,

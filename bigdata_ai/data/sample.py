@@ -28,7 +28,26 @@ def stratified_rows(
     salt: str = "sample",  # names the sample
     at_least: int = 0,  # rows of each class to take if it has them, however small the share
 ) -> np.ndarray:  # int64 positions in the order of the table; floor(share * rows) of each class
-    "Take the rows of each class with the lowest hash fractions."
+    """Take the rows of each class with the lowest hash fractions.
+
+    Parameters
+    ----------
+    ids
+        shape (n,), int or str
+    y
+        shape (n,): the class of each row
+    share : float
+        share of each class to take, in (0, 1]
+    salt : str, default 'sample'
+        names the sample
+    at_least : int, default 0
+        rows of each class to take if it has them, however small the share
+
+    Returns
+    -------
+    np.ndarray
+        int64 positions in the order of the table; floor(share * rows) of each class
+    """
     y, fraction = np.asarray(y), hash_fraction(ids, _check_sample(share, salt, at_least))
     require(y.shape == fraction.shape, "y must have one label for each id.", y)
     return _lowest(np.unique(y, return_inverse=True)[1], fraction, share, at_least)
@@ -42,7 +61,27 @@ def stratified_sample(
     salt: str = "sample",  # names the sample
     at_least: int = 0,  # rows of each class to take if it has them
 ):  # the same kind of frame, with the rows of `stratified_rows`
-    "Take the same stratified sample from a frame of any engine, where it lies."
+    """Take the same stratified sample from a frame of any engine, where it lies.
+
+    Parameters
+    ----------
+    frame
+        pandas, polars, pyarrow, DuckDB or Spark frame
+    label : str
+        column with the class
+    key : str
+        column with the id of a row, int or str
+    share : float
+        share of each class to take, in (0, 1]
+    salt : str, default 'sample'
+        names the sample
+    at_least : int, default 0
+        rows of each class to take if it has them
+
+    Returns
+    -------
+    the same kind of frame, with the rows of `stratified_rows`
+    """
     for column in (label, key):
         check_choice(column, columns(frame), "column")
     require(
@@ -104,7 +143,24 @@ def draw_counts(
     replace: bool = False,  # whether a row may be drawn again
     seed: int = 0,  # of the draw
 ) -> Dataset | Table:  # sum(counts) rows in random order
-    "Draw an exact number of rows of each class."
+    """Draw an exact number of rows of each class.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        rows to learn from, with classes
+    counts : dict[int, int]
+        class -> rows to draw; a class that is not named gives none
+    replace : bool, default False
+        whether a row may be drawn again
+    seed : int, default 0
+        of the draw
+
+    Returns
+    -------
+    Dataset | Table
+        sum(counts) rows in random order
+    """
     data = check_augmentable(data, "What is drawn from")
     y = np.asarray(data.y)
     rows = [
@@ -128,7 +184,24 @@ def balanced(
     replace: bool = False,  # whether a row may be drawn again: needed where a class has fewer rows
     seed: int = 0,  # of the draw
 ) -> Dataset | Table:  # equally many rows of each class that `data` has, in random order
-    "Draw equally many rows of each class."
+    """Draw equally many rows of each class.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        rows to learn from, with classes
+    per_class : int | None, default None
+        rows of each class; None takes as many as the rarest class has
+    replace : bool, default False
+        whether a row may be drawn again: needed where a class has fewer rows
+    seed : int, default 0
+        of the draw
+
+    Returns
+    -------
+    Dataset | Table
+        equally many rows of each class that `data` has, in random order
+    """
     labels, counts = np.unique(check_augmentable(data, "What is drawn from").y, return_counts=True)
     size = int(counts.min()) if per_class is None else check_int(per_class, "per_class")
     return draw_counts(data, dict.fromkeys(labels.tolist(), size), replace, seed)
@@ -150,7 +223,22 @@ def correct_prior(
     learned,  # shape (k,): share of each class among the rows it learned from
     true,  # shape (k,): share of each class where it is used
 ) -> np.ndarray:  # shape (n, k), float64, rows sum to 1: proba * true / learned, made to sum to 1
-    "Turn probabilities for the shares of a sample into probabilities for the shares of the world."
+    """Turn probabilities for the shares of a sample into probabilities for the shares of the world.
+
+    Parameters
+    ----------
+    proba
+        shape (n, k): probabilities of a model that learned from other shares
+    learned
+        shape (k,): share of each class among the rows it learned from
+    true
+        shape (k,): share of each class where it is used
+
+    Returns
+    -------
+    np.ndarray
+        shape (n, k), float64, rows sum to 1: proba * true / learned, made to sum to 1
+    """
     proba, learned, true = (np.asarray(value, dtype=np.float64) for value in (proba, learned, true))
     require(
         proba.ndim == 2 and proba.shape[1:] == learned.shape == true.shape,
@@ -172,7 +260,24 @@ def weighted_rows(
     replace: bool = False,  # whether a row may be drawn again
     seed: int = 0,  # of the draw
 ) -> np.ndarray:  # shape (n,), int64 positions in random order; rows of weight 0 never
-    "Draw `n` rows in proportion to weights."
+    """Draw `n` rows in proportion to weights.
+
+    Parameters
+    ----------
+    weights
+        shape (n,), 0 or greater
+    n : int
+        rows to draw
+    replace : bool, default False
+        whether a row may be drawn again
+    seed : int, default 0
+        of the draw
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), int64 positions in random order; rows of weight 0 never
+    """
     weights = np.asarray(weights, dtype=np.float64)
     fits = (
         weights.ndim == 1 and np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
@@ -196,7 +301,26 @@ def weighted(
     replace: bool = False,  # whether a row may be drawn again
     seed: int = 0,  # of the draw
 ) -> Dataset | Table:  # n rows
-    "Draw `n` rows of a data set in proportion to weights."
+    """Draw `n` rows of a data set in proportion to weights.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        rows to learn from
+    weights
+        shape (len(data),), 0 or greater
+    n : int
+        rows to draw
+    replace : bool, default False
+        whether a row may be drawn again
+    seed : int, default 0
+        of the draw
+
+    Returns
+    -------
+    Dataset | Table
+        n rows
+    """
     data = check_augmentable(data, "What is drawn from")
     require(
         np.shape(weights) == (len(data),),
@@ -216,7 +340,17 @@ class Reservoir:
         # names the stream; reservoirs that are to be merged need different names or seeds
         stream: str = "",
     ):
-        "Make an empty reservoir."
+        """Make an empty reservoir.
+
+        Parameters
+        ----------
+        size : int
+            items to hold, 1 or more
+        seed : int, default 0
+            of the keys
+        stream : str, default ''
+            names the stream; reservoirs that are to be merged need different names or seeds
+        """
         self.size, self.seed, self.streams = (
             check_int(size, "size"),
             check_int(seed, "seed", 0),
@@ -229,6 +363,7 @@ class Reservoir:
 
     @property
     def items(self) -> list:  # up to `size` items, in no particular order
+        "Up to `size` items, in no particular order."
         return list(self._items)
 
     def __len__(self) -> int:
@@ -242,7 +377,20 @@ class Reservoir:
         items: Iterable,  # the next items of the stream
         weights=None,  # one number above 0 for each item; None gives all the weight 1
     ) -> "Reservoir":  # itself
-        "Let the next items go by."
+        """Let the next items go by.
+
+        Parameters
+        ----------
+        items : Iterable
+            the next items of the stream
+        weights : default None
+            one number above 0 for each item; None gives all the weight 1
+
+        Returns
+        -------
+        Reservoir
+            itself
+        """
         items = items if isinstance(items, (list, tuple, range, np.ndarray)) else list(items)
         ends = self._ends(len(items), weights)
         at = min(max(self.size - len(self), 0), len(items))
@@ -268,7 +416,18 @@ class Reservoir:
         self,
         other: "Reservoir",  # of another stream, of the same size
     ) -> "Reservoir":  # a new one, as if both streams had gone by one after the other
-        "Put two reservoirs together; neither is changed."
+        """Put two reservoirs together; neither is changed.
+
+        Parameters
+        ----------
+        other : Reservoir
+            of another stream, of the same size
+
+        Returns
+        -------
+        Reservoir
+            a new one, as if both streams had gone by one after the other
+        """
         require(
             isinstance(other, Reservoir) and other.size == self.size,
             f"The other must be a reservoir of size {self.size}.",
@@ -296,7 +455,13 @@ class Reservoir:
         return both
 
     def state(self) -> dict:  # JSON, if the items are
-        "Give all that is needed to go on later or elsewhere."
+        """Give all that is needed to go on later or elsewhere.
+
+        Returns
+        -------
+        dict
+            JSON, if the items are
+        """
         return {
             "size": self.size,
             "seed": self.seed,
@@ -313,7 +478,18 @@ class Reservoir:
     def from_state(
         state: dict,  # what `state` gave, perhaps through JSON
     ) -> "Reservoir":  # goes on where the other stood
-        "Make a reservoir of a saved state."
+        """Make a reservoir of a saved state.
+
+        Parameters
+        ----------
+        state : dict
+            what `state` gave, perhaps through JSON
+
+        Returns
+        -------
+        Reservoir
+            goes on where the other stood
+        """
         needed = {"size", "seed", "streams", "items", "keys", "seen", "weight", "next", "generator"}
         require(
             isinstance(state, dict) and needed <= set(state),

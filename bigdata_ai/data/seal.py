@@ -20,7 +20,13 @@ class SealedTest:
         self,
         data: Dataset | Table,  # the rows to seal
     ):
-        "Seal `data`."
+        """Seal `data`.
+
+        Parameters
+        ----------
+        data : Dataset | Table
+            the rows to seal
+        """
         self._sealed = data
         self.name, self.ids, self.classes, self.sha256 = (
             data.name,
@@ -38,7 +44,13 @@ class SealedTest:
 
     def unseal(self) -> Dataset | Table:  # the test rows
         """Open the test set and count it. For `bigdata_ai.evaluation` alone: a test of the kit looks
-        for any other caller."""
+        for any other caller.
+
+        Returns
+        -------
+        Dataset | Table
+            the test rows
+        """
         self.openings += 1
         return self._sealed
 
@@ -58,7 +70,20 @@ def check_trainable(
     what: str = "Training data",  # how the message calls it
 ) -> Dataset | Table:  # `data` itself
     """Return `data` if it is a `Dataset` or a `Table`; raise `SealedTestError` for a sealed test
-    and `InputError` for anything else."""
+    and `InputError` for anything else.
+
+    Parameters
+    ----------
+    data
+        a Dataset, a Table or anything else
+    what : str, default 'Training data'
+        how the message calls it
+
+    Returns
+    -------
+    Dataset | Table
+        `data` itself
+    """
     if isinstance(data, SealedTest):
         data._refuse()
     require(
@@ -96,7 +121,20 @@ def check_augmentable(
     what: str = "What is augmented",  # how the message calls it
 ) -> Dataset | Table:  # `data` itself
     """Return `data` if new training rows may be made of it; raise for a sealed test, and for
-    validation rows."""
+    validation rows.
+
+    Parameters
+    ----------
+    data
+        a Dataset, a Table or anything else
+    what : str, default 'What is augmented'
+        how the message calls it
+
+    Returns
+    -------
+    Dataset | Table
+        `data` itself
+    """
     data = check_trainable(data, what)
     require(
         not isinstance(data, (HeldOut, HeldOutTable)),

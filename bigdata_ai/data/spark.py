@@ -26,7 +26,23 @@ def spark_session(
     app: str = "bigdata_ai",  # name in Spark's own pages
     **conf: object,  # further Spark settings, with "_" for ".": spark_sql_shuffle_partitions=4
 ):  # pyspark.sql.SparkSession
-    "Start Spark, or give the session that runs."
+    """Start Spark, or give the session that runs.
+
+    Parameters
+    ----------
+    master : str, default 'local[2]'
+        "local[N]" for N threads here, or the address of a cluster: "spark://host:7077"
+    memory : str, default '1g'
+        of the driver, and of each executor
+    app : str, default 'bigdata_ai'
+        name in Spark's own pages
+    **conf : object
+        further Spark settings, with "_" for ".": spark_sql_shuffle_partitions=4
+
+    Returns
+    -------
+    pyspark.sql.SparkSession
+    """
     SparkSession = import_extra("pyspark.sql", "spark").SparkSession
     # at each conversion
     warnings.filterwarnings(
@@ -61,7 +77,24 @@ def spark_cluster(
     wait: float = 60.0,  # seconds until the workers must be there
 ) -> Iterator[str]:  # the address of the master, "spark://127.0.0.1:PORT"
     """Run a standalone Spark cluster on loopback inside a `with` block: a master and workers, each
-    a JVM of its own."""
+    a JVM of its own.
+
+    Parameters
+    ----------
+    workers : int, default 1
+        worker processes, each a JVM of its own
+    cores : int, default 1
+        of each worker
+    memory : str, default '1g'
+        of each worker
+    wait : float, default 60.0
+        seconds until the workers must be there
+
+    Returns
+    -------
+    Iterator[str]
+        the address of the master, "spark://127.0.0.1:PORT"
+    """
     home = Path(import_extra("pyspark", "spark").__file__).parent
     port, page = _free_port(), _free_port()
     address, ready = f"spark://127.0.0.1:{port}", "Successfully registered with master"

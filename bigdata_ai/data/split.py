@@ -21,7 +21,20 @@ def hash_fraction(
     ids,  # shape (n,), int or str: one id a row
     salt: str = "",  # another salt gives another, independent split
 ) -> np.ndarray:  # shape (n,), float64 in [0, 1): md5(salt + id), first 8 hex digits, over 2**32
-    "Give each row a fraction that depends on its id and the salt alone."
+    """Give each row a fraction that depends on its id and the salt alone.
+
+    Parameters
+    ----------
+    ids
+        shape (n,), int or str: one id a row
+    salt : str, default ''
+        another salt gives another, independent split
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), float64 in [0, 1): md5(salt + id), first 8 hex digits, over 2**32
+    """
     ids = np.asarray(ids)
     fits = (
         ids.dtype.kind in "iuU"
@@ -46,7 +59,22 @@ def hash_side(
     share: float,  # share of rows that are held back, in (0, 1)
     salt: str = "",  # names the split
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back
-    "Hold back the rows whose hash fraction lies under `share`."
+    """Hold back the rows whose hash fraction lies under `share`.
+
+    Parameters
+    ----------
+    ids
+        shape (n,), int or str
+    share : float
+        share of rows that are held back, in (0, 1)
+    salt : str, default ''
+        names the split
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), bool: True where the row is held back
+    """
     _check_share(share)
     return hash_fraction(ids, salt) < share
 
@@ -57,7 +85,24 @@ def stratified_side(
     share: float,  # share of each class that is held back, in (0, 1)
     salt: str = "",  # names the split
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back
-    "Hold back the rows of each class with the lowest hash fractions, `share` of them, rounded."
+    """Hold back the rows of each class with the lowest hash fractions, `share` of them, rounded.
+
+    Parameters
+    ----------
+    ids
+        shape (n,), int or str
+    y
+        shape (n,): the class of each row
+    share : float
+        share of each class that is held back, in (0, 1)
+    salt : str, default ''
+        names the split
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), bool: True where the row is held back
+    """
     _check_share(share)
     y, fraction = np.asarray(y), hash_fraction(ids, salt)
     require(y.shape == fraction.shape, "y must have one label for each id.", y)
@@ -74,7 +119,22 @@ def random_side(
     salt: str = "",  # names the draw
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back; share * n of them, rounded
     """Hold back an exact number of rows drawn at random: the table as it is now, in its present
-    order."""
+    order.
+
+    Parameters
+    ----------
+    n : int
+        rows
+    share : float
+        share that is held back, in (0, 1)
+    salt : str, default ''
+        names the draw
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), bool: True where the row is held back; share * n of them, rounded
+    """
     _check_share(share)
     held = np.zeros(check_int(n, "n, the rows,"), dtype=bool)
     held[rng(0, "random side", salt).permutation(n)[: round(share * n)]] = True
@@ -86,7 +146,22 @@ def group_side(
     share: float,  # share of the groups that is held back, in (0, 1)
     salt: str = "",  # names the split
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back
-    "Hold back whole groups, by the hash of the group: no group has rows on both sides."
+    """Hold back whole groups, by the hash of the group: no group has rows on both sides.
+
+    Parameters
+    ----------
+    groups
+        shape (n,), int or str: whom or what a row belongs to
+    share : float
+        share of the groups that is held back, in (0, 1)
+    salt : str, default ''
+        names the split
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), bool: True where the row is held back
+    """
     codes, names = _groups(groups)
     return hash_side(names, share, salt)[codes]
 
@@ -95,7 +170,20 @@ def time_side(
     times,  # shape (n,): numbers, dates or texts that sort in the order of time
     share: float,  # share of the rows that is held back, in (0, 1)
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back
-    "Hold back the latest rows, about `share` of them: each is later than every row that is left."
+    """Hold back the latest rows, about `share` of them: each is later than every row that is left.
+
+    Parameters
+    ----------
+    times
+        shape (n,): numbers, dates or texts that sort in the order of time
+    share : float
+        share of the rows that is held back, in (0, 1)
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), bool: True where the row is held back
+    """
     _check_share(share)
     codes, values = _times(times)
     # rows at this time or after it
@@ -145,7 +233,28 @@ def split(
     # shape (n,): the group or time of each row; None takes the column that a Table names
     values=None,
 ) -> tuple[Dataset | Table, SealedTest]:  # rows to learn from, and the sealed test
-    "Split off a sealed test set."
+    """Split off a sealed test set.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        all rows
+    test : float, default 0.2
+        share of the rows to seal, in (0, 1)
+    salt : str, default 'test'
+        names the split
+    stratify : bool, default False
+        the same share of every class, instead of a row's own hash alone
+    by : str, default 'hash'
+        "hash", "random", "group" or "time"
+    values : default None
+        shape (n,): the group or time of each row; None takes the column that a Table names
+
+    Returns
+    -------
+    tuple[Dataset | Table, SealedTest]
+        rows to learn from, and the sealed test
+    """
     train, held = _two_sides(data, test, salt, stratify, by, values)
     return train, SealedTest(held)
 
@@ -160,7 +269,28 @@ def hold_out(
     values=None,
     # the rest, and the rows held out, which can't be augmented
 ) -> tuple[Dataset | Table, Dataset | Table]:
-    "Split rows in two, unsealed: for validation."
+    """Split rows in two, unsealed: for validation.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        rows to learn from
+    share : float, default 0.1
+        share to hold out, in (0, 1)
+    salt : str, default 'validation'
+        names the split
+    stratify : bool, default False
+        the same share of every class
+    by : str, default 'hash'
+        "hash", "random", "group" or "time"
+    values : default None
+        shape (n,): the group or time of each row; None takes the column that a Table names
+
+    Returns
+    -------
+    tuple[Dataset | Table, Dataset | Table]
+        the rest, and the rows held out, which can't be augmented
+    """
     rest, held = _two_sides(data, share, salt, stratify, by, values)
     return rest, _held_out(held)
 
@@ -214,7 +344,22 @@ def column_of(
     what: str,  # "group" or "time"
     values=None,  # shape (n,), or None for the column that a Table names
 ) -> np.ndarray:  # shape (n,)
-    "Give the group or the time of each row: the caller's, or the column that a Table names for it."
+    """Give the group or the time of each row: the caller's, or the column that a Table names for it.
+
+    Parameters
+    ----------
+    data
+        a Dataset or a Table
+    what : str
+        "group" or "time"
+    values : default None
+        shape (n,), or None for the column that a Table names
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,)
+    """
     if values is None:
         name = getattr(data, what, None)
         require(
@@ -244,7 +389,30 @@ def folds(
     # by time: distinct times left out between the rows to learn from and those held out
     gap: int = 0,
 ) -> list[tuple[np.ndarray, np.ndarray]]:  # k pairs (rest, held out) of int64 positions
-    "Divide rows into `k` parts and hold out each in turn."
+    """Divide rows into `k` parts and hold out each in turn.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        rows to learn from
+    k : int, default 5
+        parts, 2 or more
+    by : str, default 'hash'
+        "hash", "random", "group" or "time"
+    salt : str, default 'folds'
+        names the division; by time there is only one
+    stratify : bool, default False
+        spread each class evenly over the parts; not by time
+    values : default None
+        shape (n,): the group or time of each row; None takes the column that a Table names
+    gap : int, default 0
+        by time: distinct times left out between the rows to learn from and those held out
+
+    Returns
+    -------
+    list[tuple[np.ndarray, np.ndarray]]
+        k pairs (rest, held out) of int64 positions
+    """
     n, k = (
         len(check_augmentable(data, "What is divided into folds")),
         check_int(k, "k, the parts,", 2, max(2, len(data))),
@@ -331,7 +499,22 @@ def subset(
     n: int,  # rows to keep, 1 … len(data)
     seed: int = 0,  # another seed draws other rows
 ) -> Dataset | Table:  # n rows in random order
-    "Draw `n` rows at random without replacement; the draws of one seed are nested."
+    """Draw `n` rows at random without replacement; the draws of one seed are nested.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        rows to learn from
+    n : int
+        rows to keep, 1 … len(data)
+    seed : int, default 0
+        another seed draws other rows
+
+    Returns
+    -------
+    Dataset | Table
+        n rows in random order
+    """
     data = check_trainable(data, "What is drawn from")
     n = check_int(n, "n, the rows to draw of those at hand,", 1, len(data))
     return data.take(rng(seed, "subset").permutation(len(data))[:n])

@@ -17,7 +17,26 @@ from ..core import require
 # %% ../../nbs/lib/data/02_tables.ipynb #5c129f69
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    "Features, labels and row ids of one data set or of some of its rows."
+    """Features, labels and row ids of one data set or of some of its rows.
+
+    Parameters
+    ----------
+    name : str
+        as in the catalog, or the caller's own
+    X : np.ndarray
+        shape (n, d), float32
+    y : np.ndarray
+        shape (n,): int64 class labels 0 … classes-1, or float64 real-valued targets
+    ids : np.ndarray
+        shape (n,), int or str: one stable id a row
+    classes : int
+        number of classes the labels may take, also where a subset lacks some; 0 for real-valued
+        targets
+    image_shape : tuple[int, int] | None, default None
+        height and width in pixels, where a row is an image
+    sha256 : str, default ''
+        hash of the whole data set's content; "" for data that is in no ledger
+    """
 
     name: str  # as in the catalog, or the caller's own
     X: np.ndarray  # shape (n, d), float32
@@ -37,7 +56,18 @@ class Dataset:
         self,
         rows,  # integer positions or a boolean mask
     ) -> "Dataset":  # the same kind, with these rows only
-        "Select rows by position or mask; ids and hash stay those of the whole."
+        """Select rows by position or mask; ids and hash stay those of the whole.
+
+        Parameters
+        ----------
+        rows
+            integer positions or a boolean mask
+
+        Returns
+        -------
+        Dataset
+            the same kind, with these rows only
+        """
         return replace(self, X=self.X[rows], y=self.y[rows], ids=self.ids[rows])
 
     def __repr__(self) -> str:
@@ -56,7 +86,26 @@ def from_arrays(
     name: str = "your data",  # how reports call it
 ) -> Dataset:  # X as float32 or float64
     """Make a `Dataset` of your own arrays; raises `InputError` for NaN, inf, wrong shapes or
-    repeated ids."""
+    repeated ids.
+
+    Parameters
+    ----------
+    X
+        shape (n, d): numeric array or data frame, finite
+    y
+        shape (n,): class labels 0 … classes-1, or real-valued targets
+    ids : default None
+        shape (n,), int or str, no two equal; None numbers the rows from 0
+    classes : int | None, default None
+        number of classes; None counts them from `y`; 0 for real-valued targets
+    name : str, default 'your data'
+        how reports call it
+
+    Returns
+    -------
+    Dataset
+        X as float32 or float64
+    """
     X = check_features(X)
     given, ids = ids is not None, np.arange(len(X)) if ids is None else np.asarray(ids)
     fits = not given or ids.shape == (len(X),) and len(np.unique(ids)) == len(X)
@@ -71,7 +120,30 @@ def from_arrays(
 # %% ../../nbs/lib/data/02_tables.ipynb #409efa4d
 @dataclass(frozen=True, eq=False)
 class Table:
-    "A raw data frame with the roles of its columns."
+    """A raw data frame with the roles of its columns.
+
+    Parameters
+    ----------
+    name : str
+        as in the catalog, or the caller's own
+    frame : pd.DataFrame
+        n rows, raw columns, the target among them
+    id : str
+        column that names a row for ever: int or str, no two equal
+    target : str | None, default None
+        column to predict
+    labels : tuple, default ()
+        class labels in the order of their codes; () for real-valued targets and without a
+        target
+    time : str | None, default None
+        column with the time of a row
+    group : str | None, default None
+        column whose equal values belong together, such as a person
+    after : tuple[str, ...], default ()
+        columns known only after the outcome
+    sha256 : str, default ''
+        hash of the whole table's content; "" for a table that is in no ledger
+    """
 
     name: str  # as in the catalog, or the caller's own
     frame: pd.DataFrame  # n rows, raw columns, the target among them
@@ -89,18 +161,31 @@ class Table:
 
     @property
     def features(self) -> list[str]:  # column names, in the frame's order
-        "Name the columns that a model may use."
+        """Name the columns that a model may use.
+
+        Returns
+        -------
+        list[str]
+            column names, in the frame's order
+        """
         return [
             name for name in self.frame.columns if name not in {self.id, self.target, *self.after}
         ]
 
     @property
     def X(self) -> pd.DataFrame:  # n rows, raw values
+        "N rows, raw values."
         return self.frame[self.features]
 
     @property
     def y(self) -> np.ndarray:  # shape (n,): int64 codes 0 … classes-1, or float64
-        "Give the targets; raises `InputError` where there is none or a row lacks it."
+        """Give the targets; raises `InputError` where there is none or a row lacks it.
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,): int64 codes 0 … classes-1, or float64
+        """
         require(
             self.target is not None,
             "The table must have a target.",
@@ -121,17 +206,30 @@ class Table:
 
     @property
     def ids(self) -> np.ndarray:  # shape (n,)
+        "Shape (n,)."
         return self.frame[self.id].to_numpy()
 
     @property
     def classes(self) -> int:  # 0 for real-valued targets
+        "0 for real-valued targets."
         return len(self.labels)
 
     def take(
         self,
         rows,  # integer positions or a boolean mask
     ) -> "Table":  # the same kind, with these rows only
-        "Select rows by position or mask; ids and hash stay those of the whole."
+        """Select rows by position or mask; ids and hash stay those of the whole.
+
+        Parameters
+        ----------
+        rows
+            integer positions or a boolean mask
+
+        Returns
+        -------
+        Table
+            the same kind, with these rows only
+        """
         return replace(
             self,
             frame=self.frame.iloc[np.flatnonzero(rows) if np.asarray(rows).dtype == bool else rows],
@@ -153,7 +251,30 @@ def table(
     name: str = "your data",  # how reports call it
 ) -> Table:  # the frame is not copied
     """Make a `Table` of your own frame; raises `InputError` for unknown columns, repeated ids or a
-    target with gaps."""
+    target with gaps.
+
+    Parameters
+    ----------
+    frame : pd.DataFrame
+        n rows, raw columns
+    target : str | None, default None
+        column to predict; text, bool and whole numbers make classes, floats real-valued targets
+    id : str | None, default None
+        column that names a row; None adds a column `id` that counts from 0
+    time : str | None, default None
+        column with the time of a row
+    group : str | None, default None
+        column whose equal values belong together
+    after : tuple[str, ...], default ()
+        columns known only after the outcome
+    name : str, default 'your data'
+        how reports call it
+
+    Returns
+    -------
+    Table
+        the frame is not copied
+    """
     require(
         isinstance(frame, pd.DataFrame),
         "frame must be a pandas data frame.",

@@ -20,7 +20,40 @@ from .statistics import STATISTICS
 # %% ../../nbs/lib/experiment/20_claims.ipynb #516dfede
 @dataclass(frozen=True)
 class Claim:
-    "A sentence with a number that decides it."
+    """A sentence with a number that decides it.
+
+    Parameters
+    ----------
+    id : str
+        experiment.short_name
+    text : str
+        the sentence
+    statistic : str
+        a name in `STATISTICS`
+    control : str
+        what the trivial control is
+    published : str, default ''
+        the number in the literature that this one stands beside
+    above : float | None, default None
+        supported where the whole interval lies above this, refuted where it lies below
+    below : float | None, default None
+        the same the other way round; exactly one of the two is given
+    level : float, default 0.95
+        of the interval over seeds
+    min_seeds : int, default 5
+        fewer leave it undecided
+    min_sizes : int, default 2
+        fewer distinct n leave it undecided
+    frameworks : tuple[str, ...], default ('torch', 'tensorflow')
+        all of them must support it
+    axes : tuple[str, ...], default ('n',)
+        what varies beside seed and framework; min_sizes counts the values of the first
+    where : tuple[tuple[str, object], ...], default ()
+        (column, value): only such rows are judged
+    family : int, default 1
+        claims judged together: the interval is widened to hold for all of them at once
+        (Bonferroni)
+    """
 
     id: str  # experiment.short_name
     text: str  # the sentence
@@ -59,7 +92,18 @@ def load_claims(
     path: Path | str,  # an experiment's .toml file
 ) -> list[Claim]:  # in file order
     """Read the claims declared beside an experiment; its axes hold for all of them, and `together =
-    true` makes them one family."""
+    true` makes them one family.
+
+    Parameters
+    ----------
+    path : Path | str
+        an experiment's .toml file
+
+    Returns
+    -------
+    list[Claim]
+        in file order
+    """
     known = [field.name for field in fields(Claim)]
     declared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     entries = declared.get("claims", [])
@@ -94,7 +138,18 @@ _LATER = {"axes": ("n",), "where": (), "family": 1}
 def claims_hash(
     claims: list[Claim],  # of one experiment
 ) -> str:  # 64 hexadecimal digits
-    "Hash the whole text and every threshold of an experiment's claims."
+    """Hash the whole text and every threshold of an experiment's claims.
+
+    Parameters
+    ----------
+    claims : list[Claim]
+        of one experiment
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits
+    """
     return digest(
         [
             {
@@ -114,7 +169,20 @@ def row_checks(
     runs: pd.DataFrame,  # rows of evidence
     registered: str,  # hash of the claims as they are now
 ) -> dict[str, pd.Series]:  # reason -> which rows are unfit, bool
-    "Find results that are unfit by themselves, whatever stands beside them."
+    """Find results that are unfit by themselves, whatever stands beside them.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of evidence
+    registered : str
+        hash of the claims as they are now
+
+    Returns
+    -------
+    dict[str, pd.Series]
+        reason -> which rows are unfit, bool
+    """
     return {
         "test rows were trained on, or it is not known": ~(_column(runs, "checks.overlap") == 0),
         "training did not lower the loss": ~(
@@ -137,7 +205,22 @@ def preconditions(
     registered: str,  # hash of the claims as they are now
     axes: tuple[str, ...] = ("n",),  # what varies beside the seed
 ) -> list[str]:  # what does not hold; empty where all is well
-    "List why the evidence is not fit to judge a claim."
+    """List why the evidence is not fit to judge a claim.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework
+    registered : str
+        hash of the claims as they are now
+    axes : tuple[str, ...], default ('n',)
+        what varies beside the seed
+
+    Returns
+    -------
+    list[str]
+        what does not hold; empty where all is well
+    """
     checks = {
         **row_checks(runs, registered),
         "the same result stands twice": runs.duplicated(["seed", *axes], keep=False),
@@ -171,7 +254,21 @@ def judge(
     # claim, framework, statistic, low, high, bound, control, seeds, verdict, reason; framework
     # "all" is the replication
 ) -> pd.DataFrame:
-    "Judge every claim on the evidence, framework by framework and over all of them."
+    """Judge every claim on the evidence, framework by framework and over all of them.
+
+    Parameters
+    ----------
+    claims : list[Claim]
+        of one experiment
+    rows : pd.DataFrame
+        its evidence, all frameworks
+
+    Returns
+    -------
+    pd.DataFrame
+        claim, framework, statistic, low, high, bound, control, seeds, verdict, reason;
+        framework "all" is the replication
+    """
     registered, found = claims_hash(claims), []
     for claim in claims:
         each = [

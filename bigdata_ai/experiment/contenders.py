@@ -36,7 +36,17 @@ class Contender:
         train: Dataset,  # rows to learn from, with at least two classes
         seed: int = 0,  # of the model, where it draws
     ):
-        "Fit the model."
+        """Fit the model.
+
+        Parameters
+        ----------
+        kind : str
+            a name in `CONTENDERS`
+        train : Dataset
+            rows to learn from, with at least two classes
+        seed : int, default 0
+            of the model, where it draws
+        """
         make = CONTENDERS[check_choice(kind, CONTENDERS, "model")]
         seen = np.unique(check_trainable(train).y)
         require(
@@ -64,7 +74,18 @@ class Contender:
         self,
         X: np.ndarray,  # shape (n, features)
     ) -> np.ndarray:  # shape (n, classes); a class without training rows has chance 0
-        "Give the chances of every class."
+        """Give the chances of every class.
+
+        Parameters
+        ----------
+        X : np.ndarray
+            shape (n, features)
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, classes); a class without training rows has chance 0
+        """
         chances = np.zeros((len(X), self.classes))
         chances[:, self.model.classes_] = self.model.predict_proba(X)
         return chances / chances.sum(axis=1, keepdims=True)  # a model may give 32 bits

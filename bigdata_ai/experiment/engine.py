@@ -74,7 +74,21 @@ def imported(
     # names of installed modules, in the order in which they are imported, on which a last digit may
     # hang
 ) -> list[str]:
-    "List the modules that cells import."
+    """List the modules that cells import.
+
+    Parameters
+    ----------
+    cells
+        code of the cells, as texts
+    framework : str | None, default None
+        spares the back-end of the other one; None takes those installed
+
+    Returns
+    -------
+    list[str]
+        names of installed modules, in the order in which they are imported, on which a last
+        digit may hang
+    """
     found = {}
     for cell in cells:
         try:
@@ -128,7 +142,15 @@ class ForkServer:
         modules: list[str],  # to import ahead
         env: dict[str, str],  # its environment
     ):
-        "Start it; it imports while this process goes on."
+        """Start it; it imports while this process goes on.
+
+        Parameters
+        ----------
+        modules : list[str]
+            to import ahead
+        env : dict[str, str]
+            its environment
+        """
         self.lock, self.ready = threading.Lock(), False
         self.control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [
@@ -155,7 +177,22 @@ class ForkServer:
         cwd: str,  # its folder
         # the kernel's process, and a pipe that ends when its ports are bound or it has died
     ) -> tuple[Forked, int]:
-        "Start a kernel; raises `RunError` where the zygote has died."
+        """Start a kernel; raises `RunError` where the zygote has died.
+
+        Parameters
+        ----------
+        argv : list[str]
+            arguments of ipykernel_launcher
+        env : dict[str, str]
+            of the kernel
+        cwd : str
+            its folder
+
+        Returns
+        -------
+        tuple[Forked, int]
+            the kernel's process, and a pipe that ends when its ports are bound or it has died
+        """
         bound, other = os.pipe()
         with self.lock:
             try:
@@ -192,7 +229,20 @@ def fork_server(
     modules: list[str],  # to import ahead
     env: dict[str, str],  # of a kernel
 ) -> ForkServer:  # one that lives
-    "Find the zygote for an environment, or start it."
+    """Find the zygote for an environment, or start it.
+
+    Parameters
+    ----------
+    modules : list[str]
+        to import ahead
+    env : dict[str, str]
+        of a kernel
+
+    Returns
+    -------
+    ForkServer
+        one that lives
+    """
     env = {name: value for name, value in env.items() if not name.startswith(_OWN)}
     key = os.getpid(), tuple(modules), tuple(sorted(env.items()))
     with _opening:
@@ -211,7 +261,16 @@ def warm_up(
     # back-end
     env: Mapping[str, str],
 ) -> None:
-    "Start a notebook's zygote, which imports while this process goes on."
+    """Start a notebook's zygote, which imports while this process goes on.
+
+    Parameters
+    ----------
+    notebook : Path | str
+        an .ipynb file, whose kernels will be asked for soon
+    env : Mapping[str, str]
+        variables of the kernels over those of this process; `BIGDATA_AI_FRAMEWORK` names the
+        only back-end
+    """
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     code = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     fork_server(imported(code, env.get("BIGDATA_AI_FRAMEWORK")), {**os.environ, **env})
@@ -228,7 +287,19 @@ def close_fork_servers() -> None:  # a later run starts new ones
 # %% ../../nbs/lib/experiment/24_engine.ipynb #04a88a19
 @dataclass
 class Watch:
-    "What a run may use, and what it used."
+    """What a run may use, and what it used.
+
+    Parameters
+    ----------
+    seconds : float | None, default None
+        from the start of the kernel; more and it is killed
+    mib : float | None, default None
+        of resident memory, what it shares with others counted in; more and it is killed
+    peak_mib : float, default 0.0
+        highest seen
+    over : str, default ''
+        why it was killed
+    """
 
     seconds: float | None = None  # from the start of the kernel; more and it is killed
     # of resident memory, what it shares with others counted in; more and it is killed
@@ -240,7 +311,13 @@ class Watch:
         self,
         process: Forked,  # a kernel
     ) -> None:  # when it has ended
-        "Look at a process four times a second, and kill it where it is over its limits."
+        """Look at a process four times a second, and kill it where it is over its limits.
+
+        Parameters
+        ----------
+        process : Forked
+            a kernel
+        """
         start = time.monotonic()
         while process.poll() is None:
             self.look(process.pid)
@@ -257,7 +334,13 @@ class Watch:
         self,
         pid: int,  # of a process that may have ended
     ) -> None:  # `peak_mib` is up to date
-        "Read the highest resident memory so far."
+        """Read the highest resident memory so far.
+
+        Parameters
+        ----------
+        pid : int
+            of a process that may have ended
+        """
         try:
             line = next(
                 line
@@ -281,7 +364,19 @@ class WarmProvisioner(LocalProvisioner):
         cmd: list[str],  # the kernel's command
         **kwargs,  # env, cwd and what else jupyter_client gives
     ):  # how to reach the kernel
-        "Start the kernel."
+        """Start the kernel.
+
+        Parameters
+        ----------
+        cmd : list[str]
+            the kernel's command
+        **kwargs
+            env, cwd and what else jupyter_client gives
+
+        Returns
+        -------
+        how to reach the kernel
+        """
         own = cmd[0] in (sys.executable, "python", "python3") and "ipykernel_launcher" in cmd
         if not own:
             return await super().launch_kernel(cmd, **kwargs)
@@ -302,13 +397,25 @@ class WarmProvisioner(LocalProvisioner):
         return self.connection_info
 
     async def kill(self, restart: bool = False) -> None:  # the peak is read before
-        "End the kernel."
+        """End the kernel.
+
+        Parameters
+        ----------
+        restart : bool, default False
+            the peak is read before
+        """
         if self.watch is not None and self.pid:
             self.watch.look(self.pid)
         await super().kill(restart)
 
     async def wait(self) -> int | None:  # 0 where there is no process
-        "Wait until the kernel has ended, without jupyter_client's pause of 100 ms."
+        """Wait until the kernel has ended, without jupyter_client's pause of 100 ms.
+
+        Returns
+        -------
+        int | None
+            0 where there is no process
+        """
         while self.process and await self.poll() is None:
             await asyncio.sleep(0.005)
         return await super().wait()
@@ -322,7 +429,13 @@ class WarmKernelClient(AsyncKernelClient):
         timeout: float | None = None,  # seconds; None waits for ever
     ) -> None:  # raises RuntimeError where the kernel dies or does not answer
         """Wait for the kernel's facts, and for all that it published meanwhile; jupyter_client
-        waits 200 ms for more."""
+        waits 200 ms for more.
+
+        Parameters
+        ----------
+        timeout : float | None, default None
+            seconds; None waits for ever
+        """
         stop = time.monotonic() + (float("inf") if timeout is None else timeout)
         while True:
             asked = self.kernel_info()

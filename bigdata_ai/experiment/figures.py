@@ -27,7 +27,21 @@ def setting_table(
     # one row a setting; columns: `axes`, each framework's mean error with its 95 % interval, and
     # the majority control
 ) -> pd.DataFrame:
-    "Tabulate error by setting and framework."
+    """Tabulate error by setting and framework.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        evidence with framework, seed, error, checks.majority and the columns in `axes`
+    axes : Sequence[str]
+        what varies beside framework and seed
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a setting; columns: `axes`, each framework's mean error with its 95 % interval,
+        and the majority control
+    """
     axes = list(axes)
 
     def cell(error):
@@ -88,7 +102,18 @@ def draw_label_quality(
     # evidence with framework, model, seed, n, noise, error and parameters.classes
     table: pd.DataFrame,
 ) -> Figure:  # a panel a model
-    "Draw the effective share of rows against the share of wrong labels, beside both rules."
+    """Draw the effective share of rows against the share of wrong labels, beside both rules.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        evidence with framework, model, seed, n, noise, error and parameters.classes
+
+    Returns
+    -------
+    Figure
+        a panel a model
+    """
     with viz.style():
         drawn, panels = _panels(table, "model")
         for model, runs, ax in panels:
@@ -132,7 +157,18 @@ def draw_timeliness(
     # evidence with framework, model, seed, period, strategy (one of them "static"), error
     table: pd.DataFrame,
 ) -> Figure:  # a panel a model
-    "Draw how far each strategy errs less than the static model, period by period."
+    """Draw how far each strategy errs less than the static model, period by period.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        evidence with framework, model, seed, period, strategy (one of them "static"), error
+
+    Returns
+    -------
+    Figure
+        a panel a model
+    """
     keys = ["framework", "model", "seed", "period"]
     static = table[table["strategy"] == "static"].set_index(keys)["error"].rename("static")
     gains = table[table["strategy"] != "static"].join(static, on=keys)
@@ -160,7 +196,18 @@ def draw_diversity(
     table: pd.DataFrame,
 ) -> Figure:  # a panel a model
     """Draw the error on the target source and on the sources that were learnt from, against their
-    number."""
+    number.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        evidence with framework, model, seed, sources, scope ("in" or "out"), error
+
+    Returns
+    -------
+    Figure
+        a panel a model
+    """
     last, where = table["sources"].max(), {"in": "sources learnt from", "out": "target source"}
     table = table.assign(scope=table["scope"].map(where), percent=100 * table["error"])
     with viz.style():
@@ -183,7 +230,20 @@ def draw_dose_response(
     table: pd.DataFrame,  # evidence with framework, model, seed, n, noise, coverage, age, error
     model: str = "network",  # whose rows are drawn
 ) -> Figure:  # a panel a pair of doses
-    "Draw the error against one dose for each value of another, averaged over the rest."
+    """Draw the error against one dose for each value of another, averaged over the rest.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        evidence with framework, model, seed, n, noise, coverage, age, error
+    model : str, default 'network'
+        whose rows are drawn
+
+    Returns
+    -------
+    Figure
+        a panel a pair of doses
+    """
     runs = table[table["model"] == model]
     with viz.style():
         drawn, axes = plt.subplots(2, 3, figsize=(10.5, 6.6), sharey=True, layout="constrained")
@@ -220,7 +280,18 @@ _FAULTS = {"n": "few rows", "noise": "wrong labels", "coverage": "few sources", 
 def draw_dose_costs(
     table: pd.DataFrame,  # evidence with framework, model, seed, n, noise, coverage, age, error
 ) -> Figure:  # a panel for the faults, one for their pairs
-    "Draw what each fault costs, and how much more beside each other one."
+    """Draw what each fault costs, and how much more beside each other one.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        evidence with framework, model, seed, n, noise, coverage, age, error
+
+    Returns
+    -------
+    Figure
+        a panel for the faults, one for their pairs
+    """
     costs = dose_costs(table).assign(
         name=lambda t: t["of"].map(lambda of: " × ".join(_FAULTS[part] for part in of.split(" × ")))
     )
@@ -265,7 +336,19 @@ def draw_pipeline(
     # checks.majority
     table: pd.DataFrame,
 ) -> Figure:  # a panel a framework
-    "Draw the error of pipelines with more and more stages."
+    """Draw the error of pipelines with more and more stages.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        evidence with framework, seed, pipeline (in the order of its stages), error and
+        checks.majority
+
+    Returns
+    -------
+    Figure
+        a panel a framework
+    """
     order = list(dict.fromkeys(table["pipeline"]))
     with viz.style():
         drawn, panels = _panels(table, "framework")

@@ -38,7 +38,15 @@ def serve(
     modules: list[str],
 ) -> None:  # when the other side closes
     """Import modules, then fork a kernel for each request, JSON with argv, env and cwd, and for
-    kernels each `Process` they ask for."""
+    kernels each `Process` they ask for.
+
+    Parameters
+    ----------
+    control : socket.socket
+        of type SOCK_SEQPACKET; a message a request and an answer
+    modules : list[str]
+        names to import; one that fails is left to the kernel, which will tell why
+    """
     # as kernels do, and pyplot reads it when imported
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     loud, quiet = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -183,7 +191,13 @@ class Forked:
         self,
         pid: int,  # of a living process
     ):
-        "Hold on to a process, so that its number can't come to mean another one."
+        """Hold on to a process, so that its number can't come to mean another one.
+
+        Parameters
+        ----------
+        pid : int
+            of a living process
+        """
         self.pid, self.returncode = pid, None
         try:
             self._handle = os.pidfd_open(pid)
@@ -196,13 +210,25 @@ class Forked:
 
     # None while it lives; -1 after that, since only its parent knows more
     def poll(self) -> int | None:
-        "Ask whether the process has ended."
+        """Ask whether the process has ended.
+
+        Returns
+        -------
+        int | None
+            None while it lives; -1 after that, since only its parent knows more
+        """
         if self.returncode is None and select.select([self._handle], [], [], 0)[0]:
             self.returncode = -1
         return self.returncode
 
     def wait(self) -> int:  # -1
-        "Wait for the end of the process."
+        """Wait for the end of the process.
+
+        Returns
+        -------
+        int
+            -1
+        """
         if self.returncode is None:
             select.select([self._handle], [], [])
         return self.poll()
@@ -211,14 +237,22 @@ class Forked:
         self,
         number: int,  # as in `signal`
     ) -> None:  # nothing happens where it has ended
-        "Send a signal."
+        """Send a signal.
+
+        Parameters
+        ----------
+        number : int
+            as in `signal`
+        """
         if self.poll() is None:
             signal.pidfd_send_signal(self._handle, number)
 
     def terminate(self) -> None:  # ask it to end
+        "Ask it to end."
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:  # end it
+        "End it."
         self.send_signal(signal.SIGKILL)
 
 # %% ../../nbs/lib/experiment/22_forkserver.ipynb #5bc1affa
@@ -233,7 +267,16 @@ class FunctionProcess:
         *arguments,  # anything JSON can hold
     ):
         """Start it, with this process's environment and folder; what it writes on standard error is
-        lost."""
+        lost.
+
+        Parameters
+        ----------
+        function : str
+            "module:name"; it must end when its standard input is closed, as it is when this
+            process dies
+        *arguments
+            anything JSON can hold
+        """
         (its_input, ours), (theirs, its_output) = os.pipe(), os.pipe()
         self.stdin, self.stdout = open(ours, "w", encoding="utf-8"), open(theirs, encoding="utf-8")
         request = {

@@ -25,7 +25,18 @@ _INPUTS = ("experiment", "framework", "parameters", "data", "code", "versions", 
 def key_of(
     row: dict,  # of evidence
 ) -> str:  # 64 hexadecimal digits
-    "Compute the key that a row must have by what it says of itself."
+    """Compute the key that a row must have by what it says of itself.
+
+    Parameters
+    ----------
+    row : dict
+        of evidence
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits
+    """
     return digest({name: row.get(name) for name in _INPUTS})
 
 # %% ../../nbs/lib/experiment/27_guards.ipynb #9d6697ae
@@ -33,7 +44,20 @@ def wrong_keys(
     found: list[dict],  # rows
     asked: dict,  # the run's facts; empty where there is none
 ) -> str:  # a reason, or ""
-    "Find rows whose key is not that of their content."
+    """Find rows whose key is not that of their content.
+
+    Parameters
+    ----------
+    found : list[dict]
+        rows
+    asked : dict
+        the run's facts; empty where there is none
+
+    Returns
+    -------
+    str
+        a reason, or ""
+    """
     bad = sum(row["key"] != key_of(row) for row in found)
     return (
         f"a result's key is not that of what it says it is ({bad} of {len(found)} rows)"
@@ -47,7 +71,20 @@ def other_runs(
     asked: dict,  # the run's facts: code and claims count; empty where there is none
 ) -> str:  # a reason, or ""
     """Find rows on the same data that another run made: of other code, parameters, content of the
-    data or versions."""
+    data or versions.
+
+    Parameters
+    ----------
+    found : list[dict]
+        rows
+    asked : dict
+        the run's facts: code and claims count; empty where there is none
+
+    Returns
+    -------
+    str
+        a reason, or ""
+    """
 
     def values(part):
         return {(row["data"]["name"], json.dumps(row.get(part), sort_keys=True)) for row in found}
@@ -74,7 +111,20 @@ def same_seeds(
     asked: dict,  # not needed
 ) -> str:  # a reason, or ""
     """Find seeds that gave the same numbers to the last digit in all settings, which is one run
-    counted twice."""
+    counted twice.
+
+    Parameters
+    ----------
+    found : list[dict]
+        rows
+    asked : dict
+        not needed
+
+    Returns
+    -------
+    str
+        a reason, or ""
+    """
     seeds = {}
     for row in found:
         numbers = [
@@ -99,6 +149,18 @@ def lost_classes(
     """Find that in five seeds or more no model predicts as many classes as the data have, although none is rare.
 
     Asked at the largest size, in the setting where models err least: elsewhere labels changed at random bring a lost class back.
+
+    Parameters
+    ----------
+    found : list[dict]
+        rows
+    asked : dict
+        not needed
+
+    Returns
+    -------
+    str
+        a reason, or ""
     """
     last, settings = max(row["setting"].get("n", 0) for row in found), {}
     for row in found:
@@ -126,7 +188,20 @@ def wrong_metric(
     asked: dict,  # not needed
 ) -> str:  # a reason, or ""
     """Find errors that are not the share of wrong answers, by the confusion matrix, which the
-    recorder counts for itself."""
+    recorder counts for itself.
+
+    Parameters
+    ----------
+    found : list[dict]
+        rows
+    asked : dict
+        not needed
+
+    Returns
+    -------
+    str
+        a reason, or ""
+    """
     # older rows do not have it
     known = [row for row in found if "correct" in row["checks"] and "error" in row["metrics"]]
     bad = sum(abs(row["metrics"]["error"] - (1 - row["checks"]["correct"])) > 1e-9 for row in known)
@@ -154,7 +229,20 @@ def lasting(
     asked: dict,  # the run's facts: code and claims
 ) -> str:  # reasons, or ""
     """Say what is wrong with one result by itself, as preconditions and guards would whatever else
-    is found."""
+    is found.
+
+    Parameters
+    ----------
+    row : dict
+        of evidence
+    asked : dict
+        the run's facts: code and claims
+
+    Returns
+    -------
+    str
+        reasons, or ""
+    """
     facts = pd.json_normalize({**row, **row["setting"], **row["metrics"]})
     told = [reason for reason, bad in row_checks(facts, asked["claims"]).items() if bad.any()]
     return "; ".join(
@@ -172,7 +260,20 @@ def judge_guarded(
     evidence: Path | str,  # a run's folder, or an evidence file
 ) -> pd.DataFrame:  # as `claims.judge` gives it
     """Judge every claim as `claims.judge` does; it is invalid in a framework where a guard objects
-    to its rows."""
+    to its rows.
+
+    Parameters
+    ----------
+    claims : list[Claim]
+        of one experiment
+    evidence : Path | str
+        a run's folder, or an evidence file
+
+    Returns
+    -------
+    pd.DataFrame
+        as `claims.judge` gives it
+    """
     folder = Path(evidence)
     found = rows(folder / "evidence.jsonl" if folder.is_dir() else folder)
     asked = (

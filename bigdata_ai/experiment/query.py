@@ -168,7 +168,18 @@ def _table(found):
 def view(
     *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
 ) -> duckdb.DuckDBPyConnection:  # in memory, locked; holds the view `evidence`; close it
-    "Open all rows as the view `evidence`, with their `file` and `line`."
+    """Open all rows as the view `evidence`, with their `file` and `line`.
+
+    Parameters
+    ----------
+    *paths : Path | str
+        evidence files or folders; by default the recorded evidence and all runs
+
+    Returns
+    -------
+    duckdb.DuckDBPyConnection
+        in memory, locked; holds the view `evidence`; close it
+    """
     found = _found(paths)
     engine = duckdb.connect(":memory:")
     engine.register("evidence", _table(found))
@@ -186,7 +197,20 @@ def query(
     sql: str,
     *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
 ) -> pd.DataFrame:  # the answer
-    "Ask the evidence in SQL; nothing can be written and no file be read."
+    """Ask the evidence in SQL; nothing can be written and no file be read.
+
+    Parameters
+    ----------
+    sql : str
+        one statement that reads the view `evidence`; names with a dot stand in double quotes
+    *paths : Path | str
+        evidence files or folders; by default the recorded evidence and all runs
+
+    Returns
+    -------
+    pd.DataFrame
+        the answer
+    """
     with view(*paths) as engine:
         return _ask(engine, sql, "df")
 
@@ -243,7 +267,22 @@ def export(
     *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
     sql: str | None = None,  # what to export; by default all rows and columns
 ) -> Path:  # `path`
-    "Write evidence, or the answer of a query, as CSV or Parquet: the whole file or none."
+    """Write evidence, or the answer of a query, as CSV or Parquet: the whole file or none.
+
+    Parameters
+    ----------
+    path : Path | str
+        what to write, .csv or .parquet
+    *paths : Path | str
+        evidence files or folders; by default the recorded evidence and all runs
+    sql : str | None, default None
+        what to export; by default all rows and columns
+
+    Returns
+    -------
+    Path
+        `path`
+    """
     kind = check_choice(Path(path).suffix, [".csv", ".parquet"], "suffix of an export")
     with view(*paths) as engine:
         table = _ask(engine, sql or "SELECT * FROM evidence", "to_arrow_table")
@@ -278,7 +317,23 @@ def diff(
     by: tuple[str, ...] = (),  # more columns that tell results apart, such as ("data.name",)
     # one row a result: key, state, what differs; METRIC.before, METRIC.after, METRIC.difference
 ) -> pd.DataFrame:
-    "Compare two sets of evidence result by result."
+    """Compare two sets of evidence result by result.
+
+    Parameters
+    ----------
+    before : Path | str
+        an evidence file or folder
+    after : Path | str
+        an evidence file or folder
+    by : tuple[str, ...], default ()
+        more columns that tell results apart, such as ("data.name",)
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a result: key, state, what differs; METRIC.before, METRIC.after,
+        METRIC.difference
+    """
     old, new = _keyed(before, by), _keyed(after, by)
     table = pd.DataFrame([_compared(old.get(key), new.get(key), by) for key in {**old, **new}])
     measured = [name for name in table if name.endswith((".before", ".after", ".difference"))]
@@ -349,7 +404,18 @@ def _number(value):
 def summary(
     table: pd.DataFrame,  # from `diff`
 ) -> pd.Series:  # counts: results by state, then results in which a part differs
-    "Count the results of a comparison."
+    """Count the results of a comparison.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        from `diff`
+
+    Returns
+    -------
+    pd.Series
+        counts: results by state, then results in which a part differs
+    """
     parts = [part for text in table["differs"] for part in text.split(", ") if part]
     return pd.Series(
         {
@@ -367,7 +433,20 @@ def to_mlflow(
     tracking: Path | str,  # a folder, which gets mlflow.db, or a tracking URI with "://"
     *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
 ) -> int:  # runs that were logged now
-    "Log every row of evidence as one MLflow run; a row that is there is left alone."
+    """Log every row of evidence as one MLflow run; a row that is there is left alone.
+
+    Parameters
+    ----------
+    tracking : Path | str
+        a folder, which gets mlflow.db, or a tracking URI with "://"
+    *paths : Path | str
+        evidence files or folders; by default the recorded evidence and all runs
+
+    Returns
+    -------
+    int
+        runs that were logged now
+    """
     # evidence goes where it was sent and nowhere else
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     mlflow = import_extra("mlflow", "mlflow")

@@ -38,7 +38,18 @@ from .sabotage import kill_rate, outcomes
 def verdicts(
     evidence: Path | str,  # a run's folder, or an evidence file
 ) -> pd.DataFrame:  # claim, framework, statistic, low, high, bound, control, seeds, verdict, reason
-    "Judge the claims of the experiment that made this evidence."
+    """Judge the claims of the experiment that made this evidence.
+
+    Parameters
+    ----------
+    evidence : Path | str
+        a run's folder, or an evidence file
+
+    Returns
+    -------
+    pd.DataFrame
+        claim, framework, statistic, low, high, bound, control, seeds, verdict, reason
+    """
     table = read(evidence)
     require(
         table["experiment"].nunique() == 1,
@@ -53,7 +64,19 @@ def text_table(
     # the same in at most 100 columns of text: claim, framework, statistic [interval], bound,
     # control, verdict
 ) -> pd.DataFrame:
-    "Make the verdicts fit a screen."
+    """Make the verdicts fit a screen.
+
+    Parameters
+    ----------
+    judged : pd.DataFrame
+        from `verdicts`
+
+    Returns
+    -------
+    pd.DataFrame
+        the same in at most 100 columns of text: claim, framework, statistic [interval], bound,
+        control, verdict
+    """
     interval = [
         f"{r.statistic:.4f} [{r.low:.4f}, {r.high:.4f}]"
         if r.framework != "all" and pd.notna(r.statistic)
@@ -103,7 +126,18 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
 def figure(
     evidence: Path | str,  # a run's folder, or an evidence file
 ) -> Figure:  # of matplotlib
-    "Draw the figure that the experiment declares."
+    """Draw the figure that the experiment declares.
+
+    Parameters
+    ----------
+    evidence : Path | str
+        a run's folder, or an evidence file
+
+    Returns
+    -------
+    Figure
+        of matplotlib
+    """
     table = read(evidence)
     return FIGURES[describe(table["experiment"].iloc[0])["figure"]](table)
 
@@ -113,7 +147,19 @@ def curve_table(
     # one row a setting; columns: the experiment's axes, each framework's mean error, the majority
     # control
 ) -> pd.DataFrame:
-    "Tabulate error by setting, such as the size, and framework."
+    """Tabulate error by setting, such as the size, and framework.
+
+    Parameters
+    ----------
+    evidence : Path | str
+        a run's folder, or an evidence file
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a setting; columns: the experiment's axes, each framework's mean error, the
+        majority control
+    """
     table = read(evidence)
     axes = _axes(table["experiment"].iloc[0])
     return setting_table(table, axes).rename(columns={"n": "rows"})
@@ -130,7 +176,18 @@ def _laws(name, table):
 def used(
     evidence: Path | str,  # a run's folder, or an evidence file
 ) -> dict[str, str]:  # framework -> seconds and MiB, with the budget
-    "Say what a run used of its budget."
+    """Say what a run used of its budget.
+
+    Parameters
+    ----------
+    evidence : Path | str
+        a run's folder, or an evidence file
+
+    Returns
+    -------
+    dict[str, str]
+        framework -> seconds and MiB, with the budget
+    """
     folder, table = Path(evidence), read(evidence)
     name, facts = table["experiment"].iloc[0], _facts(evidence)
     allowed = budget(name, smoke=facts.get("parameters", None) == {})
@@ -157,7 +214,18 @@ def _facts(evidence):
 def report(
     folder: Path | str,  # a run's folder
 ) -> Path:  # folder/report.html
-    "Write the report of a run; raises `InputError` where there is no evidence."
+    """Write the report of a run; raises `InputError` where there is no evidence.
+
+    Parameters
+    ----------
+    folder : Path | str
+        a run's folder
+
+    Returns
+    -------
+    Path
+        folder/report.html
+    """
     folder = Path(folder)
     for path in sorted(folder.glob("*.ipynb")):
         _page(path)
@@ -169,7 +237,18 @@ def overview(
     path: Path | str | None = None,  # what to write; None takes report.html below `runs_path()`
 ) -> Path:  # the page
     """Write one report on the recorded evidence of all experiments; raises `InputError` where there
-    is none."""
+    is none.
+
+    Parameters
+    ----------
+    path : Path | str | None, default None
+        what to write; None takes report.html below `runs_path()`
+
+    Returns
+    -------
+    Path
+        the page
+    """
     path = Path(path or runs_path() / "report.html").absolute()
     # NAME before NAME.DATA
     files = sorted(
@@ -338,7 +417,19 @@ def record(
     # data/evidence/EXPERIMENT.jsonl, or EXPERIMENT.DATA.jsonl where the data are not those of the
     # full run
 ) -> Path:
-    "Copy a run's evidence to the recorded evidence; refuses rows made by uncommitted code."
+    """Copy a run's evidence to the recorded evidence; refuses rows made by uncommitted code.
+
+    Parameters
+    ----------
+    folder : Path | str
+        a finished run's folder
+
+    Returns
+    -------
+    Path
+        data/evidence/EXPERIMENT.jsonl, or EXPERIMENT.DATA.jsonl where the data are not those of
+        the full run
+    """
     folder = Path(folder)
     table = read(folder)
     loose = sorted(
@@ -373,7 +464,20 @@ def recorded(
     name: str,  # an experiment
     data: str | None = None,  # another data set than that of the full run, such as "digits"
 ) -> Path:  # data/evidence/NAME.jsonl or NAME.DATA.jsonl
-    "Find the recorded evidence of an experiment; raises `InputError` where there is none."
+    """Find the recorded evidence of an experiment; raises `InputError` where there is none.
+
+    Parameters
+    ----------
+    name : str
+        an experiment
+    data : str | None, default None
+        another data set than that of the full run, such as "digits"
+
+    Returns
+    -------
+    Path
+        data/evidence/NAME.jsonl or NAME.DATA.jsonl
+    """
     path = _kept(name, data)
     require(
         path.exists(),
@@ -394,7 +498,18 @@ _BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- /generated -->)", 
 def block(
     name: str,  # an experiment with recorded evidence
 ) -> str:  # Markdown
-    "Make the Markdown of one generated block: verdicts, exponents, and the commit that made them."
+    """Make the Markdown of one generated block: verdicts, exponents, and the commit that made them.
+
+    Parameters
+    ----------
+    name : str
+        an experiment with recorded evidence
+
+    Returns
+    -------
+    str
+        Markdown
+    """
     table = read(recorded(name))
     judged = text_table(verdicts(recorded(name)))
     lines = ["| " + " | ".join(judged.columns) + " |", "|" + "---|" * len(judged.columns)]
@@ -424,7 +539,20 @@ def update_blocks(
     path: Path | str,  # a .md or .ipynb file
     check: bool = False,  # change nothing, only say whether something would change
 ) -> bool:  # True if the file was, or would be, changed
-    "Regenerate every generated block of a file from recorded evidence."
+    """Regenerate every generated block of a file from recorded evidence.
+
+    Parameters
+    ----------
+    path : Path | str
+        a .md or .ipynb file
+    check : bool, default False
+        change nothing, only say whether something would change
+
+    Returns
+    -------
+    bool
+        True if the file was, or would be, changed
+    """
     path = Path(path)
 
     def renew(text):

@@ -28,14 +28,31 @@ from ..train.loop import BACKENDS, backends
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #3914dd1a
 def experiments() -> list[str]:  # names, sorted
-    "List the experiments that come with the kit."
+    """List the experiments that come with the kit.
+
+    Returns
+    -------
+    list[str]
+        names, sorted
+    """
     return sorted(path.stem for path in experiments_path().glob("*.toml"))
 
 
 def describe(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
 ) -> dict:  # title, quote, full, claims …, as in its .toml
-    "Read what an experiment declares."
+    """Read what an experiment declares.
+
+    Parameters
+    ----------
+    name : str | Path
+        a name from `experiments()`, or the path of a notebook
+
+    Returns
+    -------
+    dict
+        title, quote, full, claims …, as in its .toml
+    """
     path = file_of(name, ".toml")
     return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
@@ -44,7 +61,20 @@ def file_of(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
     suffix: str = ".ipynb",  # or ".toml", for what is declared beside it
 ) -> Path:  # absolute; a notebook exists, what is beside it need not
-    "Find the file of an experiment."
+    """Find the file of an experiment.
+
+    Parameters
+    ----------
+    name : str | Path
+        a name from `experiments()`, or the path of a notebook
+    suffix : str, default '.ipynb'
+        or ".toml", for what is declared beside it
+
+    Returns
+    -------
+    Path
+        absolute; a notebook exists, what is beside it need not
+    """
     if Path(name).suffix != ".ipynb":
         return experiments_path() / (check_choice(name, experiments(), "experiment") + suffix)
     require(Path(name).is_file(), "A notebook must exist.", name)
@@ -53,7 +83,19 @@ def file_of(
 # %% ../../nbs/lib/experiment/30_run.ipynb #9fa46c6d
 @dataclass(frozen=True)
 class Parameter:
-    "One parameter of an experiment, read from its notebook."
+    """One parameter of an experiment, read from its notebook.
+
+    Parameters
+    ----------
+    name : str
+        as in the notebook
+    default : object
+        a plain literal
+    help : str
+        the comment behind it
+    choices : tuple[str, ...], default ()
+        allowed values; empty for any
+    """
 
     name: str  # as in the notebook
     default: object  # a plain literal
@@ -64,7 +106,18 @@ class Parameter:
 def parameters(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
 ) -> dict[str, Parameter]:  # in the notebook's order
-    "List the parameters of an experiment."
+    """List the parameters of an experiment.
+
+    Parameters
+    ----------
+    name : str | Path
+        a name from `experiments()`, or the path of a notebook
+
+    Returns
+    -------
+    dict[str, Parameter]
+        in the notebook's order
+    """
     import papermill  # takes two seconds, in which kernels get ready
 
     found = {}
@@ -83,7 +136,20 @@ def check_parameters(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
     given: dict,  # parameter -> value
 ) -> dict:  # the same, with whole numbers made floats where the default is one
-    "Refuse unknown parameters, wrong types and values that are not among the choices."
+    """Refuse unknown parameters, wrong types and values that are not among the choices.
+
+    Parameters
+    ----------
+    name : str | Path
+        a name from `experiments()`, or the path of a notebook
+    given : dict
+        parameter -> value
+
+    Returns
+    -------
+    dict
+        the same, with whole numbers made floats where the default is one
+    """
     known = parameters(name)
     return {
         key: _fitting(known[check_choice(key, known, "parameter")], value)
@@ -123,7 +189,20 @@ def budget(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
     smoke: bool = False,  # of a run with the notebook's own defaults
 ) -> dict[str, float]:  # seconds and mib, as far as they are declared
-    "Read what a kernel of an experiment should need."
+    """Read what a kernel of an experiment should need.
+
+    Parameters
+    ----------
+    name : str | Path
+        a name from `experiments()`, or the path of a notebook
+    smoke : bool, default False
+        of a run with the notebook's own defaults
+
+    Returns
+    -------
+    dict[str, float]
+        seconds and mib, as far as they are declared
+    """
     declared = describe(name).get("budget", {})
     both = {**declared, **(declared.get("smoke", {}) if smoke else {})}
     return {key: float(both[key]) for key in ("seconds", "mib") if key in both}
@@ -132,7 +211,18 @@ def budget(
 def limits(
     budget: Mapping[str, float],  # seconds and mib; what is left out has no limit
 ) -> Watch:  # for the warm engine
-    "Watch a kernel that may use `STALL` times a budget."
+    """Watch a kernel that may use `STALL` times a budget.
+
+    Parameters
+    ----------
+    budget : Mapping[str, float]
+        seconds and mib; what is left out has no limit
+
+    Returns
+    -------
+    Watch
+        for the warm engine
+    """
     return Watch(*(STALL * budget[key] if key in budget else None for key in ("seconds", "mib")))
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #9cc11ae6
@@ -143,7 +233,16 @@ def execute(
     watch: Watch | None = None,  # starts the kernel warm, and stops it where it is over its limits
 ) -> None:
     """Execute one notebook and write beside the job file how it ended: error (text or ""), seconds
-    and peak_mib."""
+    and peak_mib.
+
+    Parameters
+    ----------
+    job : Path | str
+        a .json file with source, target, parameters, timeout_s, startup and env, the kernel's
+        variables where it is warm
+    watch : Watch | None, default None
+        starts the kernel warm, and stops it where it is over its limits
+    """
     job = Path(job)
     todo = json.loads(job.read_text(encoding="utf-8"))
     lines = [f"--IPKernelApp.exec_lines={line}" for line in todo["startup"]]
@@ -211,7 +310,34 @@ def run(
     limited: bool = True,  # stop a kernel that uses more than `STALL` times the declared budget
 ) -> Path:  # the run's folder, below `runs_path()`
     """Run an experiment in each framework; raises `InputError` before anything runs, `RunError` if
-    a notebook fails."""
+    a notebook fails.
+
+    Parameters
+    ----------
+    name : str | Path
+        a name from `experiments()`, or the path of a notebook
+    given : dict | None, default None
+        parameter -> value; what is not given has the notebook's default
+    frameworks : Sequence[str] | None, default None
+        None runs those installed; a `framework` among the parameters wins
+    full : bool, default False
+        start from the values of the recorded run instead of the smoke-size defaults
+    run_id : str | None, default None
+        name of the run's folder; an existing one is continued
+    startup : Sequence[str], default ()
+        lines of Python that each kernel executes first
+    quiet : bool, default False
+        no progress bar
+    threads : int | None, default None
+        of each kernel; None shares the cores among the frameworks
+    limited : bool, default True
+        stop a kernel that uses more than `STALL` times the declared budget
+
+    Returns
+    -------
+    Path
+        the run's folder, below `runs_path()`
+    """
     given = {**(describe(name)["full"] if full else {}), **(given or {})}
     frameworks = _frameworks(given.get("framework"), frameworks)
     threads = threads or max(1, len(os.sched_getaffinity(0)) // len(frameworks))
@@ -403,7 +529,13 @@ def _raise_failures(folder, jobs):
 
 
 def latest_run() -> Path:  # its folder
-    "Find the newest run below `runs_path()`."
+    """Find the newest run below `runs_path()`.
+
+    Returns
+    -------
+    Path
+        its folder
+    """
     found = sorted(runs_path().glob("*/run.json"), key=lambda path: path.stat().st_mtime)
     require(
         len(found) > 0, "There must be a run.", f"none in {runs_path()}", "bigdata-ai run volume"

@@ -37,7 +37,20 @@ def sizes(
     name: str | Path,  # an experiment
     quick: bool = False,  # the small ones
 ) -> dict:  # parameters
-    "Read at which parameters an experiment is sabotaged."
+    """Read at which parameters an experiment is sabotaged.
+
+    Parameters
+    ----------
+    name : str | Path
+        an experiment
+    quick : bool, default False
+        the small ones
+
+    Returns
+    -------
+    dict
+        parameters
+    """
     about = describe(name)
     given = dict(about.get("sabotage", about.get("full", {})))
     small = given.pop("quick", {})
@@ -59,7 +72,32 @@ def sabotage(
     # one row a mutant and framework: mutant, framework, killed (None: not applicable), by, lost,
     # supported, why
 ) -> pd.DataFrame:
-    "Run an experiment untouched and with each mutant, and tell which are noticed, and by what."
+    """Run an experiment untouched and with each mutant, and tell which are noticed, and by what.
+
+    Parameters
+    ----------
+    name : str | Path
+        an experiment
+    given : dict | None, default None
+        parameters; None takes those that the experiment declares, see `sizes`
+    frameworks : Sequence[str] | None, default None
+        None runs those installed, for `quick` the first of them
+    mutants : Sequence[str], default NAMES
+        names in `NAMES`
+    quick : bool, default False
+        smaller, in one framework
+    jobs : int | None, default None
+        runs at once, each with one thread; None takes one more than there are cores, since runs
+        also wait
+    quiet : bool, default False
+        no progress bar
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a mutant and framework: mutant, framework, killed (None: not applicable), by,
+        lost, supported, why
+    """
     for mutant in mutants:
         check_choice(mutant, NAMES, "mutant")
     given = sizes(name, quick) if given is None else given
@@ -235,7 +273,18 @@ def _noticed(before, after, error):
 def kill_rate(
     table: pd.DataFrame,  # from `sabotage`
 ) -> tuple[int, int]:  # killed, and mutants that could be, each counted once a framework
-    "Count the killed among the applicable mutants."
+    """Count the killed among the applicable mutants.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        from `sabotage`
+
+    Returns
+    -------
+    tuple[int, int]
+        killed, and mutants that could be, each counted once a framework
+    """
     applicable = table["killed"].dropna()
     return int(applicable.sum()), len(applicable)
 
@@ -243,7 +292,18 @@ def kill_rate(
 def summary(
     table: pd.DataFrame,  # from `sabotage`
 ) -> str:  # sentences
-    "Say how many mutants were killed, how many do not apply, and what there was to lose."
+    """Say how many mutants were killed, how many do not apply, and what there was to lose.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        from `sabotage`
+
+    Returns
+    -------
+    str
+        sentences
+    """
     killed, of = kill_rate(table)
     apart, supported = len(table) - of, table.groupby("framework")["supported"].first()
     had = "; ".join(f"{name} {number}" for name, number in supported.items())
@@ -262,7 +322,20 @@ def outcome_table(
     table: pd.DataFrame,  # from `sabotage`
     width: int = 120,  # columns of text in all
 ) -> pd.DataFrame:  # the same as text: mutant, framework, killed, by, lost, why
-    "Make the outcome fit a screen."
+    """Make the outcome fit a screen.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        from `sabotage`
+    width : int, default 120
+        columns of text in all
+
+    Returns
+    -------
+    pd.DataFrame
+        the same as text: mutant, framework, killed, by, lost, why
+    """
     killed = ["–" if pd.isna(killed) else "yes" if killed else "NO" for killed in table["killed"]]
     lost = [
         "" if pd.isna(line.lost) else f"{line.lost:.0f} of {line.supported}"
@@ -282,7 +355,13 @@ def outcome_table(
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #34d525d9
 def recordable() -> str:  # 12 hexadecimal digits
     """Name the commit that an outcome is recorded under; raises `InputError` where files differ
-    from it."""
+    from it.
+
+    Returns
+    -------
+    str
+        12 hexadecimal digits
+    """
     made_by = commit()
     require(
         made_by and not made_by.endswith("-dirty"),
@@ -300,7 +379,26 @@ def record_outcome(
     seconds: float | None = None,  # that it took
     path: Path | str | None = None,  # None takes data/evidence/sabotage.csv
 ) -> Path:  # the file
-    "Append an outcome to the record; refuses one that uncommitted code made."
+    """Append an outcome to the record; refuses one that uncommitted code made.
+
+    Parameters
+    ----------
+    name : str
+        an experiment
+    table : pd.DataFrame
+        from `sabotage`
+    quick : bool, default False
+        whether it was the small size
+    seconds : float | None, default None
+        that it took
+    path : Path | str | None, default None
+        None takes data/evidence/sabotage.csv
+
+    Returns
+    -------
+    Path
+        the file
+    """
     path = Path(path or data_path() / "evidence" / "sabotage.csv")
     lines = table.assign(why=table["why"].str.slice(0, 100))
     facts = {
@@ -324,7 +422,21 @@ def outcomes(
     # as `sabotage` gives it, with time, commit, experiment, size and seconds; empty where nothing
     # is recorded
 ) -> pd.DataFrame:
-    "Read the last recorded outcome of each experiment and size."
+    """Read the last recorded outcome of each experiment and size.
+
+    Parameters
+    ----------
+    name : str | None, default None
+        an experiment; None gives those of all
+    path : Path | str | None, default None
+        None takes data/evidence/sabotage.csv
+
+    Returns
+    -------
+    pd.DataFrame
+        as `sabotage` gives it, with time, commit, experiment, size and seconds; empty where
+        nothing is recorded
+    """
     path = Path(path or data_path() / "evidence" / "sabotage.csv")
     if not path.exists():
         return pd.DataFrame(

@@ -30,7 +30,20 @@ def save_pipeline(
     model: Prepared,  # a network of a spec, behind a fitted Cleaner and a fitted Encoder
     folder: Path | str,  # made where it is missing
 ) -> Path:  # `folder`
-    "Write cleaner, encoder and network."
+    """Write cleaner, encoder and network.
+
+    Parameters
+    ----------
+    model : Prepared
+        a network of a spec, behind a fitted Cleaner and a fitted Encoder
+    folder : Path | str
+        made where it is missing
+
+    Returns
+    -------
+    Path
+        `folder`
+    """
     fits = [type(step) for step in model.steps] == [Cleaner, Encoder]
     require(
         fits,
@@ -48,7 +61,20 @@ def load_pipeline(
     folder: Path | str,  # that `save_pipeline` wrote
     backend: str | None = None,  # "torch" or "tensorflow"; None takes the one it was trained in
 ) -> Prepared:  # takes raw rows
-    "Read a pipeline."
+    """Read a pipeline.
+
+    Parameters
+    ----------
+    folder : Path | str
+        that `save_pipeline` wrote
+    backend : str | None, default None
+        "torch" or "tensorflow"; None takes the one it was trained in
+
+    Returns
+    -------
+    Prepared
+        takes raw rows
+    """
     folder = Path(folder)
     model = load_model(folder / "model.safetensors", backend)
     return Prepared(
@@ -59,7 +85,13 @@ def load_pipeline(
 def serve(
     root: Path | str,  # holds one folder a pipeline, as `save_pipeline` writes it
 ) -> None:  # never: the process ends when its standard input is closed
-    "Answer on a free loopback port, which is printed first."
+    """Answer on a free loopback port, which is printed first.
+
+    Parameters
+    ----------
+    root : Path | str
+        holds one folder a pipeline, as `save_pipeline` writes it
+    """
     threading.Thread(target=_end_with_input, daemon=True).start()
     server = HTTPServer(("127.0.0.1", 0), _handler(Path(root)))
     print(server.server_port, flush=True)
@@ -105,7 +137,13 @@ class Service:
         self,
         root: Path | str,  # holds one folder a pipeline; more may come later
     ):
-        "Start the process."
+        """Start the process.
+
+        Parameters
+        ----------
+        root : Path | str
+            holds one folder a pipeline; more may come later
+        """
         require(Path(root).is_dir(), "The root of a service must be a folder.", root)
         self.process = FunctionProcess(
             "bigdata_ai.experiment.served:serve", str(Path(root).absolute())
@@ -122,7 +160,20 @@ class Service:
         frame: pd.DataFrame,  # raw rows
     ) -> np.ndarray:  # shape (n, classes), float64
         """Ask for the class probabilities of raw rows; raises `InputError` with what the service
-        says."""
+        says.
+
+        Parameters
+        ----------
+        name : str
+            of a pipeline's folder
+        frame : pd.DataFrame
+            raw rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, classes), float64
+        """
         rows = json.dumps(
             {column: values.astype(object).tolist() for column, values in frame.items()}
         )

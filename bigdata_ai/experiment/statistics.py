@@ -24,7 +24,22 @@ def fit_power_law(
     error,  # shape (k,): error rates in [0, 1]
     floor: float = 5e-4,  # smaller errors count as this; 0.5 / test rows is a good choice
 ) -> tuple[float, float]:  # a and b of error = a * n**-b
-    "Fit a power law by least squares in logarithms."
+    """Fit a power law by least squares in logarithms.
+
+    Parameters
+    ----------
+    n
+        shape (k,): rows, k >= 2
+    error
+        shape (k,): error rates in [0, 1]
+    floor : float, default 0.0005
+        smaller errors count as this; 0.5 / test rows is a good choice
+
+    Returns
+    -------
+    tuple[float, float]
+        a and b of error = a * n**-b
+    """
     slope, intercept = np.polyfit(np.log(n), np.log(np.maximum(error, floor)), 1)
     return float(np.exp(intercept)), float(-slope)
 
@@ -33,7 +48,20 @@ def power_laws(
     rows: pd.DataFrame,  # evidence with framework, seed, n, error
     level: float = 0.95,  # of the intervals over seeds
 ) -> pd.DataFrame:  # one row a framework: a, b, b_low, b_high, seeds
-    "Fit one power law a seed and average them for each framework."
+    """Fit one power law a seed and average them for each framework.
+
+    Parameters
+    ----------
+    rows : pd.DataFrame
+        evidence with framework, seed, n, error
+    level : float, default 0.95
+        of the intervals over seeds
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a framework: a, b, b_low, b_high, seeds
+    """
     found = []
     for framework, runs in rows.groupby("framework"):
         curves = _curves(runs)
@@ -72,7 +100,18 @@ def error_drop(
     runs: pd.DataFrame,  # rows of one framework with seed, n, error
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how far the error falls from the smallest to the largest size; control: no change,
-    which is 0."""
+    which is 0.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed, n, error
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     curves = _curves(runs)
     drop = curves.iloc[:, 0] - curves.iloc[:, -1]
     return drop, 0 * drop
@@ -84,7 +123,20 @@ def power_law_gain(
     factor: float = 2,
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how much nearer a power law comes to the error at the largest size than no change
-    does; control: the miss of no change."""
+    does; control: the miss of no change.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed, n, error
+    factor : float, default 2
+        the law sees sizes up to the largest one divided by this; at least two of them
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     curves, floor = _curves(runs), _floor(runs)
     n, truth = curves.columns.to_numpy(float), curves.iloc[:, -1]
     seen = n <= n[-1] / factor
@@ -104,7 +156,18 @@ def effective_rows(
     runs: pd.DataFrame,
 ) -> pd.DataFrame:  # one row a seed and noise rate above 0: seed, noise, share, law, right
     """Find which share of the rows, if their labels were all right, gives the error of all rows
-    with noise; compare it with two rules."""
+    with noise; compare it with two rules.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, n, noise, error and parameters.classes
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a seed and noise rate above 0: seed, noise, share, law, right
+    """
     errors, floor, k = (
         _cells(runs, "noise", "n"),
         _floor(runs),
@@ -134,7 +197,18 @@ def effective_rows_gain(
     runs: pd.DataFrame,
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how much nearer the law comes to the effective share of rows than the share of right
-    labels; control: the miss of that share."""
+    labels; control: the miss of that share.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, n, noise, error and parameters.classes
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     found = effective_rows(runs)
     control = (found["share"] - found["right"]).abs().groupby(found["seed"]).mean()
     return control - (found["share"] - found["law"]).abs().groupby(found["seed"]).mean(), control
@@ -145,7 +219,20 @@ def noise_harm(
     shrinks: bool = False,  # how much less that is than at the smallest size, instead
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how far the highest noise rate lifts the error at the largest size above the lowest
-    rate's; control: no change, which is 0."""
+    rate's; control: no change, which is 0.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, n, noise, error
+    shrinks : bool, default False
+        how much less that is than at the smallest size, instead
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, "noise", "n")
     rates, sizes = errors.columns.levels
     harm = errors[rates[-1]] - errors[rates[0]]
@@ -158,7 +245,20 @@ def clean_half_gain(
     noise: float = 0.2,  # rate in the whole; the half has none
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how far the error of half the rows with right labels lies below that of all rows with
-    noise; control: the error of all."""
+    noise; control: the error of all.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, n, noise, error
+    noise : float, default 0.2
+        rate in the whole; the half has none
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, "noise", "n")
     n = errors.columns.levels[1].to_numpy(float)
     require(
@@ -177,7 +277,24 @@ def strategy_gain(
     per_period: bool = False,
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how far the error of one way of keeping a model up to date lies below another's, on
-    average; control: the other's error."""
+    average; control: the other's error.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, period, strategy, error
+    of : str
+        a strategy
+    over : str
+        the strategy it is compared with
+    per_period : bool, default False
+        how much the gain grows from a period to the next, instead of its mean
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, "strategy", "period")
     gain = errors[over] - errors[of]
     if not per_period:
@@ -194,7 +311,20 @@ def source_gain(
     what: str,  # "left out" (the cost), "more" or "target"
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compare errors on the target source: with a source's own test rows, or with mixtures of more
-    sources; the most include the target."""
+    sources; the most include the target.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, sources, scope ("in" or "out"), error
+    what : str
+        "left out" (the cost), "more" or "target"
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, "scope", "sources")
     out, number = errors["out"], errors.columns.levels[1]
     if what == "left out":
@@ -222,7 +352,20 @@ def dose_cost(
     of: Sequence[str],  # one column of `DOSES`, or two
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute what a fault costs, or how much more it costs beside another; control: the error
-    without it, or costs that add up, which is 0."""
+    without it, or costs that add up, which is 0.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, the columns of `DOSES`, and error
+    of : Sequence[str]
+        one column of `DOSES`, or two
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, *DOSES)
     sides = np.array(
         [_sides(errors.columns.get_level_values(name).to_numpy(float), DOSES[name]) for name in of]
@@ -243,7 +386,21 @@ def dose_costs(
     level: float = 0.95,  # of the intervals over seeds
     # one row a framework, model and fault or pair of faults: framework, model, of, cost, low, high
 ) -> pd.DataFrame:
-    "Tabulate what each fault costs, and how much more beside each other one."
+    """Tabulate what each fault costs, and how much more beside each other one.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        evidence with framework, model, seed, the columns of `DOSES`, and error
+    level : float, default 0.95
+        of the intervals over seeds
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a framework, model and fault or pair of faults: framework, model, of, cost, low,
+        high
+    """
     found = []
     for (framework, model), runs in table.groupby(["framework", "model"]):
         for of in [*combinations(DOSES, 1), *combinations(DOSES, 2)]:
@@ -266,7 +423,22 @@ def stage_gain(
     of: str,  # a pipeline
     over: str,  # the pipeline it is compared with
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compute how far the error of one pipeline lies below another's; control: the other's error."
+    """Compute how far the error of one pipeline lies below another's; control: the other's error.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed, pipeline, error
+    of : str
+        a pipeline
+    over : str
+        the pipeline it is compared with
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, "pipeline")
     return errors[over] - errors[of], errors[over]
 
@@ -276,7 +448,20 @@ def majority_gain(
     of: str,  # a pipeline
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how far a pipeline's error lies below that of always guessing the commonest class;
-    control: the latter."""
+    control: the latter.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed, pipeline, error, checks.majority
+    of : str
+        a pipeline
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     own = runs[runs["pipeline"] == of].set_index("seed")
     guess = 1 - own["checks.majority"]
     return guess - own["error"], guess
@@ -286,7 +471,20 @@ def largest(
     runs: pd.DataFrame,  # rows of one framework with seed and the column
     column: str,  # of a number
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Take the largest value of a seed; control: no difference, which is 0."
+    """Take the largest value of a seed; control: no difference, which is 0.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed and the column
+    column : str
+        of a number
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     value = runs.groupby("seed")[column].max()
     return value, 0 * value
 

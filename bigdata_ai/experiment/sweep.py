@@ -37,7 +37,18 @@ from ..train.loop import BACKENDS
 def expand(
     grid: Mapping[str, Sequence],  # parameter -> its values, one or more
 ) -> list[dict]:  # one dict of parameters a run; the last parameter changes fastest
-    "List all combinations of a grid."
+    """List all combinations of a grid.
+
+    Parameters
+    ----------
+    grid : Mapping[str, Sequence]
+        parameter -> its values, one or more
+
+    Returns
+    -------
+    list[dict]
+        one dict of parameters a run; the last parameter changes fastest
+    """
     for name, values in grid.items():
         good = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
         require(
@@ -52,7 +63,18 @@ def expand(
 def load_grid(
     path: Path | str,  # a YAML file with a mapping such as {steps: [100, 200], seeds: [[0], [1]]}
 ) -> dict[str, list]:  # as `sweep` takes it
-    "Read a grid."
+    """Read a grid.
+
+    Parameters
+    ----------
+    path : Path | str
+        a YAML file with a mapping such as {steps: [100, 200], seeds: [[0], [1]]}
+
+    Returns
+    -------
+    dict[str, list]
+        as `sweep` takes it
+    """
     require(Path(path).is_file(), "A grid must be a YAML file.", path)
     try:
         grid = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -71,7 +93,20 @@ def run_one(
     job: dict,  # from `plan`
     retry: bool = False,  # whether a run that failed before is tried again
 ) -> dict:  # its result: state "done" or "failed", error, traceback, seconds, peak_mib
-    "Execute one run of a sweep, unless it has a result."
+    """Execute one run of a sweep, unless it has a result.
+
+    Parameters
+    ----------
+    job : dict
+        from `plan`
+    retry : bool, default False
+        whether a run that failed before is tried again
+
+    Returns
+    -------
+    dict
+        its result: state "done" or "failed", error, traceback, seconds, peak_mib
+    """
     try:
         return _run_locked(job, Path(job["folder"]), retry)
     except OSError as problem:
@@ -148,7 +183,24 @@ def plan(
     folder: Path | str | None = None,
     threads: int = 1,  # of each run
 ) -> list[dict]:  # one job a run, for `run_one`
-    "Check a grid and name its runs, without running anything."
+    """Check a grid and name its runs, without running anything.
+
+    Parameters
+    ----------
+    notebook : str | Path
+        a name from `experiments()`, or a notebook with a cell tagged "parameters"
+    grid : Mapping[str, Sequence]
+        parameter -> its values
+    folder : Path | str | None, default None
+        where the runs are kept; None takes `sweep-NAME` below `runs_path()`
+    threads : int, default 1
+        of each run
+
+    Returns
+    -------
+    list[dict]
+        one job a run, for `run_one`
+    """
     source, known, about = file_of(notebook), parameters(notebook), describe(notebook)
     points = [check_parameters(notebook, point) for point in expand(grid)]
     folder = Path(folder or runs_path() / f"sweep-{source.stem}").absolute()
@@ -234,7 +286,32 @@ def sweep(
     # folder
 ) -> pd.DataFrame:
     """Run a notebook for each point of a grid; runs that are there already are not done again, and
-    one that fails stops no other."""
+    one that fails stops no other.
+
+    Parameters
+    ----------
+    notebook : str | Path
+        a name from `experiments()`, or a notebook with a cell tagged "parameters"
+    grid : Mapping[str, Sequence]
+        parameter -> its values
+    jobs : int | None, default 1
+        runs at once, 1 or more; None takes the number and the back-end of
+        `joblib.parallel_config`
+    folder : Path | str | None, default None
+        where the runs are kept; None takes `sweep-NAME` below `runs_path()`
+    retry : bool, default False
+        try again what failed before
+    threads : int | None, default None
+        of each run; None shares the cores among the jobs
+    quiet : bool, default False
+        no progress bar
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a run in the order of the grid: its parameters, state, seconds, peak_mib, error,
+        folder
+    """
     if jobs is not None:
         check_int(jobs, "jobs", 1)
     cores = len(os.sched_getaffinity(0))

@@ -26,7 +26,22 @@ def write_arrays(
     arrays: dict[str, np.ndarray],  # name -> array
     text: dict[str, str],  # what goes with them
 ) -> Path:  # `path`
-    "Write named arrays, whole or not at all."
+    """Write named arrays, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path | str
+        a file; its folder is made
+    arrays : dict[str, np.ndarray]
+        name -> array
+    text : dict[str, str]
+        what goes with them
+
+    Returns
+    -------
+    Path
+        `path`
+    """
     return write_atomic(
         path,
         save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}, text),
@@ -36,7 +51,18 @@ def write_arrays(
 def read_arrays(
     path: Path | str,  # a file that `write_arrays` wrote
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # name -> array, and the text
-    "Read named arrays; raises `ContentError` for a file that is not whole."
+    """Read named arrays; raises `ContentError` for a file that is not whole.
+
+    Parameters
+    ----------
+    path : Path | str
+        a file that `write_arrays` wrote
+
+    Returns
+    -------
+    tuple[dict[str, np.ndarray], dict[str, str]]
+        name -> array, and the text
+    """
     data = Path(path).read_bytes()
     try:
         size = int.from_bytes(data[:8], "little")
@@ -50,7 +76,15 @@ def read_arrays(
 @dataclass(frozen=True)
 class Checkpoint:
     """Where a run is kept, and how often. Given to `fit`, it also resumes the run that the folder
-    holds."""
+    holds.
+
+    Parameters
+    ----------
+    folder : Path | str
+        of this run alone
+    every : int, default 500
+        steps between two states, 1 or more; the end of an epoch is kept too
+    """
 
     folder: Path | str  # of this run alone
     every: int = 500  # steps between two states, 1 or more; the end of an epoch is kept too
@@ -64,7 +98,22 @@ class Checkpoint:
         arrays: dict[str, np.ndarray],  # name -> array
         text: dict[str, str],  # what goes with them
     ) -> Path:  # the file
-        "Keep a state, and remove all but the last two."
+        """Keep a state, and remove all but the last two.
+
+        Parameters
+        ----------
+        step : int
+            steps so far
+        arrays : dict[str, np.ndarray]
+            name -> array
+        text : dict[str, str]
+            what goes with them
+
+        Returns
+        -------
+        Path
+            the file
+        """
         whole = save_tensors(
             {name: np.ascontiguousarray(array) for name, array in arrays.items()}, text
         )
@@ -78,7 +127,13 @@ class Checkpoint:
         return path
 
     def files(self) -> list[Path]:  # oldest first
-        "List the states that are kept."
+        """List the states that are kept.
+
+        Returns
+        -------
+        list[Path]
+            oldest first
+        """
         return sorted(
             path
             for path in Path(self.folder).glob("step-*.safetensors")
@@ -88,7 +143,13 @@ class Checkpoint:
     # arrays and text; None where nothing is kept
     def latest(self) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
         """Read the last state that is whole; warns of each that is not, and raises `ContentError`
-        if none is."""
+        if none is.
+
+        Returns
+        -------
+        tuple[dict[str, np.ndarray], dict[str, str]] | None
+            arrays and text; None where nothing is kept
+        """
         files = self.files()
         for path in reversed(files):
             if hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem[-16:]:

@@ -26,7 +26,17 @@ class EstimatorModel:
         train: Dataset,  # the rows it learnt from
         seconds: float,  # that fitting took
     ):
-        "Wrap a fitted estimator; use `fit` to make one."
+        """Wrap a fitted estimator; use `fit` to make one.
+
+        Parameters
+        ----------
+        estimator
+            fitted classifier or regressor
+        train : Dataset
+            the rows it learnt from
+        seconds : float
+            that fitting took
+        """
         # not above: who trains networks alone need not wait for it
         from sklearn.base import is_classifier
 
@@ -44,7 +54,18 @@ class EstimatorModel:
         X,  # shape (n, features), finite
         # shape (n, classes), float64, rows sum to 1; 0 for a class that training rows lacked
     ) -> np.ndarray:
-        "Compute the probability of each class."
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X
+            shape (n, features), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, classes), float64, rows sum to 1; 0 for a class that training rows lacked
+        """
         require(
             self.loss != "mse",
             "Probabilities need a model of classes.",
@@ -61,7 +82,18 @@ class EstimatorModel:
         self,
         X,  # shape (n, features), finite
     ) -> np.ndarray:  # shape (n,), int64 classes; shape (n, 1), real values from a regressor
-        "Predict the most probable class, or the real value."
+        """Predict the most probable class, or the real value.
+
+        Parameters
+        ----------
+        X
+            shape (n, features), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,), int64 classes; shape (n, 1), real values from a regressor
+        """
         if self.loss != "mse":
             return self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.estimator.predict(check_features(X)), dtype=float).reshape(
@@ -69,6 +101,12 @@ class EstimatorModel:
         )
 
     def history_frame(self) -> pd.DataFrame:  # one row: epoch, seconds
+        """One row: epoch, seconds.
+
+        Returns
+        -------
+        pd.DataFrame
+        """
         return pd.DataFrame(self.history)
 
     def __repr__(self) -> str:
@@ -80,7 +118,22 @@ def fit_estimator(
     train: Dataset,  # rows to learn from
     seed: int = 0,  # handed to `random_state`, where the estimator has one that is not set
 ) -> EstimatorModel:  # predicts, and says what it was trained on
-    "Train an estimator of machine learning."
+    """Train an estimator of machine learning.
+
+    Parameters
+    ----------
+    estimator
+        classifier or regressor with scikit-learn's interface; it is cloned, never changed
+    train : Dataset
+        rows to learn from
+    seed : int, default 0
+        handed to `random_state`, where the estimator has one that is not set
+
+    Returns
+    -------
+    EstimatorModel
+        predicts, and says what it was trained on
+    """
     from sklearn.base import clone, is_classifier, is_regressor
 
     known = hasattr(estimator, "__sklearn_tags__") and (

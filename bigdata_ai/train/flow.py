@@ -22,7 +22,19 @@ class ForwardContext:
         training: bool = False,  # whether batches change the running statistics
         half: bool = False,  # whether the layers in `HALF` compute in bfloat16
     ):
-        "Start a pass."
+        """Start a pass.
+
+        Parameters
+        ----------
+        draw : default None
+            function (shape, dtype) -> uniform numbers in [0, 1); None for no dropout
+        states : default ()
+            running statistics, in the order of `spec.states`
+        training : bool, default False
+            whether batches change the running statistics
+        half : bool, default False
+            whether the layers in `HALF` compute in bfloat16
+        """
         self.draw, self.states, self.training, self.half, self.updates = (
             draw,
             iter(states),
@@ -38,7 +50,21 @@ def computing(
     half,  # the framework's bfloat16
 ):  # function (layer, weights, x, flow) -> tensor, for `walk`
     """Make what computes a layer, where the flow says so in bfloat16 between others in float32
-    (Micikevicius et al. 2018)."""
+    (Micikevicius et al. 2018).
+
+    Parameters
+    ----------
+    functions
+        layer type -> function (layer, weights, x, flow) -> tensor
+    cast
+        function (tensor, dtype) -> tensor
+    half
+        the framework's bfloat16
+
+    Returns
+    -------
+    function (layer, weights, x, flow) -> tensor, for `walk`
+    """
 
     def compute(layer, weights, x, flow):
         function = functions[type(layer)]
@@ -60,7 +86,29 @@ def run_layers(
     # function (layer, tensor that comes out), called after each layer, those of branches first
     seen=None,
 ):  # tensor (n, …)
-    "Run a batch through some layers."
+    """Run a batch through some layers.
+
+    Parameters
+    ----------
+    compute
+        function (layer, weights, x, flow) -> tensor: one layer in a framework; for `Parallel`,
+        x is a list of tensors, one a branch
+    layers
+        of a spec or of a branch
+    weights
+        iterator over tensors, from which each layer takes its own
+    x
+        tensor (n, …)
+    flow : ForwardContext
+        what the pass carries along
+    seen : default None
+        function (layer, tensor that comes out), called after each layer, those of branches
+        first
+
+    Returns
+    -------
+    tensor (n, …)
+    """
     for layer in layers:
         if isinstance(layer, Parallel):
             x = [run_layers(compute, branch, weights, x, flow, seen) for branch in layer.branches]

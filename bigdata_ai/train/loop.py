@@ -43,7 +43,13 @@ BACKENDS = {"torch": "torch_backend", "tensorflow": "tensorflow_backend"}
 
 
 def backends() -> list[str]:  # names in `BACKENDS`
-    "List the frameworks that are installed here."
+    """List the frameworks that are installed here.
+
+    Returns
+    -------
+    list[str]
+        names in `BACKENDS`
+    """
     return [name for name in BACKENDS if installed(name)]
 
 
@@ -59,7 +65,35 @@ def open_session(
     options: Options = PLAIN,  # what else a step does
     exchange=None,  # function (vector) -> sum of the vectors of all workers
 ):  # Session of train.torch_backend.steps or train.tensorflow_backend.steps
-    "Load a framework and start a training session in it."
+    """Load a framework and start a training session in it.
+
+    Parameters
+    ----------
+    backend : str
+        "torch" or "tensorflow"
+    spec : Spec
+        the network
+    weights : list[np.ndarray]
+        initial weights
+    optimizer
+        SGD(…), Adam(…), AdamW(…) or RMSprop(…)
+    loss : str
+        a name in train.spec.LOSSES
+    batch_size : int
+        rows a step
+    dtype : str
+        "float32" or "float64"
+    seed : int
+        of the dropout masks
+    options : Options, default PLAIN
+        what else a step does
+    exchange : default None
+        function (vector) -> sum of the vectors of all workers
+
+    Returns
+    -------
+    Session of train.torch_backend.steps or train.tensorflow_backend.steps
+    """
     own = not isinstance(spec, Spec)
     if own:
         return _framework(backend, "modules").ModuleSession(
@@ -87,7 +121,19 @@ class Model:
         backend: str,  # "torch" or "tensorflow"
         train: Dataset | None,  # the rows it learns from; None where they are not in memory
     ):
-        "Wrap a session; use `fit` to make one."
+        """Wrap a session; use `fit` to make one.
+
+        Parameters
+        ----------
+        session
+            a back-end's session
+        loss : str
+            a name in train.spec.LOSSES
+        backend : str
+            "torch" or "tensorflow"
+        train : Dataset | None
+            the rows it learns from; None where they are not in memory
+        """
         self.session, self.spec, self.loss, self.backend = session, session.spec, loss, backend
         self.history: list[dict] = []  # one row an epoch: epoch, loss, and what validation adds
         # one row an epoch: seconds, rows_per_second, peak_mib (of the process so far)
@@ -108,14 +154,36 @@ class Model:
         self,
         X,  # shape (n, spec.inputs), finite
     ) -> np.ndarray:  # shape (n, spec.outputs): logits, or real values for "mse"
-        "Compute the network's raw outputs."
+        """Compute the network's raw outputs.
+
+        Parameters
+        ----------
+        X
+            shape (n, spec.inputs), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, spec.outputs): logits, or real values for "mse"
+        """
         return self.session.outputs(_fitting_features(X, self.spec))
 
     def predict_proba(
         self,
         X,  # shape (n, spec.inputs), finite
     ) -> np.ndarray:  # shape (n, classes), float64, rows sum to 1
-        "Compute the probability of each class."
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X
+            shape (n, spec.inputs), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, classes), float64, rows sum to 1
+        """
         require(
             self.loss != "mse",
             "Probabilities need a model of classes.",
@@ -131,19 +199,38 @@ class Model:
         self,
         X,  # shape (n, spec.inputs), finite
     ) -> np.ndarray:  # shape (n,), int64 classes; for "mse" shape (n, spec.outputs), real values
-        "Predict the most probable class, or the real values."
+        """Predict the most probable class, or the real values.
+
+        Parameters
+        ----------
+        X
+            shape (n, spec.inputs), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,), int64 classes; for "mse" shape (n, spec.outputs), real values
+        """
         return self.outputs(X) if self.loss == "mse" else self.predict_proba(X).argmax(axis=1)
 
     @property
     def weights(self) -> list[np.ndarray]:  # copies, in the order of spec.shapes
+        "Copies, in the order of spec.shapes."
         return self.session.weights()
 
     @property
     def states(self) -> list[np.ndarray]:  # running statistics, in the order of spec.states
+        "Running statistics, in the order of spec.states."
         return self.session.states()
 
     def history_frame(self) -> pd.DataFrame:  # one row an epoch
-        "Give the history as a table, with seconds, rows a second and peak memory."
+        """Give the history as a table, with seconds, rows a second and peak memory.
+
+        Returns
+        -------
+        pd.DataFrame
+            one row an epoch
+        """
         return pd.DataFrame([row | pace for row, pace in zip(self.history, self.pace, strict=True)])
 
     def __repr__(self) -> str:
@@ -172,7 +259,22 @@ def early_stopping(
     monitor: str = "validation_loss",  # history column that should fall
     min_delta: float = 0.0,  # a smaller fall does not count
 ) -> Callable[[dict, Model], bool]:  # a callback for `fit`
-    "Make a callback that stops training when `monitor` has not fallen for `patience` epochs."
+    """Make a callback that stops training when `monitor` has not fallen for `patience` epochs.
+
+    Parameters
+    ----------
+    patience : int, default 3
+        epochs without improvement that are borne, 1 or more
+    monitor : str, default 'validation_loss'
+        history column that should fall
+    min_delta : float, default 0.0
+        a smaller fall does not count
+
+    Returns
+    -------
+    Callable[[dict, Model], bool]
+        a callback for `fit`
+    """
     check_int(patience, "patience")
     best, waited = np.inf, 0
 
@@ -200,6 +302,15 @@ class _Run:
     schedule: Schedule | None
 
     def rates(self, steps):  # learning rate of each step; None where it never moves
+        """Learning rate of each step; None where it never moves.
+
+        Parameters
+        ----------
+        steps
+
+        Returns
+        -------
+        """
         return (
             None
             if self.schedule is None
@@ -233,7 +344,51 @@ def fit(
     checkpoint: Checkpoint | None = None,  # where the run is kept, and resumed from
 ) -> Model:  # predicts, and holds its history
     """Train a network; raises `InputError` for bad input, `SealedTestError` for test rows,
-    `DivergedError` for a loss that is not finite."""
+    `DivergedError` for a loss that is not finite.
+
+    Parameters
+    ----------
+    spec
+        a Spec; an estimator with scikit-learn's interface; or a torch.nn.Module or Keras model
+        that maps (n, d) to logits (n, k)
+    train : Dataset | Batches
+        rows to learn from; a SealedTest is refused
+    backend : str, default 'torch'
+        "torch" or "tensorflow"; an estimator or a model of the user's own brings its own
+    optimizer : default None
+        SGD(…), Adam(…), AdamW(…) or RMSprop(…); None means Adam()
+    loss : str | None, default None
+        "bce", "cross_entropy", "mse"; None picks by the network's outputs
+    epochs : int, default 10
+        passes over the rows, 1 or more
+    batch_size : int, default 64
+        rows a step, 1 or more; `Batches` bring their own
+    seed : int, default 0
+        of weights, row order and dropout; 0 or greater
+    validation : Dataset | None, default None
+        rows to watch after each epoch
+    weights : Sequence[np.ndarray] | None, default None
+        initial weights; None draws them from `seed`
+    callbacks : Sequence[Callable[[dict, 'Model'], bool | None]], default ()
+        each gets (history row, model), returns True to stop
+    dtype : str, default 'float32'
+        "float32" or "float64"
+    show_progress : bool, default False
+        a bar over the epochs
+    schedule : Schedule | None, default None
+        of the learning rate over the steps of the run; None keeps it
+    options : Options, default PLAIN
+        label smoothing, class weights, clipping, accumulation, precision
+    keep_best : str | None, default None
+        history column that should fall; the model ends with the weights of its best epoch
+    checkpoint : Checkpoint | None, default None
+        where the run is kept, and resumed from
+
+    Returns
+    -------
+    Model
+        predicts, and holds its history
+    """
     if not isinstance(spec, Spec) and _native_backend(spec) is None:
         return fit_estimator(spec, check_trainable(train), seed)
     optimizer = Adam() if optimizer is None else optimizer
@@ -614,7 +769,19 @@ class _Keeper:
 # %% ../../nbs/lib/train/20_loop.ipynb #be7fc8aa
 @dataclass(frozen=True, eq=False)
 class Native:
-    "A network of the user's own, as far as `fit` needs to know it."
+    """A network of the user's own, as far as `fit` needs to know it.
+
+    Parameters
+    ----------
+    module : object
+        torch.nn.Module or keras.Model
+    inputs : int
+        columns of a row of X
+    outputs : int
+        raw outputs a row
+    parameters : int
+        numbers to learn
+    """
 
     module: object  # torch.nn.Module or keras.Model
     inputs: int  # columns of a row of X
@@ -622,9 +789,25 @@ class Native:
     parameters: int  # numbers to learn
 
     def vocabularies(self) -> dict:  # not known
+        """Not known.
+
+        Returns
+        -------
+        dict
+        """
         return {}
 
     def has(self, kind) -> bool:  # not known
+        """Not known.
+
+        Parameters
+        ----------
+        kind
+
+        Returns
+        -------
+        bool
+        """
         return False
 
 

@@ -27,7 +27,28 @@ def cnn(
     batch_norm: bool = False,  # whether each convolution is normalised, and has no bias
     dropout: float = 0.0,  # rate before the last layer, in [0, 1)
 ) -> Spec:  # of flat rows
-    "Describe a small convolutional network (LeCun et al. 1998)."
+    """Describe a small convolutional network (LeCun et al. 1998).
+
+    Parameters
+    ----------
+    shape : tuple[int, int, int]
+        height, width, channels of an image; X has their product of columns, row-major
+    outputs : int
+        raw outputs a row
+    channels : Sequence[int], default (16, 32)
+        of each 3 × 3 convolution, followed by ReLU and 2 × 2 max-pooling
+    hidden : int, default 0
+        units of a dense layer before the last; 0 for none
+    batch_norm : bool, default False
+        whether each convolution is normalised, and has no bias
+    dropout : float, default 0.0
+        rate before the last layer, in [0, 1)
+
+    Returns
+    -------
+    Spec
+        of flat rows
+    """
     layers, wide = [Reshape(tuple(shape))], shape[2]
     for one in channels:
         norm = [BatchNorm(one)] if batch_norm else []
@@ -55,7 +76,28 @@ def recurrent(
     units: int = 64,  # of the recurrent state
     cell: str = "gru",  # "gru" or "lstm"
 ) -> Spec:  # of rows of token numbers
-    "Describe embedding, recurrent layer and a dense layer on its last state."
+    """Describe embedding, recurrent layer and a dense layer on its last state.
+
+    Parameters
+    ----------
+    vocabulary : int
+        token numbers lie in [0, vocabulary)
+    length : int
+        tokens a text; fill short texts at the left, so that the end is text
+    outputs : int
+        raw outputs a row
+    features : int, default 32
+        of the embedding
+    units : int, default 64
+        of the recurrent state
+    cell : str, default 'gru'
+        "gru" or "lstm"
+
+    Returns
+    -------
+    Spec
+        of rows of token numbers
+    """
     require(cell in ("gru", "lstm"), "cell must be 'gru' or 'lstm'.", cell)
     layer = {"gru": GRU, "lstm": LSTM}[cell](features, units)
     return Spec(
@@ -74,7 +116,30 @@ def transformer(
     dropout: float = 0.0,  # rate after attention and dense layers, in [0, 1)
 ) -> Spec:  # of rows of token numbers
     """Describe a small Transformer encoder, normalised before each part (Vaswani et al. 2017; Xiong
-    et al. 2020), averaged over places."""
+    et al. 2020), averaged over places.
+
+    Parameters
+    ----------
+    vocabulary : int
+        token numbers lie in [0, vocabulary)
+    length : int
+        tokens a text
+    outputs : int
+        raw outputs a row
+    features : int, default 32
+        of each place
+    heads : int, default 4
+        must divide features
+    blocks : int, default 2
+        of attention and dense layers
+    dropout : float, default 0.0
+        rate after attention and dense layers, in [0, 1)
+
+    Returns
+    -------
+    Spec
+        of rows of token numbers
+    """
     drop = [Dropout(dropout)] if dropout else []
     layers = [Embedding(vocabulary, features), Positions(length, features)]
     for _ in range(check_int(blocks, "blocks")):
@@ -100,7 +165,22 @@ def matrix_factorization(
     factors: int = 16,  # of each user and item
 ) -> Spec:  # of rows (user, item); one output: the rating, less its mean
     """Describe matrix factorisation with biases (Koren et al. 2009): dot product of factors, plus a
-    bias of the user and of the item."""
+    bias of the user and of the item.
+
+    Parameters
+    ----------
+    users : int
+        user numbers, column 0 of X, lie in [0, users)
+    items : int
+        item numbers, column 1, lie in [0, items)
+    factors : int, default 16
+        of each user and item
+
+    Returns
+    -------
+    Spec
+        of rows (user, item); one output: the rating, less its mean
+    """
 
     def of(column, size, features):
         return (Columns((column,)), Embedding(size, features), Flatten())
@@ -118,7 +198,28 @@ def two_tower(
     hidden: int = 32,  # units of each tower's inner layer
 ) -> Spec:  # of rows; one output: the dot product of the towers
     """Describe a two-tower recommender (Yi et al. 2019): a network for users, one for items, and
-    the dot product of what they give."""
+    the dot product of what they give.
+
+    Parameters
+    ----------
+    users : int
+        user numbers, column 0 of X, lie in [0, users)
+    items : int
+        item numbers, column 1, lie in [0, items)
+    user_features : int, default 0
+        further columns that describe the user, after the two numbers
+    item_features : int, default 0
+        further columns that describe the item, after those
+    factors : int, default 16
+        of what each tower gives
+    hidden : int, default 32
+        units of each tower's inner layer
+
+    Returns
+    -------
+    Spec
+        of rows; one output: the dot product of the towers
+    """
 
     def tower(column, size, start, count):
         number = (Columns((column,)), Embedding(size, factors), Flatten())
@@ -142,7 +243,28 @@ def wide_and_deep(
     dropout: float = 0.0,  # rate after each hidden layer, in [0, 1)
 ) -> Spec:  # of rows: numbers, then category numbers
     """Describe a network for tables (Cheng et al. 2016): a linear part and a deep part, which share
-    nothing, added up."""
+    nothing, added up.
+
+    Parameters
+    ----------
+    numbers : int
+        columns of numbers, the first ones of X
+    categories : Sequence[int]
+        sizes of the columns of category numbers that follow
+    outputs : int
+        raw outputs a row
+    hidden : Sequence[int], default (64, 32)
+        units of the deep part's layers
+    features : int, default 8
+        of each category's embedding
+    dropout : float, default 0.0
+        rate after each hidden layer, in [0, 1)
+
+    Returns
+    -------
+    Spec
+        of rows: numbers, then category numbers
+    """
     require(
         numbers + len(categories) > 0,
         "A table must have columns.",
@@ -174,7 +296,17 @@ def wide_and_deep(
 def summary(
     spec: Spec,  # the network
 ):  # pandas.DataFrame, one row a layer: layer, output, parameters, statistics
-    "Show a network's layers with the shapes of one row and the numbers to learn."
+    """Show a network's layers with the shapes of one row and the numbers to learn.
+
+    Parameters
+    ----------
+    spec : Spec
+        the network
+
+    Returns
+    -------
+    pandas.DataFrame, one row a layer: layer, output, parameters, statistics
+    """
     import math
 
     import pandas as pd

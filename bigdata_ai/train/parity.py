@@ -28,7 +28,21 @@ from .spec.options import Options
 # %% ../../nbs/lib/train/60_parity.ipynb #172ab4e3
 @dataclass(frozen=True, eq=False)
 class Task:
-    "A network with the rows it learns from."
+    """A network with the rows it learns from.
+
+    Parameters
+    ----------
+    spec : Spec
+        the network
+    rows : Dataset
+        a few hundred rows
+    loss : str
+        a name in train.spec.LOSSES
+    bound : float
+        float64: largest gap of a weight that the twins promise after 500 steps
+    logit_bound : float
+        the same of a raw output
+    """
 
     spec: Spec  # the network
     rows: Dataset  # a few hundred rows
@@ -38,13 +52,25 @@ class Task:
 
     @property
     def targets(self) -> np.ndarray:  # shape (n,) for classes, (n, 1) for real values
-        "Give the targets as a session takes them."
+        """Give the targets as a session takes them.
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,) for classes, (n, 1) for real values
+        """
         return self.rows.y[:, None] if self.loss == "mse" else self.rows.y
 
 
 # name of the network -> task; networks are small, so that 500 steps take about a second
 def tasks() -> dict[str, Task]:
-    "Give every network of the kit with a small data set; needs the extra `data`."
+    """Give every network of the kit with a small data set; needs the extra `data`.
+
+    Returns
+    -------
+    dict[str, Task]
+        name of the network -> task; networks are small, so that 500 steps take about a second
+    """
     digits, texts, ratings, loans = _digits(), _texts(), _ratings(), _loans()
     pairs = replace(ratings, X=ratings.X[:, :2])
     users, items = (int(ratings.X[:, i].max()) + 1 for i in (0, 1))
@@ -140,7 +166,35 @@ def walk(
     options: Options | None = None,  # what else a step does
     weights: Sequence[np.ndarray] | None = None,  # initial weights; None draws them from `seed`
 ):  # Session: its weights, states and outputs are those after the last step
-    "Train a task's network for some steps."
+    """Train a task's network for some steps.
+
+    Parameters
+    ----------
+    backend : str
+        "torch" or "tensorflow"
+    task : Task
+        network and rows
+    optimizer
+        SGD(…), Adam(…), AdamW(…) or RMSprop(…)
+    steps : int, default 500
+        optimiser steps, 1 or more
+    seed : int, default 0
+        of weights, row order and dropout
+    dtype : str, default 'float64'
+        "float32" or "float64"
+    batch_size : int, default 32
+        rows a step
+    schedule : Schedule | None, default None
+        of the learning rate; None keeps it
+    options : Options | None, default None
+        what else a step does
+    weights : Sequence[np.ndarray] | None, default None
+        initial weights; None draws them from `seed`
+
+    Returns
+    -------
+    Session: its weights, states and outputs are those after the last step
+    """
     weights = initial_weights(task.spec, seed) if weights is None else weights
     session = open_session(
         backend,
@@ -167,7 +221,22 @@ def row_order(
     count: int,  # row positions to give
     seed: int = 0,  # 0 or greater
 ) -> np.ndarray:  # shape (count,), int64
-    "Give one permutation of the rows after the other."
+    """Give one permutation of the rows after the other.
+
+    Parameters
+    ----------
+    rows : int
+        rows there are
+    count : int
+        row positions to give
+    seed : int, default 0
+        0 or greater
+
+    Returns
+    -------
+    np.ndarray
+        shape (count,), int64
+    """
     draw = rng(seed, "order")
     return np.concatenate(
         [draw.permutation(rows) for _ in range(-(-check_int(count, "count") // rows))]
@@ -180,7 +249,22 @@ def gaps(
     X: np.ndarray,  # shape (n, d): rows at which outputs are compared
     # max_weight_gap, max_logit_gap: largest absolute difference of a weight, of a raw output
 ) -> dict[str, float]:
-    "Compare two sessions."
+    """Compare two sessions.
+
+    Parameters
+    ----------
+    one
+        Session after its steps
+    other
+        Session of the other framework
+    X : np.ndarray
+        shape (n, d): rows at which outputs are compared
+
+    Returns
+    -------
+    dict[str, float]
+        max_weight_gap, max_logit_gap: largest absolute difference of a weight, of a raw output
+    """
 
     def largest(ours, theirs):
         return max(
@@ -210,7 +294,25 @@ def divergence(
     # columns network, optimizer, dtype, steps, seed, max_weight_gap, max_logit_gap, bound (of
     # weights; NaN: none)
 ) -> pd.DataFrame:
-    "Walk both frameworks down the same paths and tell how far apart they end."
+    """Walk both frameworks down the same paths and tell how far apart they end.
+
+    Parameters
+    ----------
+    tasks : Mapping[str, Task]
+        name of the network -> task
+    optimizers : Mapping[str, object], default OPTIMIZERS
+        name -> optimiser
+    steps : Mapping[str, int], default {'float64': 500, 'float32': 200}
+        dtype -> steps
+    seeds : Sequence[int], default (0, 1, 2)
+        of weights and row order
+
+    Returns
+    -------
+    pd.DataFrame
+        columns network, optimizer, dtype, steps, seed, max_weight_gap, max_logit_gap, bound (of
+        weights; NaN: none)
+    """
     rows = []
     for (network, task), (name, optimizer), (dtype, count), seed in product(
         tasks.items(), optimizers.items(), steps.items(), seeds
@@ -232,7 +334,21 @@ def divergence(
 # %% ../../nbs/lib/train/60_parity.ipynb #0767fa67
 @dataclass(frozen=True)
 class Equivalence:
-    "Outcome of two one-sided t-tests."
+    """Outcome of two one-sided t-tests.
+
+    Parameters
+    ----------
+    mean : float
+        of the differences
+    p : float
+        the larger of the two p-values
+    margin : float
+        differences below it count as none
+    level : float
+        the p-value must be below it
+    equivalent : bool
+        whether the mean was shown to lie inside (-margin, margin)
+    """
 
     mean: float  # of the differences
     p: float  # the larger of the two p-values
@@ -246,7 +362,22 @@ def equivalence(
     margin: float,  # above 0, in the unit of the differences
     level: float = 0.05,  # of each test, in (0, 0.5)
 ) -> Equivalence:  # holds its p-value
-    "Test whether differences are zero within a margin (Schuirmann 1987)."
+    """Test whether differences are zero within a margin (Schuirmann 1987).
+
+    Parameters
+    ----------
+    differences
+        shape (n,): one paired difference a seed, 3 or more
+    margin : float
+        above 0, in the unit of the differences
+    level : float, default 0.05
+        of each test, in (0, 0.5)
+
+    Returns
+    -------
+    Equivalence
+        holds its p-value
+    """
     differences = np.asarray(differences, dtype=np.float64)
     require(
         differences.ndim == 1 and len(differences) >= 3,

@@ -26,7 +26,20 @@ def to_backend(
     model: Model,  # trained by `fit`, of a spec
     backend: str,  # "torch" or "tensorflow"
 ) -> Model:  # another model; the first one stays as it is
-    "Rebuild a trained network in a framework."
+    """Rebuild a trained network in a framework.
+
+    Parameters
+    ----------
+    model : Model
+        trained by `fit`, of a spec
+    backend : str
+        "torch" or "tensorflow"
+
+    Returns
+    -------
+    Model
+        another model; the first one stays as it is
+    """
     check_choice(backend, BACKENDS, "backend")
     _check_portable(model)
     session = model.session
@@ -87,7 +100,20 @@ def save_model(
     model: Model,  # trained by `fit`, of a spec
     path: Path | str,  # a file, by custom "….safetensors"; its folder is made
 ) -> Path:  # `path`
-    "Write a trained network to a file, whole or not at all."
+    """Write a trained network to a file, whole or not at all.
+
+    Parameters
+    ----------
+    model : Model
+        trained by `fit`, of a spec
+    path : Path | str
+        a file, by custom "….safetensors"; its folder is made
+
+    Returns
+    -------
+    Path
+        `path`
+    """
     _check_portable(model)
     session = model.session
     arrays = dict(zip(model.spec.names(), [*session.weights(), *session.states()], strict=True))
@@ -146,7 +172,20 @@ def load_model(
     backend: str | None = None,  # "torch" or "tensorflow"; None takes the one it was trained in
 ) -> Model:  # ready to predict; for more training, give its `weights` to `fit`
     """Read a trained network; raises `ContentError` for a file that is damaged, or whose arrays do
-    not fit its spec."""
+    not fit its spec.
+
+    Parameters
+    ----------
+    path : Path | str
+        a file that `save_model` wrote, in either framework
+    backend : str | None, default None
+        "torch" or "tensorflow"; None takes the one it was trained in
+
+    Returns
+    -------
+    Model
+        ready to predict; for more training, give its `weights` to `fit`
+    """
     if backend is not None:
         check_choice(backend, BACKENDS, "backend")
     require(

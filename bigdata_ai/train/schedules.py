@@ -21,13 +21,32 @@ class Schedule:
         self,
         steps: int,  # of the whole run, 1 or more
     ) -> np.ndarray:  # shape (steps,), float64: factor of the learning rate at each step
-        "Give the factor of each step."
+        """Give the factor of each step.
+
+        Parameters
+        ----------
+        steps : int
+            of the whole run, 1 or more
+
+        Returns
+        -------
+        np.ndarray
+            shape (steps,), float64: factor of the learning rate at each step
+        """
         return np.ones(check_int(steps, "steps"))
 
 
 @dataclass(frozen=True)
 class Step(Schedule):
-    "Multiply the rate by `gamma` after each of `parts` equal parts of the run but the last."
+    """Multiply the rate by `gamma` after each of `parts` equal parts of the run but the last.
+
+    Parameters
+    ----------
+    parts : int, default 3
+        2 or more
+    gamma : float, default 0.1
+        in (0, 1]
+    """
 
     parts: int = 3  # 2 or more
     gamma: float = 0.1  # in (0, 1]
@@ -42,7 +61,13 @@ class Step(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    "Fall along half a cosine to `floor` (Loshchilov and Hutter 2017, without restarts)."
+    """Fall along half a cosine to `floor` (Loshchilov and Hutter 2017, without restarts).
+
+    Parameters
+    ----------
+    floor : float, default 0.0
+        factor at the end, in [0, 1]
+    """
 
     floor: float = 0.0  # factor at the end, in [0, 1]
 
@@ -63,7 +88,13 @@ class Cosine(Schedule):
 @dataclass(frozen=True)
 class OneCycle(Schedule):
     """Rise from 1/25 to 1 along half a cosine, then fall to 1/250,000 (Smith and Topin 2018, with
-    PyTorch's numbers)."""
+    PyTorch's numbers).
+
+    Parameters
+    ----------
+    rise : float, default 0.3
+        share of the steps that rise, in (0, 1)
+    """
 
     rise: float = 0.3  # share of the steps that rise, in (0, 1)
 
@@ -87,7 +118,15 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    "Rise in equal steps over the first `steps` steps, then follow another schedule."
+    """Rise in equal steps over the first `steps` steps, then follow another schedule.
+
+    Parameters
+    ----------
+    steps : int, default 100
+        1 or more
+    then : Schedule, default Schedule()
+        over the steps that are left
+    """
 
     steps: int = 100  # 1 or more
     then: Schedule = Schedule()  # over the steps that are left

@@ -25,7 +25,34 @@ SPENDS = ("row", "label", "source", "refresh")
 
 @dataclass(frozen=True)
 class Advice:
-    "What each spend of the whole budget is expected to bring."
+    """What each spend of the whole budget is expected to bring.
+
+    Parameters
+    ----------
+    ranking : pd.DataFrame
+        best first: spend, units, gain, low, high, gain per 1,000 of budget, probability of
+        being best
+    best : str
+        the spend with the greatest expected gain
+    decided : bool
+        whether it is best with a probability of 0.8 or more
+    measurement : str
+        the cheapest measurement that would tell; "" where decided
+    error : float
+        now, against right labels where they can be told
+    control : float
+        error of the trivial control
+    wrong : float
+        estimated share of wrong labels
+    unit : str
+        of error and gain
+    budget : float
+        in the unit of the costs
+    repeats : int
+        rehearsals
+    warnings : tuple[str, ...], default ()
+        on the table
+    """
 
     # best first: spend, units, gain, low, high, gain per 1,000 of budget, probability of being best
     ranking: pd.DataFrame
@@ -59,7 +86,20 @@ class Advice:
         path: Path | str,  # HTML file to write
         title: str = "What to buy next",  # above the table
     ) -> Path:  # the file
-        "Write the advice as one page of HTML that needs nothing else."
+        """Write the advice as one page of HTML that needs nothing else.
+
+        Parameters
+        ----------
+        path : Path | str
+            HTML file to write
+        title : str, default 'What to buy next'
+            above the table
+
+        Returns
+        -------
+        Path
+            the file
+        """
         return write_atomic(Path(path), _page(self, title))
 
 
@@ -95,7 +135,47 @@ def advise(
     most: int = 3000,  # rows to learn from in a rehearsal
     show_progress: bool = False,  # a bar over the rehearsals
 ) -> Advice:  # raises InputError for a table, budget or price that can't be used
-    "Rank what the budget can buy by how much it is expected to lower the error."
+    """Rank what the budget can buy by how much it is expected to lower the error.
+
+    Parameters
+    ----------
+    table
+        frame of any kind the kit knows, 50 rows or more
+    target : str
+        its column to predict
+    budget : float
+        money to spend, > 0
+    costs : dict[str, float]
+        price of a row, and of a "label" put right, a row of another "source", a row of now
+        ("refresh")
+    time : str | None, default None
+        column of dates or numbers that grow with time
+    source : str | None, default None
+        column that says where a row comes from
+    seed : int, default 0
+        another seed rehearses with other rows
+    model : str | BaseEstimator, default 'boosted'
+        "boosted", "torch", "tensorflow" or a scikit-learn estimator
+    minutes : float, default 2.0
+        time to spend; two rehearsals are always made
+    repeats : int, default 8
+        rehearsals, 2 or more
+    missing : float | None, default None
+        share of the target from sources that the table lacks; None: 1/(sources + 1), as if one
+        were lacking
+    newer : float, default 0.5
+        share of the target from later than the table, in [0, 1]; 1: all that is to be predicted
+        lies ahead
+    most : int, default 3000
+        rows to learn from in a rehearsal
+    show_progress : bool, default False
+        a bar over the rehearsals
+
+    Returns
+    -------
+    Advice
+        raises InputError for a table, budget or price that can't be used
+    """
     ratios = _affordable(costs, budget, time, source)
     check_number(minutes, "minutes")
     require(

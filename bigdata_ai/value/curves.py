@@ -53,7 +53,21 @@ FORMS = {  # name: (formula, grid of the inner parameters b and d, falling funct
 
 @dataclass(frozen=True)
 class Fits:
-    "One form fitted to C curves."
+    """One form fitted to C curves.
+
+    Parameters
+    ----------
+    form : str
+        name in FORMS
+    a : np.ndarray
+        shape (C,), what falls, ≥ 0
+    c : np.ndarray
+        shape (C,), the floor, ≥ 0
+    inner : np.ndarray
+        shape (C, 2), b and d
+    rmse : np.ndarray
+        shape (C,), root of the weighted mean squared residual, in the unit of the errors
+    """
 
     form: str  # name in FORMS
     a: np.ndarray  # shape (C,), what falls, ≥ 0
@@ -66,7 +80,18 @@ class Fits:
         self,
         n: np.ndarray,  # shape (C,) or (), rows
     ) -> np.ndarray:  # shape (C,), error
-        "Give the fitted curves at n rows."
+        """Give the fitted curves at n rows.
+
+        Parameters
+        ----------
+        n : np.ndarray
+            shape (C,) or (), rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (C,), error
+        """
         return self.c + self.a * FORMS[self.form][2](np.asarray(n, float), *self.inner.T)
 
 
@@ -76,7 +101,24 @@ def fit(
     form: str = "pow3",  # name in FORMS
     weights: np.ndarray | None = None,  # shape (C, K), ≥ 0; None weighs all alike
 ) -> Fits:  # least squares under a ≥ 0, c ≥ 0 ("pow2": c = 0)
-    "Fit one form to many curves."
+    """Fit one form to many curves.
+
+    Parameters
+    ----------
+    anchors : np.ndarray
+        shape (K,), rows at which the errors were measured
+    errors : np.ndarray
+        shape (C, K), NaN where a curve has none
+    form : str, default 'pow3'
+        name in FORMS
+    weights : np.ndarray | None, default None
+        shape (C, K), ≥ 0; None weighs all alike
+
+    Returns
+    -------
+    Fits
+        least squares under a ≥ 0, c ≥ 0 ("pow2": c = 0)
+    """
     _, grid, falling = FORMS[check_choice(form, FORMS, "form")]
     held = np.isfinite(errors)
     W = held * (1.0 if weights is None else weights)
@@ -111,7 +153,25 @@ def curves_of(
     # anchors (K,), errors (C, K) with NaN where absent, a name a curve
 ) -> tuple[np.ndarray, np.ndarray, list]:
     """Read learning curves; scores of scikit-learn are taken for shares that are right, so that the
-    error is 1 - score."""
+    error is 1 - score.
+
+    Parameters
+    ----------
+    source
+        what sklearn.model_selection.learning_curve returned; or a DataFrame; or a pair
+        (anchors, errors)
+    rows : str, default 'n'
+        DataFrame: the column of rows learned from
+    error : str, default 'error'
+        DataFrame: the column of errors
+    by : list[str], default ()
+        DataFrame: columns that tell curves apart; what is left, as seeds, is averaged
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray, list]
+        anchors (K,), errors (C, K) with NaN where absent, a name a curve
+    """
     if isinstance(source, pd.DataFrame):
         for name in (rows, error, *by):
             require(
@@ -178,7 +238,22 @@ def fit_forms(
     target_n: np.ndarray,  # shape (C,), rows
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # predictions (C rows, a column a fit) and their residuals
     """Extend curves by every form, on all anchors, on the later half of them (…_late) and weighted
-    towards the end (…_end)."""
+    towards the end (…_end).
+
+    Parameters
+    ----------
+    anchors : np.ndarray
+        shape (K,)
+    errors : np.ndarray
+        shape (C, K), NaN where absent, at least one value a curve
+    target_n : np.ndarray
+        shape (C,), rows
+
+    Returns
+    -------
+    tuple[pd.DataFrame, pd.DataFrame]
+        predictions (C rows, a column a fit) and their residuals
+    """
     held = np.isfinite(errors)
     ends = _ends(anchors, held)
     order = held.cumsum(axis=1)
@@ -231,7 +306,22 @@ def curve_features(
     target_n: np.ndarray,  # shape (C,), rows
     # features (C, F); the level at the end (C,) to which the network adds
 ) -> tuple[np.ndarray, np.ndarray]:
-    "Describe curves by what is seen of them before the target."
+    """Describe curves by what is seen of them before the target.
+
+    Parameters
+    ----------
+    anchors : np.ndarray
+        shape (K,)
+    errors : np.ndarray
+        shape (C, K), NaN where absent, at least one value a curve
+    target_n : np.ndarray
+        shape (C,), rows
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        features (C, F); the level at the end (C,) to which the network adds
+    """
     held = np.isfinite(errors)
     E, row = np.where(held, errors, 0), np.arange(len(errors))
     first, last = held.argmax(axis=1), held.shape[1] - 1 - held[:, ::-1].argmax(axis=1)
@@ -287,7 +377,22 @@ def normalized(
     middle: np.ndarray,  # shape (F,)
     scale: np.ndarray,  # shape (F,)
 ) -> np.ndarray:  # shape (C, F), within ±4
-    "Bring features to like scales."
+    """Bring features to like scales.
+
+    Parameters
+    ----------
+    features : np.ndarray
+        shape (C, F), from `describe`
+    middle : np.ndarray
+        shape (F,)
+    scale : np.ndarray
+        shape (F,)
+
+    Returns
+    -------
+    np.ndarray
+        shape (C, F), within ±4
+    """
     return np.clip((features - middle) / scale, -4, 4)
 
 
@@ -297,7 +402,22 @@ def predict_quantiles(
     level: np.ndarray,  # shape (C,), from `describe`
     # shape (C, 11), ascending: errors at the quantiles LEVELS, before their widths are fitted
 ) -> np.ndarray:
-    "Ask the networks."
+    """Ask the networks.
+
+    Parameters
+    ----------
+    prior : dict[str, np.ndarray]
+        arrays of the networks
+    features : np.ndarray
+        shape (C, F), from `describe`
+    level : np.ndarray
+        shape (C,), from `describe`
+
+    Returns
+    -------
+    np.ndarray
+        shape (C, 11), ascending: errors at the quantiles LEVELS, before their widths are fitted
+    """
     # (1, C, F); the networks are the first axis
     x = normalized(features, prior["middle"], prior["scale"])[None]
     for i in range(2):
@@ -320,7 +440,29 @@ def extrapolate(
     # point, low, high: shape of target_n for one curve, else (C,)
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Predict the error at more rows, with a prediction interval. Raises InputError for one curve
-    that can't bear it; of many, such get NaN."""
+    that can't bear it; of many, such get NaN.
+
+    Parameters
+    ----------
+    anchors
+        shape (K,), or that of errors: rows, greater than 0; NaN where absent
+    errors
+        shape (K,) or (C, K): error at these rows, ≥ 0; NaN where absent
+    target_n
+        rows, at least those of the last anchor: one number, or one a curve (C,), or several
+        (T,) for one curve
+    level : float, default 0.9
+        of the prediction interval, in (0, 1)
+    strict : bool, default False
+        also refuse curves that `behaviour` calls ill
+    prior : dict | None, default None
+        arrays of another network; None takes the one that comes with the kit
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray, np.ndarray]
+        point, low, high: shape of target_n for one curve, else (C,)
+    """
     check_number(level, "level")
     require(0 < level < 1, "level must be greater than 0 and less than 1.", level)
     single, target = np.ndim(errors) == 1, np.asarray(target_n, float)
@@ -387,7 +529,23 @@ def classify_curve(
     # "bulges", "short")
 ) -> pd.DataFrame:
     """Say of which kind each curve is; rise and bulge are the largest violations of monotonicity
-    and convexity, in error."""
+    and convexity, in error.
+
+    Parameters
+    ----------
+    anchors
+        as in `extrapolate`
+    errors
+        as in `extrapolate`
+    least : float, default 0.02
+        violations up to this error are let pass
+
+    Returns
+    -------
+    pd.DataFrame
+        a row a curve: anchors, doublings, noise, rise, bulge, verdict ("well-behaved", "rises",
+        "bulges", "short")
+    """
     union, curves = _checked(anchors, errors)
     held = np.isfinite(curves)
     rows = []
@@ -457,7 +615,28 @@ def forecast_figure(
     title: str = "Learning curve, extended",  # above the picture
     ax: Axes | None = None,  # where to draw; None makes a figure
 ) -> Axes:  # rows on a log scale
-    "Draw one learning curve and its prediction."
+    """Draw one learning curve and its prediction.
+
+    Parameters
+    ----------
+    anchors
+        as in `extrapolate`, one curve
+    errors
+        as in `extrapolate`, one curve
+    target_n : float
+        rows, up to which to predict
+    level : float, default 0.9
+        of the interval
+    title : str, default 'Learning curve, extended'
+        above the picture
+    ax : Axes | None, default None
+        where to draw; None makes a figure
+
+    Returns
+    -------
+    Axes
+        rows on a log scale
+    """
     union, curve = _checked(anchors, errors)
     here = np.isfinite(curve[0])
     end = union[here][-1]

@@ -35,7 +35,27 @@ MODELS = ("boosted", "torch", "tensorflow")
 
 @dataclass(frozen=True)
 class Problem:
-    "A table ready for planned runs."
+    """A table ready for planned runs.
+
+    Parameters
+    ----------
+    X : np.ndarray
+        shape (n, d), float64, NaN where a value is missing
+    y : np.ndarray
+        shape (n,), int64 classes 0 … classes-1, or float64 targets
+    classes : int
+        number of classes; 0 for a real-valued target
+    source : np.ndarray | None
+        shape (n,), int64, 0 is the commonest source; None without a column of sources
+    age : np.ndarray | None
+        shape (n,), share of the rows that are newer, in [0, 1); None without a column of time
+    rows : int
+        of the whole table, of which X may be a part
+    model : str | BaseEstimator
+        "boosted", "torch", "tensorflow" or a scikit-learn estimator
+    warnings : tuple[str, ...]
+        what a user should know of the table
+    """
 
     X: np.ndarray  # shape (n, d), float64, NaN where a value is missing
     y: np.ndarray  # shape (n,), int64 classes 0 … classes-1, or float64 targets
@@ -51,7 +71,14 @@ class Problem:
     @property
     # share of wrong answers when the commonest class is always said; 1 for a real-valued target
     def control(self) -> float:
-        "Error of the trivial control."
+        """Error of the trivial control.
+
+        Returns
+        -------
+        float
+            share of wrong answers when the commonest class is always said; 1 for a real-valued
+            target
+        """
         return 1 - np.bincount(self.y).max() / len(self.y) if self.classes else 1.0
 
     def error(
@@ -64,7 +91,25 @@ class Problem:
         # share of wrong classes, or root mean squared error over the standard deviation of the
         # target
     ) -> float:
-        "Train on some rows and score on others."
+        """Train on some rows and score on others.
+
+        Parameters
+        ----------
+        train : np.ndarray
+            shape (m,), rows to learn from
+        test : np.ndarray
+            shape (t,), rows to score
+        y : np.ndarray | None, default None
+            shape (m,), other labels to learn from; None takes those of the table
+        seed : int, default 0
+            of the model
+
+        Returns
+        -------
+        float
+            share of wrong classes, or root mean squared error over the standard deviation of
+            the target
+        """
         given = self.y[train] if y is None else y
         if self.classes and given.min() == given.max():
             said = np.full(len(test), given[0])
@@ -130,7 +175,30 @@ def problem_of(
     seed: int = 0,  # another seed keeps other rows of a large table
     # raises InputError for a table that can't be learned from, and warns of a leaked target
 ) -> Problem:
-    "Make a table ready for planned runs."
+    """Make a table ready for planned runs.
+
+    Parameters
+    ----------
+    table
+        frame of any kind the kit knows, LEAST rows or more
+    target : str
+        its column to predict
+    time : str | None, default None
+        column of dates or numbers that grow with time
+    source : str | None, default None
+        column that says where a row comes from
+    model : str | BaseEstimator, default 'boosted'
+        one of MODELS or a scikit-learn estimator; classifier or regressor as the target needs
+    most : int, default 4000
+        rows to keep
+    seed : int, default 0
+        another seed keeps other rows of a large table
+
+    Returns
+    -------
+    Problem
+        raises InputError for a table that can't be learned from, and warns of a leaked target
+    """
     require(
         isinstance(model, BaseEstimator) or model in MODELS,
         f"model must be one of {', '.join(MODELS)} or a scikit-learn estimator.",
@@ -197,7 +265,18 @@ def problem_of(
 def brief_values(
     column: pd.Series,  # any
 ) -> str:  # its first three values
-    "Name some values of a column."
+    """Name some values of a column.
+
+    Parameters
+    ----------
+    column : pd.Series
+        any
+
+    Returns
+    -------
+    str
+        its first three values
+    """
     return ", ".join(str(value) for value in column.dropna().unique()[:3])
 
 
@@ -297,7 +376,21 @@ def wrong_labels(
     # share of labels that are wrong, in [0, 0.9); bool (n,), where a real-valued label is far from
     # its answer
 ) -> tuple[float, np.ndarray]:
-    "Estimate the share of wrong labels."
+    """Estimate the share of wrong labels.
+
+    Parameters
+    ----------
+    asked : Problem
+        a table
+    seed : int, default 0
+        of folds and models
+
+    Returns
+    -------
+    tuple[float, np.ndarray]
+        share of labels that are wrong, in [0, 0.9); bool (n,), where a real-valued label is far
+        from its answer
+    """
     with threadpool_limits(1, "openmp"):
         return _wrong_labels(asked, seed)
 
@@ -361,7 +454,24 @@ def corrupt(
     random: np.random.Generator,  # draws which and to what
     # shape (m,): a class becomes any other one, a real-valued target that of another row
 ) -> np.ndarray:
-    "Change labels at random."
+    """Change labels at random.
+
+    Parameters
+    ----------
+    asked : Problem
+        a table
+    y : np.ndarray
+        shape (m,), labels
+    share : float
+        to change, in [0, 1)
+    random : np.random.Generator
+        draws which and to what
+
+    Returns
+    -------
+    np.ndarray
+        shape (m,): a class becomes any other one, a real-valued target that of another row
+    """
     hit = random.random(len(y)) < share
     if asked.classes:
         return np.where(hit, (y + random.integers(1, asked.classes, len(y))) % asked.classes, y)
@@ -382,7 +492,29 @@ def rates(
     level: float = 0.9,  # of the intervals
     show_progress: bool = False,  # a bar over the repetitions
 ) -> pd.DataFrame:  # kind, damage, rate, low, high, law and whether the interval holds the law
-    "Measure what damaged rows are worth in clean ones, and set the textbook law beside it."
+    """Measure what damaged rows are worth in clean ones, and set the textbook law beside it.
+
+    Parameters
+    ----------
+    asked : Problem
+        a table; "source" and "age" need such columns
+    kind : str, default 'label'
+        one of KINDS
+    levels : default None
+        shares of labels changed; shares of the target's source; ages, of 1 to the last in as
+        many groups; None: usual ones
+    seeds : int, default 8
+        repetitions, 3 or more
+    level : float, default 0.9
+        of the intervals
+    show_progress : bool, default False
+        a bar over the repetitions
+
+    Returns
+    -------
+    pd.DataFrame
+        kind, damage, rate, low, high, law and whether the interval holds the law
+    """
     check_choice(kind, KINDS, "kind")
     check_int(seeds, "seeds", 3)
     require(

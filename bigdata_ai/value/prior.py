@@ -17,7 +17,14 @@ from .curves import FARTHEST, LEVELS, predict_quantiles, curve_features, normali
 # %% ../../nbs/lib/value/12_prior.ipynb #77e5c414
 # anchors (K,), errors of validation (C, K) and of test (C, K), data set of each curve (C,)
 def lcdb() -> tuple[np.ndarray, ...]:
-    "Read the learning curves that come with the kit, without those that have no values."
+    """Read the learning curves that come with the kit, without those that have no values.
+
+    Returns
+    -------
+    tuple[np.ndarray, ...]
+        anchors (K,), errors of validation (C, K) and of test (C, K), data set of each curve
+        (C,)
+    """
     with np.load(data_path() / "reference" / "lcdb11_dev.npz") as file:
         anchors, validation, test = (
             file["anchors"].astype(float),
@@ -37,7 +44,26 @@ def questions(
     fewest: int = 2,  # anchors that must be left
     # curves asked about, what is held of them, target rows, the error there
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    "Cut curves off: held is what has at most 1/factor of the target's rows."
+    """Cut curves off: held is what has at most 1/factor of the target's rows.
+
+    Parameters
+    ----------
+    anchors : np.ndarray
+        shape (K,)
+    errors : np.ndarray
+        shape (C, K), NaN where absent
+    factor : np.ndarray | float
+        how many times the rows held the target has, (C,) or one
+    ends : np.ndarray | None, default None
+        index of the target's anchor, (C,); None takes each curve's last
+    fewest : int, default 2
+        anchors that must be left
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+        curves asked about, what is held of them, target rows, the error there
+    """
     held = np.isfinite(errors)
     last = held.shape[1] - 1 - held[:, ::-1].argmax(axis=1) if ends is None else ends
     seen = held & (anchors <= (anchors[last] / factor)[:, None])
@@ -185,7 +211,32 @@ def train(
     # arrays for `extrapolate`; curve, dataset, fold, factor, truth, point, low, high
 ) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
     """Train the ensemble on all data sets; data sets held out, fold by fold, tell how wide its
-    intervals have to be and how good it is."""
+    intervals have to be and how good it is.
+
+    Parameters
+    ----------
+    networks : int, default 8
+        whose answers are averaged
+    epochs : int, default 20
+        passes over the examples
+    more : int, default 10
+        questions a curve beside the four that count
+    folds : int, default 5
+        parts of the data sets; each is predicted by networks that have not seen it
+    width : int, default 128
+        units of the two hidden layers
+    seed : int, default 0
+        another seed draws other questions, folds and weights
+    final : bool, default True
+        whether an ensemble is trained on all data sets, too; without it the arrays are {}
+    show_progress : bool, default False
+        a bar over the networks
+
+    Returns
+    -------
+    tuple[dict[str, np.ndarray], pd.DataFrame]
+        arrays for `extrapolate`; curve, dataset, fold, factor, truth, point, low, high
+    """
     features, level, truth, groups, counts, factor, curve = _examples(more, seed)
     fold = rng(seed, "curve folds").permutation(groups.max() + 1)[groups] % folds
     bar = (lambda it: progress(it, "networks", unit="network")) if show_progress else iter

@@ -34,7 +34,27 @@ def knn_shapley(
     # shape (n,), float64: share of validation rows voted right that the row adds; they sum to the
     # vote's score
 ) -> np.ndarray:
-    "Give the exact Shapley value of each row for a vote of k neighbours."
+    """Give the exact Shapley value of each row for a vote of k neighbours.
+
+    Parameters
+    ----------
+    X : np.ndarray
+        shape (n, d), finite, of like scales: distances are Euclidean
+    y : np.ndarray
+        shape (n,), classes 0, 1, …: labels that may be wrong
+    valid_X : np.ndarray
+        shape (m, d)
+    valid_y : np.ndarray
+        shape (m,), right labels
+    k : int, default 10
+        neighbours that vote, 1 or more
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), float64: share of validation rows voted right that the row adds; they sum to
+        the vote's score
+    """
     X, valid_X = check_features(X).astype(np.float64), check_features(valid_X).astype(np.float64)
     require(
         X.shape[1] == valid_X.shape[1],
@@ -68,7 +88,26 @@ def data_oob(
     seed: int = 0,  # another seed draws other bags
     jobs: int = 1,  # processes
 ) -> np.ndarray:  # shape (n,), float64 in [0, 1]; NaN where every tree has seen the row
-    "Give the share of out-of-bag trees that agree with each row's label."
+    """Give the share of out-of-bag trees that agree with each row's label.
+
+    Parameters
+    ----------
+    X : np.ndarray
+        shape (n, d)
+    y : np.ndarray
+        shape (n,), classes 0, 1, …
+    trees : int, default 200
+        bagged decision trees, 10 or more; the paper takes 1,000
+    seed : int, default 0
+        another seed draws other bags
+    jobs : int, default 1
+        processes
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), float64 in [0, 1]; NaN where every tree has seen the row
+    """
     X = check_features(X)
     y, trees = check_classes(y, len(X), np.iinfo(np.int64).max), check_int(trees, "trees", 10)
     forest = BaggingClassifier(
@@ -95,7 +134,29 @@ def compare(
     # a row a seed and ranking: F1 at the known share, F1 of two clusters, error after removal and
     # before
 ) -> pd.DataFrame:
-    "Set the rankings side by side."
+    """Set the rankings side by side.
+
+    Parameters
+    ----------
+    data
+        Dataset, labelled
+    seeds : int, default 20
+        repetitions, 2 or more
+    share : float, default 0.2
+        of the labels to change, in (0, 0.5)
+    most : int, default 1000
+        rows to value
+    trees : int, default 100
+        of Data-OOB
+    show_progress : bool, default False
+        a bar over the repetitions
+
+    Returns
+    -------
+    pd.DataFrame
+        a row a seed and ranking: F1 at the known share, F1 of two clusters, error after removal
+        and before
+    """
     check_int(seeds, "seeds", 2)
     check_number(share, "share")
     require(0 < share < 0.5, "share must be greater than 0 and less than 0.5.", share)
@@ -163,7 +224,21 @@ def intervals(
     # a row a data set, ranking and measure: mean and difference from random, each with _low and
     # _high
 ) -> pd.DataFrame:
-    "Means over seeds, with Student's intervals; differences from random are paired by seed."
+    """Means over seeds, with Student's intervals; differences from random are paired by seed.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        from `compare`, of one or several data sets
+    level : float, default 0.95
+        of the intervals
+
+    Returns
+    -------
+    pd.DataFrame
+        a row a data set, ranking and measure: mean and difference from random, each with _low
+        and _high
+    """
     rows = []
     for (data, ranking), part in table.groupby(["data", "ranking"], sort=False):
         control = table[(table["data"] == data) & (table["ranking"] == "random")].set_index("seed")
@@ -184,7 +259,22 @@ def ranking_figure(
     measure: str = "f1",  # "f1", "f1_clusters" or "error"
     ax: Axes | None = None,  # where to draw; None makes a figure
 ) -> Axes:  # a group of bars a data set
-    "Draw rankings side by side, with intervals."
+    """Draw rankings side by side, with intervals.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        from `intervals`
+    measure : str, default 'f1'
+        "f1", "f1_clusters" or "error"
+    ax : Axes | None, default None
+        where to draw; None makes a figure
+
+    Returns
+    -------
+    Axes
+        a group of bars a data set
+    """
     part = table[table["measure"] == measure]
     ax = plt.subplots(figsize=(7, 3.6))[1] if ax is None else ax
     names = list(dict.fromkeys(part["data"]))

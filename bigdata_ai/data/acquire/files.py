@@ -28,7 +28,22 @@ def table_of_records(
     where: str = "the records",  # how messages call the source
     types: dict | None = None,  # column -> type name or Arrow type, instead of the inferred one
 ) -> pa.Table:  # columns in the order in which their keys first come
-    "Make a table of a list of JSON-like objects."
+    """Make a table of a list of JSON-like objects.
+
+    Parameters
+    ----------
+    records : Sequence[dict]
+        one for each row; a key that a row lacks is a missing value
+    where : str, default 'the records'
+        how messages call the source
+    types : dict | None, default None
+        column -> type name or Arrow type, instead of the inferred one
+
+    Returns
+    -------
+    pa.Table
+        columns in the order in which their keys first come
+    """
     odd = next((row for row in records if not isinstance(row, dict)), None)
     require(
         odd is None,
@@ -48,7 +63,22 @@ def table_of_columns(
     where: str = "the columns",  # how messages call the source
     types: dict | None = None,  # column -> type name or Arrow type, instead of the inferred one
 ) -> pa.Table:  # one column each
-    "Make a table of columns of Python values."
+    """Make a table of columns of Python values.
+
+    Parameters
+    ----------
+    columns : dict[str, list]
+        name -> Python values, all of one length
+    where : str, default 'the columns'
+        how messages call the source
+    types : dict | None, default None
+        column -> type name or Arrow type, instead of the inferred one
+
+    Returns
+    -------
+    pa.Table
+        one column each
+    """
     kinds = arrow_types(types or {})
     return pa.table(
         {name: _column(name, values, kinds.get(name), where) for name, values in columns.items()}
@@ -422,7 +452,43 @@ def stream_files(
     quoted_nulls: bool = False,
     sheet: str | int = 0,  # of Excel: name, or position from 0
 ) -> Stream:  # of pandas frames; `provenance` has a part for each file
-    "Go through files piece by piece."
+    """Go through files piece by piece.
+
+    Parameters
+    ----------
+    where : str | Path | Sequence
+        a path, a pattern such as "days/*.csv.gz", an address that fsspec knows, or several of
+        these
+    rows : int | None, default 65536
+        most rows of a piece; None for a piece a file
+    expect : default None
+        the schema that must come: what was acquired before, its provenance, a saved file, or a
+        mapping
+    on_change : str, default 'refuse'
+        "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    format : str | None, default None
+        "csv", "jsonl", "json", "parquet" or "excel"; None goes by the ending of the name
+    types : dict | None, default None
+        column -> type name such as "string", for CSV, JSON and Excel, instead of the inferred
+        one
+    columns : Sequence[str] | None, default None
+        columns to keep; None for all
+    encoding : str, default 'utf-8'
+        of CSV: "gb18030" for Chinese files from older programs
+    delimiter : str | None, default None
+        of CSV; None for a tab in .tsv and a comma elsewhere
+    nulls : Sequence[str], default NULLS
+        spellings of a missing value in CSV
+    quoted_nulls : bool, default False
+        whether a value in quotes can be missing: for CSV files that quote everything
+    sheet : str | int, default 0
+        of Excel: name, or position from 0
+
+    Returns
+    -------
+    Stream
+        of pandas frames; `provenance` has a part for each file
+    """
     rows = rows if rows is None else check_int(rows, "rows")
     if format is not None:
         check_choice(format, _READERS, "format")
@@ -461,7 +527,27 @@ def read_files(
     # format, types, columns, encoding, delimiter, nulls, quoted_nulls, sheet: see `stream_files`
     **options,
 ) -> Acquired:  # all rows, and provenance with a part for each file
-    "Read files whole."
+    """Read files whole.
+
+    Parameters
+    ----------
+    where : str | Path | Sequence
+        a path, a pattern such as "days/*.csv.gz", an address that fsspec knows, or several of
+        these
+    expect : default None
+        the schema that must come: what was acquired before, its provenance, a saved file, or a
+        mapping
+    on_change : str, default 'refuse'
+        "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    **options
+        format, types, columns, encoding, delimiter, nulls, quoted_nulls, sheet: see
+        `stream_files`
+
+    Returns
+    -------
+    Acquired
+        all rows, and provenance with a part for each file
+    """
     return stream_files(where, None, expect, on_change, **options).read()
 
 

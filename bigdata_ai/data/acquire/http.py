@@ -43,7 +43,32 @@ def web_session(
     cache: Path | str | None = None,
     agent: str = "bigdata-ai",  # how the session calls itself
 ):  # a requests.Session
-    "Make a session that is patient and polite."
+    """Make a session that is patient and polite.
+
+    Parameters
+    ----------
+    timeout_s : float, default 10.0
+        seconds to wait for a connection, and for the next bytes of an answer
+    retries : int, default 4
+        most further tries of a request
+    backoff_s : float, default 0.5
+        wait before the second further try, in seconds; doubled for each one after it, at most
+        120
+    longest_wait_s : float, default 120.0
+        longest `Retry-After` that is waited for, in seconds
+    per_second : float | None, default None
+        most requests a second to one host; None for no limit
+    headers : Mapping | None, default None
+        sent with each request to the host that was named, such as an Authorization; never kept
+    cache : Path | str | None, default None
+        folder for answers, which makes requests conditional; None keeps nothing
+    agent : str, default 'bigdata-ai'
+        how the session calls itself
+
+    Returns
+    -------
+    a requests.Session
+    """
     for name, value in {
         "timeout_s": timeout_s,
         "longest_wait_s": longest_wait_s,
@@ -185,7 +210,25 @@ def fetch(
     **options,  # of requests' `get`, such as headers and stream
 ):  # a requests.Response
     """Get one answer; raises `SourceError` that names the address without its secrets if there is
-    none."""
+    none.
+
+    Parameters
+    ----------
+    url : str
+        address
+    session : default None
+        from `web_session`; None makes one
+    params : Mapping | None, default None
+        name -> value, added to the address
+    allow : tuple[int, ...], default ()
+        states of 400 and more that are no error
+    **options
+        of requests' `get`, such as headers and stream
+
+    Returns
+    -------
+    a requests.Response
+    """
     requests = import_extra("requests", "data")
     shown = strip_credentials(
         requests.Request("GET", url, params=params or {}).prepare().url if _web(url) else url
@@ -242,7 +285,16 @@ def _reason(error):
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #6ba7ad88
 @dataclass(frozen=True)
 class Paging:
-    "How one page leads to the next."
+    """How one page leads to the next.
+
+    Parameters
+    ----------
+    after : Callable
+        (body, number of rows, address, parameters, links of the header) -> (address,
+        parameters) of the next page, or None
+    first : dict
+        parameters of the first page
+    """
 
     # (body, number of rows, address, parameters, links of the header) -> (address, parameters) of
     # the next page, or None
@@ -251,7 +303,13 @@ class Paging:
 
 
 def no_pages() -> Paging:  # for an API that gives all rows in one answer
-    "Ask once."
+    """Ask once.
+
+    Returns
+    -------
+    Paging
+        for an API that gives all rows in one answer
+    """
     return Paging(lambda body, rows, url, params, links: None)
 
 
@@ -259,7 +317,19 @@ def next_link(
     # where the body has the address, such as "links.next"; None takes the Link header's rel="next"
     key: str | None = None,
 ) -> Paging:  # ends where there is no such address
-    "Follow the address of the next page."
+    """Follow the address of the next page.
+
+    Parameters
+    ----------
+    key : str | None, default None
+        where the body has the address, such as "links.next"; None takes the Link header's
+        rel="next"
+
+    Returns
+    -------
+    Paging
+        ends where there is no such address
+    """
 
     def after(body, rows, url, params, links):
         link = links.get("next", {}).get("url") if key is None else _dig(body, key, None)
@@ -274,7 +344,22 @@ def page_number(
     # where the body has the number of the last page; None ends at the first page without rows
     last: str | None = None,
 ) -> Paging:  # ends at `last`, or at a page without rows
-    "Count the pages up."
+    """Count the pages up.
+
+    Parameters
+    ----------
+    param : str, default 'page'
+        name of the parameter
+    first : int, default 1
+        number of the first page
+    last : str | None, default None
+        where the body has the number of the last page; None ends at the first page without rows
+
+    Returns
+    -------
+    Paging
+        ends at `last`, or at a page without rows
+    """
 
     def after(body, rows, url, params, links):
         number = int(params[param])
@@ -288,7 +373,20 @@ def cursor(
     param: str = "cursor",  # name of the parameter that sends the cursor back
     key: str = "next_cursor",  # where the body has the cursor
 ) -> Paging:  # ends where the cursor is missing, null or empty
-    "Send back the cursor of each page for the next."
+    """Send back the cursor of each page for the next.
+
+    Parameters
+    ----------
+    param : str, default 'cursor'
+        name of the parameter that sends the cursor back
+    key : str, default 'next_cursor'
+        where the body has the cursor
+
+    Returns
+    -------
+    Paging
+        ends where the cursor is missing, null or empty
+    """
 
     def after(body, rows, url, params, links):
         value = _dig(body, key, None)
@@ -337,7 +435,39 @@ def read_api(
     types: Mapping | None = None,
     most_pages: int = 10_000,  # an API that never ends is refused after so many
 ) -> Acquired:  # all rows, and provenance with a part for each page
-    "Read all pages of an HTTP API."
+    """Read all pages of an HTTP API.
+
+    Parameters
+    ----------
+    url : str
+        address of the first page
+    rows : str | None, default None
+        where the answer has its list of rows, such as "data.items"; None if the answer is the
+        list
+    paging : Paging | None, default None
+        `next_link`, `page_number` or `cursor`; None for a single page
+    params : Mapping | None, default None
+        name -> value, sent with each request; with `next_link` only with the first, links being
+        whole
+    session : default None
+        from `web_session`; None makes one
+    expect : default None
+        the schema that must come: what was acquired before, its provenance, a saved file, or a
+        mapping
+    on_change : str, default 'refuse'
+        "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    resume : Path | str | None, default None
+        folder that keeps the pages of an unfinished fetch; None begins anew each time
+    types : Mapping | None, default None
+        column -> type name such as "float64", instead of the inferred one
+    most_pages : int, default 10000
+        an API that never ends is refused after so many
+
+    Returns
+    -------
+    Acquired
+        all rows, and provenance with a part for each page
+    """
     _web(url)
     paging, params = paging or no_pages(), dict(params or {})
     folder, session = None if resume is None else Path(resume), session or web_session()
@@ -476,7 +606,25 @@ def download(
     # provenance: kind "download", where, when, sha256, bytes, and etag or last_modified where the
     # server says them
 ) -> dict:
-    "Download a file, going on where an earlier try stopped."
+    """Download a file, going on where an earlier try stopped.
+
+    Parameters
+    ----------
+    url : str
+        address of a file
+    path : Path | str
+        where it shall be; PATH.provenance.json is written beside it
+    session : default None
+        from `web_session`; None makes one
+    sha256 : str | None, default None
+        the hash that the file must have; None accepts any
+
+    Returns
+    -------
+    dict
+        provenance: kind "download", where, when, sha256, bytes, and etag or last_modified where
+        the server says them
+    """
     _web(url)
     path, session = Path(path), session or web_session()
     path.parent.mkdir(parents=True, exist_ok=True)

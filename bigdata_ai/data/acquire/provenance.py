@@ -47,7 +47,18 @@ _SECRET = re.compile(
 def mask_secrets(
     named: Mapping,  # name -> value
 ) -> dict:  # the same, with *** for each value whose name sounds like a secret
-    "Hide the values of names such as `password`, `api_key` and `token`."
+    """Hide the values of names such as `password`, `api_key` and `token`.
+
+    Parameters
+    ----------
+    named : Mapping
+        name -> value
+
+    Returns
+    -------
+    dict
+        the same, with *** for each value whose name sounds like a secret
+    """
     return {name: "***" if _SECRET.search(str(name)) else value for name, value in named.items()}
 
 
@@ -56,7 +67,19 @@ def strip_credentials(
     # the same without user, password and fragment, and with *** for the value of each secret
     # parameter
 ) -> str:
-    "Take out of an address what must not be kept."
+    """Take out of an address what must not be kept.
+
+    Parameters
+    ----------
+    url : str
+        an address, a database URL, or a path
+
+    Returns
+    -------
+    str
+        the same without user, password and fragment, and with *** for the value of each secret
+        parameter
+    """
     return "::".join(map(_strip_one, str(url).split("::")))  # fsspec chains addresses with ::
 
 
@@ -113,7 +136,19 @@ def type_name(
     # such as "int64", "float64", "string", "date", "timestamp UTC", "list<int64>"; "null" where
     # there is no value
 ) -> str:
-    "Name a column's type without the details of its storage."
+    """Name a column's type without the details of its storage.
+
+    Parameters
+    ----------
+    kind : pa.DataType
+        the type of an Arrow column
+
+    Returns
+    -------
+    str
+        such as "int64", "float64", "string", "date", "timestamp UTC", "list<int64>"; "null"
+        where there is no value
+    """
     if pa.types.is_dictionary(kind):
         return type_name(kind.value_type)
     if pa.types.is_timestamp(kind):
@@ -129,7 +164,18 @@ def arrow_types(
     # column -> a name as in a schema, such as "string" or "int64", or an Arrow type
     types: Mapping,
 ) -> dict[str, pa.DataType]:  # column -> Arrow type
-    "Turn type names into Arrow types."
+    """Turn type names into Arrow types.
+
+    Parameters
+    ----------
+    types : Mapping
+        column -> a name as in a schema, such as "string" or "int64", or an Arrow type
+
+    Returns
+    -------
+    dict[str, pa.DataType]
+        column -> Arrow type
+    """
     return {
         column: kind
         if isinstance(kind, pa.DataType)
@@ -143,7 +189,19 @@ def schema_of(
     # or the path of a saved table
     source,
 ) -> dict[str, str]:  # column -> plain type name, in the order of the columns
-    "Give the schema of whatever has one."
+    """Give the schema of whatever has one.
+
+    Parameters
+    ----------
+    source
+        an Acquired, a Provenance, a pandas or Arrow table, an Arrow schema, a mapping column ->
+        type, or the path of a saved table
+
+    Returns
+    -------
+    dict[str, str]
+        column -> plain type name, in the order of the columns
+    """
     if isinstance(source, (str, os.PathLike)):
         source = read_provenance(source)
     source = getattr(source, "provenance", source)
@@ -169,7 +227,17 @@ def schema_of(
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #8c8d4839
 @dataclass(frozen=True)
 class SchemaDiff:
-    "How one schema differs from another; false where it does not."
+    """How one schema differs from another; false where it does not.
+
+    Parameters
+    ----------
+    added : dict[str, str]
+        columns that are new -> type
+    removed : dict[str, str]
+        columns that are gone -> type
+    retyped : dict[str, tuple[str, str]]
+        columns of another type -> (type before, type now)
+    """
 
     added: dict[str, str] = field(default_factory=dict)  # columns that are new -> type
     removed: dict[str, str] = field(default_factory=dict)  # columns that are gone -> type
@@ -183,7 +251,13 @@ class SchemaDiff:
         return "; ".join(self.lines()) or "no difference"
 
     def lines(self) -> tuple[str, ...]:  # one for each changed column
-        "List the changes: + for a new column, - for one that is gone, ~ for one of another type."
+        """List the changes: + for a new column, - for one that is gone, ~ for one of another type.
+
+        Returns
+        -------
+        tuple[str, ...]
+            one for each changed column
+        """
         return (
             *(f"+ {name}: {kind}" for name, kind in self.added.items()),
             *(f"- {name}: {kind}" for name, kind in self.removed.items()),
@@ -191,7 +265,13 @@ class SchemaDiff:
         )
 
     def renames(self) -> dict[str, str]:  # old name -> new name
-        "Guess which columns were only renamed: same type, similar name."
+        """Guess which columns were only renamed: same type, similar name.
+
+        Returns
+        -------
+        dict[str, str]
+            old name -> new name
+        """
         found = {}
         for old, kind in self.removed.items():
             near = get_close_matches(
@@ -206,7 +286,20 @@ def compare(
     before,  # the expected schema: anything that `schema_of` takes
     now,  # the schema at hand: anything that `schema_of` takes
 ) -> SchemaDiff:  # what was added, removed and retyped
-    "Compare two schemas by column name."
+    """Compare two schemas by column name.
+
+    Parameters
+    ----------
+    before
+        the expected schema: anything that `schema_of` takes
+    now
+        the schema at hand: anything that `schema_of` takes
+
+    Returns
+    -------
+    SchemaDiff
+        what was added, removed and retyped
+    """
     before, now = schema_of(before), schema_of(now)
     both = {name: (before[name], now[name]) for name in before if name in now}
     return SchemaDiff(
@@ -218,7 +311,32 @@ def compare(
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #b51e6e10
 @dataclass(frozen=True)
 class Provenance:
-    "Where a table came from, when, and what it was."
+    """Where a table came from, when, and what it was.
+
+    Parameters
+    ----------
+    kind : str
+        "files", "sql", "api" or "pages"
+    where : str
+        path, pattern or address, without credentials
+    when : str
+        start of reading: UTC, ISO 8601, to the second
+    sha256 : str
+        64 hexadecimal digits: of the one part, or of the list of the parts' hashes where there
+        are several
+    hashed : str
+        what was hashed: "bytes" as received, or "rows" as the database driver gave them
+    schema : dict[str, str]
+        column -> plain type name, in order
+    rows : int
+        number of rows
+    parts : tuple[dict, ...], default ()
+        for each file or page: where, sha256, bytes, rows, and what else is known of it
+    details : dict
+        what else was asked for, such as an SQL statement and its parameters
+    changes : tuple[str, ...], default ()
+        changes against the expected schema that were accepted, as in `SchemaDiff.lines`
+    """
 
     kind: str  # "files", "sql", "api" or "pages"
     where: str  # path, pattern or address, without credentials
@@ -237,14 +355,31 @@ class Provenance:
     changes: tuple[str, ...] = ()
 
     def to_json(self) -> str:  # indented, non-ASCII text readable
-        "Write as JSON."
+        """Write as JSON.
+
+        Returns
+        -------
+        str
+            indented, non-ASCII text readable
+        """
         return json.dumps(asdict(self), ensure_ascii=False, indent=1, default=str)
 
     @staticmethod
     def from_json(
         text: str | bytes,  # what `to_json` gave
     ) -> "Provenance":  # equal to the one that was written
-        "Read from JSON."
+        """Read from JSON.
+
+        Parameters
+        ----------
+        text : str | bytes
+            what `to_json` gave
+
+        Returns
+        -------
+        Provenance
+            equal to the one that was written
+        """
         ours = {one.name for one in fields(Provenance)}
         try:
             known = {name: value for name, value in json.loads(text).items() if name in ours}
@@ -260,12 +395,29 @@ class Provenance:
 def whole_sha256(
     hashes: list[str],  # the hash of each part, in order
 ) -> str:  # 64 hexadecimal digits
-    "Hash several parts as one: a single part keeps its own hash."
+    """Hash several parts as one: a single part keeps its own hash.
+
+    Parameters
+    ----------
+    hashes : list[str]
+        the hash of each part, in order
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits
+    """
     return hashes[0] if len(hashes) == 1 else digest(hashes)
 
 
 def utc_now() -> str:  # such as "2026-11-24T09:30:00+00:00"
-    "Give the time in UTC, ISO 8601, to the second."
+    """Give the time in UTC, ISO 8601, to the second.
+
+    Returns
+    -------
+    str
+        such as "2026-11-24T09:30:00+00:00"
+    """
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #bf7c30d4
@@ -290,7 +442,19 @@ def to_frame(
     # the same rows and columns; Int64, boolean … where whole numbers or booleans have gaps, else
     # pandas' own choice
 ) -> pd.DataFrame:
-    "Give an Arrow table as a pandas frame."
+    """Give an Arrow table as a pandas frame.
+
+    Parameters
+    ----------
+    table : pa.Table
+        any
+
+    Returns
+    -------
+    pd.DataFrame
+        the same rows and columns; Int64, boolean … where whole numbers or booleans have gaps,
+        else pandas' own choice
+    """
     gaps = [
         name
         for name, column in zip(table.column_names, table.columns, strict=True)
@@ -306,14 +470,28 @@ def to_frame(
 
 @dataclass(frozen=True, eq=False)
 class Acquired:
-    "A table and where it came from."
+    """A table and where it came from.
+
+    Parameters
+    ----------
+    table : pa.Table
+        the rows as received
+    provenance : Provenance
+        where, when, hash, schema, number of rows
+    """
 
     table: pa.Table  # the rows as received
     provenance: Provenance  # where, when, hash, schema, number of rows
 
     @cached_property
     def frame(self) -> pd.DataFrame:  # made once; the table does not follow its changes
-        "The table as a pandas frame."
+        """The table as a pandas frame.
+
+        Returns
+        -------
+        pd.DataFrame
+            made once; the table does not follow its changes
+        """
         return to_frame(self.table)
 
     def __len__(self) -> int:
@@ -341,7 +519,23 @@ class Stream:
         on_change: str = "refuse",
         details: dict | None = None,  # what else was asked for
     ):
-        "Prepare a stream; nothing is read yet."
+        """Prepare a stream; nothing is read yet.
+
+        Parameters
+        ----------
+        kind : str
+            "files", "sql", "api" or "pages"
+        where : str
+            address; credentials are taken out
+        source : Generator[pa.Table, None, dict]
+            yields at least one table; returns fields of the provenance
+        expect : default None
+            the schema that must come: anything that `schema_of` takes; None accepts any
+        on_change : str, default 'refuse'
+            "refuse" raises `SchemaError`; "accept" notes the changes in the provenance
+        details : dict | None, default None
+            what else was asked for
+        """
         check_choice(on_change, ("refuse", "accept"), "on_change")
         self._expected = None if expect is None else schema_of(expect)
         self._source, self._accept, self._started, self._done = (
@@ -354,7 +548,13 @@ class Stream:
 
     @property
     def provenance(self) -> Provenance:  # complete
-        "Where the rows came from; raises `InputError` before the last piece has come."
+        """Where the rows came from; raises `InputError` before the last piece has come.
+
+        Returns
+        -------
+        Provenance
+            complete
+        """
         require(
             self._done is not None,
             "A stream must be gone through to its end before its provenance is known.",
@@ -367,7 +567,13 @@ class Stream:
         return map(to_frame, self.tables())
 
     def tables(self) -> Iterator[pa.Table]:  # one for each piece
-        "Go through the pieces as Arrow tables."
+        """Go through the pieces as Arrow tables.
+
+        Returns
+        -------
+        Iterator[pa.Table]
+            one for each piece
+        """
         require(
             not self._started,
             "A stream can be gone through only once.",
@@ -387,7 +593,13 @@ class Stream:
         self._done = Provenance(**self._start | found | pieces.facts)
 
     def read(self) -> Acquired:  # all rows
-        "Go through all pieces and join them."
+        """Go through all pieces and join them.
+
+        Returns
+        -------
+        Acquired
+            all rows
+        """
         tables = list(self.tables())
         return Acquired(pa.concat_tables(tables, promote_options="permissive"), self.provenance)
 
@@ -462,7 +674,20 @@ def save(
     what: "Acquired | Stream",  # a table with provenance, or a stream that was not started
     path: Path | str,  # the Parquet file to write; NAME.provenance.json is written beside it
 ) -> Provenance:  # of what was saved
-    "Save a table and its provenance, whole or not at all."
+    """Save a table and its provenance, whole or not at all.
+
+    Parameters
+    ----------
+    what : Acquired | Stream
+        a table with provenance, or a stream that was not started
+    path : Path | str
+        the Parquet file to write; NAME.provenance.json is written beside it
+
+    Returns
+    -------
+    Provenance
+        of what was saved
+    """
     require(
         isinstance(what, Acquired | Stream),
         "What is saved must be an Acquired or a Stream.",
@@ -514,7 +739,20 @@ def reading(
     # what to do about a failure
     hint: str = "the file may be cut off or damaged; fetch it again, or look at its first bytes.",
 ) -> Iterator[None]:  # a context
-    "Turn whatever goes wrong while a source is read into a `SourceError` that names it."
+    """Turn whatever goes wrong while a source is read into a `SourceError` that names it.
+
+    Parameters
+    ----------
+    where : str
+        what is being read, for the message
+    hint : str, default 'the file may be cut off or damaged; fetch it again, or look at its first bytes.'
+        what to do about a failure
+
+    Returns
+    -------
+    Iterator[None]
+        a context
+    """
     try:
         yield
     except BigDataError:
@@ -530,7 +768,18 @@ def reading(
 def read_provenance(
     path: Path | str,  # a Parquet file that `save` wrote
 ) -> Provenance:  # as it was saved
-    "Read the provenance of a saved table without its rows."
+    """Read the provenance of a saved table without its rows.
+
+    Parameters
+    ----------
+    path : Path | str
+        a Parquet file that `save` wrote
+
+    Returns
+    -------
+    Provenance
+        as it was saved
+    """
     with reading(str(path)):
         found = (pq.read_metadata(path).metadata or {}).get(_KEY.encode())
     require(
@@ -547,7 +796,18 @@ def load_saved(
     path: Path | str,  # a Parquet file that `save` wrote
 ) -> Acquired:  # the same rows, types and provenance
     """Read a saved table with its provenance; raises `ContentError` where the two do not fit,
-    `SourceError` where the file is damaged."""
+    `SourceError` where the file is damaged.
+
+    Parameters
+    ----------
+    path : Path | str
+        a Parquet file that `save` wrote
+
+    Returns
+    -------
+    Acquired
+        the same rows, types and provenance
+    """
     provenance = read_provenance(path)
     with reading(str(path)):
         table = pq.read_table(path, page_checksum_verification=True).replace_schema_metadata(None)

@@ -28,7 +28,23 @@ def check_statement(
     # numbers, texts and quoted names that the statement may contain, because they can't be bound
     constants: Iterable = (),
 ) -> str:  # the statement
-    "Raise `InputError` unless every value in a statement is bound."
+    """Raise `InputError` unless every value in a statement is bound.
+
+    Parameters
+    ----------
+    statement : str
+        SQL with :name for every value
+    parameters : Mapping
+        name -> value
+    constants : Iterable, default ()
+        numbers, texts and quoted names that the statement may contain, because they can't be
+        bound
+
+    Returns
+    -------
+    str
+        the statement
+    """
     require(
         isinstance(statement, str) and statement.strip() != "",
         "A statement must be SQL text.",
@@ -306,7 +322,36 @@ def stream_sql(
     # numbers, texts and quoted names that the statement may contain, because they can't be bound
     constants: Iterable = (),
 ) -> Stream:  # of pandas frames; the database is asked when the first piece is
-    "Go through the rows of an SQL statement piece by piece, in constant memory."
+    """Go through the rows of an SQL statement piece by piece, in constant memory.
+
+    Parameters
+    ----------
+    database
+        "sqlite:///FILE", the path of an SQLite file,
+        "postgresql://USER:PASSWORD@HOST:PORT/NAME", or an SQLAlchemy engine
+    statement : str
+        one SQL statement that gives rows, with :name for every value
+    parameters : Mapping | None, default None
+        name -> value; bound, never pasted; kept in the provenance unless a name sounds like a
+        secret
+    rows : int, default 10000
+        rows of a piece
+    expect : default None
+        the schema that must come: what was acquired before, its provenance, a saved file, or a
+        mapping
+    on_change : str, default 'refuse'
+        "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    types : Mapping | None, default None
+        column -> type name such as "float64", instead of the database's or the inferred one
+    constants : Iterable, default ()
+        numbers, texts and quoted names that the statement may contain, because they can't be
+        bound
+
+    Returns
+    -------
+    Stream
+        of pandas frames; the database is asked when the first piece is
+    """
     parameters = dict(parameters or {})
     check_statement(statement, parameters, constants)
     source = _source(database, statement, parameters, check_int(rows, "rows"), types or {})
@@ -328,5 +373,23 @@ def read_sql(
     parameters: Mapping | None = None,  # name -> value; bound, never pasted
     **options,  # expect, on_change, types, constants: see `stream_sql`
 ) -> Acquired:  # all rows; the hash is that of the rows
-    "Read all rows of an SQL statement."
+    """Read all rows of an SQL statement.
+
+    Parameters
+    ----------
+    database
+        "sqlite:///FILE", the path of an SQLite file,
+        "postgresql://USER:PASSWORD@HOST:PORT/NAME", or an SQLAlchemy engine
+    statement : str
+        one SQL statement that gives rows, with :name for every value
+    parameters : Mapping | None, default None
+        name -> value; bound, never pasted
+    **options
+        expect, on_change, types, constants: see `stream_sql`
+
+    Returns
+    -------
+    Acquired
+        all rows; the hash is that of the rows
+    """
     return stream_sql(database, statement, parameters, **options).read()

@@ -29,7 +29,20 @@ def decode_page(
     content: bytes,  # the page as received
     content_type: str | None = None,  # the answer's Content-Type header
 ) -> tuple[str, str]:  # the text, and the encoding that was used
-    "Decode a web page as a browser does."
+    """Decode a web page as a browser does.
+
+    Parameters
+    ----------
+    content : bytes
+        the page as received
+    content_type : str | None, default None
+        the answer's Content-Type header
+
+    Returns
+    -------
+    tuple[str, str]
+        the text, and the encoding that was used
+    """
     encoding, text = import_extra("w3lib.encoding", "data").html_to_unicode(
         content_type, content, auto_detect_fun=_guess, default_encoding="utf-8"
     )
@@ -43,7 +56,17 @@ def _guess(content):
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #f947279e
 @dataclass(frozen=True)
 class Page:
-    "A web page as text."
+    """A web page as text.
+
+    Parameters
+    ----------
+    url : str
+        where it was found, after redirects
+    html : str
+        decoded
+    part : dict
+        for the provenance: where, when, sha256 of the bytes, bytes, encoding
+    """
 
     url: str  # where it was found, after redirects
     html: str  # decoded
@@ -59,7 +82,17 @@ class Visitor:
         delay_s: float = 1.0,  # least time between two visits to a site, in seconds
         session=None,  # from `web_session`; None makes one; its User-Agent is set to `agent`
     ):
-        "Make a visitor who has not been anywhere yet."
+        """Make a visitor who has not been anywhere yet.
+
+        Parameters
+        ----------
+        agent : str, default 'bigdata-ai'
+            the name that robots.txt is asked for, and that the site sees
+        delay_s : float, default 1.0
+            least time between two visits to a site, in seconds
+        session : default None
+            from `web_session`; None makes one; its User-Agent is set to `agent`
+        """
         require(check_number(delay_s, "delay_s") >= 0, "delay_s must be 0 or more.", delay_s)
         self.agent, self.delay_s, self._session = agent, delay_s, session or web_session()
         self._session.headers["User-Agent"] = agent
@@ -69,7 +102,18 @@ class Visitor:
         self,
         url: str,  # address of a page
     ) -> bool:  # whether robots.txt allows it
-        "Say whether a page may be fetched."
+        """Say whether a page may be fetched.
+
+        Parameters
+        ----------
+        url : str
+            address of a page
+
+        Returns
+        -------
+        bool
+            whether robots.txt allows it
+        """
         return self._rules_of(url).can_fetch(url, self.agent)
 
     def visit(
@@ -77,7 +121,18 @@ class Visitor:
         url: str,  # address of a page
     ) -> Page:  # decoded
         """Fetch a page; raises `SourceError` where robots.txt forbids it, the page is missing, or
-        it is no HTML."""
+        it is no HTML.
+
+        Parameters
+        ----------
+        url : str
+            address of a page
+
+        Returns
+        -------
+        Page
+            decoded
+        """
         for _ in range(10):
             require(
                 self.allowed(url),
@@ -153,7 +208,30 @@ def read_page_table(
     # zeros
     types: dict | None = None,
 ) -> Acquired:  # the rows of the table; the hash is that of the page
-    "Read a table of a web page."
+    """Read a table of a web page.
+
+    Parameters
+    ----------
+    url : str
+        address of a page
+    which : int | str, default 0
+        position of the table in the page, from 0, or a text that only this table contains
+    visitor : Visitor | None, default None
+        None makes one
+    expect : default None
+        the schema that must come: what was acquired before, its provenance, a saved file, or a
+        mapping
+    on_change : str, default 'refuse'
+        "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    types : dict | None, default None
+        column -> "string", for columns of digits that are no numbers, such as codes with
+        leading zeros
+
+    Returns
+    -------
+    Acquired
+        the rows of the table; the hash is that of the page
+    """
     only_text = all(kind == "string" for kind in (types or {}).values())
     require(
         only_text,
@@ -237,7 +315,21 @@ def read_page_texts(
     # one row a page: url, title, author, date, text; null where a page has none; the hash is that
     # of the pages
 ) -> Acquired:
-    "Read the main text of web pages."
+    """Read the main text of web pages.
+
+    Parameters
+    ----------
+    urls : str | Sequence[str]
+        addresses of pages
+    visitor : Visitor | None, default None
+        None makes one
+
+    Returns
+    -------
+    Acquired
+        one row a page: url, title, author, date, text; null where a page has none; the hash is
+        that of the pages
+    """
     urls, visitor = [urls] if isinstance(urls, str) else list(urls), visitor or Visitor()
     require(len(urls) > 0, "There must be at least one address.", urls)
     return Stream("pages", ", ".join(map(strip_credentials, urls)), _texts(urls, visitor)).read()

@@ -20,7 +20,17 @@ from ..tables import Dataset
 # %% ../../../nbs/lib/data/augment/20_images.ipynb #58e46cd6
 @dataclass(frozen=True)
 class Shift:
-    "Move each picture by whole pixels."
+    """Move each picture by whole pixels.
+
+    Parameters
+    ----------
+    pixels : int, default 2
+        farthest move along each axis
+    inside : bool, default True
+        no farther than the empty border, so that no ink leaves the picture
+    sure : bool, default False
+        the caller answers for ink that leaves the picture
+    """
 
     pixels: int = 2  # farthest move along each axis
     inside: bool = True  # no farther than the empty border, so that no ink leaves the picture
@@ -36,7 +46,20 @@ class Shift:
         images: np.ndarray,  # shape (n, height, width)
         draws: Draws,  # of these rows
     ) -> np.ndarray:  # shape (n, height, width), float32
-        "Move the pictures."
+        """Move the pictures.
+
+        Parameters
+        ----------
+        images : np.ndarray
+            shape (n, height, width)
+        draws : Draws
+            of these rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, height, width), float32
+        """
         moves = []
         for axis in (1, 2):
             move = np.rint(
@@ -49,7 +72,15 @@ class Shift:
 
 @dataclass(frozen=True)
 class Rotate:
-    "Turn each picture about its centre."
+    """Turn each picture about its centre.
+
+    Parameters
+    ----------
+    degrees : float, default 15.0
+        farthest turn either way
+    sure : bool, default False
+        the caller answers for turns beyond 45°
+    """
 
     degrees: float = 15.0  # farthest turn either way
     sure: bool = False  # the caller answers for turns beyond 45°
@@ -68,7 +99,20 @@ class Rotate:
         images: np.ndarray,  # shape (n, height, width)
         draws: Draws,  # of these rows
     ) -> np.ndarray:  # shape (n, height, width), float32
-        "Turn the pictures."
+        """Turn the pictures.
+
+        Parameters
+        ----------
+        images : np.ndarray
+            shape (n, height, width)
+        draws : Draws
+            of these rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, height, width), float32
+        """
         angle = np.deg2rad(draws.uniform("angle", -self.degrees, self.degrees))[:, None, None]
         rows, columns = (np.arange(size) - (size - 1) / 2 for size in images.shape[1:])
         rows, columns = rows[:, None], columns[None, :]
@@ -81,7 +125,17 @@ class Rotate:
 
 @dataclass(frozen=True)
 class Elastic:
-    "Bend each picture by a smooth random field, as an unsteady hand would (Simard et al. 2003)."
+    """Bend each picture by a smooth random field, as an unsteady hand would (Simard et al. 2003).
+
+    Parameters
+    ----------
+    strength : float, default 1.0
+        root mean square of the displacement along each axis, in pixels
+    smooth : float, default 4.0
+        width of the Gaussian that smooths the field, in pixels; smaller bends finer
+    sure : bool, default False
+        the caller answers for fields that may break strokes
+    """
 
     strength: float = 1.0  # root mean square of the displacement along each axis, in pixels
     # width of the Gaussian that smooths the field, in pixels; smaller bends finer
@@ -105,7 +159,20 @@ class Elastic:
         images: np.ndarray,  # shape (n, height, width)
         draws: Draws,  # of these rows
     ) -> np.ndarray:  # shape (n, height, width), float32
-        "Bend the pictures."
+        """Bend the pictures.
+
+        Parameters
+        ----------
+        images : np.ndarray
+            shape (n, height, width)
+        draws : Draws
+            of these rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, height, width), float32
+        """
         from scipy.ndimage import gaussian_filter
 
         # a Gaussian of this width leaves 1 / (2 smooth √π) of white noise
@@ -122,7 +189,15 @@ class Elastic:
 
 @dataclass(frozen=True)
 class Noise:
-    "Add normal noise to each pixel; values stay in the range of the data."
+    """Add normal noise to each pixel; values stay in the range of the data.
+
+    Parameters
+    ----------
+    sd : float, default 0.1
+        standard deviation, where 1 is full ink
+    sure : bool, default False
+        the caller answers for more noise than a third of full ink
+    """
 
     sd: float = 0.1  # standard deviation, where 1 is full ink
     sure: bool = False  # the caller answers for more noise than a third of full ink
@@ -136,13 +211,32 @@ class Noise:
         images: np.ndarray,  # shape (n, height, width), in [0, 1]
         draws: Draws,  # of these rows
     ) -> np.ndarray:  # shape (n, height, width), float32, in [0, 1]
-        "Add the noise."
+        """Add the noise.
+
+        Parameters
+        ----------
+        images : np.ndarray
+            shape (n, height, width), in [0, 1]
+        draws : Draws
+            of these rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, height, width), float32, in [0, 1]
+        """
         return (images + self.sd * draws.normal("noise", *images.shape[1:])).clip(0, 1)
 
 
 @dataclass(frozen=True)
 class Flip:
-    "Mirror each picture left to right, with a chance of a half."
+    """Mirror each picture left to right, with a chance of a half.
+
+    Parameters
+    ----------
+    sure : bool, default False
+        the caller answers for classes that are their own mirror image
+    """
 
     sure: bool = False  # the caller answers for classes that are their own mirror image
     keeps = "every class is its own mirror image, which no number can tell"
@@ -155,7 +249,20 @@ class Flip:
         images: np.ndarray,  # shape (n, height, width)
         draws: Draws,  # of these rows
     ) -> np.ndarray:  # shape (n, height, width)
-        "Mirror half of the pictures."
+        """Mirror half of the pictures.
+
+        Parameters
+        ----------
+        images : np.ndarray
+            shape (n, height, width)
+        draws : Draws
+            of these rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, height, width)
+        """
         return np.where((draws.uniform("flip") < 0.5)[:, None, None], images[:, :, ::-1], images)
 
 
@@ -203,7 +310,13 @@ def _warp(images, down, right, block=256):
 # %% ../../../nbs/lib/data/augment/20_images.ipynb #31581976
 @dataclass(frozen=True)
 class Mixup:
-    "Blend each row with another one; the class is drawn in the shares of the blend."
+    """Blend each row with another one; the class is drawn in the shares of the blend.
+
+    Parameters
+    ----------
+    alpha : float, default 0.2
+        of the Beta(alpha, alpha) that λ comes from; small values leave most rows nearly pure
+    """
 
     # of the Beta(alpha, alpha) that λ comes from; small values leave most rows nearly pure
     alpha: float = 0.2
@@ -220,7 +333,18 @@ class Mixup:
         draws: Draws,  # of these rows
         # positions of the partners, shape (n,), int64; shares of the first parent, shape (n,)
     ) -> tuple[np.ndarray, np.ndarray]:
-        "Draw a partner and a share for each row: the same whatever the order of the rows."
+        """Draw a partner and a share for each row: the same whatever the order of the rows.
+
+        Parameters
+        ----------
+        draws : Draws
+            of these rows
+
+        Returns
+        -------
+        tuple[np.ndarray, np.ndarray]
+            positions of the partners, shape (n,), int64; shares of the first parent, shape (n,)
+        """
         # each row blends with its neighbour in a random circle
         circle = np.argsort(draws.uniform("partner"), kind="stable")
         partner = np.empty(len(circle), dtype=np.int64)
@@ -242,7 +366,26 @@ def augment(
     keep: bool = True,  # whether the measured rows stand in front
 ) -> Augmented:  # len(data) * (copies + keep) rows
     """Make more rows to learn from; raises for a sealed test, for held-out rows, and for rows that
-    are no pictures."""
+    are no pictures.
+
+    Parameters
+    ----------
+    data : Dataset
+        pictures to learn from; for Mixup alone, rows of any kind
+    steps : Sequence
+        Shift(…), Rotate(…) …, in order; Mixup(…) may stand last
+    copies : int, default 1
+        made rows for each row
+    seed : int, default 0
+        another seed makes other rows
+    keep : bool, default True
+        whether the measured rows stand in front
+
+    Returns
+    -------
+    Augmented
+        len(data) * (copies + keep) rows
+    """
     data, steps = (
         check_augmentable(data),
         [steps] if not isinstance(steps, Sequence) else list(steps),
@@ -313,10 +456,21 @@ def _mixed(data, step, draws):
 def rules(
     steps=STEPS,  # classes of steps
 ) -> pd.DataFrame:  # one row a step: what it does, and what must hold for the label to stay
-    "List what each step asks of the data."
+    """List what each step asks of the data.
+
+    Parameters
+    ----------
+    steps : default STEPS
+        classes of steps
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a step: what it does, and what must hold for the label to stay
+    """
     return pd.DataFrame(
         {
-            "does": [step.__doc__ for step in steps],
+            "does": [step.__doc__.partition("\n")[0] for step in steps],
             "the label stays while": [step.keeps for step in steps],
         },
         index=[step.__name__ for step in steps],

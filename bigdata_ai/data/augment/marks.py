@@ -41,7 +41,17 @@ class _Made:
 @dataclass(frozen=True, eq=False, repr=False)
 class Augmented(_Made, Dataset):
     """Measured rows and rows made of them; `ids` are those of the measured row each was made of, so
-    they repeat."""
+    they repeat.
+
+    Parameters
+    ----------
+    made : np.ndarray, default None
+        shape (n,), str: "" for a measured row, else what made it
+    partners : np.ndarray, default None
+        shape (n,), as ids: the second parent of a mixed row; otherwise the first
+    soft : np.ndarray | None, default None
+        shape (n, classes), float32: the shares of the classes in each row; None without mixing
+    """
 
     def __repr__(self) -> str:
         return (
@@ -53,7 +63,17 @@ class Augmented(_Made, Dataset):
 @dataclass(frozen=True, eq=False, repr=False)
 class AugmentedTable(_Made, Table):
     """Measured rows of a table and rows made of them; ids are those of the measured row each was
-    made of, so they repeat."""
+    made of, so they repeat.
+
+    Parameters
+    ----------
+    made : np.ndarray, default None
+        shape (n,), str: "" for a measured row, else what made it
+    partners : np.ndarray, default None
+        shape (n,), as ids: the second parent of a mixed row; otherwise the first
+    soft : np.ndarray | None, default None
+        shape (n, classes), float32: the shares of the classes in each row; None without mixing
+    """
 
     def __repr__(self) -> str:
         return f"AugmentedTable({self.name!r}: {self._counted()}, target {self.target!r})"
@@ -67,7 +87,15 @@ class Draws:
         ids,  # shape (n,), int or str
         *scope,  # seed, copy, step …: what the numbers are for
     ):
-        "Prepare to draw for these rows."
+        """Prepare to draw for these rows.
+
+        Parameters
+        ----------
+        ids
+            shape (n,), int or str
+        *scope
+            seed, copy, step …: what the numbers are for
+        """
         # 0 for the first row of an id
         again = pd.Series(ids).groupby(np.asarray(ids)).cumcount().to_numpy()
         self.keys = [
@@ -82,7 +110,22 @@ class Draws:
         low: float = 0.0,  # the least
         high: float = 1.0,  # not reached
     ) -> np.ndarray:  # shape (n,), float64
-        "Draw one number a row."
+        """Draw one number a row.
+
+        Parameters
+        ----------
+        name : str
+            what for
+        low : float, default 0.0
+            the least
+        high : float, default 1.0
+            not reached
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,), float64
+        """
         return low + (high - low) * hash_fraction(
             np.array(self.keys, dtype=object), f"{self.scope}/{name}/"
         )
@@ -92,7 +135,20 @@ class Draws:
         name: str,  # what for
         *shape: int,  # of what one row gets
     ) -> np.ndarray:  # shape (n, *shape), float32, standard normal
-        "Draw an array a row."
+        """Draw an array a row.
+
+        Parameters
+        ----------
+        name : str
+            what for
+        *shape : int
+            of what one row gets
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, *shape), float32, standard normal
+        """
         made = [
             self.generator(name, i).standard_normal(shape, dtype=np.float32)
             for i in range(len(self.keys))
@@ -104,7 +160,20 @@ class Draws:
         name: str,  # what for
         i: int,  # position of the row
     ) -> np.random.Generator:  # of this row alone
-        "Make the generator of one row."
+        """Make the generator of one row.
+
+        Parameters
+        ----------
+        name : str
+            what for
+        i : int
+            position of the row
+
+        Returns
+        -------
+        np.random.Generator
+            of this row alone
+        """
         return rng(self.seed, self.scope, name, self.keys[i])
 
 # %% ../../../nbs/lib/data/augment/10_marks.ipynb #27527063
@@ -112,7 +181,20 @@ def marked(
     data: Dataset | Table,  # measured, or augmented before
     made: str = "",  # what made all of these rows; "" leaves them as they are
 ) -> Augmented | AugmentedTable:  # the same rows
-    "Give rows their marks."
+    """Give rows their marks.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        measured, or augmented before
+    made : str, default ''
+        what made all of these rows; "" leaves them as they are
+
+    Returns
+    -------
+    Augmented | AugmentedTable
+        the same rows
+    """
     if isinstance(data, (Augmented, AugmentedTable)) and not made:
         return data
     plain, kind = (Table, AugmentedTable) if isinstance(data, Table) else (Dataset, Augmented)
@@ -132,7 +214,18 @@ def marked(
 def joined(
     parts: Sequence[Augmented | AugmentedTable],  # of one data set
 ) -> Augmented | AugmentedTable:  # all rows
-    "Put augmented parts together; where one has soft labels, the others get theirs."
+    """Put augmented parts together; where one has soft labels, the others get theirs.
+
+    Parameters
+    ----------
+    parts : Sequence[Augmented | AugmentedTable]
+        of one data set
+
+    Returns
+    -------
+    Augmented | AugmentedTable
+        all rows
+    """
     first, names = parts[0], ("made", "partners")
     soft = (
         None
@@ -157,6 +250,17 @@ def joined(
 def soft_labels(
     data: Dataset | Table,  # with classes
 ) -> np.ndarray:  # shape (n, classes), float32, rows sum to 1
-    "Give the shares of the classes in each row: 1 for the class of a row that was not mixed."
+    """Give the shares of the classes in each row: 1 for the class of a row that was not mixed.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        with classes
+
+    Returns
+    -------
+    np.ndarray
+        shape (n, classes), float32, rows sum to 1
+    """
     soft = getattr(data, "soft", None)
     return np.eye(data.classes, dtype=np.float32)[data.y] if soft is None else soft

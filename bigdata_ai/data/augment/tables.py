@@ -72,7 +72,30 @@ def jitter(
     keep: bool = True,  # whether the measured rows stand in front
     sure: bool = False,  # the caller answers for a share above 0.2
 ) -> Augmented | AugmentedTable:  # len(data) * (copies + keep) rows
-    "Make rows by adding normal noise to numbers; missing values stay missing."
+    """Make rows by adding normal noise to numbers; missing values stay missing.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        rows to learn from
+    share : float, default 0.05
+        of each column's standard deviation
+    columns : Sequence | None, default None
+        which to change; None means all numbers but group and time
+    copies : int, default 1
+        made rows for each row
+    seed : int, default 0
+        another seed makes other rows
+    keep : bool, default True
+        whether the measured rows stand in front
+    sure : bool, default False
+        the caller answers for a share above 0.2
+
+    Returns
+    -------
+    Augmented | AugmentedTable
+        len(data) * (copies + keep) rows
+    """
     data = check_augmentable(data)
     holds = 0 < check_number(share, "share") <= 0.2 or share > 0 and sure
     require(
@@ -98,7 +121,26 @@ def mixup(
     seed: int = 0,  # another seed makes other rows
     keep: bool = True,  # whether the measured rows stand in front
 ) -> Augmented | AugmentedTable:  # len(data) * (copies + keep) rows
-    "Make rows by blending pairs of rows; the label changes with the row."
+    """Make rows by blending pairs of rows; the label changes with the row.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        rows to learn from, with classes or real-valued targets
+    alpha : float, default 0.2
+        of the Beta(alpha, alpha) that the shares come from
+    copies : int, default 1
+        made rows for each row
+    seed : int, default 0
+        another seed makes other rows
+    keep : bool, default True
+        whether the measured rows stand in front
+
+    Returns
+    -------
+    Augmented | AugmentedTable
+        len(data) * (copies + keep) rows
+    """
     data, step = check_augmentable(data), Mixup(alpha)
     require(not (isinstance(data, Table) and data.target is None), "Blending needs a target.", data)
     made = [
@@ -147,7 +189,27 @@ def smote(
     seed: int = 0,  # of the draw
 ) -> Augmented | AugmentedTable:  # the measured rows, then the made ones
     """Make rows of rare classes between measured ones, with imbalanced-learn; the parents' ids are
-    kept."""
+    kept.
+
+    Parameters
+    ----------
+    data : Dataset | Table
+        rows to learn from, with classes; no missing values
+    counts : Mapping | None, default None
+        class label -> rows it shall have, as many as it has or more; None: as many as the
+        largest class
+    kind : str | None, default None
+        one of `KINDS`; None picks by the columns
+    neighbours : int, default 5
+        of the same class, among which a partner is drawn
+    seed : int, default 0
+        of the draw
+
+    Returns
+    -------
+    Augmented | AugmentedTable
+        the measured rows, then the made ones
+    """
     data = check_augmentable(data)
     require(data.classes > 1, "SMOTE needs classes.", data)
     names, nominal = _numeric(data), _nominal(data)

@@ -29,7 +29,18 @@ _TOKEN = re.compile(r"[\u4e00-\u9fff]+|\w+?(?=[\u4e00-\u9fff])|\w+(?:['’]\w+)*
 def words(
     text: str,  # Chinese, English or both
 ) -> list[str]:  # words, spaces and marks in their order; joined they are the text
-    "Cut a text into words and what stands between them."
+    """Cut a text into words and what stands between them.
+
+    Parameters
+    ----------
+    text : str
+        Chinese, English or both
+
+    Returns
+    -------
+    list[str]
+        words, spaces and marks in their order; joined they are the text
+    """
     return [
         token
         for run in _TOKEN.findall(text)
@@ -59,7 +70,18 @@ TURNS = frozenset(
 def is_negation(
     word: str,  # one token of `words`
 ) -> bool:  # also for the Chinese words that hold a denying character
-    "Say whether a word denies."
+    """Say whether a word denies.
+
+    Parameters
+    ----------
+    word : str
+        one token of `words`
+
+    Returns
+    -------
+    bool
+        also for the Chinese words that hold a denying character
+    """
     plain = word.lower().replace("’", "'")
     return (
         plain in NEGATIONS
@@ -73,7 +95,20 @@ def free_words(
     tokens: list[str],  # of `words`
     keep: Sequence[str] = (),  # further words that must stay
 ) -> np.ndarray:  # shape (len(tokens),), bool: True for a word that may be changed
-    "Find the words that neither deny, nor are denied, nor turn the sentence, nor hold a digit."
+    """Find the words that neither deny, nor are denied, nor turn the sentence, nor hold a digit.
+
+    Parameters
+    ----------
+    tokens : list[str]
+        of `words`
+    keep : Sequence[str], default ()
+        further words that must stay
+
+    Returns
+    -------
+    np.ndarray
+        shape (len(tokens),), bool: True for a word that may be changed
+    """
     free, denied = np.zeros(len(tokens), dtype=bool), 0
     for i, token in enumerate(tokens):
         if not _is_word(token):
@@ -100,7 +135,18 @@ def _is_word(token):
 def synonyms(
     language: str,  # "zh" or "en"
 ) -> Mapping[str, tuple[str, ...]]:  # word -> words that may stand in its place
-    "Read the kit's dictionary."
+    """Read the kit's dictionary.
+
+    Parameters
+    ----------
+    language : str
+        "zh" or "en"
+
+    Returns
+    -------
+    Mapping[str, tuple[str, ...]]
+        word -> words that may stand in its place
+    """
     check_choice(language, ("zh", "en"), "language")
     groups = tomllib.loads((data_path() / "synonyms.toml").read_text(encoding="utf-8"))[language]
     return {
@@ -110,7 +156,17 @@ def synonyms(
 
 @dataclass(frozen=True)
 class Synonyms:
-    "Replace words by others of the same meaning."
+    """Replace words by others of the same meaning.
+
+    Parameters
+    ----------
+    share : float, default 0.3
+        chance of each word that has a synonym, in (0, 1]
+    own : Mapping[str, Sequence[str]]
+        word -> replacements; goes before the kit's dictionary
+    keep : tuple[str, ...], default ()
+        words that must stay
+    """
 
     share: float = 0.3  # chance of each word that has a synonym, in (0, 1]
     # word -> replacements; goes before the kit's dictionary
@@ -128,7 +184,20 @@ class Synonyms:
         texts: Sequence[str],  # one a row
         draws: Draws,  # of these rows
     ) -> list[str]:  # as many
-        "Replace the words."
+        """Replace the words.
+
+        Parameters
+        ----------
+        texts : Sequence[str]
+            one a row
+        draws : Draws
+            of these rows
+
+        Returns
+        -------
+        list[str]
+            as many
+        """
         return [self._one(words(text), draws.generator("words", i)) for i, text in enumerate(texts)]
 
     def _one(self, tokens, generator):
@@ -165,7 +234,19 @@ def _check_part(share, most, holds, step):
 # %% ../../../nbs/lib/data/augment/30_text.ipynb #50d2cedf
 @dataclass(frozen=True)
 class Deletion:
-    "Leave words out."
+    """Leave words out.
+
+    Parameters
+    ----------
+    share : float, default 0.1
+        chance of each word that may go, in (0, 1]
+    keep : tuple[str, ...], default ()
+        words that must stay
+    negations : bool, default False
+        whether negations may go as well
+    sure : bool, default False
+        the caller answers for the label
+    """
 
     share: float = 0.1  # chance of each word that may go, in (0, 1]
     keep: tuple[str, ...] = ()  # words that must stay
@@ -184,7 +265,20 @@ class Deletion:
         texts: Sequence[str],  # one a row
         draws: Draws,  # of these rows
     ) -> list[str]:  # as many; at least one word is left in each
-        "Leave the words out."
+        """Leave the words out.
+
+        Parameters
+        ----------
+        texts : Sequence[str]
+            one a row
+        draws : Draws
+            of these rows
+
+        Returns
+        -------
+        list[str]
+            as many; at least one word is left in each
+        """
         return [self._one(words(text), draws.generator("words", i)) for i, text in enumerate(texts)]
 
     def _one(self, tokens, generator):
@@ -204,7 +298,17 @@ class Deletion:
 
 @dataclass(frozen=True)
 class Swap:
-    "Let neighbouring words change places."
+    """Let neighbouring words change places.
+
+    Parameters
+    ----------
+    share : float, default 0.1
+        chance of each pair of neighbours, in (0, 1]
+    keep : tuple[str, ...], default ()
+        words that must stay
+    sure : bool, default False
+        the caller answers for the label
+    """
 
     share: float = 0.1  # chance of each pair of neighbours, in (0, 1]
     keep: tuple[str, ...] = ()  # words that must stay
@@ -222,7 +326,20 @@ class Swap:
         texts: Sequence[str],  # one a row
         draws: Draws,  # of these rows
     ) -> list[str]:  # as many, each with the same words
-        "Swap the words."
+        """Swap the words.
+
+        Parameters
+        ----------
+        texts : Sequence[str]
+            one a row
+        draws : Draws
+            of these rows
+
+        Returns
+        -------
+        list[str]
+            as many, each with the same words
+        """
         return [self._one(words(text), draws.generator("words", i)) for i, text in enumerate(texts)]
 
     def _one(self, tokens, generator):
@@ -242,7 +359,15 @@ class Swap:
 # %% ../../../nbs/lib/data/augment/30_text.ipynb #3d37ebe2
 @dataclass(frozen=True)
 class BackTranslation:
-    "Send texts into another language and back."
+    """Send texts into another language and back.
+
+    Parameters
+    ----------
+    there : Callable[[list[str]], list[str]]
+        texts -> texts in the other language
+    back : Callable[[list[str]], list[str]]
+        and back
+    """
 
     there: Callable[[list[str]], list[str]]  # texts -> texts in the other language
     back: Callable[[list[str]], list[str]]  # and back
@@ -253,7 +378,20 @@ class BackTranslation:
         texts: Sequence[str],  # one a row
         draws: Draws,  # not used: what comes back depends on the translator alone
     ) -> list[str]:  # as many; a text that failed the check is unchanged
-        "Translate there and back."
+        """Translate there and back.
+
+        Parameters
+        ----------
+        texts : Sequence[str]
+            one a row
+        draws : Draws
+            not used: what comes back depends on the translator alone
+
+        Returns
+        -------
+        list[str]
+            as many; a text that failed the check is unchanged
+        """
         returned = self._through(self.back, self._through(self.there, list(texts)))
         bad = [not _sound(text, new) for text, new in zip(texts, returned, strict=True)]
         if any(bad):
@@ -293,7 +431,30 @@ def augment_text(
     unchanged: bool = False,  # whether made rows stay in which nothing changed
 ) -> AugmentedTable:  # up to len(data) * (copies + keep) rows
     """Make more texts to learn from; raises for a sealed test, for held-out rows, and for a column
-    without texts."""
+    without texts.
+
+    Parameters
+    ----------
+    data : Table
+        rows to learn from
+    column : str
+        the one with the texts
+    steps : Sequence
+        Synonyms(…), Deletion(…), Swap(…), BackTranslation(…), in order
+    copies : int, default 1
+        made rows for each row
+    seed : int, default 0
+        another seed makes other rows
+    keep : bool, default True
+        whether the measured rows stand in front
+    unchanged : bool, default False
+        whether made rows stay in which nothing changed
+
+    Returns
+    -------
+    AugmentedTable
+        up to len(data) * (copies + keep) rows
+    """
     data, steps = check_augmentable(data), list(steps) if isinstance(steps, Sequence) else [steps]
     require(
         isinstance(data, Table),

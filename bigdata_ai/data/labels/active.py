@@ -31,7 +31,18 @@ class DistanceSVC(SVC):
         self,
         X,  # shape (n, d)
     ) -> np.ndarray:  # shape (n, 2), in the order of classes_; not calibrated, only ordered
-        "Give the sigmoid of the distance from the border."
+        """Give the sigmoid of the distance from the border.
+
+        Parameters
+        ----------
+        X
+            shape (n, d)
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, 2), in the order of classes_; not calibrated, only ordered
+        """
         positive = expit(self.decision_function(X))
         return np.column_stack([1 - positive, positive])
 
@@ -51,7 +62,34 @@ def learning_curves(
     held: float = 0.4,  # share of rows that score and are never asked for
     show_progress: bool = False,  # a bar over the runs
 ) -> pd.DataFrame:  # one row a fit: strategy, seed, labels, accuracy in [0, 1]
-    "Run each strategy from the same starts and score the model after every step."
+    """Run each strategy from the same starts and score the model after every step.
+
+    Parameters
+    ----------
+    data
+        Dataset, labelled; a SealedTest is refused
+    strategies : default ('random', 'margin')
+        names in STRATEGIES; "random" is the control and has to be there
+    seeds : default range(5)
+        one run of each strategy a seed: pool, start and ties are drawn anew
+    model : default None
+        a scikit-learn classifier with predict_proba; None means DistanceSVC()
+    start : int, default 20
+        labels known at the start
+    budget : int | None, default None
+        labels at the end; None spends the whole pool
+    step : int, default 1
+        labels asked for before the model is fitted again
+    held : float, default 0.4
+        share of rows that score and are never asked for
+    show_progress : bool, default False
+        a bar over the runs
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a fit: strategy, seed, labels, accuracy in [0, 1]
+    """
     import_extra("skactiveml", "data")
     data = check_trainable(data, "What is asked about")
     X, y = (
@@ -131,7 +169,18 @@ def aubc(
     curves: pd.DataFrame,  # as `learning_curves` gives
 ) -> pd.Series:  # accuracy in [0, 1], by strategy and seed
     """Give the area under each learning curve, over its width: the mean accuracy from the first
-    label to the last."""
+    label to the last.
+
+    Parameters
+    ----------
+    curves : pd.DataFrame
+        as `learning_curves` gives
+
+    Returns
+    -------
+    pd.Series
+        accuracy in [0, 1], by strategy and seed
+    """
     require(
         {"strategy", "seed", "labels", "accuracy"} <= set(curves),
         "Curves must have strategy, seed, labels, accuracy.",
@@ -156,7 +205,21 @@ def compare(
     # by strategy: aubc, gain over random, low and high of its interval, seeds, verdict "wins",
     # "loses" or "undecided"
 ) -> pd.DataFrame:
-    "Compare each strategy with the control within seeds."
+    """Compare each strategy with the control within seeds.
+
+    Parameters
+    ----------
+    curves : pd.DataFrame
+        as `learning_curves` gives
+    level : float, default 0.95
+        of the t-interval of the mean paired difference over seeds
+
+    Returns
+    -------
+    pd.DataFrame
+        by strategy: aubc, gain over random, low and high of its interval, seeds, verdict
+        "wins", "loses" or "undecided"
+    """
     wide = aubc(curves).unstack("strategy")
     require("random" in wide, "Curves must hold the control 'random'.", list(wide))
     gains = wide.drop(columns="random").sub(wide["random"], axis=0)
@@ -187,7 +250,24 @@ def draw_curves(
     level: float = 0.95,  # of the t-interval of the mean over seeds
     ax: Axes | None = None,  # None makes a new figure
 ) -> Axes:  # one line a strategy with its band
-    "Draw mean accuracy against labels with intervals over seeds."
+    """Draw mean accuracy against labels with intervals over seeds.
+
+    Parameters
+    ----------
+    curves : pd.DataFrame
+        as `learning_curves` gives
+    title : str, default 'Accuracy against labels'
+        above the axes
+    level : float, default 0.95
+        of the t-interval of the mean over seeds
+    ax : Axes | None, default None
+        None makes a new figure
+
+    Returns
+    -------
+    Axes
+        one line a strategy with its band
+    """
     with viz.style():
         ax = plt.subplots()[1] if ax is None else ax
         for color, name in zip(

@@ -31,7 +31,13 @@ class AnnotationLog:
         self,
         path: Path | str,  # the file; made with its folder at the first act
     ):
-        "Name the file; nothing is read or written yet."
+        """Name the file; nothing is read or written yet.
+
+        Parameters
+        ----------
+        path : Path | str
+            the file; made with its folder at the first act
+        """
         self.path = Path(path)
 
     def append(
@@ -39,7 +45,18 @@ class AnnotationLog:
         act: dict,  # what happened; must have an "act" of ACTS
     ) -> dict:  # the act as it was written
         """Write one act at the end of the file and sync it; a line that was cut off before is
-        dropped first."""
+        dropped first.
+
+        Parameters
+        ----------
+        act : dict
+            what happened; must have an "act" of ACTS
+
+        Returns
+        -------
+        dict
+            the act as it was written
+        """
         check_choice(act.get("act"), ACTS, "act")
         line = (json.dumps(act, ensure_ascii=False) + "\n").encode()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +71,13 @@ class AnnotationLog:
         return act
 
     def acts(self) -> list[dict]:  # oldest first; a last line that was cut off is left out
-        "Read all acts."
+        """Read all acts.
+
+        Returns
+        -------
+        list[dict]
+            oldest first; a last line that was cut off is left out
+        """
         if not self.path.exists():
             return []
         # what follows the last newline was cut off
@@ -117,7 +140,25 @@ class Annotator:
         # come
         order: Sequence[int] | None = None,
     ):
-        "Open the log and find the first item without a label."
+        """Open the log and find the first item without a label.
+
+        Parameters
+        ----------
+        items : Sequence
+            what is shown: texts, image arrays, or a data frame (its rows); or a Dataset
+        labels : Sequence[str]
+            the labels to choose from, in the order of the buttons
+        path : Path | str
+            the log; if it exists, work goes on where it stopped
+        ids : Sequence | None, default None
+            one id an item, int or str, no two equal; None takes those of the data set, else
+            positions
+        annotator : str, default ''
+            who labels; written to each line
+        order : Sequence[int] | None, default None
+            positions in the order to be asked, such as by `audit` or active learning; None: as
+            they come
+        """
         if isinstance(items, SealedTest):
             items.take([])  # refuses, with the seal's own message
         if hasattr(items, "X") and hasattr(items, "ids"):
@@ -162,13 +203,25 @@ class Annotator:
 
     @property
     def current(self) -> int | None:  # position in items; None when all are done
-        "Say which item is to be labelled now."
+        """Say which item is to be labelled now.
+
+        Returns
+        -------
+        int | None
+            position in items; None when all are done
+        """
         done = {act["id"] for act in self._done}
         return next((position for position in self._order if self.ids[position] not in done), None)
 
     @property
     def progress(self) -> tuple[int, int]:  # done (labelled or skipped), and to do in all
-        "Count what is done."
+        """Count what is done.
+
+        Returns
+        -------
+        tuple[int, int]
+            done (labelled or skipped), and to do in all
+        """
         asked = {self.ids[position] for position in self._order}
         return len(asked & {act["id"] for act in self._done}), len(asked)
 
@@ -176,7 +229,13 @@ class Annotator:
         self,
         label: str,  # one of `labels`
     ) -> None:
-        "Label the current item and go on to the next."
+        """Label the current item and go on to the next.
+
+        Parameters
+        ----------
+        label : str
+            one of `labels`
+        """
         self._act("label", label=check_choice(str(label), self.labels, "label"))
 
     def skip(self) -> None:
@@ -184,7 +243,13 @@ class Annotator:
         self._act("skip")
 
     def undo(self) -> bool:  # False where there is nothing to undo
-        "Take back the last act that stands; its item comes up again."
+        """Take back the last act that stands; its item comes up again.
+
+        Returns
+        -------
+        bool
+            False where there is nothing to undo
+        """
         if not self._done:
             return False
         self._take(self.log.append({"act": "undo", "id": self._done[-1]["id"], **self._stamp()}))
@@ -195,7 +260,14 @@ class Annotator:
         # a label of one character, else "1" … "9" for the labels in order, "s" skips, "u" undoes
         key: str,
     ) -> None:
-        "Do what a key stands for."
+        """Do what a key stands for.
+
+        Parameters
+        ----------
+        key : str
+            a label of one character, else "1" … "9" for the labels in order, "s" skips, "u"
+            undoes
+        """
         if key in self.labels:
             self.label(key)
         elif key and key in "123456789"[: len(self.labels)]:
@@ -205,7 +277,13 @@ class Annotator:
 
     # one row a labelled item, in order of labelling: id, label, annotator, time (UTC)
     def table(self) -> pd.DataFrame:
-        "Give the labels that stand."
+        """Give the labels that stand.
+
+        Returns
+        -------
+        pd.DataFrame
+            one row a labelled item, in order of labelling: id, label, annotator, time (UTC)
+        """
         rows = [act for act in self._done if act["act"] == "label"]
         return pd.DataFrame(rows, columns=["id", "label", "annotator", "time"])
 
@@ -246,7 +324,19 @@ def widget(
     show: Callable | None = None,
 ):  # an ipywidgets.VBox
     """Put the annotator into JupyterLab: the item, a button for each label, skip, undo, keys and
-    progress."""
+    progress.
+
+    Parameters
+    ----------
+    annotator : Annotator
+        what is labelled
+    show : Callable | None, default None
+        draws one item, for example with display or plt; None shows text, image or row
+
+    Returns
+    -------
+    an ipywidgets.VBox
+    """
     w = import_extra("ipywidgets", "data")
     bar, view, message = w.IntProgress(max=annotator.progress[1]), w.Output(), w.HTML()
     kind = (
@@ -303,7 +393,13 @@ def widget(
 def show_item(
     item,  # str, array of shape (h, w) or (h, w, 3), a row of a frame, or anything with a repr
 ) -> None:
-    "Show one item as what it is: text, image or row."
+    """Show one item as what it is: text, image or row.
+
+    Parameters
+    ----------
+    item
+        str, array of shape (h, w) or (h, w, 3), a row of a frame, or anything with a repr
+    """
     from IPython.display import display
 
     if isinstance(item, str):

@@ -32,7 +32,29 @@ def corrupt(
     X=None,  # shape (n, d): features, for "instance" only
     seed: int = 0,  # another seed changes other labels
 ) -> np.ndarray:  # shape (n,), int64: the labels with errors in them
-    "Change some labels to another class; `y` itself stays as it is."
+    """Change some labels to another class; `y` itself stays as it is.
+
+    Parameters
+    ----------
+    y
+        shape (n,): class labels 0 … classes-1
+    share : float
+        expected share of labels to change, in [0, 1)
+    kind : str, default 'uniform'
+        "uniform" any other class; "pair" class k to k+1; "instance" by what a random linear map
+        says of the row
+    classes : int | None, default None
+        number of classes; None counts them
+    X : default None
+        shape (n, d): features, for "instance" only
+    seed : int, default 0
+        another seed changes other labels
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), int64: the labels with errors in them
+    """
     y = check_classes(y, np.size(y), classes or np.iinfo(np.int64).max)
     classes, draw = classes or int(y.max()) + 1, rng(seed, "corrupt", kind)
     require(0 <= check_number(share, "share") < 1, "share must lie in [0, 1).", share)
@@ -75,7 +97,25 @@ def out_of_fold(
     seed: int = 0,  # another seed cuts other folds
     # shape (n, classes), float64, rows sum to 1: each row by a model that did not see it
 ) -> np.ndarray:
-    "Predict each row's class probabilities with a model that was trained on the other folds."
+    """Predict each row's class probabilities with a model that was trained on the other folds.
+
+    Parameters
+    ----------
+    model
+        a classifier with fit(X, y) and predict_proba(X); or a function: rows to learn from ->
+        object with predict_proba(X)
+    data
+        Dataset or Table, labelled; a SealedTest is refused
+    folds : int, default 5
+        2 or more; each class must have at least as many rows
+    seed : int, default 0
+        another seed cuts other folds
+
+    Returns
+    -------
+    np.ndarray
+        shape (n, classes), float64, rows sum to 1: each row by a model that did not see it
+    """
     from sklearn.model_selection import StratifiedKFold
 
     data, learn = check_trainable(data, "What is predicted out of fold"), _learner(model)
@@ -140,7 +180,20 @@ def check_probabilities(
     probabilities,  # shape (n, classes), finite, 0 or greater, rows sum to 1 within 0.01
     n: int,  # rows that it must have
 ) -> np.ndarray:  # shape (n, classes), float64, rows sum to 1
-    "Return class probabilities as float64 with rows that sum to 1, or raise `InputError`."
+    """Return class probabilities as float64 with rows that sum to 1, or raise `InputError`.
+
+    Parameters
+    ----------
+    probabilities
+        shape (n, classes), finite, 0 or greater, rows sum to 1 within 0.01
+    n : int
+        rows that it must have
+
+    Returns
+    -------
+    np.ndarray
+        shape (n, classes), float64, rows sum to 1
+    """
     p = np.asarray(probabilities, dtype=np.float64)
     require(
         p.ndim == 2 and len(p) == n and n > 0 and p.shape[1] > 1,
@@ -162,7 +215,20 @@ def noise_matrix(
     y,  # shape (n,): the labels given
     # shape (classes, classes), float64: row true class, column given label, rows sum to 1
 ) -> np.ndarray:
-    "Estimate how labels err from the rows about which the model is surest."
+    """Estimate how labels err from the rows about which the model is surest.
+
+    Parameters
+    ----------
+    probabilities
+        shape (n, classes): out of fold
+    y
+        shape (n,): the labels given
+
+    Returns
+    -------
+    np.ndarray
+        shape (classes, classes), float64: row true class, column given label, rows sum to 1
+    """
     p = check_probabilities(probabilities, np.size(y))
     y, classes = check_classes(y, len(p), p.shape[1]), p.shape[1]
     guess, sure = p.argmax(axis=1), p.max(axis=1)
@@ -185,7 +251,22 @@ def clean_posterior(
     # shape (classes, classes): as `noise_matrix` gives; None estimates it
     noise: np.ndarray | None = None,
 ) -> np.ndarray:  # shape (n, classes), float64, rows sum to 1: the true class, given row and label
-    "Estimate each row's true class from the model's probabilities and the label given."
+    """Estimate each row's true class from the model's probabilities and the label given.
+
+    Parameters
+    ----------
+    probabilities
+        shape (n, classes): out of fold
+    y
+        shape (n,): the labels given
+    noise : np.ndarray | None, default None
+        shape (classes, classes): as `noise_matrix` gives; None estimates it
+
+    Returns
+    -------
+    np.ndarray
+        shape (n, classes), float64, rows sum to 1: the true class, given row and label
+    """
     p = check_probabilities(probabilities, np.size(y))
     y = check_classes(y, len(p), p.shape[1])
     # below one in a million a float16 or a forest says 0, and means it less
@@ -213,7 +294,20 @@ def wrong_probability(
     probabilities,  # shape (n, classes): out of fold
     y,  # shape (n,): the labels given
 ) -> np.ndarray:  # shape (n,), float64 in [0, 1]; its mean estimates the share of wrong labels
-    "Estimate how likely each label is wrong."
+    """Estimate how likely each label is wrong.
+
+    Parameters
+    ----------
+    probabilities
+        shape (n, classes): out of fold
+    y
+        shape (n,): the labels given
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), float64 in [0, 1]; its mean estimates the share of wrong labels
+    """
     return (
         1 - clean_posterior(probabilities, y)[np.arange(np.size(y)), np.asarray(y, dtype=np.int64)]
     )
@@ -226,7 +320,18 @@ def likeliest_f1(
     likely,  # shape (n,): probability that a label is wrong, in [0, 1]
 ) -> np.ndarray:  # shape (n,), bool
     """Flag as many of the likeliest rows as make the expected F1 largest; none if every probability
-    is 0."""
+    is 0.
+
+    Parameters
+    ----------
+    likely
+        shape (n,): probability that a label is wrong, in [0, 1]
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), bool
+    """
     likely = np.asarray(likely, dtype=np.float64)
     ranked = np.sort(likely)[::-1]
     require(
@@ -244,7 +349,22 @@ def flag(
     # "posterior" as above; "cleanlab" its default filter; "disagree" predicted is not given
     rule: str = "posterior",
 ) -> np.ndarray:  # shape (n,), bool: True where the label is taken for wrong
-    "Flag the labels that are probably wrong."
+    """Flag the labels that are probably wrong.
+
+    Parameters
+    ----------
+    probabilities
+        shape (n, classes): out of fold
+    y
+        shape (n,): the labels given
+    rule : str, default 'posterior'
+        "posterior" as above; "cleanlab" its default filter; "disagree" predicted is not given
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), bool: True where the label is taken for wrong
+    """
     p = check_probabilities(probabilities, np.size(y))
     y = check_classes(y, len(p), p.shape[1])
     if check_choice(rule, RULES, "rule") == "posterior":
@@ -260,7 +380,21 @@ def score_flags(
     # precision, recall, f1 in [0, 1], and flagged, the share of rows; 0 where there is nothing to
     # divide by
 ) -> dict[str, float]:
-    "Score flags against the truth."
+    """Score flags against the truth.
+
+    Parameters
+    ----------
+    flagged
+        shape (n,), bool
+    wrong
+        shape (n,), bool: the truth
+
+    Returns
+    -------
+    dict[str, float]
+        precision, recall, f1 in [0, 1], and flagged, the share of rows; 0 where there is
+        nothing to divide by
+    """
     flagged, wrong = np.asarray(flagged, dtype=bool), np.asarray(wrong, dtype=bool)
     require(
         flagged.shape == wrong.shape and flagged.size > 0,
@@ -283,7 +417,23 @@ def audit(
     # one row a label, likeliest error first: id, given, suggested, likely (to be wrong), quality
     # (cleanlab's), flagged
 ) -> pd.DataFrame:
-    "List the labels, those that are most likely wrong first."
+    """List the labels, those that are most likely wrong first.
+
+    Parameters
+    ----------
+    data
+        Dataset or Table, labelled; a SealedTest is refused
+    probabilities
+        shape (n, classes): out of fold, from `out_of_fold`
+    rule : str, default 'posterior'
+        which rule flags, one of RULES
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a label, likeliest error first: id, given, suggested, likely (to be wrong),
+        quality (cleanlab's), flagged
+    """
     data = check_trainable(data, "What is audited")
     p = check_probabilities(probabilities, len(data))
     posterior, y = clean_posterior(p, data.y), check_classes(data.y, len(data), p.shape[1])

@@ -20,7 +20,18 @@ from ..seal import SealedTest
 def check_votes(
     votes,  # data frame with the columns row, annotator and label, one row a vote
 ) -> pd.DataFrame:  # these three columns, none missing
-    "Return votes as a pandas frame, or raise `InputError`; a sealed test is refused."
+    """Return votes as a pandas frame, or raise `InputError`; a sealed test is refused.
+
+    Parameters
+    ----------
+    votes
+        data frame with the columns row, annotator and label, one row a vote
+
+    Returns
+    -------
+    pd.DataFrame
+        these three columns, none missing
+    """
     if isinstance(votes, SealedTest):
         votes.take([])  # refuses, with the seal's own message
     require(isinstance(votes, pd.DataFrame), "votes must be a pandas data frame.", votes)
@@ -44,7 +55,18 @@ METHODS = ("majority", "dawid_skene", "crowdlab")
 
 @dataclass(frozen=True, eq=False)
 class Consensus:
-    "What several annotators agree on."
+    """What several annotators agree on.
+
+    Parameters
+    ----------
+    method : str
+        one of METHODS
+    labels : pd.DataFrame
+        by row: label, confidence in [0, 1], votes, agreement (share of votes for the label)
+    annotators : pd.DataFrame
+        by annotator, best first: quality in [0, 1], votes, agreement (share of votes equal to
+        the consensus)
+    """
 
     method: str  # one of METHODS
     # by row: label, confidence in [0, 1], votes, agreement (share of votes for the label)
@@ -66,7 +88,23 @@ def consensus(
     # for "crowdlab": shape (rows, classes), out of fold, in ascending order of row and of label
     probabilities=None,
 ) -> Consensus:  # labels and the quality of annotators
-    "Find one label a row and the quality of each annotator."
+    """Find one label a row and the quality of each annotator.
+
+    Parameters
+    ----------
+    votes : pd.DataFrame
+        columns row, annotator, label: one row a vote
+    method : str, default 'dawid_skene'
+        one of METHODS
+    probabilities : default None
+        for "crowdlab": shape (rows, classes), out of fold, in ascending order of row and of
+        label
+
+    Returns
+    -------
+    Consensus
+        labels and the quality of annotators
+    """
     votes = check_votes(votes)
     find = {"majority": _majority, "dawid_skene": _dawid_skene, "crowdlab": _crowdlab}[
         check_choice(method, METHODS, "method")
@@ -168,7 +206,26 @@ def annotators_for(
     seed: int = 0,  # another seed makes other errors
 ) -> pd.DataFrame:  # columns row, annotator, label: one row a vote
     """Make votes by annotators of known accuracy, whose errors are independent and alike for all
-    other classes."""
+    other classes.
+
+    Parameters
+    ----------
+    y
+        shape (n,): true labels 0 … classes-1
+    accuracy
+        one probability of being right for each annotator, in [0, 1]
+    share : float, default 1.0
+        share of rows that each of them sees, in (0, 1]
+    classes : int | None, default None
+        number of classes; None counts them
+    seed : int, default 0
+        another seed makes other errors
+
+    Returns
+    -------
+    pd.DataFrame
+        columns row, annotator, label: one row a vote
+    """
     y, draw = np.asarray(y, dtype=np.int64), rng(seed, "annotators")
     classes = check_int(classes or int(y.max()) + 1, "classes", 2)
     parts = []

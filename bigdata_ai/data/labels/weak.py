@@ -24,7 +24,20 @@ def keyword(
     label: int,  # the class to vote for
     *words: str,  # any of which makes it vote
 ) -> Callable[[str], int]:  # text -> label or ABSTAIN
-    "Make a labelling function that votes where a text holds one of the words."
+    """Make a labelling function that votes where a text holds one of the words.
+
+    Parameters
+    ----------
+    label : int
+        the class to vote for
+    *words : str
+        any of which makes it vote
+
+    Returns
+    -------
+    Callable[[str], int]
+        text -> label or ABSTAIN
+    """
     require(
         len(words) > 0 and all(isinstance(word, str) and word for word in words),
         "keyword must be given words.",
@@ -40,7 +53,22 @@ def apply_rules(
     classes: int,  # number of classes
     # one row an item, one column a rule, int64: class 0 … classes-1, or -1 for abstain
 ) -> pd.DataFrame:
-    "Let every rule vote on every item."
+    """Let every rule vote on every item.
+
+    Parameters
+    ----------
+    rules : Mapping[str, Callable]
+        name -> function of one item that gives back a class or ABSTAIN
+    items : Sequence
+        texts, rows or images, one a row; a SealedTest is refused
+    classes : int
+        number of classes
+
+    Returns
+    -------
+    pd.DataFrame
+        one row an item, one column a rule, int64: class 0 … classes-1, or -1 for abstain
+    """
     if isinstance(items, SealedTest):
         items.take([])  # refuses, with the seal's own message
     require(
@@ -63,7 +91,20 @@ def check_rule_votes(
     votes,  # shape (n, rules): classes 0 … classes-1, or -1 for abstain
     classes: int,  # number of classes
 ) -> pd.DataFrame:  # the same, int64
-    "Return the votes of rules as an int64 frame, or raise `InputError`."
+    """Return the votes of rules as an int64 frame, or raise `InputError`.
+
+    Parameters
+    ----------
+    votes
+        shape (n, rules): classes 0 … classes-1, or -1 for abstain
+    classes : int
+        number of classes
+
+    Returns
+    -------
+    pd.DataFrame
+        the same, int64
+    """
     table = votes if isinstance(votes, pd.DataFrame) else pd.DataFrame(np.asarray(votes))
     classes = check_int(classes, "classes", 2)
     low, high = table.min(axis=None), table.max(axis=None)
@@ -82,7 +123,23 @@ def rule_table(
     # one row a rule: votes_for, coverage, overlap, conflict in [0, 1], and accuracy of its votes if
     # y is given
 ) -> pd.DataFrame:
-    "Say of each rule how much it covers, overlaps and contradicts."
+    """Say of each rule how much it covers, overlaps and contradicts.
+
+    Parameters
+    ----------
+    votes
+        shape (n, rules): classes, or -1 for abstain
+    classes : int
+        number of classes
+    y : default None
+        shape (n,): true classes, where they are known
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a rule: votes_for, coverage, overlap, conflict in [0, 1], and accuracy of its
+        votes if y is given
+    """
     table = check_rule_votes(votes, classes)
     V = table.to_numpy()
     cast = V != ABSTAIN
@@ -120,7 +177,23 @@ def combine(
     # one row an item: label (-1 where no rule voted or classes are equal), confidence in [0, 1] or
     # NaN, votes
 ) -> pd.DataFrame:
-    "Make one label a row of the votes of rules."
+    """Make one label a row of the votes of rules.
+
+    Parameters
+    ----------
+    votes
+        shape (n, rules): classes, or -1 for abstain
+    classes : int
+        number of classes
+    method : str, default 'label_model'
+        one of COMBINERS
+
+    Returns
+    -------
+    pd.DataFrame
+        one row an item: label (-1 where no rule voted or classes are equal), confidence in [0,
+        1] or NaN, votes
+    """
     table = check_rule_votes(votes, classes)
     V, belief = table.to_numpy(), np.full((len(table), classes), np.nan)
     counts = np.stack([(V == label).sum(axis=1) for label in range(classes)], axis=1)

@@ -28,7 +28,17 @@ class Cleaner(Rules):
         self,
         frame,  # training rows, any kind that does not stream
     ):  # the same kind; rows that a rule drops are gone
-        "Apply the fitted rules and remove the rows that they drop."
+        """Apply the fitted rules and remove the rows that they drop.
+
+        Parameters
+        ----------
+        frame
+            training rows, any kind that does not stream
+
+        Returns
+        -------
+        the same kind; rows that a rule drops are gone
+        """
         self._check_fitted()
         opened = self._open(frame)
         for layer in layers(self.rules):
@@ -39,14 +49,35 @@ class Cleaner(Rules):
         self,
         frame,  # training rows, any kind that does not stream
     ):  # the same kind; rows that a rule drops are gone
-        "Fit and clean in one go: the same as `fit(frame).clean(frame)`, at half the cost."
+        """Fit and clean in one go: the same as `fit(frame).clean(frame)`, at half the cost.
+
+        Parameters
+        ----------
+        frame
+            training rows, any kind that does not stream
+
+        Returns
+        -------
+        the same kind; rows that a rule drops are gone
+        """
         return self._learn(frame, keep=True)
 
     def report(
         self,
         frame,  # any kind that does not stream
     ) -> "Report":  # one row a rule, in the order of the rules
-        "Count what each rule finds and changes in a frame, without changing it."
+        """Count what each rule finds and changes in a frame, without changing it.
+
+        Parameters
+        ----------
+        frame
+            any kind that does not stream
+
+        Returns
+        -------
+        Report
+            one row a rule, in the order of the rules
+        """
         self._check_fitted()
         opened = self._open(frame)
         rows, found = count(frame), [(0, 0)] * len(self.rules)
@@ -83,7 +114,21 @@ class Cleaner(Rules):
         id: str,  # column that names a row; no rule may change it
         # columns id, rule, column, before, after (as text); one row a changed value or dropped row
     ) -> pd.DataFrame:
-        "List every change with the rule that made it."
+        """List every change with the rule that made it.
+
+        Parameters
+        ----------
+        frame
+            any kind that does not stream
+        id : str
+            column that names a row; no rule may change it
+
+        Returns
+        -------
+        pd.DataFrame
+            columns id, rule, column, before, after (as text); one row a changed value or
+            dropped row
+        """
         self._check_fitted()
         opened = self._open(frame)
         require(
@@ -148,7 +193,13 @@ class CleaningRule(Rule):
     "A rule of a `Cleaner`."
 
     def says(self) -> str:  # a few words
-        "Name the rule with its settings, as a report does."
+        """Name the rule with its settings, as a report does.
+
+        Returns
+        -------
+        str
+            a few words
+        """
         usual = {
             field.name: {} if field.default is MISSING else field.default for field in fields(self)
         }
@@ -163,7 +214,18 @@ class CleaningRule(Rule):
         self,
         types: Mapping[str, str],  # column -> type
     ) -> bool:  # True where the new values are of another type than the old ones
-        "Say whether the rule changes the column's type."
+        """Say whether the rule changes the column's type.
+
+        Parameters
+        ----------
+        types : Mapping[str, str]
+            column -> type
+
+        Returns
+        -------
+        bool
+            True where the new values are of another type than the old ones
+        """
         return False
 
 
@@ -186,7 +248,18 @@ def _short(learnt):
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #8ae74606
 @dataclass(frozen=True)
 class Report:
-    "What each rule of a cleaner found."
+    """What each rule of a cleaner found.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        one row a rule: column, rule, learnt, changed (values), dropped (rows), share of all
+        rows
+    rows_in : int
+        rows before
+    rows_out : int
+        rows after the rules that drop
+    """
 
     # one row a rule: column, rule, learnt, changed (values), dropped (rows), share of all rows
     table: pd.DataFrame
@@ -198,7 +271,20 @@ class Report:
         title: str = "What cleaning changed",  # above the axes
         ax: Axes | None = None,  # None makes a new figure
     ) -> Axes:  # one bar a rule
-        "Draw the share of rows that each rule changed or dropped."
+        """Draw the share of rows that each rule changed or dropped.
+
+        Parameters
+        ----------
+        title : str, default 'What cleaning changed'
+            above the axes
+        ax : Axes | None, default None
+            None makes a new figure
+
+        Returns
+        -------
+        Axes
+            one bar a rule
+        """
         with viz.style():
             if ax is None:
                 ax = plt.subplots(figsize=(7, 0.9 + 0.3 * len(self.table)))[1]

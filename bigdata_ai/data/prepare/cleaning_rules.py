@@ -26,7 +26,19 @@ from .rules import BLANKS, NUMERIC, commonest, number
 @dataclass(frozen=True)
 class Text(CleaningRule):
     """Strip blanks, make one case, turn full-width digits and blanks into plain ones; empty text
-    becomes a gap."""
+    becomes a gap.
+
+    Parameters
+    ----------
+    strip : bool, default True
+        blanks at both ends
+    case : str | None, default None
+        "lower", "upper" or None
+    halfwidth : bool, default False
+        ０-９ ． ％ － and the wide blank become plain
+    gaps : tuple[str, ...], default ('',)
+        texts that mean "missing", after the other steps
+    """
 
     strip: bool = True  # blanks at both ends
     case: str | None = None  # "lower", "upper" or None
@@ -108,7 +120,17 @@ def _stripped(text, frames=nw):
 @dataclass(frozen=True)
 class Number(CleaningRule):
     """Read numbers from text; what is not a number becomes a gap. A column of numbers becomes
-    64-bit floats."""
+    64-bit floats.
+
+    Parameters
+    ----------
+    thousands : str, default ','
+        mark between thousands, removed; "" for none
+    decimal : str, default '.'
+        decimal mark
+    percent : bool, default False
+        "5%" is 0.05
+    """
 
     thousands: str = ","  # mark between thousands, removed; "" for none
     decimal: str = "."  # decimal mark
@@ -204,7 +226,17 @@ def _checked_numbers(read):
 @Cleaner.register
 @dataclass(frozen=True)
 class Range(CleaningRule):
-    "Values outside [low, high] become gaps, or the nearer bound."
+    """Values outside [low, high] become gaps, or the nearer bound.
+
+    Parameters
+    ----------
+    low : float | None, default None
+        least possible value, in the column's unit
+    high : float | None, default None
+        greatest possible value
+    outside : str, default 'gap'
+        "gap" or "clip"
+    """
 
     low: float | None = None  # least possible value, in the column's unit
     high: float | None = None  # greatest possible value
@@ -242,7 +274,17 @@ def _bounded(column, low, high, outside, types):
 @Cleaner.register
 @dataclass(frozen=True)
 class Category(CleaningRule):
-    "Bring spellings together, and make values that are not allowed a gap or one common value."
+    """Bring spellings together, and make values that are not allowed a gap or one common value.
+
+    Parameters
+    ----------
+    same : Mapping[str, str]
+        spelling -> the right one
+    allowed : tuple[str, ...], default ()
+        the only values that there may be; () allows all
+    other : str | None, default None
+        what a value that is not allowed becomes; None for a gap
+    """
 
     same: Mapping[str, str] = field(default_factory=dict)  # spelling -> the right one
     allowed: tuple[str, ...] = ()  # the only values that there may be; () allows all
@@ -270,7 +312,19 @@ class Category(CleaningRule):
 @dataclass(frozen=True)
 class Unit(CleaningRule):
     """Bring a quantity to one unit: by a column that names each row's unit, or by a range that
-    gives another unit away."""
+    gives another unit away.
+
+    Parameters
+    ----------
+    factors : Mapping[str, float]
+        unit -> factor to the wanted unit; needs `by`
+    by : str | None, default None
+        column with the unit of each row
+    suspect : tuple[float, float] | None, default None
+        values in [low, high] are in another unit …
+    factor : float, default 1.0
+        … and are multiplied by this
+    """
 
     # unit -> factor to the wanted unit; needs `by`
     factors: Mapping[str, float] = field(default_factory=dict)
@@ -310,7 +364,17 @@ class Unit(CleaningRule):
 @Cleaner.register
 @dataclass(frozen=True)
 class Date(CleaningRule):
-    "Read dates from text of a fixed width; days that no calendar has become gaps."
+    """Read dates from text of a fixed width; days that no calendar has become gaps.
+
+    Parameters
+    ----------
+    format : str, default '%Y-%m-%d'
+        of %Y %m %d %H %M %S, each once, and plain characters
+    earliest : str | None, default None
+        least possible date, as YYYY-MM-DD; earlier ones become gaps
+    latest : str | None, default None
+        greatest possible date, as YYYY-MM-DD
+    """
 
     format: str = "%Y-%m-%d"  # of %Y %m %d %H %M %S, each once, and plain characters
     earliest: str | None = None  # least possible date, as YYYY-MM-DD; earlier ones become gaps
@@ -437,7 +501,22 @@ def _moment(text):
 @Cleaner.register
 @dataclass(frozen=True)
 class Outliers(CleaningRule):
-    "Clip values beyond learnt fences to the fence, or make them gaps."
+    """Clip values beyond learnt fences to the fence, or make them gaps.
+
+    Parameters
+    ----------
+    method : str, default 'iqr'
+        "iqr", "quantile" or "robust_z"
+    k : float | None, default None
+        "iqr": interquartile ranges beyond the quartiles (1.5); "robust_z": robust z-scores
+        (3.5)
+    low : float, default 0.01
+        "quantile": level of the lower fence, in [0, 1)
+    high : float, default 0.99
+        "quantile": level of the upper fence, in (0, 1]
+    outside : str, default 'clip'
+        "clip" or "gap"
+    """
 
     method: str = "iqr"  # "iqr", "quantile" or "robust_z"
     # "iqr": interquartile ranges beyond the quartiles (1.5); "robust_z": robust z-scores (3.5)
@@ -503,7 +582,21 @@ def _numeric(rule, types):
 @Cleaner.register
 @dataclass(frozen=True)
 class Missing(CleaningRule):
-    "Fill gaps with a learnt value, or drop training rows that have one."
+    """Fill gaps with a learnt value, or drop training rows that have one.
+
+    Parameters
+    ----------
+    how : str, default 'median'
+        "median", "mean", "mode", "constant", "model" or "drop"
+    value : object, default None
+        for "constant": a number or a text
+    by : str | None, default None
+        column of groups, for "median", "mean" and "mode": at most 10,000 groups
+    features : tuple[str, ...], default ()
+        numeric columns that the model uses
+    flag : bool, default False
+        add a column NAME_missing: 1 where there was a gap, else 0
+    """
 
     how: str = "median"  # "median", "mean", "mode", "constant", "model" or "drop"
     value: object = None  # for "constant": a number or a text
@@ -684,7 +777,13 @@ def _predicted(learnt):
 @dataclass(frozen=True)
 class Duplicates(CleaningRule):
     """Drop training rows that repeat an earlier one. Its `column` is the one by which rows are in
-    order, such as an id."""
+    order, such as an id.
+
+    Parameters
+    ----------
+    keys : tuple[str, ...], default ()
+        columns that make two rows equal; () takes all but `column`
+    """
 
     keys: tuple[str, ...] = ()  # columns that make two rows equal; () takes all but `column`
 
@@ -716,7 +815,15 @@ class Duplicates(CleaningRule):
 @Cleaner.register
 @dataclass(frozen=True)
 class NearDuplicates(CleaningRule):
-    "Drop training rows whose text nearly repeats that of an earlier row."
+    """Drop training rows whose text nearly repeats that of an earlier row.
+
+    Parameters
+    ----------
+    id : str, default 'id'
+        column that names a row; the row with the least one of a group stays
+    threshold : float, default 0.8
+        least share of common pieces (Jaccard similarity), in (0, 1]
+    """
 
     id: str = "id"  # column that names a row; the row with the least one of a group stays
     threshold: float = 0.8  # least share of common pieces (Jaccard similarity), in (0, 1]
@@ -751,7 +858,26 @@ def near_duplicates(
     seed: int = 1,  # of the hashes
     # columns group, id, column; only rows that have a near duplicate; groups count from 0
 ) -> pd.DataFrame:
-    "Find groups of texts that nearly repeat each other."
+    """Find groups of texts that nearly repeat each other.
+
+    Parameters
+    ----------
+    frame
+        any kind that does not stream
+    column : str
+        column of text
+    id : str
+        column that names a row
+    threshold : float, default 0.8
+        least Jaccard similarity of the sets of three-character pieces, in (0, 1]
+    seed : int, default 1
+        of the hashes
+
+    Returns
+    -------
+    pd.DataFrame
+        columns group, id, column; only rows that have a near duplicate; groups count from 0
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

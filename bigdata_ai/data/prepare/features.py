@@ -32,13 +32,27 @@ class Encoder(Rules):
         rules: Sequence[Rule],  # each makes one or more feature columns
         keep: Sequence[str] = (),  # columns that pass through beside the features, such as an id
     ):
-        "Take a list of rules."
+        """Take a list of rules.
+
+        Parameters
+        ----------
+        rules : Sequence[Rule]
+            each makes one or more feature columns
+        keep : Sequence[str], default ()
+            columns that pass through beside the features, such as an id
+        """
         super().__init__(rules)
         self.keep = tuple(keep)
 
     @property
     def names_(self) -> list[str]:  # feature columns, in the order of the rules
-        "Name the feature columns that come out."
+        """Name the feature columns that come out.
+
+        Returns
+        -------
+        list[str]
+            feature columns, in the order of the rules
+        """
         self._check_fitted()
         names = [
             name
@@ -101,6 +115,11 @@ class FeatureRule(Rule):
 
     # features do not feed other rules: all are made at once, of the columns as they came
     def writes(self):
+        """Features do not feed other rules: all are made at once, of the columns as they came.
+
+        Returns
+        -------
+        """
         return set()
 
     def named(
@@ -108,7 +127,20 @@ class FeatureRule(Rule):
         *parts: object,  # what tells the features of one column apart
         mark: str = "=",  # between column and part
     ) -> str:  # without dots and backticks, which Spark reads as part of its own syntax
-        "Name one feature."
+        """Name one feature.
+
+        Parameters
+        ----------
+        *parts : object
+            what tells the features of one column apart
+        mark : str, default '='
+            between column and part
+
+        Returns
+        -------
+        str
+            without dots and backticks, which Spark reads as part of its own syntax
+        """
         return f"{self.column}{mark}{'_'.join(map(str, parts))}".replace(".", "\u2024").replace(
             "`", "'"
         )
@@ -117,14 +149,31 @@ class FeatureRule(Rule):
         self,
         learnt: Mapping,  # what the rule learnt
     ) -> list[str]:  # feature columns
-        "Name the columns that the rule makes."
+        """Name the columns that the rule makes.
+
+        Parameters
+        ----------
+        learnt : Mapping
+            what the rule learnt
+
+        Returns
+        -------
+        list[str]
+            feature columns
+        """
         return list(self.values(learnt, {self.column: "Float64"}))
 
 # %% ../../../nbs/lib/data/prepare/40_features.ipynb #0eea4e17
 @Encoder.register
 @dataclass(frozen=True)
 class Scale(FeatureRule):
-    "Scale a column of numbers."
+    """Scale a column of numbers.
+
+    Parameters
+    ----------
+    how : str, default 'standard'
+        "standard", "minmax", "robust" or "quantile"
+    """
 
     how: str = "standard"  # "standard", "minmax", "robust" or "quantile"
 
@@ -196,7 +245,15 @@ def _beyond_rounding(mean, std, values):
 @dataclass(frozen=True)
 class OneHot(FeatureRule):
     """One column of 0 and 1 for each frequent category, one for all others, and one for gaps where
-    training rows had some."""
+    training rows had some.
+
+    Parameters
+    ----------
+    top : int, default 20
+        most categories that get a column of their own, 1 or more
+    least : int, default 1
+        least training rows of such a category
+    """
 
     top: int = 20  # most categories that get a column of their own, 1 or more
     least: int = 1  # least training rows of such a category
@@ -246,7 +303,13 @@ class OneHot(FeatureRule):
 @Encoder.register
 @dataclass(frozen=True)
 class Ordinal(FeatureRule):
-    "Number the categories from 0; what is not known becomes -1."
+    """Number the categories from 0; what is not known becomes -1.
+
+    Parameters
+    ----------
+    order : tuple, default ()
+        categories, lowest first; () takes those of the training rows in sorted order
+    """
 
     # categories, lowest first; () takes those of the training rows in sorted order
     order: tuple = ()
@@ -269,7 +332,19 @@ class Ordinal(FeatureRule):
 @dataclass(frozen=True)
 class TargetEncoding(FeatureRule):
     """Replace a category by the smoothed mean target of the training rows that have it; out of fold
-    for these rows themselves."""
+    for these rows themselves.
+
+    Parameters
+    ----------
+    target : str, default 'target'
+        column of numbers: 0 and 1 for two classes
+    key : str, default 'id'
+        column that names a row: whole numbers or text
+    folds : int, default 5
+        parts of the training rows, 2 or more
+    smoothing : float, default 20.0
+        rows of the overall mean that are added to each category, 0 or more
+    """
 
     target: str = "target"  # column of numbers: 0 and 1 for two classes
     key: str = "id"  # column that names a row: whole numbers or text
@@ -342,7 +417,15 @@ _CIRCLES = {"month": 12, "weekday": 7, "hour": 24, "day": 31, "minute": 60}
 @Encoder.register
 @dataclass(frozen=True)
 class DateParts(FeatureRule):
-    "Turn dates into numbers."
+    """Turn dates into numbers.
+
+    Parameters
+    ----------
+    parts : tuple[str, ...], default ('month', 'weekday')
+        of "year", "month", "day", "weekday" (1 Monday … 7), "hour", "minute", "ordinal_day"
+    circle : bool, default True
+        a sine and a cosine for the parts that go round, instead of the number
+    """
 
     # of "year", "month", "day", "weekday" (1 Monday … 7), "hour", "minute", "ordinal_day"
     parts: tuple[str, ...] = ("month", "weekday")
@@ -386,7 +469,19 @@ class DateParts(FeatureRule):
 @Encoder.register
 @dataclass(frozen=True)
 class Pieces(FeatureRule):
-    "One column of 0 and 1 for each of the pieces of text that tell most."
+    """One column of 0 and 1 for each of the pieces of text that tell most.
+
+    Parameters
+    ----------
+    target : str | None, default None
+        column of classes in the training rows; None chooses by frequency
+    unit : str, default 'character'
+        "character": pieces of 1 to 2 characters, for Chinese; "word": words between blanks
+    size : int, default 200
+        pieces, 1 or more
+    sample : int, default 20000
+        training rows that are looked at, from the top
+    """
 
     target: str | None = None  # column of classes in the training rows; None chooses by frequency
     # "character": pieces of 1 to 2 characters, for Chinese; "word": words between blanks
@@ -451,7 +546,20 @@ def dataset(
     rows: Table,  # the table that was encoded: targets and ids
     features,  # its encoded rows, any kind of frame that does not stream, in the same order
 ) -> Dataset:  # float64 features, as both frameworks train on
-    "Join encoded features with targets and ids; raises `InputError` where a feature has gaps."
+    """Join encoded features with targets and ids; raises `InputError` where a feature has gaps.
+
+    Parameters
+    ----------
+    rows : Table
+        the table that was encoded: targets and ids
+    features
+        its encoded rows, any kind of frame that does not stream, in the same order
+
+    Returns
+    -------
+    Dataset
+        float64 features, as both frameworks train on
+    """
     from bigdata_ai.data.tables import from_arrays
 
     frame = to_pandas(features)
@@ -479,7 +587,15 @@ class Prepared:
         model,  # has predict_proba(X) or predict(X)
         *steps,  # fitted Cleaner, Encoder or anything with transform(frame), in order
     ):
-        "Put fitted steps before a model."
+        """Put fitted steps before a model.
+
+        Parameters
+        ----------
+        model
+            has predict_proba(X) or predict(X)
+        *steps
+            fitted Cleaner, Encoder or anything with transform(frame), in order
+        """
         for step in steps:
             require(hasattr(step, "transform"), "Each step must have transform.", step)
         self.model, self.steps = model, steps
@@ -491,7 +607,18 @@ class Prepared:
         self,
         frame,  # raw rows
     ) -> np.ndarray:  # shape (n, d), float64
-        "Apply the steps."
+        """Apply the steps.
+
+        Parameters
+        ----------
+        frame
+            raw rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, d), float64
+        """
         for step in self.steps:
             frame = step.transform(frame)
         return frame if isinstance(frame, np.ndarray) else to_pandas(frame).to_numpy(float)
@@ -500,12 +627,34 @@ class Prepared:
         self,
         frame,  # raw rows
     ) -> np.ndarray:  # shape (n, classes)
-        "Predict class probabilities of raw rows."
+        """Predict class probabilities of raw rows.
+
+        Parameters
+        ----------
+        frame
+            raw rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, classes)
+        """
         return self.model.predict_proba(self.prepare(frame))
 
     def predict(
         self,
         frame,  # raw rows
     ) -> np.ndarray:  # shape (n,)
-        "Predict classes or values of raw rows."
+        """Predict classes or values of raw rows.
+
+        Parameters
+        ----------
+        frame
+            raw rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,)
+        """
         return self.model.predict(self.prepare(frame))

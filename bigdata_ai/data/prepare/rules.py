@@ -23,14 +23,32 @@ from ..seal import SealedTest
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #c40f7170
 @dataclass(frozen=True)
 class Rule:
-    "One thing to do to one column. Subclasses say what they learn and what a row becomes."
+    """One thing to do to one column. Subclasses say what they learn and what a row becomes.
+
+    Parameters
+    ----------
+    column : str
+        the column it is about
+    """
 
     column: str  # the column it is about
 
     def reads(self) -> set[str]:  # names of the columns it needs
+        """Names of the columns it needs.
+
+        Returns
+        -------
+        set[str]
+        """
         return {self.column}
 
     def writes(self) -> set[str]:  # names of the columns it makes or changes
+        """Names of the columns it makes or changes.
+
+        Returns
+        -------
+        set[str]
+        """
         return {self.column}
 
     def asks(
@@ -38,7 +56,18 @@ class Rule:
         types: Mapping[str, str],  # column -> type, as `frames.columns` gives
         # aggregates by name, and quantile levels by column
     ) -> tuple[dict[str, nw.Expr], dict[str, Sequence[float]]]:
-        "Say which numbers to ask the table for."
+        """Say which numbers to ask the table for.
+
+        Parameters
+        ----------
+        types : Mapping[str, str]
+            column -> type, as `frames.columns` gives
+
+        Returns
+        -------
+        tuple[dict[str, nw.Expr], dict[str, Sequence[float]]]
+            aggregates by name, and quantile levels by column
+        """
         return {}, {}
 
     def learn(
@@ -48,7 +77,22 @@ class Rule:
         opened: nw.DataFrame | nw.LazyFrame,  # the table, for what `asks` can't say
         types: Mapping[str, str],  # column -> type
     ) -> dict:  # what JSON can hold
-        "Turn answers into what is kept."
+        """Turn answers into what is kept.
+
+        Parameters
+        ----------
+        answers : Mapping[str, object]
+            answers to `asks`: a value by name, and a list of quantiles by column
+        opened : nw.DataFrame | nw.LazyFrame
+            the table, for what `asks` can't say
+        types : Mapping[str, str]
+            column -> type
+
+        Returns
+        -------
+        dict
+            what JSON can hold
+        """
         return {}
 
     def values(
@@ -56,7 +100,20 @@ class Rule:
         learnt: Mapping,  # what `learn` gave
         types: Mapping[str, str],  # column -> type of the frame at hand
     ) -> dict[str, nw.Expr]:  # column -> its new value, from the same row alone
-        "Say what a row becomes."
+        """Say what a row becomes.
+
+        Parameters
+        ----------
+        learnt : Mapping
+            what `learn` gave
+        types : Mapping[str, str]
+            column -> type of the frame at hand
+
+        Returns
+        -------
+        dict[str, nw.Expr]
+            column -> its new value, from the same row alone
+        """
         raise NotImplementedError
 
     def in_polars(
@@ -67,7 +124,21 @@ class Rule:
         whole: bool,
         # column -> steps: polars expressions of the column and of what the steps before gave
     ) -> dict[str, tuple[Callable, ...]]:
-        "Say in polars' own words what `values` says, where that is much faster."
+        """Say in polars' own words what `values` says, where that is much faster.
+
+        Parameters
+        ----------
+        types : Mapping[str, str]
+            column -> type of the frame at hand
+        whole : bool
+            whether all rows are in memory: then Python is better called once than by several
+            threads, part by part
+
+        Returns
+        -------
+        dict[str, tuple[Callable, ...]]
+            column -> steps: polars expressions of the column and of what the steps before gave
+        """
         return {}
 
     def in_duckdb(
@@ -75,7 +146,18 @@ class Rule:
         types: Mapping[str, str],  # column -> type of the frame at hand
         # column -> SQL expressions of {x}: the column, then what the one before gave
     ) -> dict[str, tuple[str, ...]]:
-        "Say in DuckDB's own words what `values` says, where that is much faster."
+        """Say in DuckDB's own words what `values` says, where that is much faster.
+
+        Parameters
+        ----------
+        types : Mapping[str, str]
+            column -> type of the frame at hand
+
+        Returns
+        -------
+        dict[str, tuple[str, ...]]
+            column -> SQL expressions of {x}: the column, then what the one before gave
+        """
         return {}
 
     def in_pandas(
@@ -85,7 +167,21 @@ class Rule:
         # column -> its new values, shape (rows,), of the dtype that `values` gives; all of them or
         # none
     ) -> dict[str, np.ndarray]:
-        "Compute on a pandas frame what `values` says, where that is much faster."
+        """Compute on a pandas frame what `values` says, where that is much faster.
+
+        Parameters
+        ----------
+        learnt : Mapping
+            what `learn` gave
+        frame : pd.DataFrame
+            the frame at hand
+
+        Returns
+        -------
+        dict[str, np.ndarray]
+            column -> its new values, shape (rows,), of the dtype that `values` gives; all of
+            them or none
+        """
         return {}
 
     def drop(
@@ -93,7 +189,20 @@ class Rule:
         opened: nw.DataFrame | nw.LazyFrame,  # training rows
         learnt: Mapping,  # what `learn` gave
     ) -> nw.DataFrame | nw.LazyFrame:  # the rows that stay
-        "Remove rows, for the rules that do."
+        """Remove rows, for the rules that do.
+
+        Parameters
+        ----------
+        opened : nw.DataFrame | nw.LazyFrame
+            training rows
+        learnt : Mapping
+            what `learn` gave
+
+        Returns
+        -------
+        nw.DataFrame | nw.LazyFrame
+            the rows that stay
+        """
         return opened
 
     def training_values(
@@ -101,15 +210,30 @@ class Rule:
         learnt: Mapping,  # what `learn` gave
         types: Mapping[str, str],  # column -> type
     ) -> dict[str, nw.Expr]:  # column -> its new value in training rows
-        "Say what a row becomes that was learnt from, where that differs."
+        """Say what a row becomes that was learnt from, where that differs.
+
+        Parameters
+        ----------
+        learnt : Mapping
+            what `learn` gave
+        types : Mapping[str, str]
+            column -> type
+
+        Returns
+        -------
+        dict[str, nw.Expr]
+            column -> its new value in training rows
+        """
         return self.values(learnt, types)
 
     @property
     def drops(self) -> bool:  # whether it removes rows, which is for training rows alone
+        "Whether it removes rows, which is for training rows alone."
         return False
 
     @property
     def learns(self) -> bool:  # whether it has anything to learn
+        "Whether it has anything to learn."
         return type(self).learn is not Rule.learn
 
 
@@ -153,14 +277,36 @@ BLANKS = "".join(
 def number(
     column: str,  # a numeric column
 ) -> nw.Expr:  # the column as Float64
-    "Give a numeric column as 64-bit floats, so that all engines compute the same."
+    """Give a numeric column as 64-bit floats, so that all engines compute the same.
+
+    Parameters
+    ----------
+    column : str
+        a numeric column
+
+    Returns
+    -------
+    nw.Expr
+        the column as Float64
+    """
     return nw.col(column).cast(nw.Float64)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #ac702d79
 def layers(
     rules: Sequence[Rule],  # in the order of the caller
 ) -> list[list[int]]:  # positions of the rules, layer by layer
-    "Group rules that do not depend on each other."
+    """Group rules that do not depend on each other.
+
+    Parameters
+    ----------
+    rules : Sequence[Rule]
+        in the order of the caller
+
+    Returns
+    -------
+    list[list[int]]
+        positions of the rules, layer by layer
+    """
     # column -> first layer after its last change; layer of its last reader
     ready, read, floor, level = {}, {}, 0, []
     for rule in rules:
@@ -188,7 +334,13 @@ class Rules:
         self,
         rules: Sequence[Rule],  # in the order in which they shall be applied
     ):
-        "Take a list of rules."
+        """Take a list of rules.
+
+        Parameters
+        ----------
+        rules : Sequence[Rule]
+            in the order in which they shall be applied
+        """
         self.rules = list(rules)
         for rule in self.rules:
             require(
@@ -209,7 +361,18 @@ class Rules:
         cls,
         rule: type[Rule],  # a dataclass
     ) -> type[Rule]:  # the same
-        "Make a rule known by its name, so that it can be read back from JSON."
+        """Make a rule known by its name, so that it can be read back from JSON.
+
+        Parameters
+        ----------
+        rule : type[Rule]
+            a dataclass
+
+        Returns
+        -------
+        type[Rule]
+            the same
+        """
         cls.known[rule.__name__] = rule
         return rule
 
@@ -218,7 +381,19 @@ class Rules:
         frame,  # training rows: any data frame that does not stream
         y=None,  # ignored, for scikit-learn's sake
     ):  # self
-        "Learn from training rows what the rules need."
+        """Learn from training rows what the rules need.
+
+        Parameters
+        ----------
+        frame
+            training rows: any data frame that does not stream
+        y : default None
+            ignored, for scikit-learn's sake
+
+        Returns
+        -------
+        self
+        """
         self._learn(frame, keep=False)
         return self
 
@@ -226,7 +401,17 @@ class Rules:
         self,
         frame,  # any data frame of `frames.KINDS`, streaming too
     ):  # the same kind, the same rows in the same order
-        "Apply the fitted rules row by row; no row is removed."
+        """Apply the fitted rules row by row; no row is removed.
+
+        Parameters
+        ----------
+        frame
+            any data frame of `frames.KINDS`, streaming too
+
+        Returns
+        -------
+        the same kind, the same rows in the same order
+        """
         opened, back = self._ready(frame)
         for layer in layers(self.rules):
             opened = self._apply_layer(opened, layer, self.learnt_, training=False)
@@ -237,11 +422,29 @@ class Rules:
         frame,  # training rows
         y=None,  # ignored, for scikit-learn's sake
     ):  # the same kind, the same rows
-        "Fit, then transform the same rows."
+        """Fit, then transform the same rows.
+
+        Parameters
+        ----------
+        frame
+            training rows
+        y : default None
+            ignored, for scikit-learn's sake
+
+        Returns
+        -------
+        the same kind, the same rows
+        """
         return self.fit(frame, y).transform(frame)
 
     def to_dict(self) -> dict:  # what JSON can hold
-        "Give rules and what they learnt as a dict."
+        """Give rules and what they learnt as a dict.
+
+        Returns
+        -------
+        dict
+            what JSON can hold
+        """
         self._check_fitted()
         rules = [{"rule": type(rule).__name__} | asdict(rule) for rule in self.rules]
         return {
@@ -258,7 +461,17 @@ class Rules:
         cls,
         state: Mapping,  # what `to_dict` gave
     ):  # the fitted rules
-        "Make fitted rules of a dict."
+        """Make fitted rules of a dict.
+
+        Parameters
+        ----------
+        state : Mapping
+            what `to_dict` gave
+
+        Returns
+        -------
+        the fitted rules
+        """
         whole = isinstance(state, Mapping) and {
             "kind",
             "version",
@@ -307,7 +520,18 @@ class Rules:
         self,
         path: Path | str,  # a file; its folder is made
     ) -> Path:  # `path`
-        "Write the fitted rules as JSON, whole or not at all."
+        """Write the fitted rules as JSON, whole or not at all.
+
+        Parameters
+        ----------
+        path : Path | str
+            a file; its folder is made
+
+        Returns
+        -------
+        Path
+            `path`
+        """
         return write_atomic(path, json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n")
 
     @classmethod
@@ -315,7 +539,17 @@ class Rules:
         cls,
         path: Path | str,  # a file that `save` wrote
     ):  # the fitted rules
-        "Read fitted rules; raises `ContentError` for a file that is not one."
+        """Read fitted rules; raises `ContentError` for a file that is not one.
+
+        Parameters
+        ----------
+        path : Path | str
+            a file that `save` wrote
+
+        Returns
+        -------
+        the fitted rules
+        """
         try:
             state = json.loads(Path(path).read_text(encoding="utf-8"))
         except ValueError as error:
@@ -537,7 +771,21 @@ def commonest(
     names: Sequence[str],  # columns; rows with a gap in one do not count
     # (value, rows) for one column, (value, …, rows) for several; most rows first, ties by value
 ) -> list[tuple]:
-    "Count the values of columns."
+    """Count the values of columns.
+
+    Parameters
+    ----------
+    opened : nw.DataFrame | nw.LazyFrame
+        an opened frame
+    names : Sequence[str]
+        columns; rows with a gap in one do not count
+
+    Returns
+    -------
+    list[tuple]
+        (value, rows) for one column, (value, …, rows) for several; most rows first, ties by
+        value
+    """
     known = opened.select(**{f"{i}": nw.col(name) for i, name in enumerate(names)})
     keys = [f"{i}" for i in range(len(names))]
     # narwhals takes thrice as long on a few rows of pandas

@@ -19,7 +19,20 @@ def validate(
     schema,
 ):  # `frame` itself
     """Check a frame against a schema; raises `InputError` that names each failed check and how
-    often it failed."""
+    often it failed.
+
+    Parameters
+    ----------
+    frame
+        any kind that does not stream; pandas is checked as it is, other kinds as polars
+    schema
+        a pandera schema, or column -> {"type", "nullable", "unique", "low", "high", "allowed",
+        "pattern"}, all optional
+
+    Returns
+    -------
+    `frame` itself
+    """
     pandas = engine_of(frame) == "pandas"
     pa_ = import_extra("pandera.pandas" if pandas else "pandera.polars", "data")
     checked = (

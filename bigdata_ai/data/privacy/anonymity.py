@@ -31,7 +31,25 @@ def anonymity(
     # rows, groups, k (smallest group), rows_below (rows in groups under `k`), share_below; l, if
     # `sensitive` is given
 ) -> pd.Series:
-    "Measure k-anonymity, and l-diversity, of a table as it is."
+    """Measure k-anonymity, and l-diversity, of a table as it is.
+
+    Parameters
+    ----------
+    frame
+        any frame that `frames.kind` knows
+    quasi : Iterable[str]
+        the quasi-identifiers: columns by which somebody could be recognised
+    k : int, default 5
+        size that a group should have
+    sensitive : str | None, default None
+        column that shall stay secret, for l-diversity
+
+    Returns
+    -------
+    pd.Series
+        rows, groups, k (smallest group), rows_below (rows in groups under `k`), share_below; l,
+        if `sensitive` is given
+    """
     quasi, k = _quasi(frame, [*quasi, *([sensitive] if sensitive else [])]), check_int(k, "k")
     groups = _groups(frame, quasi[:-1] if sensitive else quasi, sensitive)
     sizes = groups["rows"].to_numpy()
@@ -89,7 +107,18 @@ def number_ladder(
     # widths of the bins, each greater than the one before, in the unit of the column
     *widths: float,
 ) -> list[Callable]:  # one step a width: a column of numbers becomes texts such as "[20, 30)"
-    "Make steps that put numbers into wider and wider bins."
+    """Make steps that put numbers into wider and wider bins.
+
+    Parameters
+    ----------
+    *widths : float
+        widths of the bins, each greater than the one before, in the unit of the column
+
+    Returns
+    -------
+    list[Callable]
+        one step a width: a column of numbers becomes texts such as "[20, 30)"
+    """
     rising = list(widths) == sorted(set(widths)) and all(
         check_number(width, "A width") > 0 for width in widths
     )
@@ -115,7 +144,13 @@ def _binned(values, width):
 
 # four steps: day, month, quarter, year, as texts such as "2024-05"
 def date_ladder() -> list[Callable]:
-    "Make steps that forget day, month and quarter of a date."
+    """Make steps that forget day, month and quarter of a date.
+
+    Returns
+    -------
+    list[Callable]
+        four steps: day, month, quarter, year, as texts such as "2024-05"
+    """
     return [partial(_dated, part=part) for part in ("D", "M", "Q", "Y")]
 
 
@@ -131,7 +166,19 @@ def prefix_ladder(
     # then province
     *lengths: int,
 ) -> list[Callable]:  # one step a length: "430103" becomes "4301**"
-    "Make steps that keep fewer and fewer first characters of a code."
+    """Make steps that keep fewer and fewer first characters of a code.
+
+    Parameters
+    ----------
+    *lengths : int
+        characters to keep, each fewer than the one before, such as 4, 2 for a resident's
+        district, then province
+
+    Returns
+    -------
+    list[Callable]
+        one step a length: "430103" becomes "4301**"
+    """
     falling = list(lengths) == sorted(set(lengths), reverse=True) and all(
         check_int(length, "A length") for length in lengths
     )
@@ -152,7 +199,18 @@ def tree_ladder(
     # each from the values of the step below to coarser ones, such as {"Beijing": "north", …}
     *parents: dict,
 ) -> list[Callable]:  # one step a dict; a value that it does not name becomes "*"
-    "Make steps that go up a hierarchy given as dictionaries."
+    """Make steps that go up a hierarchy given as dictionaries.
+
+    Parameters
+    ----------
+    *parents : dict
+        each from the values of the step below to coarser ones, such as {"Beijing": "north", …}
+
+    Returns
+    -------
+    list[Callable]
+        one step a dict; a value that it does not name becomes "*"
+    """
     require(
         bool(parents) and all(isinstance(one, dict) for one in parents),
         "A hierarchy must be dictionaries.",
@@ -173,7 +231,18 @@ def ladder_for(
     values: pd.Series,  # a column
 ) -> list[Callable]:  # steps that suit its type
     """Choose a ladder by type: widths of 1, 2, 10, 20 … for numbers, parts of dates, nothing
-    between all and `*` for other columns."""
+    between all and `*` for other columns.
+
+    Parameters
+    ----------
+    values : pd.Series
+        a column
+
+    Returns
+    -------
+    list[Callable]
+        steps that suit its type
+    """
     if pd.api.types.is_datetime64_any_dtype(values):
         return date_ladder()
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
@@ -199,7 +268,25 @@ def _widths(values):
 # %% ../../../nbs/lib/data/privacy/50_anonymity.ipynb #454fe18f
 @dataclass(frozen=True)
 class Anonymized:
-    "A generalised table and what it cost."
+    """A generalised table and what it cost.
+
+    Parameters
+    ----------
+    frame : object
+        the same kind as came in, for pandas, polars and pyarrow; quasi-identifiers as text
+        where they were generalised
+    levels : dict[str, int]
+        steps taken up each column's ladder, 0 … its length + 1, the last being `*`
+    k : int
+        smallest group of the frame given out
+    l : int | None
+        least number of different sensitive values in a group, if asked for
+    suppressed : int
+        rows left out
+    lost : dict[str, float]
+        share of each quasi-identifier's entropy that is gone, in [0, 1], suppressed rows
+        included
+    """
 
     # the same kind as came in, for pandas, polars and pyarrow; quasi-identifiers as text where they
     # were generalised
@@ -215,6 +302,7 @@ class Anonymized:
 
     @property
     def loss(self) -> float:  # mean over the quasi-identifiers
+        "Mean over the quasi-identifiers."
         return float(np.mean(list(self.lost.values())))
 
 
@@ -231,7 +319,30 @@ def anonymize(
     sensitive: str | None = None,  # column that shall stay secret, with `l`
     l: int = 1,  # least number of different sensitive values in a group # noqa: E741
 ) -> Anonymized:  # the frame and its report
-    "Generalise as little as reaches k-anonymity, and l-diversity, over all quasi-identifiers."
+    """Generalise as little as reaches k-anonymity, and l-diversity, over all quasi-identifiers.
+
+    Parameters
+    ----------
+    frame
+        pandas, polars or pyarrow
+    quasi : Iterable[str]
+        the quasi-identifiers
+    k : int, default 5
+        least size of a group, 2 or more
+    ladders : dict[str, list[Callable]] | None, default None
+        column -> steps; columns not named get `ladder_for`
+    suppress : float, default 0.02
+        largest share of rows that may be left out
+    sensitive : str | None, default None
+        column that shall stay secret, with `l`
+    l : int, default 1
+        least number of different sensitive values in a group # noqa: E741
+
+    Returns
+    -------
+    Anonymized
+        the frame and its report
+    """
     k, l = check_int(k, "k", 2), check_int(l, "l")  # noqa: E741
     require(
         0 <= check_number(suppress, "suppress") < 1,

@@ -270,7 +270,19 @@ def _en_names():
 # %% ../../../nbs/lib/data/privacy/20_find.ipynb #5b6f7db0
 @dataclass(frozen=True)
 class PersonalKind:
-    "A kind of personal data: how a value and a column's name show it."
+    """A kind of personal data: how a value and a column's name show it.
+
+    Parameters
+    ----------
+    test : Callable[[str, bool], bool]
+        (text, whether the column's name says this kind) -> whether the text looks like it
+    floor : float
+        least share of matching rows that makes a column personal, when its name says nothing
+    words : str
+        regular expression of column names, lower case
+    inside : str, default ''
+        regular expression that finds it within longer text
+    """
 
     # (text, whether the column's name says this kind) -> whether the text looks like it
     test: Callable[[str, bool], bool]
@@ -339,7 +351,22 @@ def looks_like(
     what: str,  # one of `PERSONAL_KINDS`
     named: bool = False,  # whether the column's name says this kind, which allows looser forms
 ) -> np.ndarray:  # shape (n,), bool
-    "Say which values look like a kind of personal data."
+    """Say which values look like a kind of personal data.
+
+    Parameters
+    ----------
+    values
+        iterable of any values
+    what : str
+        one of `PERSONAL_KINDS`
+    named : bool, default False
+        whether the column's name says this kind, which allows looser forms
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), bool
+    """
     found, texts = (
         PERSONAL_KINDS[check_choice(what, PERSONAL_KINDS, "kind")],
         [as_text(value) for value in values],
@@ -351,7 +378,18 @@ def looks_like(
 def mask(
     value,  # anything
 ) -> str:  # of the same length and shape, letters and digits but the first few replaced by *
-    "Hide a value except for its shape and its first few characters."
+    """Hide a value except for its shape and its first few characters.
+
+    Parameters
+    ----------
+    value
+        anything
+
+    Returns
+    -------
+    str
+        of the same length and shape, letters and digits but the first few replaced by *
+    """
     text = as_text(value) or ""
     shown = min(3, sum(map(str.isalnum, text)) // 3)
     counted = itertools.accumulate(map(str.isalnum, text))
@@ -373,7 +411,25 @@ def find_personal(
     # columns `COLUMNS`; share is that of the rows that are not missing; empty if nothing was found
 ) -> pd.DataFrame:
     """List the columns that hold personal data, with the share of rows that match and masked
-    examples."""
+    examples.
+
+    Parameters
+    ----------
+    frame
+        any frame that `frames.kind` knows
+    rows : int, default 10000
+        rows to look at, drawn at random; small shares in free text need more
+    seed : int, default 0
+        of the draw
+    examples : int, default 2
+        masked values to show, 0 or more
+
+    Returns
+    -------
+    pd.DataFrame
+        columns `COLUMNS`; share is that of the rows that are not missing; empty if nothing was
+        found
+    """
     check_int(examples, "examples", 0)
     if engine_of(frame) == "pandas":
         require(frame.columns.is_unique, "Column names must be unique.", list(frame.columns))

@@ -17,7 +17,22 @@ def synthetic_people(
     seed: int = 0,  # another seed, other persons
     # the table; column -> kind, "" for a decoy. Names of columns say nothing
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    "Make up a table of persons and decoys: synthetic, from Faker, about nobody."
+    """Make up a table of persons and decoys: synthetic, from Faker, about nobody.
+
+    Parameters
+    ----------
+    rows : int, default 500
+        number of persons
+    language : str, default 'zh'
+        "zh" or "en"
+    seed : int, default 0
+        another seed, other persons
+
+    Returns
+    -------
+    tuple[pd.DataFrame, dict[str, str]]
+        the table; column -> kind, "" for a decoy. Names of columns say nothing
+    """
     check_choice(language, ("zh", "en"), "language")
     fake = import_extra("faker", "data").Faker({"zh": "zh_CN", "en": "en_US"}[language])
     fake.seed_instance(check_int(seed, "seed", 0))

@@ -38,7 +38,13 @@ class Key:
         self,
         secret: bytes | str,  # 32 bytes or more, random; a str is read as hexadecimal digits
     ):
-        "Take a secret, or refuse a weak one."
+        """Take a secret, or refuse a weak one.
+
+        Parameters
+        ----------
+        secret : bytes | str
+            32 bytes or more, random; a str is read as hexadecimal digits
+        """
         hint = "new_key() draws one; a password or a phrase is none."
         if isinstance(secret, str):
             require(
@@ -80,14 +86,31 @@ class Key:
 
 
 def new_key() -> Key:  # 32 random bytes
-    "Draw a key from the operating system's source of randomness."
+    """Draw a key from the operating system's source of randomness.
+
+    Returns
+    -------
+    Key
+        32 random bytes
+    """
     return Key(secrets.token_bytes(KEY_BYTES))
 
 
 def key_file(
     path: Path | str,  # outside every folder that holds data
 ) -> Key:  # the key in the file; a new one, written there for its owner alone, if there was no file
-    "Read a key, or make and keep one."
+    """Read a key, or make and keep one.
+
+    Parameters
+    ----------
+    path : Path | str
+        outside every folder that holds data
+
+    Returns
+    -------
+    Key
+        the key in the file; a new one, written there for its owner alone, if there was no file
+    """
     path = Path(path)
     beside = sorted(
         other.name for other in path.parent.glob("*") if other.suffix.lower() in DATA_SUFFIXES
@@ -111,7 +134,20 @@ def collision_bound(
     n: int,  # number of different values
     digits: int = 32,  # hexadecimal digits kept
 ) -> float:  # probability in [0, 1] that any two of them share a pseudonym, at most
-    "Bound the chance of a collision by the birthday bound n(n-1)/2 / 16^digits."
+    """Bound the chance of a collision by the birthday bound n(n-1)/2 / 16^digits.
+
+    Parameters
+    ----------
+    n : int
+        number of different values
+    digits : int, default 32
+        hexadecimal digits kept
+
+    Returns
+    -------
+    float
+        probability in [0, 1] that any two of them share a pseudonym, at most
+    """
     return (
         min(1.0, check_int(n, "n", 0) * (n - 1) / 2 / 16.0 ** check_int(digits, "digits", 1, 64))
         if n
@@ -124,7 +160,22 @@ def pseudonyms(
     key: Key,  # from `new_key` or `key_file`
     digits: int = 32,  # hexadecimal digits to keep, 16 … 64
 ) -> list[str | None]:  # one a value; None for a missing value
-    "Replace values by keyed pseudonyms."
+    """Replace values by keyed pseudonyms.
+
+    Parameters
+    ----------
+    values
+        iterable of str, whole numbers, dates …; the text by `as_text` is what counts
+    key : Key
+        from `new_key` or `key_file`
+    digits : int, default 32
+        hexadecimal digits to keep, 16 … 64
+
+    Returns
+    -------
+    list[str | None]
+        one a value; None for a missing value
+    """
     require(
         isinstance(key, Key),
         "The key must be a Key.",
@@ -152,7 +203,23 @@ def pseudonymize(
     key: Key,  # from `new_key` or `key_file`
     digits: int = 32,  # hexadecimal digits to keep, 16 … 64
 ):  # the same kind of frame, these columns as text
-    "Replace columns by keyed pseudonyms."
+    """Replace columns by keyed pseudonyms.
+
+    Parameters
+    ----------
+    frame
+        any frame that `frames.kind` knows
+    columns : str | Iterable[str]
+        columns of text, whole numbers or dates
+    key : Key
+        from `new_key` or `key_file`
+    digits : int, default 32
+        hexadecimal digits to keep, 16 … 64
+
+    Returns
+    -------
+    the same kind of frame, these columns as text
+    """
     columns, names = (
         [columns] if isinstance(columns, str) else list(columns),
         list(to_narwhals(frame).collect_schema().names()),

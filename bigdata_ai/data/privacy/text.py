@@ -18,7 +18,18 @@ import pandas as pd
 def as_text(
     value,  # str, number, date, bool or bytes; anything else by `str`
 ) -> str | None:  # NFKC-normalised, stripped; None for a missing value
-    "Write a value as the one text that stands for it in every engine."
+    """Write a value as the one text that stands for it in every engine.
+
+    Parameters
+    ----------
+    value
+        str, number, date, bool or bytes; anything else by `str`
+
+    Returns
+    -------
+    str | None
+        NFKC-normalised, stripped; None for a missing value
+    """
     if _missing(value):
         return None
     if isinstance(value, str):

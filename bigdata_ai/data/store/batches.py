@@ -29,7 +29,18 @@ from ...core import rng
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #dede4749
 @dataclass(slots=True, eq=False)
 class Batch:
-    "Rows of one step; unpacks as `X, y`, as `X, y, ids` or as what was asked for."
+    """Rows of one step; unpacks as `X, y`, as `X, y, ids` or as what was asked for.
+
+    Parameters
+    ----------
+    X : np.ndarray
+        shape (rows, d), float32, C-contiguous
+    y : np.ndarray | None, default None
+        shape (rows,), int64 for a column of whole numbers or bool, else float32; (rows, k)
+        float32 for a list
+    ids : np.ndarray | None, default None
+        shape (rows,), the id column as it is
+    """
 
     X: np.ndarray  # shape (rows, d), float32, C-contiguous
     # shape (rows,), int64 for a column of whole numbers or bool, else float32; (rows, k) float32
@@ -425,7 +436,40 @@ class Batches:
         threads: int = 2,
         prefetch: int = 1,  # windows read ahead, 0 or more
     ):
-        "Read the footers and check everything that can be checked without reading data."
+        """Read the footers and check everything that can be checked without reading data.
+
+        Parameters
+        ----------
+        source
+            file, list of files, folder, glob, fsspec URL, or pyarrow dataset; the list of files
+            is taken now
+        X : default None
+            names of the feature columns, in order; None takes all but `y` and `ids`
+        y : default None
+            name of the target column, or a list of names for (rows, k) targets; None for no
+            target
+        ids : str | None, default None
+            name of the id column; None for no ids
+        batch_size : int, default 256
+            rows a batch, 1 or more
+        shuffle : bool, default True
+            False keeps the order of the files
+        buffer_rows : int | None, default 2 ** 18
+            rows permuted together; None means all, an exact shuffle
+        seed : int, default 0
+            of the order, 0 or greater
+        drop_last : bool, default False
+            leave out a last batch that is not full
+        fill : default None
+            number for missing values of X, or {column: number}, of float targets too; None
+            raises for a missing value
+        on_error : str, default 'raise'
+            "raise" or "skip" what can't be read; `skipped` then tells what was left out
+        threads : int, default 2
+            row groups read at a time; Arrow spreads the columns of each over all cores
+        prefetch : int, default 1
+            windows read ahead, 0 or more
+        """
         self.batch_size, self.seed = (
             check_int(batch_size, "batch_size"),
             check_int(seed, "seed", 0),
@@ -545,7 +589,19 @@ class Batches:
         # shape (rows,), int64: position of each row in the files one after another, in the order it
         # comes out
     ) -> np.ndarray:
-        "Tell the order of an epoch without reading any data."
+        """Tell the order of an epoch without reading any data.
+
+        Parameters
+        ----------
+        epoch : int | None, default None
+            None means the present one
+
+        Returns
+        -------
+        np.ndarray
+            shape (rows,), int64: position of each row in the files one after another, in the
+            order it comes out
+        """
         epoch, first = (
             self.epoch if epoch is None else check_int(epoch, "epoch", 0),
             np.cumsum(self._rows) - self._rows,
@@ -569,7 +625,13 @@ class Batches:
         self,
         epoch: int,  # 0 or greater: each has another order
     ) -> None:
-        "Make the next pass the one of `epoch`, from its start."
+        """Make the next pass the one of `epoch`, from its start.
+
+        Parameters
+        ----------
+        epoch : int
+            0 or greater: each has another order
+        """
         self._stop()
         self.epoch, self._done, self._resumed = check_int(epoch, "epoch", 0), 0, 0
 
@@ -580,7 +642,23 @@ class Batches:
         # "drop" or "pad" give every shard the same number of rows; "no" lets them differ by one
         even: str = "no",
     ) -> "Batches":  # the same batches, of this worker's rows only
-        "Give the rows of one of several workers."
+        """Give the rows of one of several workers.
+
+        Parameters
+        ----------
+        index : int
+            this worker, 0 … count-1
+        count : int
+            workers, 1 or more
+        even : str, default 'no'
+            "drop" or "pad" give every shard the same number of rows; "no" lets them differ by
+            one
+
+        Returns
+        -------
+        Batches
+            the same batches, of this worker's rows only
+        """
         other = copy.copy(self)
         other.count = check_int(count, "count")
         other.index, other.even = (
@@ -613,7 +691,13 @@ class Batches:
 
     # plain JSON: epoch, batches handed out in it, what was skipped, and the settings
     def state(self) -> dict:
-        "Tell where the pass stands, after the batch handed out last."
+        """Tell where the pass stands, after the batch handed out last.
+
+        Returns
+        -------
+        dict
+            plain JSON: epoch, batches handed out in it, what was skipped, and the settings
+        """
         lost = [
             [unit, self.skipped[self._name(unit)]]
             for unit in range(len(self._units))
@@ -630,7 +714,13 @@ class Batches:
         self,
         state: dict,  # from `state`, of the same files and settings
     ) -> None:
-        "Make the next pass begin right after the batch at which `state` was taken."
+        """Make the next pass begin right after the batch at which `state` was taken.
+
+        Parameters
+        ----------
+        state : dict
+            from `state`, of the same files and settings
+        """
         whole = (
             isinstance(state, dict) and {"epoch", "batch", "skipped", "settings"} <= state.keys()
         )
@@ -698,7 +788,18 @@ class Batches:
         self,
         rows: int,  # rows, 0 or more
     ) -> Batch:  # arrays of the shapes and dtypes of a batch, not filled
-        "Make arrays for `rows` rows."
+        """Make arrays for `rows` rows.
+
+        Parameters
+        ----------
+        rows : int
+            rows, 0 or more
+
+        Returns
+        -------
+        Batch
+            arrays of the shapes and dtypes of a batch, not filled
+        """
         shape = rows if isinstance(self.y, str) else (rows, len(self._targets))
         y = None if self.y is None else _empty(shape, np.int64 if self._labels else np.float32)
         return Batch(
@@ -837,7 +938,21 @@ def shuffle_quality(
     batch_size: int,  # rows a batch
     # rank_correlation in [-1, 1], 0 for a good shuffle; batch_spread from 0, 1 for a good shuffle
 ) -> dict:
-    "Measure how far an order is from that of the files."
+    """Measure how far an order is from that of the files.
+
+    Parameters
+    ----------
+    order
+        shape (n,): positions in the files, in the order they come out; from `Batches.order`
+    batch_size : int
+        rows a batch
+
+    Returns
+    -------
+    dict
+        rank_correlation in [-1, 1], 0 for a good shuffle; batch_spread from 0, 1 for a good
+        shuffle
+    """
     order, size = np.asarray(order, dtype=np.float64), check_int(batch_size, "batch_size", 2)
     require(len(order) >= size, "There must be at least one full batch.", f"{len(order)} rows")
     whole = order[: len(order) // size * size].reshape(-1, size)

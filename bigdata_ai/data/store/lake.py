@@ -88,7 +88,17 @@ class Lake:
         # of delta-rs for file, s3, gs, az, abfs and hdfs; of fsspec for every other scheme
         **storage_options,
     ):
-        "Name the lake; nothing is read or written yet."
+        """Name the lake; nothing is read or written yet.
+
+        Parameters
+        ----------
+        root : str | Path
+            folder or URL; made by the first `append`
+        check : bool, default True
+            keep the sha256 of each file, and compare it before a file is first read
+        **storage_options
+            of delta-rs for file, s3, gs, az, abfs and hdfs; of fsspec for every other scheme
+        """
         require(
             isinstance(root, str | Path) and str(root) != "",
             "The root of a lake must be a path or a URL.",
@@ -117,7 +127,13 @@ class Lake:
     # What is there
 
     def exists(self) -> bool:  # True after the first commit
-        "Say whether anything was ever committed here."
+        """Say whether anything was ever committed here.
+
+        Returns
+        -------
+        bool
+            True after the first commit
+        """
         try:
             self._store.pull()
             return import_extra("deltalake", "data").DeltaTable.is_deltatable(
@@ -128,17 +144,35 @@ class Lake:
 
     @property
     def version(self) -> int:  # 0 after the first commit
-        "Give the number of the newest version."
+        """Give the number of the newest version.
+
+        Returns
+        -------
+        int
+            0 after the first commit
+        """
         return self._open().version()
 
     @property
     def schema(self) -> pa.Schema:  # names and types of the newest version
-        "Give the schema of the newest version."
+        """Give the schema of the newest version.
+
+        Returns
+        -------
+        pa.Schema
+            names and types of the newest version
+        """
         return pa.schema(self._open().schema().to_arrow())
 
     @property
     def partition_by(self) -> list[str]:  # column names, [] for a lake without partitions
-        "Name the columns whose values are folders."
+        """Name the columns whose values are folders.
+
+        Returns
+        -------
+        list[str]
+            column names, [] for a lake without partitions
+        """
         return list(self._open().metadata().partition_columns)
 
     def history(
@@ -148,7 +182,19 @@ class Lake:
         # of what was added, note
     ) -> pd.DataFrame:
         """Tell what each commit did; the sha256 of a commit is the hash of the names and hashes of
-        its files."""
+        its files.
+
+        Parameters
+        ----------
+        limit : int | None, default None
+            how many versions, the newest first; None for all
+
+        Returns
+        -------
+        pd.DataFrame
+            one row a version, newest first: time, operation, rows and files added and removed,
+            sha256 of what was added, note
+        """
         sums = self._known()
         rows = [
             _told(entry)
@@ -166,7 +212,19 @@ class Lake:
         # one row a file: path, rows, bytes, sha256, the partition's values, and each column's
         # null_count, min and max
     ) -> pd.DataFrame:
-        "List the files of a version with what the log knows of each."
+        """List the files of a version with what the log knows of each.
+
+        Parameters
+        ----------
+        version : int | datetime | None, default None
+            None for the newest
+
+        Returns
+        -------
+        pd.DataFrame
+            one row a file: path, rows, bytes, sha256, the partition's values, and each column's
+            null_count, min and max
+        """
         table, sums = self._open(version), self._known()
         found = pa.table(table.get_add_actions(flatten=True)).to_pandas()
         paths = found["path"].map(unquote) if len(found) else pd.Series([], dtype=str)
@@ -192,7 +250,24 @@ class Lake:
         on_corrupt: str = "raise",
     ) -> pa.Table:  # the rows in no promised order; .to_pandas() for pandas
         """Read rows into memory; only the columns asked for, and only files whose statistics allow
-        `where`, are read."""
+        `where`, are read.
+
+        Parameters
+        ----------
+        columns : list[str] | None, default None
+            which, in this order; None for all
+        where : str | None, default None
+            SQL condition, such as "month = 3 and delay > 60"
+        version : int | datetime | None, default None
+            number or moment of a version; None for the newest
+        on_corrupt : str, default 'raise'
+            "raise" names damaged files; "skip" leaves out their rows, warns and counts
+
+        Returns
+        -------
+        pa.Table
+            the rows in no promised order; .to_pandas() for pandas
+        """
         dataset = self._dataset(where, version, on_corrupt)
         known = [
             check_choice(name, dataset.schema.names, "column")
@@ -219,7 +294,22 @@ class Lake:
         on_corrupt: str = "raise",  # as in `read`
     ) -> duckdb.DuckDBPyRelation:  # lazy: columns and filters of a query reach the files
         """Open a version as a DuckDB relation; `.create_view(name)` gives it a name on its
-        connection."""
+        connection.
+
+        Parameters
+        ----------
+        connection : duckdb.DuckDBPyConnection | None, default None
+            where the relation shall live; None makes a new one
+        version : int | datetime | None, default None
+            None for the newest
+        on_corrupt : str, default 'raise'
+            as in `read`
+
+        Returns
+        -------
+        duckdb.DuckDBPyRelation
+            lazy: columns and filters of a query reach the files
+        """
         return (connection or _connect()).from_arrow(self._dataset(None, version, on_corrupt))
 
     def sql(
@@ -227,14 +317,38 @@ class Lake:
         query: str,  # DuckDB's SQL, in which the lake is called `lake`
         version: int | datetime | None = None,  # None for the newest
     ) -> "duckdb.DuckDBPyRelation":  # lazy: .df(), .to_arrow_table() or .show() runs it
-        "Ask DuckDB a question, as in `lake.sql('select count(*) from lake')`."
+        """Ask DuckDB a question, as in `lake.sql('select count(*) from lake')`.
+
+        Parameters
+        ----------
+        query : str
+            DuckDB's SQL, in which the lake is called `lake`
+        version : int | datetime | None, default None
+            None for the newest
+
+        Returns
+        -------
+        duckdb.DuckDBPyRelation
+            lazy: .df(), .to_arrow_table() or .show() runs it
+        """
         return self.duckdb(version=version).query("lake", query)
 
     def scan(
         self,
         version: int | datetime | None = None,  # None for the newest
     ) -> nw.LazyFrame:  # on DuckDB
-        "Open a version as a lazy narwhals frame; nothing is read before `.collect()`."
+        """Open a version as a lazy narwhals frame; nothing is read before `.collect()`.
+
+        Parameters
+        ----------
+        version : int | datetime | None, default None
+            None for the newest
+
+        Returns
+        -------
+        nw.LazyFrame
+            on DuckDB
+        """
         return nw.from_native(self.duckdb(version=version))
 
     def spark(
@@ -244,7 +358,21 @@ class Lake:
         on_corrupt: str = "raise",  # as in `read`
     ):  # pyspark.sql.DataFrame with the lake's columns and types
         """Open a version in Spark: its list of files where Spark speaks the root's scheme, else its
-        rows through Arrow."""
+        rows through Arrow.
+
+        Parameters
+        ----------
+        session
+            a SparkSession
+        version : int | datetime | None, default None
+            None for the newest
+        on_corrupt : str, default 'raise'
+            as in `read`
+
+        Returns
+        -------
+        pyspark.sql.DataFrame with the lake's columns and types
+        """
         dataset = self._dataset(None, version, on_corrupt)
         types = import_extra("pyspark.sql.types", "spark").StructType.fromJson(
             json.loads(self._open(version).schema().to_json())
@@ -280,7 +408,27 @@ class Lake:
         once: tuple[str, int] | None = None,
         note: str | None = None,  # any text, kept in `history`
     ) -> int:  # the lake's newest version
-        "Add rows in one commit: all or none of them can be seen."
+        """Add rows in one commit: all or none of them can be seen.
+
+        Parameters
+        ----------
+        frame
+            any kind of `data.frames`, a pyarrow.RecordBatchReader or a pyarrow Dataset
+        partition_by : str | list[str] | None, default None
+            columns that become folders; fixed by the first commit
+        evolve : bool, default False
+            add columns that are new, fill those that are missing with nulls
+        once : tuple[str, int] | None, default None
+            name of a job and number of its step: a step that was committed is not appended
+            again
+        note : str | None, default None
+            any text, kept in `history`
+
+        Returns
+        -------
+        int
+            the lake's newest version
+        """
         return self._write(frame, "append", partition_by, evolve, once, note)
 
     def overwrite(
@@ -290,7 +438,24 @@ class Lake:
         evolve: bool = False,  # take the frame's schema, whatever it is
         note: str | None = None,  # any text, kept in `history`
     ) -> int:  # the lake's newest version
-        "Replace all rows in one commit; earlier versions stay readable until `vacuum`."
+        """Replace all rows in one commit; earlier versions stay readable until `vacuum`.
+
+        Parameters
+        ----------
+        frame
+            as in `append`
+        partition_by : str | list[str] | None, default None
+            as in `append`
+        evolve : bool, default False
+            take the frame's schema, whatever it is
+        note : str | None, default None
+            any text, kept in `history`
+
+        Returns
+        -------
+        int
+            the lake's newest version
+        """
         return self._write(frame, "overwrite", partition_by, evolve, None, note)
 
     def delete(
@@ -299,7 +464,20 @@ class Lake:
         note: str | None = None,  # any text, kept in `history`
     ) -> int:  # rows deleted
         """Delete the rows for which `where` holds in one commit; files with other rows are written
-        anew."""
+        anew.
+
+        Parameters
+        ----------
+        where : str
+            SQL condition in DuckDB's dialect, as in `read`; "true" deletes every row
+        note : str | None, default None
+            any text, kept in `history`
+
+        Returns
+        -------
+        int
+            rows deleted
+        """
         require(
             isinstance(where, str) and where.strip() != "",
             "where must be an SQL condition.",
@@ -313,7 +491,20 @@ class Lake:
         target_bytes: int = 128 * 2**20,  # about the size of a file afterwards
         note: str | None = None,  # any text, kept in `history`
     ) -> dict:  # files added and removed
-        "Merge small files of each partition in one commit; the rows stay the same."
+        """Merge small files of each partition in one commit; the rows stay the same.
+
+        Parameters
+        ----------
+        target_bytes : int, default 128 * 2 ** 20
+            about the size of a file afterwards
+        note : str | None, default None
+            any text, kept in `history`
+
+        Returns
+        -------
+        dict
+            files added and removed
+        """
         check_int(target_bytes, "target_bytes")
         done = self._rewrite(lambda: self._merged(target_bytes), note)
         if self.check:
@@ -324,7 +515,18 @@ class Lake:
         self,
         version: int | datetime,  # number or moment of an earlier version
     ) -> int:  # the lake's newest version
-        "Make the rows of an earlier version the newest ones, in one commit."
+        """Make the rows of an earlier version the newest ones, in one commit.
+
+        Parameters
+        ----------
+        version : int | datetime
+            number or moment of an earlier version
+
+        Returns
+        -------
+        int
+            the lake's newest version
+        """
 
         def act():
             self._sound_table(version)
@@ -341,7 +543,19 @@ class Lake:
         hours: float = 168,
     ) -> list[str]:  # paths of the files that were deleted
         """Delete files that no version of the last `hours` needs, and what killed writers left;
-        older versions can't be read afterwards."""
+        older versions can't be read afterwards.
+
+        Parameters
+        ----------
+        hours : float, default 168
+            files younger than this stay: other writers may be at work, readers may be at an
+            older version
+
+        Returns
+        -------
+        list[str]
+            paths of the files that were deleted
+        """
         require(hours >= 0, "hours must be 0 or more.", hours)
         table, files, limit = (
             self._open(),
@@ -382,7 +596,18 @@ class Lake:
         # one row a damaged file: path, rows, bytes, problem; empty where all is well
     ) -> pd.DataFrame:
         """Read every file of a version and compare it with its sha256, or decode it where none is
-        known."""
+        known.
+
+        Parameters
+        ----------
+        version : int | datetime | None, default None
+            None for the newest
+
+        Returns
+        -------
+        pd.DataFrame
+            one row a damaged file: path, rows, bytes, problem; empty where all is well
+        """
         listed = self.files(version)
         problems = self._problems(list(listed["path"]), afresh=True)
         damaged = listed.loc[listed["path"].isin(problems), ["path", "rows", "bytes"]].reset_index(

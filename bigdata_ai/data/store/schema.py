@@ -91,7 +91,18 @@ def lake_schema(
     schema: pa.Schema,  # of a frame
 ) -> pa.Schema:  # what a lake makes of it: the same names, types that Delta has, all nullable
     """Give the schema under which a lake stores a frame; raises `InputError` for a type that it
-    can't hold."""
+    can't hold.
+
+    Parameters
+    ----------
+    schema : pa.Schema
+        of a frame
+
+    Returns
+    -------
+    pa.Schema
+        what a lake makes of it: the same names, types that Delta has, all nullable
+    """
     refused = [
         f"{field.name}: {field.type}"
         for field in schema
@@ -140,7 +151,21 @@ def schema_diff(
     # "new" or "type"
 ) -> pd.DataFrame:
     """List the columns in which a frame differs from a lake; a type that fits without loss is no
-    difference."""
+    difference.
+
+    Parameters
+    ----------
+    lake : pa.Schema
+        what is stored
+    frame : pa.Schema
+        what shall be stored
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a column that differs: its name, its type in the lake and in the frame, and
+        "missing", "new" or "type"
+    """
     have, rows = {field.name: _stored_type(field.type) for field in frame}, []
     for name, want in zip(lake.names, lake.types, strict=True):
         if name not in have:

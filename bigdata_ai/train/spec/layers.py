@@ -17,7 +17,19 @@ from ...core import check_number, check_int, check_choice, require
 # %% ../../../nbs/lib/train/spec/10_layers.ipynb #4f71dc94
 @dataclass(frozen=True)
 class Weight:
-    "One array of a layer that training changes, or a running statistic."
+    """One array of a layer that training changes, or a running statistic.
+
+    Parameters
+    ----------
+    name : str
+        such as "weight"
+    shape : tuple[int, ...]
+        each 1 or more
+    law : str, default 'uniform'
+        "uniform" in ±scale, "normal" with deviation scale, or "constant" scale
+    scale : float, default 0.0
+        see `law`
+    """
 
     name: str  # such as "weight"
     shape: tuple[int, ...]  # each 1 or more
@@ -30,16 +42,39 @@ class Layer:
     "What all layers have in common."
 
     def variables(self) -> list[Weight]:  # arrays that training changes
+        """Arrays that training changes.
+
+        Returns
+        -------
+        list[Weight]
+        """
         return []
 
     def states(self) -> list[Weight]:  # running statistics, changed by batches and not by gradients
+        """Running statistics, changed by batches and not by gradients.
+
+        Returns
+        -------
+        list[Weight]
+        """
         return []
 
     def output(
         self,
         shape: tuple[int, ...],  # of one row that goes in, without the batch axis
     ) -> tuple[int, ...]:  # of one row that comes out
-        "Give the shape that comes out, or raise `InputError`."
+        """Give the shape that comes out, or raise `InputError`.
+
+        Parameters
+        ----------
+        shape : tuple[int, ...]
+            of one row that goes in, without the batch axis
+
+        Returns
+        -------
+        tuple[int, ...]
+            of one row that comes out
+        """
         return shape
 
     def _must(self, holds, what, shape):
@@ -54,7 +89,17 @@ def _uniform(name, shape, fan_in):
 # %% ../../../nbs/lib/train/spec/10_layers.ipynb #696222f9
 @dataclass(frozen=True)
 class Dense(Layer):
-    "Fully connected layer, x @ weight + bias, over the last axis."
+    """Fully connected layer, x @ weight + bias, over the last axis.
+
+    Parameters
+    ----------
+    inputs : int
+        features in, 1 or more
+    outputs : int
+        features out, 1 or more
+    bias : bool, default True
+        leave it out before BatchNorm, where its true gradient is zero
+    """
 
     inputs: int  # features in, 1 or more
     outputs: int  # features out, 1 or more
@@ -75,7 +120,21 @@ class Dense(Layer):
 
 @dataclass(frozen=True)
 class Conv2D(Layer):
-    "Convolution (cross-correlation) over images of shape (height, width, channels), stride 1."
+    """Convolution (cross-correlation) over images of shape (height, width, channels), stride 1.
+
+    Parameters
+    ----------
+    inputs : int
+        channels in
+    outputs : int
+        channels out
+    kernel : int, default 3
+        height and width of the window
+    padding : str, default 'valid'
+        "valid" (no padding) or "same" (zeros around; kernel odd)
+    bias : bool, default True
+        leave it out before BatchNorm
+    """
 
     inputs: int  # channels in
     outputs: int  # channels out
@@ -110,7 +169,15 @@ class Conv2D(Layer):
 
 @dataclass(frozen=True)
 class Embedding(Layer):
-    "A row of a table for each whole number: (…) becomes (…, features)."
+    """A row of a table for each whole number: (…) becomes (…, features).
+
+    Parameters
+    ----------
+    size : int
+        rows of the table; inputs are whole numbers in [0, size)
+    features : int
+        columns of the table
+    """
 
     size: int  # rows of the table; inputs are whole numbers in [0, size)
     features: int  # columns of the table
@@ -135,7 +202,15 @@ class Embedding(Layer):
 
 @dataclass(frozen=True)
 class Positions(Layer):
-    "Add a learnt vector for each place of a sequence."
+    """Add a learnt vector for each place of a sequence.
+
+    Parameters
+    ----------
+    length : int
+        places
+    features : int
+        features of each
+    """
 
     length: int  # places
     features: int  # features of each
@@ -185,20 +260,48 @@ class _Recurrent(Layer):
 
 
 class LSTM(_Recurrent):
-    "Long short-term memory over a sequence (length, inputs), from a zero state."
+    """Long short-term memory over a sequence (length, inputs), from a zero state.
+
+    Parameters
+    ----------
+    inputs : int
+        features of each place
+    units : int
+        features of the state
+    sequences : bool, default False
+        whether all states come out, or the last alone
+    """
 
     gates, biases = 4, 1
 
 
 class GRU(_Recurrent):
-    "Gated recurrent unit over a sequence (length, inputs), from a zero state."
+    """Gated recurrent unit over a sequence (length, inputs), from a zero state.
+
+    Parameters
+    ----------
+    inputs : int
+        features of each place
+    units : int
+        features of the state
+    sequences : bool, default False
+        whether all states come out, or the last alone
+    """
 
     gates, biases = 3, 2
 
 
 @dataclass(frozen=True)
 class Attention(Layer):
-    "Multi-head self-attention (Vaswani et al. 2017). Keys have no bias: its true gradient is zero."
+    """Multi-head self-attention (Vaswani et al. 2017). Keys have no bias: its true gradient is zero.
+
+    Parameters
+    ----------
+    features : int
+        of each place, in and out
+    heads : int, default 4
+        must divide features
+    """
 
     features: int  # of each place, in and out
     heads: int = 4  # must divide features
@@ -230,7 +333,17 @@ class Attention(Layer):
 @dataclass(frozen=True)
 class BatchNorm(Layer):
     """Normalise each feature over the batch and all places (Ioffe and Szegedy 2015); outside
-    training by running statistics."""
+    training by running statistics.
+
+    Parameters
+    ----------
+    features : int
+        on the last axis
+    momentum : float, default 0.1
+        share of the batch in the running statistics, in (0, 1]
+    epsilon : float, default 1e-05
+        added to the variance, above 0
+    """
 
     features: int  # on the last axis
     momentum: float = 0.1  # share of the batch in the running statistics, in (0, 1]
@@ -267,7 +380,15 @@ class BatchNorm(Layer):
 
 @dataclass(frozen=True)
 class LayerNorm(Layer):
-    "Normalise each row or place over its features (Ba et al. 2016)."
+    """Normalise each row or place over its features (Ba et al. 2016).
+
+    Parameters
+    ----------
+    features : int
+        on the last axis
+    epsilon : float, default 1e-05
+        added to the variance, above 0
+    """
 
     features: int  # on the last axis
     epsilon: float = 1e-5  # added to the variance, above 0
@@ -307,7 +428,13 @@ class Tanh(Layer):
 @dataclass(frozen=True)
 class Dropout(Layer):
     """In training, zero each value with probability `rate` and scale the rest by 1 / (1 - rate);
-    else do nothing."""
+    else do nothing.
+
+    Parameters
+    ----------
+    rate : float
+        in [0, 1)
+    """
 
     rate: float  # in [0, 1)
 
@@ -321,7 +448,13 @@ class Dropout(Layer):
 
 @dataclass(frozen=True)
 class Reshape(Layer):
-    "Give a row another shape, in row-major order."
+    """Give a row another shape, in row-major order.
+
+    Parameters
+    ----------
+    shape : tuple[int, ...]
+        whose product is the number of values
+    """
 
     shape: tuple[int, ...]  # whose product is the number of values
 
@@ -343,7 +476,13 @@ class Flatten(Layer):
 @dataclass(frozen=True)
 class MaxPool2D(Layer):
     """Keep the largest of each window of size × size pixels; what does not fill a window is left
-    out."""
+    out.
+
+    Parameters
+    ----------
+    size : int, default 2
+        height and width of the window, and its step
+    """
 
     size: int = 2  # height and width of the window, and its step
 
@@ -370,7 +509,13 @@ class GlobalAveragePool(Layer):
 
 @dataclass(frozen=True)
 class Columns(Layer):
-    "Take some columns of a flat row."
+    """Take some columns of a flat row.
+
+    Parameters
+    ----------
+    indices : tuple[int, ...]
+        positions, 0 or greater
+    """
 
     indices: tuple[int, ...]  # positions, 0 or greater
 
@@ -390,7 +535,16 @@ class Columns(Layer):
 
 @dataclass(frozen=True)
 class Parallel(Layer):
-    "Run branches side by side on the same input and join what they give."
+    """Run branches side by side on the same input and join what they give.
+
+    Parameters
+    ----------
+    branches : tuple[tuple[Layer, ...], ...]
+        an empty branch hands its input on, which makes a residual connection
+    join : str, default 'concat'
+        "concat" along the last axis, "add", or "dot": sum of products over the last axis, which
+        becomes 1
+    """
 
     # an empty branch hands its input on, which makes a residual connection
     branches: tuple[tuple[Layer, ...], ...]
@@ -428,7 +582,18 @@ class Parallel(Layer):
 def residual(
     *layers: Layer,  # of the other branch
 ) -> Parallel:  # x + layers(x)
-    "Add what layers give to what they are given (He et al. 2016)."
+    """Add what layers give to what they are given (He et al. 2016).
+
+    Parameters
+    ----------
+    *layers : Layer
+        of the other branch
+
+    Returns
+    -------
+    Parallel
+        x + layers(x)
+    """
     return Parallel(((), tuple(layers)), "add")
 
 

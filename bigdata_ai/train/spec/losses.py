@@ -26,7 +26,20 @@ def resolve_loss(
     # a name in `LOSSES`; None picks "bce" for one output, else "cross_entropy"
     loss: str | None = None,
 ) -> str:  # a name in `LOSSES`
-    "Pick or check the loss of a network."
+    """Pick or check the loss of a network.
+
+    Parameters
+    ----------
+    spec : Spec
+        the network
+    loss : str | None, default None
+        a name in `LOSSES`; None picks "bce" for one output, else "cross_entropy"
+
+    Returns
+    -------
+    str
+        a name in `LOSSES`
+    """
     loss = (
         check_choice(loss, LOSSES, "loss")
         if loss is not None

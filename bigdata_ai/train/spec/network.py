@@ -19,7 +19,15 @@ from .layers import Dense, Dropout, Layer, Parallel, ReLU, Tanh, Weight
 # %% ../../../nbs/lib/train/spec/20_network.ipynb #c3e5f6fd
 @dataclass(frozen=True)
 class Spec:
-    "A network as a sequence of layers; it is hashable and compares by value."
+    """A network as a sequence of layers; it is hashable and compares by value.
+
+    Parameters
+    ----------
+    layers : tuple
+        of `Layer`s
+    inputs : int, default 0
+        columns of a row of X; 0 takes them from the first layer, if that is Dense
+    """
 
     layers: tuple  # of `Layer`s
     inputs: int = 0  # columns of a row of X; 0 takes them from the first layer, if that is Dense
@@ -60,7 +68,13 @@ class Spec:
 
     # (layer, shape that comes out), first to last
     def flow(self) -> list[tuple[Layer, tuple[int, ...]]]:
-        "Follow the shape of one row through the layers."
+        """Follow the shape of one row through the layers.
+
+        Returns
+        -------
+        list[tuple[Layer, tuple[int, ...]]]
+            (layer, shape that comes out), first to last
+        """
         shape, steps = (self.inputs,), []
         for i, layer in enumerate(self.layers):
             try:
@@ -72,33 +86,55 @@ class Spec:
 
     @property
     def outputs(self) -> int:  # raw outputs a row
+        "Raw outputs a row."
         return self.flow()[-1][1][0]
 
     @property
     def variables(self) -> list[Weight]:  # in layer order
+        "In layer order."
         return [v for layer in self.layers for v in layer.variables()]
 
     @property
     def states(self) -> list[Weight]:  # running statistics
+        "Running statistics."
         return [v for layer in self.layers for v in layer.states()]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:  # of all weights, in layer order
+        "Of all weights, in layer order."
         return [v.shape for v in self.variables]
 
     @property
     def parameters(self) -> int:  # numbers to learn
+        "Numbers to learn."
         return sum(math.prod(shape) for shape in self.shapes)
 
     def has(
         self,
         kind: type,  # of layer
     ) -> bool:  # whether there is one, in a branch too
-        "Look for a kind of layer."
+        """Look for a kind of layer.
+
+        Parameters
+        ----------
+        kind : type
+            of layer
+
+        Returns
+        -------
+        bool
+            whether there is one, in a branch too
+        """
         return any(isinstance(layer, kind) for layer in _all_layers(self.layers))
 
     def names(self) -> list[str]:  # one a weight, then one a running statistic: "0.dense.weight"
-        "Name all arrays, as a file does."
+        """Name all arrays, as a file does.
+
+        Returns
+        -------
+        list[str]
+            one a weight, then one a running statistic: "0.dense.weight"
+        """
         numbered = [
             (f"{i}.{type(layer).__name__.lower()}", layer)
             for i, layer in enumerate(_all_layers(self.layers))
@@ -112,11 +148,23 @@ class Spec:
         ]
 
     def vocabularies(self) -> dict[int, int]:  # column of X -> size of the embedding that reads it
-        "Say which columns of X must be whole numbers, and below what."
+        """Say which columns of X must be whole numbers, and below what.
+
+        Returns
+        -------
+        dict[int, int]
+            column of X -> size of the embedding that reads it
+        """
         return dict(_vocabularies(self.layers, list(range(self.inputs))))
 
     def to_json(self) -> str:  # one line
-        "Write the network as JSON."
+        """Write the network as JSON.
+
+        Returns
+        -------
+        str
+            one line
+        """
         return json.dumps(
             {"inputs": self.inputs, "layers": [_layer_dict(layer) for layer in self.layers]}
         )
@@ -126,7 +174,17 @@ class Spec:
         cls,
         text: str,  # what `to_json` gave
     ):  # Spec
-        "Read a network; raises `ContentError` for what is not one."
+        """Read a network; raises `ContentError` for what is not one.
+
+        Parameters
+        ----------
+        text : str
+            what `to_json` gave
+
+        Returns
+        -------
+        Spec
+        """
         try:
             state = json.loads(text)
             return cls(tuple(_layer_of(layer) for layer in state["layers"]), state["inputs"])
@@ -140,7 +198,20 @@ def mlp(
     *sizes: int,  # features in, each hidden width, outputs: at least two
     dropout: float = 0.0,  # rate after every hidden ReLU, in [0, 1)
 ) -> Spec:  # Dense, ReLU, (Dropout), …, Dense
-    "Describe a multi-layer perceptron with ReLU between its dense layers."
+    """Describe a multi-layer perceptron with ReLU between its dense layers.
+
+    Parameters
+    ----------
+    *sizes : int
+        features in, each hidden width, outputs: at least two
+    dropout : float, default 0.0
+        rate after every hidden ReLU, in [0, 1)
+
+    Returns
+    -------
+    Spec
+        Dense, ReLU, (Dropout), …, Dense
+    """
     require(
         len(sizes) >= 2,
         "An MLP must have at least two sizes: features in and outputs.",
@@ -159,7 +230,20 @@ def initial_weights(
     spec: Spec,  # the network
     seed: int = 0,  # 0 or greater
 ) -> list[np.ndarray]:  # one float64 array a shape of `spec.shapes`
-    "Draw the initial weights of a network, equal for every framework."
+    """Draw the initial weights of a network, equal for every framework.
+
+    Parameters
+    ----------
+    spec : Spec
+        the network
+    seed : int, default 0
+        0 or greater
+
+    Returns
+    -------
+    list[np.ndarray]
+        one float64 array a shape of `spec.shapes`
+    """
     generator = rng(seed, "weights")
     draw = {
         "uniform": lambda v: generator.uniform(-v.scale, v.scale, v.shape),
@@ -172,7 +256,18 @@ def initial_weights(
 def initial_states(
     spec: Spec,  # the network
 ) -> list[np.ndarray]:  # one float64 array a running statistic
-    "Give the running statistics of a network that has seen no batch."
+    """Give the running statistics of a network that has seen no batch.
+
+    Parameters
+    ----------
+    spec : Spec
+        the network
+
+    Returns
+    -------
+    list[np.ndarray]
+        one float64 array a running statistic
+    """
     return [np.full(v.shape, v.scale) for v in spec.states]
 
 
@@ -180,7 +275,20 @@ def check_weights(
     spec: Spec,  # the network
     weights,  # a sequence of arrays
 ) -> list[np.ndarray]:  # the arrays as float64
-    "Raise `InputError` unless the arrays fit the network."
+    """Raise `InputError` unless the arrays fit the network.
+
+    Parameters
+    ----------
+    spec : Spec
+        the network
+    weights
+        a sequence of arrays
+
+    Returns
+    -------
+    list[np.ndarray]
+        the arrays as float64
+    """
     weights = [np.asarray(w, dtype=np.float64) for w in weights]
     shapes = [w.shape for w in weights]
     require(

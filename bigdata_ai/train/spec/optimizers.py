@@ -13,7 +13,22 @@ from ...core import check_number, require
 # %% ../../../nbs/lib/train/spec/40_optimizers.ipynb #aa154be5
 @dataclass(frozen=True)
 class SGD:
-    "Stochastic gradient descent, with momentum v = momentum * v + g and w = w - learning_rate * v."
+    """Stochastic gradient descent, with momentum v = momentum * v + g and w = w - learning_rate * v.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        above 0
+    momentum : float, default 0.0
+        in [0, 1)
+    l2 : float, default 0.0
+        0 or more; adds l2 * w to the gradient
+    l1 : float, default 0.0
+        0 or more; adds l1 * sign(w) to the gradient
+    nesterov : bool, default False
+        step along g + momentum * v (Nesterov 1983, as Sutskever et al. 2013 write it); needs
+        momentum
+    """
 
     learning_rate: float = 0.01  # above 0
     momentum: float = 0.0  # in [0, 1)
@@ -31,7 +46,23 @@ class SGD:
 
 @dataclass(frozen=True)
 class Adam:
-    "Adam (Kingma and Ba 2015, algorithm 1), as PyTorch computes it."
+    """Adam (Kingma and Ba 2015, algorithm 1), as PyTorch computes it.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.001
+        above 0
+    beta_1 : float, default 0.9
+        decay of the first moment, in [0, 1)
+    beta_2 : float, default 0.999
+        decay of the second moment, in [0, 1)
+    epsilon : float, default 1e-08
+        above 0; added to the root of the corrected second moment
+    l2 : float, default 0.0
+        0 or more; adds l2 * w to the gradient
+    l1 : float, default 0.0
+        0 or more; adds l1 * sign(w) to the gradient
+    """
 
     learning_rate: float = 0.001  # above 0
     beta_1: float = 0.9  # decay of the first moment, in [0, 1)
@@ -48,7 +79,21 @@ class Adam:
 @dataclass(frozen=True)
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019): w = w * (1 - learning_rate *
-    weight_decay) before the step."""
+    weight_decay) before the step.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.001
+        above 0
+    beta_1 : float, default 0.9
+        decay of the first moment, in [0, 1)
+    beta_2 : float, default 0.999
+        decay of the second moment, in [0, 1)
+    epsilon : float, default 1e-08
+        above 0; added to the root of the corrected second moment
+    weight_decay : float, default 0.01
+        0 or more
+    """
 
     learning_rate: float = 0.001  # above 0
     beta_1: float = 0.9  # decay of the first moment, in [0, 1)
@@ -65,7 +110,21 @@ class AdamW:
 @dataclass(frozen=True)
 class RMSprop:
     """RMSprop (Tieleman and Hinton 2012), as PyTorch computes it: epsilon is added to the root of
-    the second moment."""
+    the second moment.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.001
+        above 0
+    decay : float, default 0.99
+        of the second moment, in [0, 1)
+    epsilon : float, default 1e-08
+        above 0
+    l2 : float, default 0.0
+        0 or more; adds l2 * w to the gradient
+    l1 : float, default 0.0
+        0 or more; adds l1 * sign(w) to the gradient
+    """
 
     learning_rate: float = 0.001  # above 0
     decay: float = 0.99  # of the second moment, in [0, 1)
@@ -88,7 +147,18 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 def hyper_parameters(
     optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…)
 ) -> dict[str, float]:  # name -> value
-    "List an optimiser's numbers by name."
+    """List an optimiser's numbers by name.
+
+    Parameters
+    ----------
+    optimizer
+        SGD(…), Adam(…), AdamW(…) or RMSprop(…)
+
+    Returns
+    -------
+    dict[str, float]
+        name -> value
+    """
     return {
         field.name: check_number(float(value) if isinstance(value, bool) else value, field.name)
         for field in fields(optimizer)

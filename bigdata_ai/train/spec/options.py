@@ -15,7 +15,24 @@ from .network import Spec
 # %% ../../../nbs/lib/train/spec/35_options.ipynb #70c49aba
 @dataclass(frozen=True)
 class Options:
-    "What else a training step may do; the default does nothing of it."
+    """What else a training step may do; the default does nothing of it.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        share of each target that goes to all classes alike, in [0, 1)
+    class_weights : tuple[float, ...] | None, default None
+        how much a row of each class counts, above 0
+    clip_norm : float | None, default None
+        the gradient is scaled down to this Euclidean norm, above 0
+    accumulate : int, default 1
+        parts of a batch whose gradients are added up before a step: less memory, the same step
+    precision : str, default 'full'
+        "full", or "bfloat16" for layers in 16 bits beside weights in 32
+    fuse : bool | None, default None
+        whether XLA fuses TensorFlow's steps, after seconds of building; `fit` decides None by
+        the run's length
+    """
 
     label_smoothing: float = 0.0  # share of each target that goes to all classes alike, in [0, 1)
     class_weights: tuple[float, ...] | None = None  # how much a row of each class counts, above 0
@@ -61,7 +78,26 @@ def check_options(
     batch_size: int,  # rows a step
     dtype: str,  # "float32" or "float64"
 ) -> Options:  # the same
-    "Raise `InputError` unless options go with network, loss and batch."
+    """Raise `InputError` unless options go with network, loss and batch.
+
+    Parameters
+    ----------
+    options : Options
+        what a step shall do
+    spec : Spec
+        the network
+    loss : str
+        a name in `LOSSES`
+    batch_size : int
+        rows a step
+    dtype : str
+        "float32" or "float64"
+
+    Returns
+    -------
+    Options
+        the same
+    """
     classes = {"bce": 2, "cross_entropy": spec.outputs}.get(loss)
     softer = options.label_smoothing or options.class_weights is not None
     require(

@@ -24,7 +24,22 @@ def measure(
     X: np.ndarray,  # shape (2, d): rows to try it on
     dtype: str,  # "float32" or "float64"
 ) -> tuple[int, int]:  # raw outputs a row, numbers to learn
-    "Try a model on two rows; raises `InputError` where their shape does not fit."
+    """Try a model on two rows; raises `InputError` where their shape does not fit.
+
+    Parameters
+    ----------
+    module : keras.Model
+        the user's network
+    X : np.ndarray
+        shape (2, d): rows to try it on
+    dtype : str
+        "float32" or "float64"
+
+    Returns
+    -------
+    tuple[int, int]
+        raw outputs a row, numbers to learn
+    """
     require(
         keras.backend.backend() == "tensorflow",
         "Keras must run on TensorFlow here.",
@@ -69,7 +84,25 @@ class ModuleSession(Session):
         seed: int = 0,  # of Keras's global generator
         options: Options = PLAIN,  # what else a step does
     ):
-        "Take a model and trace its steps."
+        """Take a model and trace its steps.
+
+        Parameters
+        ----------
+        spec
+            train.loop.Native
+        optimizer
+            SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
+        loss : str
+            a name in train.spec.LOSSES
+        batch_size : int
+            rows a step, 1 or more
+        dtype : str, default 'float32'
+            "float32" or "float64"
+        seed : int, default 0
+            of Keras's global generator
+        options : Options, default PLAIN
+            what else a step does
+        """
         require(
             options.precision == "full" and options.accumulate == 1,
             "Mixed precision and accumulation need a spec.",

@@ -14,21 +14,56 @@ def to_native(
     array: np.ndarray,  # any shape
     dtype: str | None = None,  # "float32", "float64"; None keeps the array's own
 ) -> tf.Tensor:  # the same shape
-    "Copy an array into a tensor."
+    """Copy an array into a tensor.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        any shape
+    dtype : str | None, default None
+        "float32", "float64"; None keeps the array's own
+
+    Returns
+    -------
+    tf.Tensor
+        the same shape
+    """
     return tf.constant(np.asarray(array), dtype=dtype)
 
 
 def to_numpy(
     tensor: tf.Tensor,  # any shape
 ) -> np.ndarray:  # the same shape and dtype
-    "Copy a tensor into an array."
+    """Copy a tensor into an array.
+
+    Parameters
+    ----------
+    tensor : tf.Tensor
+        any shape
+
+    Returns
+    -------
+    np.ndarray
+        the same shape and dtype
+    """
     return tensor.numpy().copy()
 
 # %% ../../../nbs/lib/train/tensorflow_backend/10_weights.ipynb #6d878b05
 def flatten(
     tensors,  # list of tensors of one dtype
 ) -> tf.Tensor:  # one vector
-    "Join tensors into one vector."
+    """Join tensors into one vector.
+
+    Parameters
+    ----------
+    tensors
+        list of tensors of one dtype
+
+    Returns
+    -------
+    tf.Tensor
+        one vector
+    """
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
@@ -36,6 +71,19 @@ def unflatten(
     vector: tf.Tensor,  # one vector
     shapes: list[tuple[int, ...]],  # shapes whose sizes add up to its length
 ) -> list[tf.Tensor]:  # one tensor a shape
-    "Cut a vector into tensors of the given shapes."
+    """Cut a vector into tensors of the given shapes.
+
+    Parameters
+    ----------
+    vector : tf.Tensor
+        one vector
+    shapes : list[tuple[int, ...]]
+        shapes whose sizes add up to its length
+
+    Returns
+    -------
+    list[tf.Tensor]
+        one tensor a shape
+    """
     parts = tf.split(vector, [int(np.prod(shape)) for shape in shapes])
     return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -20,7 +20,22 @@ def measure(
     X: np.ndarray,  # shape (2, d): rows to try it on
     dtype: str,  # "float32" or "float64"
 ) -> tuple[int, int]:  # raw outputs a row, numbers to learn
-    "Try a module on two rows; raises `InputError` where their shape does not fit."
+    """Try a module on two rows; raises `InputError` where their shape does not fit.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        the user's network
+    X : np.ndarray
+        shape (2, d): rows to try it on
+    dtype : str
+        "float32" or "float64"
+
+    Returns
+    -------
+    tuple[int, int]
+        raw outputs a row, numbers to learn
+    """
     module.to(getattr(torch, dtype))
     module.eval()
     with torch.no_grad():
@@ -55,7 +70,25 @@ class ModuleSession(Session):
         seed: int = 0,  # of PyTorch's global generator
         options: Options = PLAIN,  # what else a step does
     ):
-        "Take a module and build its optimiser."
+        """Take a module and build its optimiser.
+
+        Parameters
+        ----------
+        spec
+            train.loop.Native
+        optimizer
+            SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
+        loss : str
+            a name in train.spec.LOSSES
+        batch_size : int
+            rows a step, 1 or more
+        dtype : str, default 'float32'
+            "float32" or "float64"
+        seed : int, default 0
+            of PyTorch's global generator
+        options : Options, default PLAIN
+            what else a step does
+        """
         require(options.precision == "full", "Mixed precision needs a spec.", "a module")
         torch.manual_seed(seed)
         self._module = spec.module.to(getattr(torch, dtype))

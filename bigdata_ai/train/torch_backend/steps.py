@@ -45,7 +45,29 @@ class Session:
         # function (vector) -> sum of the vectors of all workers; None for one worker
         exchange=None,
     ):
-        "Build the network and its optimiser."
+        """Build the network and its optimiser.
+
+        Parameters
+        ----------
+        spec : Spec
+            the network
+        weights : list[np.ndarray]
+            initial weights in the order of `spec.shapes`
+        optimizer
+            SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
+        loss : str
+            a name in train.spec.LOSSES
+        batch_size : int
+            rows a step, 1 or more
+        dtype : str, default 'float32'
+            "float32" or "float64"
+        seed : int, default 0
+            of the dropout masks
+        options : Options, default PLAIN
+            what else a step does
+        exchange : default None
+            function (vector) -> sum of the vectors of all workers; None for one worker
+        """
         states = [to_native(s, dtype) for s in initial_states(spec)]
         self._begin(
             spec,
@@ -106,7 +128,19 @@ class Session:
         X: np.ndarray,  # shape (n, d)
         y: np.ndarray,  # shape (n,) or (n, k)
     ):  # what `run` and `mean_loss` take
-        "Hand rows to the framework, once for many runs."
+        """Hand rows to the framework, once for many runs.
+
+        Parameters
+        ----------
+        X : np.ndarray
+            shape (n, d)
+        y : np.ndarray
+            shape (n,) or (n, k)
+
+        Returns
+        -------
+        what `run` and `mean_loss` take
+        """
         return to_native(X, self.dtype), to_native(y)
 
     def run(
@@ -118,7 +152,23 @@ class Session:
         # shape (batches,): learning rate of each step; None for the optimiser's
         rates: np.ndarray | None = None,
     ) -> np.ndarray:  # shape (batches,), float64: the loss of each batch before its step
-        "Do one optimiser step a batch."
+        """Do one optimiser step a batch.
+
+        Parameters
+        ----------
+        rows
+            from `place`
+        order : np.ndarray
+            int64 row positions; consecutive `batch_size` of them make a batch, the last may be
+            smaller
+        rates : np.ndarray | None, default None
+            shape (batches,): learning rate of each step; None for the optimiser's
+
+        Returns
+        -------
+        np.ndarray
+            shape (batches,), float64: the loss of each batch before its step
+        """
         X, y = rows
         order = torch.from_numpy(np.ascontiguousarray(order))
         batches = order.split(self.batch_size)
@@ -199,7 +249,18 @@ class Session:
         self,
         X: np.ndarray,  # shape (n, d)
     ) -> np.ndarray:  # shape (n, outputs), of the session's dtype
-        "Compute raw outputs without dropout."
+        """Compute raw outputs without dropout.
+
+        Parameters
+        ----------
+        X : np.ndarray
+            shape (n, d)
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, outputs), of the session's dtype
+        """
         return to_numpy(
             torch.cat([self._pass(part) for part in to_native(X, self.dtype).split(ROWS)])
         )
@@ -209,7 +270,18 @@ class Session:
         self,
         rows,  # from `place`
     ) -> float:  # mean over all rows, without dropout
-        "Compute the loss at the present weights."
+        """Compute the loss at the present weights.
+
+        Parameters
+        ----------
+        rows
+            from `place`
+
+        Returns
+        -------
+        float
+            mean over all rows, without dropout
+        """
         weights = self.options.class_weights
         parts = [
             (
@@ -225,19 +297,38 @@ class Session:
         )
 
     def weights(self) -> list[np.ndarray]:  # copies, in the order of `spec.shapes`
-        "Copy the present weights."
+        """Copy the present weights.
+
+        Returns
+        -------
+        list[np.ndarray]
+            copies, in the order of `spec.shapes`
+        """
         return [to_numpy(w) for w in self._weights]
 
     def states(self) -> list[np.ndarray]:  # copies, in the order of `spec.states`
-        "Copy the running statistics."
+        """Copy the running statistics.
+
+        Returns
+        -------
+        list[np.ndarray]
+            copies, in the order of `spec.states`
+        """
         return [to_numpy(s) for s in self._states]
 
     def slots(self) -> list[list[np.ndarray]]:  # one list a slot, each of one array a weight
-        "Copy the optimiser's state; zeros before the first step."
+        """Copy the optimiser's state; zeros before the first step.
+
+        Returns
+        -------
+        list[list[np.ndarray]]
+            one list a slot, each of one array a weight
+        """
         return [[to_numpy(part) for part in self._parts(slot)] for slot in self._slots]
 
     @property
     def done(self) -> int:  # steps so far
+        "Steps so far."
         return self._done
 
     @torch.no_grad()
@@ -249,7 +340,19 @@ class Session:
         slots: list[list[np.ndarray]] | None = None,
         done: int = 0,  # steps so far
     ) -> None:  # the session goes on where the other one was
-        "Take over the state of another session."
+        """Take over the state of another session.
+
+        Parameters
+        ----------
+        weights : list[np.ndarray]
+            from `weights` of a session of either framework
+        states : list[np.ndarray]
+            from `states`
+        slots : list[list[np.ndarray]] | None, default None
+            from `slots`; None leaves the optimiser as it is
+        done : int, default 0
+            steps so far
+        """
         for own, given in zip((*self._weights, *self._states), (*weights, *states), strict=True):
             own.copy_(to_native(given, self.dtype))
         self._done = done

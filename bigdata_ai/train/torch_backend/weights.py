@@ -14,12 +14,36 @@ def to_native(
     array: np.ndarray,  # any shape
     dtype: str | None = None,  # "float32", "float64"; None keeps the array's own
 ) -> torch.Tensor:  # the same shape, on the CPU
-    "Copy an array into a tensor."
+    """Copy an array into a tensor.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        any shape
+    dtype : str | None, default None
+        "float32", "float64"; None keeps the array's own
+
+    Returns
+    -------
+    torch.Tensor
+        the same shape, on the CPU
+    """
     return torch.tensor(np.asarray(array), dtype=getattr(torch, dtype) if dtype else None)
 
 
 def to_numpy(
     tensor: torch.Tensor,  # any shape
 ) -> np.ndarray:  # the same shape and dtype
-    "Copy a tensor into an array."
+    """Copy a tensor into an array.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        any shape
+
+    Returns
+    -------
+    np.ndarray
+        the same shape and dtype
+    """
     return tensor.detach().cpu().numpy().copy()
