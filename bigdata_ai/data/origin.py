@@ -92,10 +92,14 @@ class Trained(Protocol):
     start_loss: float  # mean training loss before the first step; NaN where it is not known
 
     @property
-    def classes_(
-        self,
-    ) -> np.ndarray | None:  # shape (k,): class of each column; None for real values
-        "Shape (k,): class of each column; None for real values."
+    def classes_(self) -> np.ndarray | None:  # shape (k,); None for real values
+        """Give the class that each column of `predict_proba` stands for.
+
+        Returns
+        -------
+        np.ndarray | None
+            shape (k,); None for real values
+        """
         ...
 
     def predict(

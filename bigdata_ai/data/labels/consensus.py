@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ...core import check_int, check_choice, import_extra, require, rng
-from .audit import check_probabilities
+from ..probabilities import check_probabilities
 from ..seal import SealedTest
 
 # %% ../../../nbs/lib/data/labels/20_consensus.ipynb #86544e20
