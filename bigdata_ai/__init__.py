@@ -112,16 +112,18 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
-    "Load a name of the face; raises `AttributeError`, with the nearest name, for one that is none."
-    if name not in _FACE:
-        # Without `obj`, or Python would append a guess of its own to ours.
-        raise AttributeError(_unknown(name), name=name)
-    if not _FACE[name]:
-        return import_module(f"{__name__}.{name}")
-    value = getattr(import_module(f"{__name__}.{_FACE[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # tools would take every name, misspelt ones too, for one of ours
+
+    def __getattr__(name: str):
+        "Load a name of the face; raises `AttributeError`, with the nearest name, for one that is none."
+        if name not in _FACE:
+            # Without `obj`, or Python would append a guess of its own to ours.
+            raise AttributeError(_unknown(name), name=name)
+        if not _FACE[name]:
+            return import_module(f"{__name__}.{name}")
+        value = getattr(import_module(f"{__name__}.{_FACE[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -41,8 +41,9 @@ def fresh(program):
 
 def imports_for_tools():
     "Name -> module, as the imports under `if TYPE_CHECKING:` have them."
-    (block,) = [node for node in TREE.body if isinstance(node, ast.If)]
+    block, loading = [node for node in TREE.body if isinstance(node, ast.If)]
     assert ast.unparse(block.test) == "TYPE_CHECKING"
+    assert ast.unparse(loading.test) == "not TYPE_CHECKING" and len(loading.body) == 1
     for node in block.body:
         (alias,) = node.names
         assert isinstance(node, ast.ImportFrom) and node.level == 1
