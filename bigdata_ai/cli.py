@@ -107,7 +107,7 @@ def run_command(
     One half:    bigdata-ai run volume --full -p framework=torch
     """
     from bigdata_ai.experiment import run as runs
-    from bigdata_ai.train.loop import backends
+    from bigdata_ai.train.frameworks import backends
 
     if show_parameters:
         for known in runs.parameters(name).values():
@@ -485,7 +485,7 @@ def evidence_mlflow(
 def doctor_command():
     """Check the machine: versions, extras, cores, memory, fonts, and where runs go."""
     from bigdata_ai.experiment.evidence import versions
-    from bigdata_ai.train.loop import BACKENDS
+    from bigdata_ai.train.frameworks import BACKENDS
     from bigdata_ai.viz import cjk_font
 
     memory = psutil.virtual_memory()

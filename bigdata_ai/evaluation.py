@@ -14,17 +14,13 @@ from itertools import compress
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
-from sklearn.metrics import (
-    accuracy_score,
-    confusion_matrix,
-    log_loss,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
-from .core import check_classes, check_int, check_choice, require, rng, row_digests
-from .data.tables import Dataset, Table
+from .core import check_classes, check_int, check_choice, require, rng
+from .data.origin import origin_of
 from .data.seal import SealedTest, check_trainable
+from .data.tables import Dataset, Table
 
 # %% ../nbs/lib/30_evaluation.ipynb #dbaed219
 METRICS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss")
@@ -276,14 +272,14 @@ def evaluate(
         for key, value in point_scores(y, proba, metrics).items()
         if key[1].split(" ")[0] in averages
     ]
-    predicted = proba.argmax(axis=1)
+    predicted, origin = proba.argmax(axis=1), origin_of(model)
     scores = Scores(
         pd.DataFrame(rows),
         confusion_matrix(y, predicted, labels=range(proba.shape[1])),
         len(y),
         float(np.bincount(y).max() / len(y)),
         len(np.unique(predicted)),
-        _overlap(model, data),
+        None if origin is None else origin.overlap(data),
     )
     if scores.overlap:
         warnings.warn(
@@ -335,18 +331,3 @@ def _intervals(y, proba, level, resamples, seed, metrics):
             {key: np.nanquantile(values, q) for key, values in draws.items()}
             for q in ((1 - level) / 2, (1 + level) / 2)
         ]
-
-
-def _overlap(model, data):
-    if not hasattr(model, "train_ids"):
-        return None
-    same_source = getattr(model, "trained_on", None) == data.name
-    by_id = np.isin(data.ids, model.train_ids) if same_source else np.zeros(len(data), dtype=bool)
-    # raw tables are compared by id alone
-    arrays = isinstance(data, Dataset) and hasattr(model, "train_digests")
-    by_content = (
-        np.isin(row_digests(data.X), model.train_digests)
-        if arrays
-        else np.zeros(len(data), dtype=bool)
-    )
-    return int((by_id | by_content).sum())

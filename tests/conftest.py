@@ -14,7 +14,7 @@ import pytest
 
 from bigdata_ai.data.catalog import load
 from bigdata_ai.data.split import split
-from bigdata_ai.train.loop import BACKENDS, backends
+from bigdata_ai.train.frameworks import BACKENDS, backends
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 

@@ -44,8 +44,8 @@ def train(backend, kind, folder, name):
     return fit(
         spec,
         data,
-        backend,
-        Adam(0.05),
+        backend=backend,
+        optimizer=Adam(0.05),
         epochs=14,
         batch_size=16,
         seed=3,
@@ -108,7 +108,7 @@ def main(backend, kind, folder, kills, seed):
     # what it loads at its first step; TensorFlow must not have computed before it forks
     if backend == "torch":
         importlib.import_module(backend).set_num_threads(1)
-        fit(mlp(2, 2), from_arrays(np.eye(2), [0, 1]), backend, epochs=1)
+        fit(mlp(2, 2), from_arrays(np.eye(2), [0, 1]), backend=backend, epochs=1)
     draw, folder, done, start = rng(seed, backend, kind), Path(folder), [], time.monotonic()
     assert end_of(attempt(backend, kind, folder, "whole", 0)) == 0
     seconds, lines = (

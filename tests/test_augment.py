@@ -234,7 +234,9 @@ def test_made_rows_are_not_split_and_made_only_of_rows_to_learn_from(mnist):
 
 
 def test_fit_learns_from_made_rows_and_evaluate_knows_their_parents(backend, mnist):
-    model = fit(mlp(784, 10), augment(mnist, [Shift(2), Mixup(0.4)], keep=False), backend, epochs=1)
+    model = fit(
+        mlp(784, 10), augment(mnist, [Shift(2), Mixup(0.4)], keep=False), backend=backend, epochs=1
+    )
     with pytest.warns(UserWarning, match="were trained on"):
         assert evaluate(model, mnist, metrics="accuracy", resamples=20).overlap == len(mnist)
 

@@ -16,7 +16,8 @@ import bigdata_ai
 from bigdata_ai.core import DivergedError, rng
 from bigdata_ai.data.tables import from_arrays
 from bigdata_ai.train import loop
-from bigdata_ai.train.loop import BACKENDS, early_stopping, fit, open_session
+from bigdata_ai.train.frameworks import BACKENDS
+from bigdata_ai.train.loop import early_stopping, fit, open_session
 from bigdata_ai.train.networks import cnn, recurrent
 from bigdata_ai.train.spec.layers import GRU, LAYERS, Attention
 from bigdata_ai.train.spec.losses import LOSSES
@@ -27,9 +28,12 @@ from bigdata_ai.train.spec.layers import Parallel, Positions, Tanh
 from bigdata_ai.train.spec.network import Spec, initial_weights, mlp
 from bigdata_ai.train.spec.optimizers import RMSprop
 from bigdata_ai.train.spec.layers import residual
+from bigdata_ai.train.training import Training
 
 ROOM = Path(bigdata_ai.__file__).parent / "train"
-EXTRAS = {"weights": {"flatten", "unflatten"}}  # TensorFlow keeps all weights in one vector
+EXTRAS = {
+    "weights": {"device_scope", "flatten", "unflatten"}
+}  # TensorFlow keeps all weights in one vector
 # PyTorch makes its optimiser, TensorFlow writes out the rule; each gives its own kind of data set
 OWN_SIGNATURE = {f"optimizers.{name}" for name in ("sgd", "adam", "adam_w", "rms_prop")} | {
     "batches.dataset",
@@ -66,6 +70,21 @@ def plain_signature(function):
     return text.replace("torch.Tensor", "Tensor").replace("tf.Tensor", "Tensor")
 
 
+def methods(tree, name):
+    "Public methods of a class of the module and of its bases there."
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    found = {}
+    for base in classes[name].bases:
+        if ast.unparse(base) in classes:
+            found |= methods(tree, ast.unparse(base))
+    return found | {
+        method.name: plain_signature(method)
+        for method in classes[name].body
+        if isinstance(method, ast.FunctionDef)
+        and (method.name == "__init__" or not method.name.startswith("_"))
+    }
+
+
 def signatures(tree):
     """Dotted name -> signature of every public function and of the public methods of every public
     class."""
@@ -74,12 +93,8 @@ def signatures(tree):
         if isinstance(node, ast.FunctionDef) and node.name in public:
             found[node.name] = plain_signature(node)
         if isinstance(node, ast.ClassDef) and node.name in public:
-            found |= {
-                f"{node.name}.{method.name}": plain_signature(method)
-                for method in node.body
-                if isinstance(method, ast.FunctionDef)
-                and (method.name == "__init__" or not method.name.startswith("_"))
-            }
+            for method, signature in methods(tree, node.name).items():
+                found[f"{node.name}.{method}"] = signature
     return found
 
 
@@ -167,7 +182,18 @@ def start(
     weights=None,
 ):
     weights = initial_weights(spec, 1) if weights is None else weights
-    return open_session(backend, spec, weights, optimizer, loss, batch_size, dtype, seed)
+    return open_session(
+        spec,
+        weights,
+        Training(
+            backend=backend,
+            optimizer=optimizer,
+            loss=loss,
+            batch_size=batch_size,
+            dtype=dtype,
+            seed=seed,
+        ),
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -260,7 +286,16 @@ def test_two_chunks_of_a_convolution_are_one_longer_chunk(backend, optimizer):
     )
     whole, parts = (
         open_session(
-            backend, spec, initial_weights(spec), optimizer, "cross_entropy", 4, "float32", 0
+            spec,
+            initial_weights(spec),
+            Training(
+                backend=backend,
+                optimizer=optimizer,
+                loss="cross_entropy",
+                batch_size=4,
+                dtype="float32",
+                seed=0,
+            ),
         )
         for _ in range(2)
     )
@@ -587,7 +622,12 @@ def few(digits):
 
 def test_loss_falls_on_digits(backend, digits):
     model = fit(
-        mlp(64, 32, 10), digits, backend, Adam(0.01), epochs=3, validation=digits.take(slice(100))
+        mlp(64, 32, 10),
+        digits,
+        backend=backend,
+        optimizer=Adam(0.01),
+        epochs=3,
+        validation=digits.take(slice(100)),
     )
     losses = [model.start_loss, *model.history_frame()["loss"]]
     assert losses == sorted(losses, reverse=True) and losses[-1] < 0.5 * losses[0]
@@ -598,7 +638,15 @@ def test_loss_falls_on_digits(backend, digits):
 def test_history_is_the_mean_over_rows_with_validation_at_the_end_of_the_epoch(backend, few):
     """Steps too small to move anything: every epoch's loss is that of all rows, the small last
     batch counting less."""
-    model = fit(mlp(64, 10), few, backend, SGD(1e-300), epochs=2, validation=few, dtype="float64")
+    model = fit(
+        mlp(64, 10),
+        few,
+        backend=backend,
+        optimizer=SGD(1e-300),
+        epochs=2,
+        validation=few,
+        dtype="float64",
+    )
     assert [row["epoch"] for row in model.history] == [1, 2]
     for row in model.history:
         assert row["loss"] == pytest.approx(model.start_loss, rel=1e-12)
@@ -607,7 +655,7 @@ def test_history_is_the_mean_over_rows_with_validation_at_the_end_of_the_epoch(b
 
 
 def test_binary_and_real_valued_models_predict(backend, few):
-    binary = fit(mlp(64, 8, 1), from_arrays(few.X, few.y % 2), backend, epochs=20, seed=1)
+    binary = fit(mlp(64, 8, 1), from_arrays(few.X, few.y % 2), backend=backend, epochs=20, seed=1)
     assert (
         binary.predict_proba(few.X).shape == (300, 2)
         and (binary.predict(few.X) == few.y % 2).mean() > 0.8
@@ -615,7 +663,12 @@ def test_binary_and_real_valued_models_predict(backend, few):
     assert np.allclose(binary.predict_proba(few.X).sum(axis=1), 1, rtol=1e-12, atol=0)
     x = np.linspace(-1, 1, 50)
     line = fit(
-        mlp(1, 1), from_arrays(x[:, None], 2 * x, classes=0), backend, SGD(0.1), "mse", epochs=200
+        mlp(1, 1),
+        from_arrays(x[:, None], 2 * x, classes=0),
+        backend=backend,
+        optimizer=SGD(0.1),
+        loss="mse",
+        epochs=200,
     )
     assert line.predict([[0.5]])[0, 0] == pytest.approx(1, rel=0.01)
 
@@ -624,7 +677,12 @@ def test_binary_and_real_valued_models_predict(backend, few):
 def test_same_seed_same_history(backend, few, dropout):
     def history(seed):
         return fit(
-            mlp(64, 16, 10, dropout=dropout), few, backend, epochs=3, seed=seed, validation=few
+            mlp(64, 16, 10, dropout=dropout),
+            few,
+            backend=backend,
+            epochs=3,
+            seed=seed,
+            validation=few,
         ).history
 
     assert history(1) == history(1)
@@ -635,7 +693,9 @@ def test_early_stopping_bears_patience_epochs_without_a_fall(backend, few):
     def epochs(**options):
         stop = early_stopping(**options)
         return len(
-            fit(mlp(64, 10), few, backend, epochs=9, validation=few, callbacks=[stop]).history
+            fit(
+                mlp(64, 10), few, backend=backend, epochs=9, validation=few, callbacks=[stop]
+            ).history
         )
 
     assert epochs(patience=1, min_delta=100) == 2
@@ -650,7 +710,7 @@ def test_callbacks_see_every_epoch_and_any_of_them_stops(backend, few):
         lambda row, model: row["epoch"] == 3,
         lambda row, model: seen.append("after"),
     ]
-    model = fit(mlp(64, 10), few, backend, epochs=9, callbacks=callbacks)
+    model = fit(mlp(64, 10), few, backend=backend, epochs=9, callbacks=callbacks)
     assert (
         seen == [(1, (1, 10)), "after", (2, (1, 10)), "after", (3, (1, 10)), "after"]
         and len(model.history) == 3
@@ -663,7 +723,7 @@ def test_divergence_names_epoch_and_batch(backend, few):
     spec, optimizer = mlp(64, 1), SGD(1e3)
     data = from_arrays(few.X, few.y.astype(float), classes=0)
     with pytest.raises(DivergedError) as caught:
-        fit(spec, data, backend, optimizer, "mse", epochs=9, seed=1)
+        fit(spec, data, backend=backend, optimizer=optimizer, loss="mse", epochs=9, seed=1)
     session, order = start(backend, spec, optimizer, "mse", 64, "float32"), rng(1, "order")
     rows = session.place(data.X, data.y[:, None])
     losses = np.array([session.run(rows, order.permutation(300)) for _ in range(9)])
@@ -697,7 +757,7 @@ def watched_runs(monkeypatch, backend, **options):
 
 
 def test_both_frameworks_see_the_same_batches(monkeypatch, frameworks, digits):
-    options = dict(spec=mlp(64, 32, 10), train=digits, epochs=2, seed=4, dtype="float64")
+    options = dict(learner=mlp(64, 32, 10), rows=digits, epochs=2, seed=4, dtype="float64")
     runs = [watched_runs(monkeypatch, backend, **options) for backend in BACKENDS]
     for (order, losses), (other_order, other_losses) in zip(*runs, strict=True):
         assert (order == other_order).all() and sorted(order) == list(range(len(digits)))

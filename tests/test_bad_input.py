@@ -26,6 +26,7 @@ from bigdata_ai.train.loop import early_stopping, fit, open_session
 from bigdata_ai.train.spec.layers import Dense, Dropout, ReLU
 from bigdata_ai.train.spec.network import Spec, mlp
 from bigdata_ai.train.spec.optimizers import SGD, Adam
+from bigdata_ai.train.training import Training
 
 
 def refused(action, *says, error=InputError):
@@ -65,10 +66,21 @@ def data(X=None, y=None, classes=2):
         (lambda: load("zzz"), "one of 'digits', 'mnist_5k'"),
         (lambda: fit(mlp(1, 2), data(), backend="tensorfow"), "did you mean 'tensorflow'?"),
         (
-            lambda: open_session("jax", mlp(1, 2), [], SGD(), "cross_entropy", 1, "float32", 0),
+            lambda: open_session(
+                mlp(1, 2),
+                [],
+                Training(
+                    backend="jax",
+                    optimizer=SGD(),
+                    loss="cross_entropy",
+                    batch_size=1,
+                    dtype="float32",
+                    seed=0,
+                ),
+            ),
             "one of 'torch', 'tensorflow'.",
         ),
-        (lambda: fit(mlp(1, 2), data(), backend=None), "one of 'torch', 'tensorflow'."),
+        (lambda: Training(backend=None), "one of 'torch', 'tensorflow'."),
         (lambda: fit(mlp(1, 2), data(), loss="crossentropy"), "did you mean 'cross_entropy'?"),
         (lambda: fit(mlp(1, 2), data(), dtype="float16"), "did you mean 'float"),
         (lambda: evaluate(Uniform(2), data(), metrics=("acuracy",)), "did you mean 'accuracy'?"),
@@ -134,7 +146,7 @@ def test_missing_values_of_a_data_frame():
 
 
 def test_features_to_predict(backend):
-    model = fit(mlp(1, 2), data(), backend, epochs=1)
+    model = fit(mlp(1, 2), data(), backend=backend, epochs=1)
     for ask in (model.predict, model.predict_proba, model.outputs):
         refused(lambda ask=ask: ask([[np.nan]]), "must be finite")
         refused(lambda ask=ask: ask([[1.0, 2.0]]), "the 1 features")
@@ -314,7 +326,7 @@ def test_unknown_average():
         (lambda: network.initial_weights(mlp(1, 1), -1), "seed must be a whole number"),
         (
             lambda: fit(mlp(1, 2), data(), optimizer="adam"),
-            "optimizer must be one of SGD, Adam, AdamW, RMSprop.",
+            "`optimizer` must be one of SGD, Adam, AdamW, RMSprop.",
         ),
         (lambda: fit(mlp(1, 2), data(), epochs=0), "epochs must be a whole number, 1 or more."),
         (
@@ -376,7 +388,7 @@ def test_where_torch_is_not_installed_the_rest_works():
         sys.meta_path[:] = [WithoutTorch(finder) for finder in sys.meta_path]
         from bigdata_ai.core import MissingExtraError
         from bigdata_ai.data.catalog import load
-        from bigdata_ai.train.loop import backends, fit
+        from bigdata_ai.train.frameworks import backends; from bigdata_ai.train.loop import fit
         from bigdata_ai.train.spec.network import mlp
         assert "torch" not in backends()
         try: fit(mlp(64, 10), load("digits"))

@@ -55,7 +55,9 @@ def train_rows():
 
 def twins(seed=7, rows=None, backends=("torch", "tensorflow"), epochs=3, sizes=(64, 32, 10)):
     rows = train_rows() if rows is None else rows
-    return [fit(mlp(*sizes), rows, backend, epochs=epochs, seed=seed) for backend in backends]
+    return [
+        fit(mlp(*sizes), rows, backend=backend, epochs=epochs, seed=seed) for backend in backends
+    ]
 
 
 def verdict_in_words(low, high, bound, seeds):

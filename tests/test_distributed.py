@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from dataclasses import fields
 
 import numpy as np
 import psutil
@@ -24,6 +25,7 @@ from bigdata_ai.train.spec.layers import BatchNorm, Dense
 from bigdata_ai.train.spec.network import Spec, mlp
 from bigdata_ai.train.spec.optimizers import Adam
 from bigdata_ai.train.spec.options import Options
+from bigdata_ai.train.training import Training
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +38,16 @@ def spark():
 def helpers():
     "Processes below this one, but for those of Spark, which ends with its session."
     return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
+SETTINGS = {field.name for field in fields(Training)}
+
+
+def call_of(run, spec="spec"):
+    "Arguments of `fit_distributed`, or of `fit`: the network under its name, settings in one value."
+    settings = {name: value for name, value in run.items() if name in SETTINGS}
+    rest = {name: value for name, value in run.items() if name not in {*SETTINGS, "spec", "train"}}
+    return {spec: run["spec"], "rows": run["train"], "training": Training(**settings)} | rest
 
 
 # Two workers do what one does
@@ -64,7 +76,10 @@ def run(backend, digits):
 
 def test_two_workers_train_to_the_weights_of_one(run, spark):
     before = helpers()
-    two, one = fit_distributed(**run, workers=2, spark=spark), fit(**run)
+    two, one = (
+        fit_distributed(**call_of(run), workers=2, spark=spark),
+        fit(**call_of(run, "learner")),
+    )
     assert two.session.done == one.session.done == 100
     assert max(np.abs(a - b).max() for a, b in zip(two.weights, one.weights, strict=True)) <= 1e-12
     for slot, other in zip(two.session.slots(), one.session.slots(), strict=True):
@@ -102,7 +117,13 @@ def test_a_killed_worker_ends_the_call_and_is_named(backend, digits, spark, tmp_
     before = helpers()
     thread = end_when_joined(tmp_path, 1, signal.SIGKILL)
     with pytest.raises(RunError) as caught:
-        fit_distributed(mlp(64, 10), digits, backend, epochs=100_000, spark=spark, folder=tmp_path)
+        fit_distributed(
+            mlp(64, 10),
+            digits,
+            Training(backend=backend, epochs=100_000),
+            spark=spark,
+            folder=tmp_path,
+        )
     thread.join()
     process = fates(tmp_path, 2)[1]["process"]
     assert f"worker 2 (process {process}) was ended by signal 9. Its last log lines:\n" in str(
@@ -138,7 +159,13 @@ def test_a_killed_worker_is_named_though_the_other_one_ended_before_anybody_look
     thread = threading.Thread(target=wait)
     thread.start()
     with pytest.raises(RunError, match="worker 2 .* was ended by signal 9"):
-        fit_distributed(mlp(64, 10), digits, "torch", epochs=100_000, spark=spark, folder=tmp_path)
+        fit_distributed(
+            mlp(64, 10),
+            digits,
+            Training(backend="torch", epochs=100_000),
+            spark=spark,
+            folder=tmp_path,
+        )
     thread.join()
 
 
@@ -281,16 +308,18 @@ def test_a_job_holds_all_settings(tmp_path, digits, monkeypatch, frameworks):
         fit_distributed(
             mlp(64, 10),
             digits,
-            "torch",
-            3,
-            Adam(0.1, l1=0.2),
-            None,
-            2,
-            100,
-            7,
-            schedule=Cosine(),
-            options=options,
-            timeout=9,
+            Training(
+                backend="torch",
+                optimizer=Adam(0.1, l1=0.2),
+                loss=None,
+                epochs=2,
+                batch_size=100,
+                seed=7,
+                schedule=Cosine(),
+                options=options,
+            ),
+            workers=3,
+            timeout_s=9,
             threads=2,
             folder=tmp_path,
         )
@@ -312,7 +341,7 @@ def test_a_job_holds_all_settings(tmp_path, digits, monkeypatch, frameworks):
         7,
         "float32",
     )
-    assert np.array_equal(job.run.rates(36), 0.1 * Cosine().factors(36)) and Spec.from_json(
+    assert np.array_equal(job.training.rates(36), 0.1 * Cosine().factors(36)) and Spec.from_json(
         job.spec
     ) == mlp(64, 10)
     assert np.array_equal(job.arrays["X"], digits.X) and np.array_equal(job.arrays["y"], digits.y)
@@ -337,12 +366,12 @@ def test_a_job_holds_all_settings(tmp_path, digits, monkeypatch, frameworks):
             {"batch_size": 4, "workers": 5},
             r"a batch of 1 rows for 5 workers.*Hint: batch_size=5\.|batch_size=",
         ),
-        ({"timeout": 0}, "timeout must be greater than 0"),
-        ({"timeout": float("inf")}, "timeout must be a finite number"),
+        ({"timeout_s": 0}, "timeout_s` must be greater than 0"),
+        ({"timeout_s": float("inf")}, "timeout_s must be a finite number"),
         ({"threads": 0}, "threads must be a whole number"),
         ({"backend": "jax"}, "backend"),
-        ({"optimizer": "adam"}, "optimizer must be one of"),
-        ({"schedule": "cosine"}, "schedule must be one of"),
+        ({"optimizer": "adam"}, "`optimizer` must be one of"),
+        ({"schedule": "cosine"}, "`schedule` must be one of"),
         ({"dtype": "float16"}, "dtype"),
         ({"epochs": 0}, "epochs"),
         ({"loss": "bce"}, "one output"),
@@ -353,7 +382,7 @@ def test_a_job_holds_all_settings(tmp_path, digits, monkeypatch, frameworks):
 def test_bad_input_is_refused_before_anything_starts(digits, monkeypatch, change, said):
     monkeypatch.setattr(distributed, "_write_job", lambda *args: pytest.fail("it went on"))
     with pytest.raises(InputError, match=said):
-        fit_distributed(**{"spec": mlp(64, 10), "train": digits} | change)
+        fit_distributed(**call_of({"spec": mlp(64, 10), "train": digits} | change))
 
 
 def test_too_few_rows_for_the_workers(digits):

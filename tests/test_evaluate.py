@@ -9,7 +9,8 @@ from scipy.special import expit, softmax
 from scipy.stats import norm
 from sklearn import metrics as sk
 
-from bigdata_ai.core import rng, row_digests
+from bigdata_ai.core import rng
+from bigdata_ai.data.origin import Origin
 from bigdata_ai.data.tables import Dataset, from_arrays
 from bigdata_ai.evaluation import METRICS, evaluate, point_scores, resampled_scores
 
@@ -230,9 +231,7 @@ def test_scores_of_a_perfect_predictor():
 def trained_model(data):
     return SimpleNamespace(
         predict_proba=lambda X: np.full((len(X), 2), 0.5),
-        train_ids=data.ids,
-        train_digests=row_digests(data.X),
-        trained_on=data.name,
+        origin=Origin.of(data),
     )
 
 
@@ -285,7 +284,7 @@ def test_a_fitted_model_tells(backend, digits_split):
     from bigdata_ai.train.spec.network import mlp
 
     train, sealed = digits_split
-    model = fit(mlp(64, 10), train, backend, epochs=1)
+    model = fit(mlp(64, 10), train, backend=backend, epochs=1)
     assert evaluate(model, sealed, resamples=20).overlap == 0
     with pytest.warns(UserWarning, match=f"{len(train)} of {len(train)} evaluated rows"):
         assert evaluate(model, train, resamples=20).overlap == len(train)

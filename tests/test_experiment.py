@@ -20,7 +20,7 @@ from bigdata_ai.experiment.report import update_blocks, verdicts
 from bigdata_ai.experiment.run import check_parameters, describe, experiments, latest_run
 from bigdata_ai.experiment.run import parameters, run
 from bigdata_ai.experiment.sabotage import kill_rate, sabotage
-from bigdata_ai.train.loop import BACKENDS
+from bigdata_ai.train.frameworks import BACKENDS
 
 ROOT = Path(__file__).parent.parent
 SMALL = {"sizes": [40, 80, 160], "seeds": [0, 1], "steps": 30}

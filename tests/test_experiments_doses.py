@@ -279,7 +279,7 @@ def small(rows, backend):
     known = table(rows, target="late")
     encoded = dataset(known, encoder.fit_transform(cleaner.fit_clean(known.frame)))
     return Prepared(
-        fit(mlp(encoded.X.shape[1], 8, 2), encoded, backend, epochs=2), cleaner, encoder
+        fit(mlp(encoded.X.shape[1], 8, 2), encoded, backend=backend, epochs=2), cleaner, encoder
     )
 
 

@@ -12,7 +12,8 @@ from bigdata_ai.estimates import mean_interval
 from bigdata_ai.experiment.claims import Claim, claims_hash, judge
 from bigdata_ai.experiment.statistics import STATISTICS, effective_rows
 from bigdata_ai.experiment.claims import load_claims
-from bigdata_ai.experiment.contenders import CONTENDERS, Contender
+from bigdata_ai.train.estimators import BASELINES, baseline
+from bigdata_ai.train.loop import fit
 from bigdata_ai.experiment.evidence import read
 from bigdata_ai.experiment.report import block, curve_table, figure, recorded, report, text_table
 from bigdata_ai.experiment.report import verdicts
@@ -280,18 +281,18 @@ def test_a_claim_needs_an_axis_and_a_family():
             Claim(**{**vars(CLAIM), **change})
 
 
-# Contenders
+# Baselines
 
 
-@pytest.mark.parametrize("kind", CONTENDERS)
-def test_a_contender_tells_what_the_recorder_asks(kind):
+@pytest.mark.parametrize("kind", BASELINES)
+def test_a_baseline_tells_what_the_recorder_asks(kind):
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import split, subset
     from bigdata_ai.evaluation import evaluate
 
     train, test = split(load("digits"), stratify=True)
     few = subset(train, 200, 0)
-    model = Contender(kind, few.take(np.flatnonzero(few.y != 3)))
+    model = fit(baseline(kind), few.take(np.flatnonzero(few.y != 3)))
     chances = model.predict_proba(train.X[:50])
     assert (
         chances.shape == (50, 10)
@@ -304,9 +305,9 @@ def test_a_contender_tells_what_the_recorder_asks(kind):
         assert evaluate(model, few, metrics="accuracy", resamples=20).overlap == (few.y != 3).sum()
 
 
-def test_an_unknown_contender_is_refused():
+def test_an_unknown_baseline_is_refused():
     with pytest.raises(InputError, match="did you mean 'forest'"):
-        Contender("forrest", None)
+        baseline("forrest")
 
 
 # Small runs

@@ -259,7 +259,9 @@ def test_cleaner_encoder_and_a_network_of_either_framework_score_a_sealed_test(b
         ]
     )
     rows_ = dataset(train, encoder.fit_transform(cleaner.fit_clean(make(train.frame))))
-    model = Prepared(fit(mlp(rows_.X.shape[1], 16, 2), rows_, backend, epochs=4), cleaner, encoder)
+    model = Prepared(
+        fit(mlp(rows_.X.shape[1], 16, 2), rows_, backend=backend, epochs=4), cleaner, encoder
+    )
     scores = evaluate(model, sealed, metrics=("auroc",), resamples=50)
     assert scores["auroc macro"]["value"] > 0.75 and scores.overlap == 0 and sealed.openings == 1
 

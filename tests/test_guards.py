@@ -24,7 +24,7 @@ from bigdata_ai.experiment.run import STALL, budget, describe, experiments, file
 from bigdata_ai.experiment.sabotage import LOOSENED, NAMES, kill_rate, outcome_table, outcomes
 from bigdata_ai.experiment.sabotage import record_outcome, sizes, summary
 from bigdata_ai.experiment.sweep import sweep
-from bigdata_ai.train.loop import BACKENDS
+from bigdata_ai.train.frameworks import BACKENDS
 
 KERNEL = {"display_name": "python3", "language": "python", "name": "python3"}
 RECORDED = sorted((data_path() / "evidence").glob("*.jsonl"))

@@ -21,6 +21,7 @@ from bigdata_ai.train.spec.layers import BatchNorm, Dense, Dropout, ReLU
 from bigdata_ai.train.spec.network import Spec, initial_weights
 from bigdata_ai.train.spec.optimizers import SGD, Adam
 from bigdata_ai.train.spec.network import mlp
+from bigdata_ai.train.training import Training
 
 
 @pytest.fixture(scope="session")
@@ -93,10 +94,21 @@ def test_gradients_are_those_of_a_step(backend, batch):
     "A step of plain gradient descent with rate 1 moves each weight by its gradient."
     X, y = batch
     spec, weights = mlp(64, 8, 10), initial_weights(mlp(64, 8, 10), 0)
-    session = open_session(backend, spec, weights, SGD(1.0), "cross_entropy", 20, "float64", 0)
+    session = open_session(
+        spec,
+        weights,
+        Training(
+            backend=backend,
+            optimizer=SGD(1.0),
+            loss="cross_entropy",
+            batch_size=20,
+            dtype="float64",
+            seed=0,
+        ),
+    )
     loss = session.run(session.place(X, y), np.arange(20))[0]
     moved = [np.linalg.norm(a - b) for a, b in zip(weights, session.weights(), strict=True)]
-    table = debug_batch(spec, X, y, backend, dtype="float64").set_index("layer")
+    table = debug_batch(spec, X, y, backend=backend, dtype="float64").set_index("layer")
     found = [
         table["gradient"][layer][weight]
         for layer in ("0.dense", "2.dense")
@@ -117,7 +129,7 @@ def test_both_frameworks_tell_the_same(frameworks, batch, spec, training):
     X, y = batch
     X = np.round(X * 16)
     tables = [
-        debug_batch(spec, X, y, backend, dtype="float64", training=training)
+        debug_batch(spec, X, y, backend=backend, dtype="float64", training=training)
         for backend in ("torch", "tensorflow")
     ]
     assert tables[0][["layer", "output", "dtype", "note"]].equals(
@@ -135,7 +147,7 @@ def test_both_frameworks_tell_the_same(frameworks, batch, spec, training):
 
 def test_layers_of_branches_are_seen(backend):
     table = debug_batch(
-        matrix_factorization(5, 4, 3), [[0, 1], [4, 3]], [1.0, 2.0], backend, loss="mse"
+        matrix_factorization(5, 4, 3), [[0, 1], [4, 3]], [1.0, 2.0], backend=backend, loss="mse"
     )
     assert list(table["layer"]) == [
         "X",
@@ -183,7 +195,7 @@ def test_training_draws_and_looks_at_the_batch(backend, batch):
     ids=["mlp", "cnn", "transformer"],
 )
 def test_the_layer_where_shapes_break_is_named(backend, spec, columns, layer, said):
-    table = debug_batch(spec, np.zeros((3, columns)), np.zeros(3), backend)
+    table = debug_batch(spec, np.zeros((3, columns)), np.zeros(3), backend=backend)
     last = table.iloc[-1]
     assert (
         last["layer"] == layer
@@ -204,7 +216,7 @@ def test_a_token_out_of_range_breaks_at_the_embedding(backend, token):
 def test_the_first_nan_is_named(backend, batch):
     X, spec = batch[0].copy(), mlp(64, 8, 10)
     data = from_arrays(*batch, classes=10)
-    model = fit(spec, data, backend, epochs=1)
+    model = fit(spec, data, backend=backend, epochs=1)
     infinite = [
         np.where(w == w.max(), np.inf, w) if i == 2 else w for i, w in enumerate(model.weights)
     ]
@@ -220,7 +232,13 @@ def test_the_first_nan_is_named(backend, batch):
 
 def test_a_trained_model_is_walked_with_its_own_weights(backend, batch):
     data = from_arrays(*batch, classes=10)
-    model = fit(cnn((8, 8, 1), 10, (3,), batch_norm=True), data, backend, Adam(0.05), epochs=3)
+    model = fit(
+        cnn((8, 8, 1), 10, (3,), batch_norm=True),
+        data,
+        backend=backend,
+        optimizer=Adam(0.05),
+        epochs=3,
+    )
     weights, states = model.weights, model.states
     table = debug_batch(model, *batch, training=True)
     table = debug_batch(model, *batch)
@@ -405,12 +423,26 @@ def test_the_sweep_is_a_run_with_rising_rates(backend, digits):
     "The same steps by hand: same losses."
     spec, few = mlp(64, 8, 10), digits.take(slice(100))
     sweep = learning_rate_finder(
-        spec, few, backend, low=1e-4, high=0.1, steps=20, batch_size=30, dtype="float64"
+        spec,
+        few,
+        Training(backend=backend, batch_size=30, dtype="float64"),
+        low=1e-4,
+        high=0.1,
+        steps=20,
     )
     assert np.allclose(sweep["rate"], 1e-4 * 1000 ** (np.arange(20) / 19), rtol=1e-12, atol=0)
     session, order = (
         open_session(
-            backend, spec, initial_weights(spec, 0), Adam(), "cross_entropy", 30, "float64", 0
+            spec,
+            initial_weights(spec, 0),
+            Training(
+                backend=backend,
+                optimizer=Adam(),
+                loss="cross_entropy",
+                batch_size=30,
+                dtype="float64",
+                seed=0,
+            ),
         ),
         rng(0, "order"),
     )
@@ -436,7 +468,9 @@ def test_the_suggestion_is_of_use(frameworks, digits):
         (lambda rate: SGD(rate, 0.9), 10.0),
         (lambda rate: Adam(rate), 1.0),
     ):
-        rate = suggest_rate(learning_rate_finder(spec, digits, optimizer=make(1.0), high=high))
+        rate = suggest_rate(
+            learning_rate_finder(spec, digits, Training(optimizer=make(1.0)), high=high)
+        )
         loss = {
             factor: fit(spec, digits, optimizer=make(rate * factor), epochs=2).history[-1]["loss"]
             for factor in (0.1, 1, 30)
@@ -446,7 +480,9 @@ def test_the_suggestion_is_of_use(frameworks, digits):
 
 def test_the_sweep_stops_when_the_loss_explodes(backend, digits):
     line = from_arrays(digits.X, digits.y.astype(float), classes=0)
-    sweep = learning_rate_finder(mlp(64, 1), line, backend, SGD(), high=1e6, loss="mse")
+    sweep = learning_rate_finder(
+        mlp(64, 1), line, Training(backend=backend, optimizer=SGD(), loss="mse"), high=1e6
+    )
     assert len(sweep) < 100 and np.isfinite(sweep["loss"]).all() and sweep["rate"].iloc[-1] < 1e6
     assert sweep["smoothed"].iloc[-1] > 4 * sweep["smoothed"].min() or len(sweep) < 100
     assert (sweep["smoothed"].iloc[:-1] <= 4 * sweep["smoothed"].cummin().iloc[:-1]).all()
@@ -473,17 +509,25 @@ def test_what_can_not_be_swept_is_refused(frameworks, digits):
         dict(dtype="float16"),
         dict(high=np.inf),
         dict(loss="bce"),
+        dict(epochs=3),
         dict(spec=frameworks["torch"].nn.Linear(64, 10)),
     ):
+        settings = {
+            name: given.pop(name)
+            for name in ("optimizer", "dtype", "loss", "epochs")
+            if name in given
+        }
         with pytest.raises(InputError):
-            learning_rate_finder(**(dict(spec=spec, train=digits) | given))
+            learning_rate_finder(given.pop("spec", spec), digits, Training(**settings), **given)
     with pytest.raises(SealedTestError):
         learning_rate_finder(spec, split(digits)[1])
     with pytest.raises(InputError, match="The loss must fall"):
         suggest_rate(pd.DataFrame({"rate": np.geomspace(1, 2, 20), "smoothed": np.arange(20.0)}))
     with pytest.raises(InputError, match="10 steps before the loss explodes"):
         suggest_rate(
-            learning_rate_finder(spec, digits, optimizer=SGD(), low=1e3, high=1e4, steps=20)
+            learning_rate_finder(
+                spec, digits, Training(optimizer=SGD()), low=1e3, high=1e4, steps=20
+            )
         )
 
 
@@ -515,7 +559,7 @@ def test_tensorboard_reads_the_history(backend, digits, tmp_path):
     model = fit(
         mlp(64, 8, 10),
         few,
-        backend,
+        backend=backend,
         epochs=12,
         validation=few,
         callbacks=[tensorboard_log(tmp_path / "run")],

@@ -140,7 +140,9 @@ def test_both_frameworks_give_probabilities_out_of_fold(backend, digits):
     y = corrupt(rows.y, 0.2, "pair", 10)
     data = from_arrays(rows.X, y, classes=10)
     p = out_of_fold(
-        lambda part: fit(mlp(64, 32, 10), part, backend, Adam(0.01), epochs=15), data, folds=3
+        lambda part: fit(mlp(64, 32, 10), part, backend=backend, optimizer=Adam(0.01), epochs=15),
+        data,
+        folds=3,
     )
     assert (p.argmax(axis=1) == rows.y).mean() > 0.7 and np.allclose(p.sum(axis=1), 1)
     found = f1s(p, y, y != rows.y)

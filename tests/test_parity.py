@@ -12,6 +12,7 @@ from bigdata_ai.train.loop import open_session
 from bigdata_ai.train.spec.network import initial_weights, mlp
 from bigdata_ai.train.spec.optimizers import SGD, Adam
 from bigdata_ai.train.spec.options import Options
+from bigdata_ai.train.training import Training
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -53,7 +54,16 @@ def batches(steps, seed):
 
 def start(backend, optimizer, seed, dtype, loss="cross_entropy", network=NETWORK):
     session = open_session(
-        backend, network, initial_weights(network, seed), optimizer, loss, BATCH, dtype, seed
+        network,
+        initial_weights(network, seed),
+        Training(
+            backend=backend,
+            optimizer=optimizer,
+            loss=loss,
+            batch_size=BATCH,
+            dtype=dtype,
+            seed=seed,
+        ),
     )
     return session, session.place(*rows(loss))
 
@@ -112,14 +122,19 @@ def test_float64_paths_agree_where_a_step_is_fused(optimizer):
     task = (
         NETWORK,
         initial_weights(NETWORK, 0),
-        optimizer,
-        "cross_entropy",
-        BATCH,
-        "float64",
-        0,
-        Options(fuse=True),
+        dict(
+            optimizer=optimizer,
+            loss="cross_entropy",
+            batch_size=BATCH,
+            dtype="float64",
+            options=Options(fuse=True),
+        ),
     )
-    sessions = [open_session(backend, *task) for backend in ("torch", "tensorflow")]
+    *network, settings = task
+    sessions = [
+        open_session(*network, Training(backend=backend, **settings))
+        for backend in ("torch", "tensorflow")
+    ]
     for session in sessions:
         for epoch in np.split(np.concatenate(path), range(len(X[0]), 500 * BATCH, len(X[0]))):
             session.run(session.place(*X), epoch)
@@ -175,7 +190,19 @@ def active(backend, weights, X):
     cut = [(mlp(64, 128), weights[:2]), (mlp(64, 128, 64), weights[:4])]
     return np.hstack(
         [
-            open_session(backend, network, first, SGD(), "mse", BATCH, "float32", 0).outputs(X) > 0
+            open_session(
+                network,
+                first,
+                Training(
+                    backend=backend,
+                    optimizer=SGD(),
+                    loss="mse",
+                    batch_size=BATCH,
+                    dtype="float32",
+                    seed=0,
+                ),
+            ).outputs(X)
+            > 0
             for network, first in cut
         ]
     )
@@ -299,7 +326,16 @@ def test_one_weight_off_by_1e_9_is_seen():
     weights = initial_weights(NETWORK, 0)
     weights[0][10, 0] += 1e-9
     session = open_session(
-        "tensorflow", NETWORK, weights, Adam(0.001), "cross_entropy", BATCH, "float64", 0
+        NETWORK,
+        weights,
+        Training(
+            backend="tensorflow",
+            optimizer=Adam(0.001),
+            loss="cross_entropy",
+            batch_size=BATCH,
+            dtype="float64",
+            seed=0,
+        ),
     )
     placed = session.place(*rows("cross_entropy"))
     for batch in batches(500, 0):

@@ -11,7 +11,8 @@ from bigdata_ai.data.tables import from_arrays
 from bigdata_ai.evaluation import evaluate
 from bigdata_ai.train import saved
 from bigdata_ai.train.checkpoint import read_arrays, write_arrays
-from bigdata_ai.train.loop import BACKENDS, fit
+from bigdata_ai.train.frameworks import BACKENDS
+from bigdata_ai.train.loop import fit
 from bigdata_ai.train.networks import cnn, matrix_factorization, recurrent, transformer
 from bigdata_ai.train.networks import wide_and_deep
 from bigdata_ai.train.saved import load_model, save_model, to_backend
@@ -42,7 +43,14 @@ def rows_for(spec, n=24, seed=3, ids=None):
 
 def trained(spec, backend, dtype="float32", **more):
     return fit(
-        spec, rows_for(spec), backend, Adam(0.01), epochs=2, batch_size=8, dtype=dtype, **more
+        spec,
+        rows_for(spec),
+        backend=backend,
+        optimizer=Adam(0.01),
+        epochs=2,
+        batch_size=8,
+        dtype=dtype,
+        **more,
     )
 
 
@@ -109,11 +117,11 @@ def test_what_was_trained_on_stays_known(model, tmp_path):
     renamed = from_arrays(seen.X, seen.y, seen.ids, name="another name")
     path = save_model(model, tmp_path / "model.safetensors")
     for other in (to_backend(model, OTHER[model.backend]), load_model(path)):
-        assert (other.train_ids == model.train_ids).all() and (
-            other.train_digests == model.train_digests
+        assert (other.origin.ids == model.origin.ids).all() and (
+            other.origin.digests == model.origin.digests
         ).all()
         assert (
-            other.trained_on == "rows"
+            other.origin.name == "rows"
             and other.history == model.history
             and other.pace == model.pace
         )
@@ -131,15 +139,15 @@ def test_what_was_trained_on_stays_known(model, tmp_path):
 
 def test_ids_may_be_text(frameworks, tmp_path):
     spec, names = mlp(6, 3), np.array([f"row ü{i}" for i in range(24)])
-    model = fit(spec, rows_for(spec, ids=names), "torch", epochs=1)
-    assert (load_model(save_model(model, tmp_path / "m")).train_ids == names).all()
+    model = fit(spec, rows_for(spec, ids=names), backend="torch", epochs=1)
+    assert (load_model(save_model(model, tmp_path / "m")).origin.ids == names).all()
 
 
 def test_too_many_rows_are_not_kept(frameworks, monkeypatch, tmp_path):
     monkeypatch.setattr(saved, "ROWS_KEPT", 23)
     spec = mlp(6, 3)
     again = load_model(save_model(trained(spec, "torch"), tmp_path / "m"))
-    assert not hasattr(again, "train_ids") and again.rows == 24
+    assert again.origin is None and again.rows == 24
     assert evaluate(again, rows_for(spec), resamples=20).overlap is None
 
 
@@ -154,9 +162,9 @@ def test_saved_weights_start_another_training(model, tmp_path):
     again = load_model(save_model(model, tmp_path / "m"))
     data = rows_for(model.spec)
     for backend in BACKENDS:
-        longer = fit(again.spec, data, backend, epochs=1, weights=again.weights)
+        longer = fit(again.spec, data, backend=backend, epochs=1, weights=again.weights)
         assert longer.start_loss != model.start_loss
-        straight = fit(model.spec, data, model.backend, epochs=1, weights=model.weights)
+        straight = fit(model.spec, data, backend=model.backend, epochs=1, weights=model.weights)
         assert longer.start_loss == pytest.approx(straight.start_loss, rel=1e-5)
 
 
@@ -256,7 +264,7 @@ def test_texts_that_are_not_known_are_refused(path, change, said):
 def test_the_wrong_spec_for_saved_weights_is_refused(path):
     spec = mlp(16, 3)
     with pytest.raises(InputError, match="The weights must have the spec's shapes"):
-        fit(spec, rows_for(spec), "torch", weights=load_model(path).weights)
+        fit(spec, rows_for(spec), backend="torch", weights=load_model(path).weights)
 
 
 def test_what_can_not_be_saved_is_refused(frameworks, tmp_path):

@@ -24,6 +24,7 @@ from bigdata_ai.train.spec.layers import LayerNorm, Reshape
 from bigdata_ai.train.spec.network import Spec, initial_weights, mlp
 from bigdata_ai.train.spec.optimizers import RMSprop
 from bigdata_ai.train.spec.options import Options
+from bigdata_ai.train.training import Training
 
 pytestmark = pytest.mark.usefixtures("frameworks")
 
@@ -253,14 +254,16 @@ def test_a_run_goes_on_in_the_other_framework(optimizer, start, end):
 
     def session(backend, seed):
         opened = open_session(
-            backend,
             chosen.spec,
             initial_weights(chosen.spec, seed),
-            optimizer,
-            chosen.loss,
-            32,
-            "float64",
-            0,
+            Training(
+                backend=backend,
+                optimizer=optimizer,
+                loss=chosen.loss,
+                batch_size=32,
+                dtype="float64",
+                seed=0,
+            ),
         )
         return opened, opened.place(chosen.rows.X, chosen.targets)
 
@@ -290,7 +293,13 @@ def some_weights(*layers):
 
 
 def ours(backend, spec, weights, states=None):
-    session = open_session(backend, spec, weights, SGD(), "mse", 6, "float64", 0)
+    session = open_session(
+        spec,
+        weights,
+        Training(
+            backend=backend, optimizer=SGD(), loss="mse", batch_size=6, dtype="float64", seed=0
+        ),
+    )
     if states is not None:
         session.restore(weights, states)
     return session.outputs(X.reshape(6, 20))
@@ -447,7 +456,13 @@ def test_batch_norm_in_training_is_that_of_pytorch_and_keras(backend):
 
     spec, weights = some_weights(BatchNorm(4))
     target = rng(2, "known answers").normal(size=(6, 20))
-    session = open_session(backend, spec, weights, SGD(0.1), "mse", 6, "float64", 0)
+    session = open_session(
+        spec,
+        weights,
+        Training(
+            backend=backend, optimizer=SGD(0.1), loss="mse", batch_size=6, dtype="float64", seed=0
+        ),
+    )
     session.run(session.place(X.reshape(6, 20), target), np.arange(6))
 
     module = torch.nn.BatchNorm1d(4).double()

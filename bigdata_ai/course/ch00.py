@@ -13,7 +13,9 @@ from ..data.catalog import load
 from ..data.tables import Dataset
 from ..data.seal import SealedTest
 from ..data.split import split
-from ..train.loop import Model, backends, fit
+from ..train.frameworks import backends
+from ..train.loop import fit
+from ..train.model import Model
 from ..train.spec.network import mlp
 from .exercise import Exercise, expect, expect_close, expect_function
 
@@ -137,14 +139,14 @@ def _check_twins(answer):
         "the third argument of `fit` is the backend.",
     )
     train, test = split(load("digits"))
-    reference = fit(_NETWORK, train, models[0].backend, epochs=_EPOCHS, seed=_SEED)
+    reference = fit(_NETWORK, train, backend=models[0].backend, epochs=_EPOCHS, seed=_SEED)
     for model in models:
         _check_twin(model, reference, test)
 
 
 def _check_twin(model, reference, test):
     name = f"The {model.backend} model"
-    leaked = np.isin(model.train_ids, test.ids).sum()
+    leaked = np.isin(model.origin.ids, test.ids).sum()
     expect(
         not leaked,
         f"{name} must be trained on training rows only.",
@@ -178,7 +180,7 @@ twins = Exercise(
     f"""
     from bigdata_ai.data.catalog import load
     from bigdata_ai.data.split import split
-    from bigdata_ai.train.loop import backends, fit
+    from bigdata_ai.train.frameworks import backends; from bigdata_ai.train.loop import fit
     from bigdata_ai.train.spec.network import mlp
 
     train, test = split(load("digits"))

@@ -34,7 +34,7 @@ from traitlets import default
 
 from ..core import RunError, require
 from .forkserver import Forked
-from ..train.loop import backends
+from ..train.frameworks import backends
 
 # %% ../../nbs/lib/experiment/24_engine.ipynb #9ce0ca96
 # trees of Python 3.11 are not made in two threads at once: "AST constructor recursion depth
@@ -51,7 +51,7 @@ _USUAL = (
     "bigdata_ai.data.catalog",
     "bigdata_ai.data.split",
     "bigdata_ai.evaluation",
-    *(f"bigdata_ai.experiment.{name}" for name in ("claims", "contenders", "evidence", "figures")),
+    *(f"bigdata_ai.experiment.{name}" for name in ("evidence", "figures", "statistics")),
     # who trains with some of these gets all, so that experiments share a process
     "bigdata_ai.train.loop",
     "bigdata_ai.train.spec.layers",

@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ..core import digest, package_path, require, runs_path, write_atomic
+from ..data.origin import Trained
 from ..data.tables import Dataset
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #40faaff9
@@ -326,8 +328,8 @@ class Recorder:
         seed: int,  # of the result
         setting: dict,  # what varies within the run, such as {"n": 100}
         metrics: dict[str, float],  # the results, finite numbers
-        model,  # has start_loss and history, as `fit` gives it
-        scores,  # has overlap, predicted_classes, majority and n, as `evaluate` gives it
+        model: Trained,  # as `fit` gives it: start_loss and history are taken down
+        scores: Any,  # has overlap, predicted_classes, majority and n, as `evaluate` gives it
     ) -> None:
         """Append one result with what its claims' preconditions need.
 
@@ -339,9 +341,9 @@ class Recorder:
             what varies within the run, such as {"n": 100}
         metrics : dict[str, float]
             the results, finite numbers
-        model
-            has start_loss and history, as `fit` gives it
-        scores
+        model : Trained
+            as `fit` gives it: start_loss and history are taken down
+        scores : Any
             has overlap, predicted_classes, majority and n, as `evaluate` gives it
         """
         key = self._key(seed, setting)
@@ -373,6 +375,7 @@ class Recorder:
                 "setting": setting,
                 "metrics": metrics,
                 "checks": checks,
+                "device": getattr(model, "device", "cpu"),
                 "commit": self._commit,
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
                 "wall_s": round(now - self._clock, 4),

@@ -21,9 +21,9 @@ from .. import evaluation as evaluating
 from ..core import check_choice, digest, rng, write_atomic
 from ..data import split as splitting
 from ..data.tables import Table
-from . import contenders, evidence
+from . import evidence
 from .guards import lasting
-from ..train import loop
+from ..train import estimators, loop
 
 # %% ../../nbs/lib/experiment/38_mutants.ipynb #3bec02b4
 def _replace(module, name, change):
@@ -64,33 +64,30 @@ def shuffled_labels() -> None:
     _in_networks(damage)
 
     def learn(honest):
-        def made(self, kind, train, seed=0):
+        def fit_estimator(estimator, train, seed=0):
             _mark()
-            honest(self, kind, dataclasses.replace(train, y=mixed(train.y)), seed)
+            return honest(estimator, dataclasses.replace(train, y=mixed(train.y)), seed)
 
-        return made
+        return fit_estimator
 
-    _replace(contenders.Contender, "__init__", learn)
+    _replace(loop, "fit_estimator", learn)
 
 
 def zero_learning_rate() -> None:
-    "Let the optimiser make steps of length zero."
+    "Let the optimizer make steps of length zero."
 
-    def stop(optimizer):
+    def stop(training):
         _mark()
-        optimizer = copy.copy(optimizer)
+        optimizer = copy.copy(training.optimizer)
         object.__setattr__(optimizer, "learning_rate", 0.0)
-        return optimizer
+        return dataclasses.replace(training, optimizer=optimizer)
 
-    _replace(
-        loop,
-        "open_session",
-        lambda make: (
-            lambda backend, spec, weights, optimizer, *rest: make(
-                backend, spec, weights, stop(optimizer), *rest
-            )
-        ),
-    )
+    def changed(honest):
+        return lambda network, weights, training, *rest: honest(
+            network, weights, stop(training), *rest
+        )
+
+    _replace(loop, "open_session", changed)
 
 
 def constant_predictor() -> None:
@@ -112,7 +109,7 @@ def constant_predictor() -> None:
 
         return answer
 
-    _replace(contenders.Contender, "predict_proba", answered)
+    _replace(estimators.EstimatorModel, "predict_proba", answered)
 
 
 def leaked_test_rows() -> None:

@@ -24,7 +24,7 @@ from ..core import runs_path, write_atomic
 from .claims import claims_hash, load_claims
 from .engine import PARSING, Watch, WarmEngine, warm_up
 from .evidence import code_hash, commit, versions
-from ..train.loop import BACKENDS, backends
+from ..train.frameworks import BACKENDS, backends
 
 # %% ../../nbs/lib/experiment/30_run.ipynb #3914dd1a
 def experiments() -> list[str]:  # names, sorted

@@ -26,7 +26,7 @@ from .evidence import commit
 from .guards import judge_guarded
 from .mutants import MUTANTS
 from .run import describe, file_of, parameters, run
-from ..train.loop import backends
+from ..train.frameworks import backends
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #a2b7698f
 LOOSENED = "loosened_threshold"  # the mutant that needs no run

@@ -31,7 +31,7 @@ from .engine import WarmEngine
 from .evidence import code_hash, versions
 from .run import budget, check_parameters, describe, file_of, limits
 from .run import parameters
-from ..train.loop import BACKENDS
+from ..train.frameworks import BACKENDS
 
 # %% ../../nbs/lib/experiment/35_sweep.ipynb #88d589cf
 def expand(

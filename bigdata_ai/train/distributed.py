@@ -7,37 +7,37 @@ __all__ = ['LINES', 'UNFIT', 'part_of', 'part_size', 'settings_of', 'train_part'
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #2fee3274
 import contextlib
-import importlib
 import json
 import os
 import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Callable, Sequence
+from dataclasses import asdict, dataclass, replace, fields
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
-from ..core import DivergedError, RunError, check_number, check_int, check_choice
-from ..core import import_extra
-from ..core import require, write_atomic
+from ..core import DivergedError, RunError, check_number, check_int, import_extra, require
+from ..core import write_atomic, InputError
+from ..data.origin import Origin
+from ..data.seal import check_trainable
 from ..data.store.batches import Batches
 from ..data.tables import Dataset
-from ..data.seal import check_trainable
 from .checkpoint import read_arrays, write_arrays
-from .loop import BACKENDS, Model, _epochs, _InMemory, _Run, _training_arrays
-from .loop import open_session
+from .frameworks import framework_module
+from .loop import first_weights, open_session, resolve_training, run_epochs
+from .model import Model
 from .schedules import Schedule
+from .sources import InMemory, training_arrays
 from .spec.layers import BatchNorm, Dropout
 from .spec.network import Spec
-from .spec.optimizers import OPTIMIZERS, Adam
-from .spec.options import PLAIN, Options
-from .spec.losses import resolve_loss
-from .spec.network import check_weights, initial_weights
-from .spec.options import check_options
+from .spec.optimizers import OPTIMIZERS
+from .spec.options import Options, check_options
+from .training import Training
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #88a0044f
 class _Part:
@@ -119,18 +119,11 @@ class _Given(Schedule):
         return np.array(self.values)
 
 
-def _write_job(folder, spec, run, arrays, settings):
-    optimizer = {"kind": type(run.optimizer).__name__} | asdict(run.optimizer)
-    plain = {
-        "optimizer": optimizer,
-        "options": asdict(run.options),
-        "loss": run.loss,
-        "epochs": run.epochs,
-        "batch_size": run.batch_size,
-        "seed": run.seed,
-        "dtype": run.dtype,
-        "spec": spec.to_json(),
-    } | settings
+def _write_job(folder, spec, training, arrays, settings):
+    plain = {field.name: getattr(training, field.name) for field in fields(training)}
+    optimizer = {"kind": type(training.optimizer).__name__} | asdict(training.optimizer)
+    plain |= {"optimizer": optimizer, "options": asdict(training.options), "schedule": None}
+    plain = {"training": plain, "spec": spec.to_json()} | settings
     # read by nobody before the workers start
     np.savez(folder / "job.npz", settings=json.dumps(plain), **arrays)
 
@@ -162,18 +155,11 @@ def _read_job(folder):
         arrays = dict(file)
     job = settings_of(folder)
     job.arrays = arrays
-    kind = OPTIMIZERS[job.optimizer.pop("kind")]
+    settings = job.training
+    kind = OPTIMIZERS[settings["optimizer"].pop("kind")]
     schedule = _Given(tuple(arrays["factors"])) if "factors" in arrays else None
-    job.run = _Run(
-        kind(**job.optimizer),
-        job.loss,
-        job.epochs,
-        job.batch_size,
-        job.seed,
-        job.dtype,
-        Options(**job.options),
-        schedule,
-    )
+    settings |= {"optimizer": kind(**settings["optimizer"]), "schedule": schedule}
+    job.training = Training(**settings | {"options": Options(**settings["options"])})
     job.weights = [arrays[name] for name in sorted(arrays) if name.startswith("weight/")]
     return job
 
@@ -181,7 +167,7 @@ def _read_job(folder):
 def train_part(
     folder: Path | str,  # where `fit_distributed` wrote the job
     rank: int,  # of this worker, from 0
-    exchange,  # function (vector) -> sum of the vectors of all workers
+    exchange: Callable,  # function (vector) -> sum of the vectors of all workers
 ) -> None:  # worker 0 writes result.safetensors
     """Train as one of several workers: the loop of `fit`, on a part of each batch.
 
@@ -191,38 +177,22 @@ def train_part(
         where `fit_distributed` wrote the job
     rank : int
         of this worker, from 0
-    exchange
+    exchange : Callable
         function (vector) -> sum of the vectors of all workers
     """
     job = _read_job(folder)
-    spec, run, workers = Spec.from_json(job.spec), job.run, job.workers
-    size = part_size(run.batch_size, rank, workers)
-    session = open_session(
-        job.backend,
-        spec,
-        job.weights,
-        run.optimizer,
-        run.loss,
-        size,
-        run.dtype,
-        run.seed,
-        run.options,
-        exchange,
-    )
-    session = _Part(session, rank, workers, run.batch_size)
-    model, source = (
-        Model(session, run.loss, job.backend, None),
-        _InMemory(spec, run, _rows(job, "X", "y")),
-    )
+    spec, training, workers = Spec.from_json(job.spec), job.training, job.workers
+    part = replace(training, batch_size=part_size(training.batch_size, rank, workers))
+    session = open_session(spec, job.weights, part, exchange)
+    session = _Part(session, rank, workers, training.batch_size)
+    model, source = Model(session, training), InMemory(spec, training, _rows(job, "X", "y"))
     source.place(session)
     model.start_loss = session.mean_loss(source.rows)
-    watched = (
-        _training_arrays(spec, run.loss, _rows(job, "validation_X", "validation_y"), None)
-        if "validation_X" in job.arrays
-        else None
-    )
-    watched = watched and (session.place(*watched), *watched)
-    _epochs(model, source, run, watched, (_say,), None, None, False)
+    validation = None
+    if "validation_X" in job.arrays:
+        rows = _rows(job, "validation_X", "validation_y")
+        validation = training_arrays(spec, training.loss, rows)
+    run_epochs(model, source, training, validation=validation, callbacks=[_say])
     if rank == 0:
         _write_result(folder, model)
 
@@ -405,28 +375,20 @@ def _described(fate, code, timeout):
 # %% ../../nbs/lib/train/40_distributed.ipynb #1e01e940
 def fit_distributed(
     spec: Spec,  # without BatchNorm and Dropout
-    train: Dataset,  # rows to learn from, in memory; a SealedTest is refused
-    backend: str = "torch",  # "torch" or "tensorflow"
+    rows: Dataset,  # to learn from, in memory; a SealedTest is refused
+    training: Training = Training(),  # the settings; its batch size is that of all workers together
+    *,
     workers: int = 2,  # processes, 2 or more
-    optimizer=None,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…); None means Adam()
-    loss: str | None = None,  # "bce", "cross_entropy", "mse"; None picks by the network's outputs
-    epochs: int = 10,  # passes over the rows, 1 or more
-    batch_size: int = 64,  # rows a step, of all workers together
-    seed: int = 0,  # of weights and row order; 0 or greater
     validation: Dataset | None = None,  # rows to watch after each epoch
-    weights=None,  # initial weights; None draws them from `seed`
-    dtype: str = "float32",  # "float32" or "float64"
-    # of the learning rate over the steps of the run; None keeps it
-    schedule: Schedule | None = None,
-    options: Options = PLAIN,  # label smoothing, class weights, clipping, accumulation, precision
+    weights: Sequence[np.ndarray] | None = None,  # initial weights; None draws them from the seed
     # a Spark session for PyTorch's workers; None starts a local one, and stops it afterwards
-    spark=None,
+    spark: Any = None,
     # seconds that workers wait for each other, at the start and in each step
-    timeout: float = 120.0,
+    timeout_s: float = 120.0,
     threads: int = 1,  # of each worker, 1 or more
     # of this run alone, seen by all machines; None takes a temporary one
     folder: Path | str | None = None,
-) -> Model:  # that of `fit` with the same arguments, but for rounding
+) -> Model:  # that of `fit` with the same settings, but for rounding
     """Train with several worker processes; raises what `fit` raises, and `RunError` for a worker
     that was killed, raised or stood still.
 
@@ -434,35 +396,19 @@ def fit_distributed(
     ----------
     spec : Spec
         without BatchNorm and Dropout
-    train : Dataset
-        rows to learn from, in memory; a SealedTest is refused
-    backend : str, default 'torch'
-        "torch" or "tensorflow"
+    rows : Dataset
+        to learn from, in memory; a SealedTest is refused
+    training : Training, default Training()
+        the settings; its batch size is that of all workers together
     workers : int, default 2
         processes, 2 or more
-    optimizer : default None
-        SGD(…), Adam(…), AdamW(…) or RMSprop(…); None means Adam()
-    loss : str | None, default None
-        "bce", "cross_entropy", "mse"; None picks by the network's outputs
-    epochs : int, default 10
-        passes over the rows, 1 or more
-    batch_size : int, default 64
-        rows a step, of all workers together
-    seed : int, default 0
-        of weights and row order; 0 or greater
     validation : Dataset | None, default None
         rows to watch after each epoch
-    weights : default None
-        initial weights; None draws them from `seed`
-    dtype : str, default 'float32'
-        "float32" or "float64"
-    schedule : Schedule | None, default None
-        of the learning rate over the steps of the run; None keeps it
-    options : Options, default PLAIN
-        label smoothing, class weights, clipping, accumulation, precision
-    spark : default None
+    weights : Sequence[np.ndarray] | None, default None
+        initial weights; None draws them from the seed
+    spark : Any, default None
         a Spark session for PyTorch's workers; None starts a local one, and stops it afterwards
-    timeout : float, default 120.0
+    timeout_s : float, default 120.0
         seconds that workers wait for each other, at the start and in each step
     threads : int, default 1
         of each worker, 1 or more
@@ -472,44 +418,34 @@ def fit_distributed(
     Returns
     -------
     Model
-        that of `fit` with the same arguments, but for rounding
+        that of `fit` with the same settings, but for rounding
     """
-    optimizer = Adam() if optimizer is None else optimizer
-    workers, threads, timeout = (
-        check_int(workers, "workers", 2),
-        check_int(threads, "threads"),
-        check_number(timeout, "timeout"),
-    )
-    require(timeout > 0, "timeout must be greater than 0.", timeout)
-    run = _checked_run(spec, optimizer, loss, epochs, batch_size, seed, dtype, options, schedule)
-    import_extra(check_choice(backend, BACKENDS, "backend"), backend)
-    require(
-        not isinstance(train, Batches),
-        "Distributed training must have its rows in memory.",
-        "Batches",
-        "give a Dataset.",
-    )
-    train = check_trainable(train)
-    arrays = _job_arrays(spec, run, train, workers, validation)
-    weights = initial_weights(spec, run.seed) if weights is None else check_weights(spec, weights)
-    arrays |= {f"weight/{i:04d}": w for i, w in enumerate(weights)}
+    workers, threads = check_int(workers, "workers", 2), check_int(threads, "threads")
+    if check_number(timeout_s, "timeout_s") <= 0:
+        raise InputError.of("`timeout_s` must be greater than 0.", timeout_s)
+    _check_spec(spec)
+    training = resolve_training(spec, training)
+    import_extra(training.backend, training.backend)
+    if isinstance(rows, Batches):
+        raise InputError.of(
+            "Distributed training must have its rows in memory.", "Batches", "give a Dataset."
+        )
+    data = check_trainable(rows)
+    arrays = _job_arrays(spec, training, data, workers, validation)
+    first = first_weights(spec, weights, training.seed)
+    arrays |= {f"weight/{i:04d}": w for i, w in enumerate(first)}
+    settings = {"workers": workers, "timeout": timeout_s, "threads": threads}
 
     with _folder(folder) as place:
-        _write_job(
-            place,
-            spec,
-            run,
-            arrays,
-            {"backend": backend, "workers": workers, "timeout": timeout, "threads": threads},
-        )
-        launch = importlib.import_module(f"bigdata_ai.train.{BACKENDS[backend]}.distributed").launch
-        exits, said = launch(place, workers, timeout, spark)
-        _check_fates(place, workers, exits, said, timeout)
-        found, text = read_arrays(place / "result.safetensors")
-    return _model(spec, run, backend, train, weights, found, text)
+        _write_job(place, spec, training, arrays, settings)
+        launch = framework_module(training.backend, "distributed").launch
+        exits, output = launch(place, workers, timeout_s, spark)
+        _check_fates(place, workers, exits, output, timeout_s)
+        results, text = read_arrays(place / "result.safetensors")
+    return _model(spec, training, data, first, results, text)
 
 
-def _checked_run(spec, optimizer, loss, epochs, batch_size, seed, dtype, options, schedule):
+def _check_spec(spec):
     require(
         isinstance(spec, Spec), "Distributed training must have a Spec.", spec, "mlp(784, 128, 10)"
     )
@@ -517,25 +453,6 @@ def _checked_run(spec, optimizer, loss, epochs, batch_size, seed, dtype, options
         require(
             not spec.has(kind), f"The network must be without {kind.__name__}: {why}.", spec, hint
         )
-    require(
-        type(optimizer) in OPTIMIZERS.values(),
-        f"optimizer must be one of {', '.join(OPTIMIZERS)}.",
-        optimizer,
-        "Adam()",
-    )
-    require(
-        isinstance(schedule, Schedule | None),
-        "schedule must be one of train.schedules.",
-        schedule,
-        "Cosine()",
-    )
-    epochs, batch_size, seed = (
-        check_int(epochs, "epochs"),
-        check_int(batch_size, "batch_size"),
-        check_int(seed, "seed", 0),
-    )
-    loss, dtype = resolve_loss(spec, loss), check_choice(dtype, ("float32", "float64"), "dtype")
-    return _Run(optimizer, loss, epochs, batch_size, seed, dtype, options, schedule)
 
 
 UNFIT = (
@@ -549,24 +466,24 @@ UNFIT = (
 )
 
 
-def _job_arrays(spec, run, train, workers, validation):
-    X, y = _training_arrays(spec, run.loss, train, "Training labels")
-    last = _last(len(y), run.batch_size)
+def _job_arrays(spec, training, data, workers, validation):
+    X, y = training_arrays(spec, training.loss, data, "Training labels")
+    last = _last(len(y), training.batch_size)
     require(
         last >= workers,
         "Every batch must have a row for each worker, the last one too.",
         f"a batch of {last} rows for {workers} workers ({len(y)} rows in batches of"
-        f" {run.batch_size})",
-        _fitting_size(len(y), run.batch_size, workers),
+        f" {training.batch_size})",
+        _fitting_size(len(y), training.batch_size, workers),
     )
-    check_options(run.options, spec, run.loss, last // workers, run.dtype)
+    check_options(training.options, spec, training.loss, last // workers, training.dtype)
     arrays = {"X": X, "y": y}
-    steps = run.epochs * -(-len(y) // run.batch_size)
-    if run.schedule is not None:
-        arrays["factors"] = run.schedule.factors(steps)
+    steps = training.epochs * -(-len(y) // training.batch_size)
+    if training.schedule is not None:
+        arrays["factors"] = training.schedule.factors(steps)
     if validation is None:
         return arrays
-    X, y = _training_arrays(spec, run.loss, check_trainable(validation, "Validation data"), None)
+    X, y = training_arrays(spec, training.loss, check_trainable(validation, "Validation data"))
     return arrays | {"validation_X": X, "validation_y": y}
 
 
@@ -595,31 +512,14 @@ def _folder(given):
     yield Path(given).absolute()
 
 
-def _model(spec, run, backend, train, weights, arrays, text):
+def _model(spec, training, data, weights, arrays, text):
     def group(name):
         return [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}/")]
 
-    session = open_session(
-        backend,
-        spec,
-        weights,
-        run.optimizer,
-        run.loss,
-        run.batch_size,
-        run.dtype,
-        run.seed,
-        run.options,
-    )
-    session.restore(
-        group("weight"),
-        [],
-        [group(f"slot{k}") for k in range(int(text["slots"]))],
-        int(text["done"]),
-    )
-    model = Model(session, run.loss, backend, train)
-    model.history, model.pace, model.start_loss = (
-        json.loads(text["history"]),
-        json.loads(text["pace"]),
-        float(text["start_loss"]),
-    )
+    session = open_session(spec, weights, training)
+    slots = [group(f"slot{k}") for k in range(int(text["slots"]))]
+    session.restore(group("weight"), [], slots, int(text["done"]))
+    model = Model(session, training, Origin.of(data))
+    model.history, model.pace = json.loads(text["history"]), json.loads(text["pace"])
+    model.start_loss = float(text["start_loss"])
     return model

@@ -11,7 +11,8 @@ import itertools
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +20,27 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from .. import viz
-from ..core import InputError, check_classes, check_number, check_targets, check_int
-from ..core import check_choice, import_extra, require
+from ..core import check_choice, import_extra, require, InputError, check_classes
+from ..core import check_number, check_targets, check_int
+from ..data.seal import check_trainable
 from ..data.store.batches import Batches
 from ..data.tables import Dataset
-from ..data.seal import check_trainable
-from .loop import BACKENDS, Model, Native, _first_weights, _framework, _InMemory
-from .loop import _native_backend, _Run, _Streamed, open_session
+from .frameworks import BACKENDS, framework_module
+from .loop import first_weights, open_session, resolve_training
+from .model import Model, Native, native_backend
+from .sources import InMemory, Streamed
 from .spec.layers import Parallel
-from .spec.network import Spec
-from .spec.optimizers import OPTIMIZERS, Adam
-from .spec.options import Options, check_options
 from .spec.losses import resolve_loss
-from .spec.network import initial_states, initial_weights
+from .spec.network import Spec, initial_states, initial_weights
+from .spec.options import Options
+from .training import Training, changed_settings, refuse_settings
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #e4be6a48
 def debug_batch(
     network,  # a Spec, a Model that fit trained, a torch.nn.Module or a Keras model
     X,  # shape (n, d): one batch, numeric; NaN and inf are allowed here
-    y=None,  # shape (n,) or (n, k): its targets; None for no gradients
+    y: np.ndarray | None = None,  # shape (n,) or (n, k): its targets; None for no gradients
+    *,
     backend: str = "torch",  # "torch" or "tensorflow", for a Spec; the others bring their own
     # a name in train.spec.LOSSES; None takes the model's, or picks by the outputs
     loss: str | None = None,
@@ -56,7 +59,7 @@ def debug_batch(
         a Spec, a Model that fit trained, a torch.nn.Module or a Keras model
     X
         shape (n, d): one batch, numeric; NaN and inf are allowed here
-    y : default None
+    y : np.ndarray | None, default None
         shape (n,) or (n, k): its targets; None for no gradients
     backend : str, default 'torch'
         "torch" or "tensorflow", for a Spec; the others bring their own
@@ -107,7 +110,7 @@ def debug_batch(
             Options(),
             training,
         )
-    own = _native_backend(network)
+    own = native_backend(network)
     require(
         own is not None,
         "network must be a Spec, a trained Model, a torch.nn.Module or a Keras model.",
@@ -135,7 +138,7 @@ def _spec_table(backend, spec, weights, states, X, y, loss, dtype, options, trai
     )
     layers = spec.layers if broken is None else spec.layers[: broken[0]]
     targets = None if y is None or broken else _targets(y, X, loss)
-    rows, fault, value, gradients = _framework(backend, "inspect").walk_spec(
+    rows, fault, value, gradients = framework_module(backend, "inspect").walk_spec(
         layers, weights, states, X, targets, dtype, options, training
     )
     if broken:
@@ -152,7 +155,7 @@ def _spec_table(backend, spec, weights, states, X, y, loss, dtype, options, trai
 
 def _module_table(backend, module, X, y, loss, options, training):
     targets = None if y is None else _targets(y, X, loss)
-    rows, fault, value, gradients = _framework(backend, "inspect").walk_module(
+    rows, fault, value, gradients = framework_module(backend, "inspect").walk_module(
         module, X, targets, options, training
     )
     return _table(X, rows, fault, value, gradients, y)
@@ -263,20 +266,13 @@ def _short(text):
 # %% ../../nbs/lib/train/30_inspect.ipynb #64fff538
 def learning_rate_finder(
     spec: Spec,  # the network
-    train: Dataset | Batches,  # rows to learn from; a SealedTest is refused
-    backend: str = "torch",  # "torch" or "tensorflow"
-    # SGD(…), Adam(…), AdamW(…) or RMSprop(…), whose learning rate is swept; None means Adam()
-    optimizer=None,
+    rows: Dataset | Batches,  # to learn from; a SealedTest is refused
+    training: Training = Training(),  # settings, of whose optimizer the learning rate is swept
+    *,
     low: float = 1e-6,  # rate of the first step, above 0
     high: float = 1.0,  # rate of the last step, above `low`
     steps: int = 100,  # 20 or more
-    batch_size: int = 64,  # rows a step, 1 or more; `Batches` bring their own
-    seed: int = 0,  # of weights, row order and dropout
-    loss: str | None = None,  # a name in train.spec.LOSSES; None picks by the network's outputs
-    dtype: str = "float32",  # "float32" or "float64"
-    # label smoothing, class weights, clipping, accumulation, precision; None means Options()
-    options: Options | None = None,
-    weights=None,  # initial weights; None draws them from `seed`
+    weights: Sequence[np.ndarray] | None = None,  # initial weights; None draws them from the seed
     smoothing: float = 0.9,  # share of the past in the running mean of the loss, in [0, 1)
 ) -> pd.DataFrame:  # one row a step: rate, loss (of the batch before the step), smoothed
     """Train for some steps while the learning rate rises by the same factor each time.
@@ -285,30 +281,18 @@ def learning_rate_finder(
     ----------
     spec : Spec
         the network
-    train : Dataset | Batches
-        rows to learn from; a SealedTest is refused
-    backend : str, default 'torch'
-        "torch" or "tensorflow"
-    optimizer : default None
-        SGD(…), Adam(…), AdamW(…) or RMSprop(…), whose learning rate is swept; None means Adam()
+    rows : Dataset | Batches
+        to learn from; a SealedTest is refused
+    training : Training, default Training()
+        settings, of whose optimizer the learning rate is swept
     low : float, default 1e-06
         rate of the first step, above 0
     high : float, default 1.0
         rate of the last step, above `low`
     steps : int, default 100
         20 or more
-    batch_size : int, default 64
-        rows a step, 1 or more; `Batches` bring their own
-    seed : int, default 0
-        of weights, row order and dropout
-    loss : str | None, default None
-        a name in train.spec.LOSSES; None picks by the network's outputs
-    dtype : str, default 'float32'
-        "float32" or "float64"
-    options : Options | None, default None
-        label smoothing, class weights, clipping, accumulation, precision; None means Options()
-    weights : default None
-        initial weights; None draws them from `seed`
+    weights : Sequence[np.ndarray] | None, default None
+        initial weights; None draws them from the seed
     smoothing : float, default 0.9
         share of the past in the running mean of the loss, in [0, 1)
 
@@ -332,47 +316,16 @@ def learning_rate_finder(
         0 <= check_number(smoothing, "smoothing") < 1, "smoothing must lie in [0, 1).", smoothing
     )
     rates = np.geomspace(low, high, check_int(steps, "steps", 20))
-    optimizer, options, loss = (
-        Adam() if optimizer is None else optimizer,
-        options or Options(),
-        resolve_loss(spec, loss),
-    )
-    require(
-        type(optimizer) in OPTIMIZERS.values(),
-        f"optimizer must be one of {', '.join(OPTIMIZERS)}.",
-        optimizer,
-        "Adam()",
-    )
-    size = train.batch_size if isinstance(train, Batches) else check_int(batch_size, "batch_size")
-    run = _Run(
-        optimizer,
-        loss,
-        1,
-        size,
-        check_int(seed, "seed", 0),
-        check_choice(dtype, ("float32", "float64"), "dtype"),
-        options,
-        None,
-    )
-    check_options(options, spec, loss, size, dtype)
-    source = (
-        _Streamed(spec, run, train)
-        if isinstance(train, Batches)
-        else _InMemory(spec, run, check_trainable(train))
-    )
-    source.place(
-        open_session(
-            backend,
-            spec,
-            _first_weights(spec, weights, seed),
-            optimizer,
-            loss,
-            size,
-            dtype,
-            seed,
-            options,
-        )
-    )
+    unused = {name: changed_settings(training).get(name) for name in ("epochs", "schedule")}
+    unused = {name: value for name, value in unused.items() if value is not None}
+    refuse_settings(unused, (), "a sweep of the learning rate")
+    streamed = isinstance(rows, Batches)
+    if streamed:
+        training = replace(training, batch_size=rows.batch_size)
+    training = resolve_training(spec, training)
+    data = rows if streamed else check_trainable(rows)
+    source = (Streamed if streamed else InMemory)(spec, training, data)
+    source.place(open_session(spec, first_weights(spec, weights, training.seed), training))
     return _smoothed(rates, source, smoothing)
 
 

@@ -24,6 +24,7 @@ from .schedules import Schedule
 from .spec.network import Spec, initial_weights, mlp
 from .spec.optimizers import SGD, Adam, AdamW, RMSprop
 from .spec.options import Options
+from .training import Training
 
 # %% ../../nbs/lib/train/60_parity.ipynb #172ab4e3
 @dataclass(frozen=True, eq=False)
@@ -197,15 +198,17 @@ def walk(
     """
     weights = initial_weights(task.spec, seed) if weights is None else weights
     session = open_session(
-        backend,
         task.spec,
         weights,
-        optimizer,
-        task.loss,
-        batch_size,
-        dtype,
-        seed,
-        options or Options(),
+        Training(
+            backend=backend,
+            optimizer=optimizer,
+            loss=task.loss,
+            batch_size=batch_size,
+            dtype=dtype,
+            seed=seed,
+            options=options or Options(),
+        ),
     )
     rates = None if schedule is None else optimizer.learning_rate * schedule.factors(steps)
     session.run(

@@ -152,7 +152,7 @@ def _network(backend, classes, X, y, new, seed):
     found = fit(
         mlp(X.shape[1], 64, outputs if outputs > 2 else 1),
         known,
-        backend,
+        backend=backend,
         optimizer=Adam(0.003),
         loss=None if classes else "mse",
         epochs=epochs,

@@ -134,11 +134,11 @@ def ours(case, X, y, tick, backend):
     fit(
         spec(case.kind),
         rows,
-        backend,
-        Adam(RATE),
-        case.loss,
-        tick.epochs,
-        case.batch,
+        backend=backend,
+        optimizer=Adam(RATE),
+        loss=case.loss,
+        epochs=tick.epochs,
+        batch_size=case.batch,
         weights=case.weights,
         callbacks=[callback],
     )

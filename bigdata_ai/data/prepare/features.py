@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from ...core import check_number, check_int, check_choice, require
-from ..tables import Dataset, Table
-from .rules import commonest
 from ..frames import hash_column, to_pandas
-from .rules import NUMERIC, Rule, Rules, layers, number
+from ..origin import Origin, origin_of
+from .rules import commonest, NUMERIC, Rule, Rules, layers, number
+from ..tables import Dataset, Table
 
 # %% ../../../nbs/lib/data/prepare/40_features.ipynb #1b83f969
 KEY = "__key_fraction"  # the column by which target encoding folds training rows
@@ -599,9 +599,9 @@ class Prepared:
         for step in steps:
             require(hasattr(step, "transform"), "Each step must have transform.", step)
         self.model, self.steps = model, steps
-        for name in ("train_ids", "trained_on"):  # what the model was trained on, for `evaluate`
-            if hasattr(model, name):
-                setattr(self, name, getattr(model, name))
+        # what the model was trained on, for `evaluate`; raw rows are compared by id alone
+        origin = origin_of(model)
+        self.origin = None if origin is None else Origin(origin.name, origin.ids)
 
     def prepare(
         self,

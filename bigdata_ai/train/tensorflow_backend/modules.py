@@ -6,17 +6,20 @@
 __all__ = ['measure', 'ModuleSession']
 
 # %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #e8ad6445
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ...core import InputError, require
 from ..spec.optimizers import hyper_parameters
-from ..spec.options import PLAIN, Options
 from .losses import LOSS
 from .optimizers import OPTIMIZER, SLOTS
 from .steps import Session
-from .weights import flatten, to_native, to_numpy, unflatten
+from .weights import check_device, flatten, to_native, to_numpy
+from .weights import unflatten
+from ..training import Training
 
 # %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #7b596933
 def measure(
@@ -76,46 +79,29 @@ class ModuleSession(Session):
 
     def __init__(
         self,
-        spec,  # train.loop.Native
-        optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
-        loss: str,  # a name in train.spec.LOSSES
-        batch_size: int,  # rows a step, 1 or more
-        dtype: str = "float32",  # "float32" or "float64"
-        seed: int = 0,  # of Keras's global generator
-        options: Options = PLAIN,  # what else a step does
+        network: Any,  # train.model.Native
+        training: Training,  # the settings, its loss among them
     ):
-        """Take a model and trace its steps.
+        """Take a model and trace its steps; raises `InputError` for settings that need a spec.
 
         Parameters
         ----------
-        spec
-            train.loop.Native
-        optimizer
-            SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
-        loss : str
-            a name in train.spec.LOSSES
-        batch_size : int
-            rows a step, 1 or more
-        dtype : str, default 'float32'
-            "float32" or "float64"
-        seed : int, default 0
-            of Keras's global generator
-        options : Options, default PLAIN
-            what else a step does
+        network : Any
+            train.model.Native
+        training : Training
+            the settings, its loss among them
         """
+        options, optimizer, loss = training.options, training.optimizer, training.loss
         require(
             options.precision == "full" and options.accumulate == 1,
             "Mixed precision and accumulation need a spec.",
             "a Keras model",
         )
-        keras.utils.set_random_seed(seed)
-        self.spec, self.batch_size, self.dtype, self.options, self._module = (
-            spec,
-            batch_size,
-            dtype,
-            options,
-            spec.module,
-        )
+        check_device(training.device)
+        keras.utils.set_random_seed(training.seed)
+        self.spec, self.batch_size, self.dtype = network, training.batch_size, training.dtype
+        self.options, self._module, self._device = options, network.module, training.device
+        dtype = self.dtype
         self._variables = list(self._module.trainable_variables)
         self._kept = [v for v in self._module.non_trainable_variables if v.dtype == dtype]
         self._shapes = [tuple(v.shape) for v in self._variables]

@@ -6,13 +6,15 @@
 __all__ = ['measure', 'ModuleSession']
 
 # %% ../../../nbs/lib/train/torch_backend/55_modules.ipynb #3b7788c8
+from typing import Any
+
 import numpy as np
 import torch
 
 from ...core import InputError, require
-from ..spec.options import PLAIN, Options
 from .steps import Session
-from .weights import to_native
+from .weights import check_device, to_native
+from ..training import Training
 
 # %% ../../../nbs/lib/train/torch_backend/55_modules.ipynb #b25c9634
 def measure(
@@ -62,41 +64,28 @@ class ModuleSession(Session):
 
     def __init__(
         self,
-        spec,  # train.loop.Native
-        optimizer,  # SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
-        loss: str,  # a name in train.spec.LOSSES
-        batch_size: int,  # rows a step, 1 or more
-        dtype: str = "float32",  # "float32" or "float64"
-        seed: int = 0,  # of PyTorch's global generator
-        options: Options = PLAIN,  # what else a step does
+        network: Any,  # train.model.Native
+        training: Training,  # the settings, its loss among them
     ):
-        """Take a module and build its optimiser.
+        """Take a module and build its optimizer; raises `InputError` for settings that need a spec.
 
         Parameters
         ----------
-        spec
-            train.loop.Native
-        optimizer
-            SGD(…), Adam(…), AdamW(…) or RMSprop(…) of train.spec
-        loss : str
-            a name in train.spec.LOSSES
-        batch_size : int
-            rows a step, 1 or more
-        dtype : str, default 'float32'
-            "float32" or "float64"
-        seed : int, default 0
-            of PyTorch's global generator
-        options : Options, default PLAIN
-            what else a step does
+        network : Any
+            train.model.Native
+        training : Training
+            the settings, its loss among them
         """
-        require(options.precision == "full", "Mixed precision needs a spec.", "a module")
-        torch.manual_seed(seed)
-        self._module = spec.module.to(getattr(torch, dtype))
+        full = training.options.precision == "full"
+        require(full, "Mixed precision needs a spec.", "a module")
+        check_device(training.device)
+        torch.manual_seed(training.seed)
+        self._module = network.module.to(training.device, getattr(torch, training.dtype))
         weights = [p for p in self._module.parameters() if p.requires_grad]
         states = [b for b in self._module.buffers() if b.is_floating_point()]
-        self._begin(spec, weights, states, optimizer, loss, batch_size, dtype, seed, options)
-        for own, part in zip(weights, self._weights, strict=True):
-            own.data, own.grad = part.detach(), part.grad
+        self._begin(network, weights, states, training)
+        for parameter, part in zip(weights, self._weights, strict=True):
+            parameter.data, parameter.grad = part.detach(), part.grad
 
     def _training_pass(self, x):
         return self._module.train()(x)
