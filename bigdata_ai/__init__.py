@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .evaluation import evaluate as evaluate
     from .experiment.run import run as run
     from .experiment.sweep import sweep as sweep
-    from .train.loop import backends as backends
+    from .train.frameworks import backends as backends
     from .train.loop import fit as fit
     from .train.networks import cnn as cnn
     from .train.networks import matrix_factorization as matrix_factorization
@@ -56,7 +56,7 @@ _FACE: dict[str, str] = {
     "SGD": "train.spec.optimizers",
     "Training": "train.training",
     "advise": "value.advisor",
-    "backends": "train.loop",
+    "backends": "train.frameworks",
     "cnn": "train.networks",
     "evaluate": "evaluation",
     "fit": "train.loop",

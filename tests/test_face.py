@@ -235,7 +235,7 @@ def callables(value, name):
                 yield f"{name}.{key}", member, [inspect.getdoc(getattr(value, key))]
 
 
-@pytest.mark.parametrize("module", modules())
+@pytest.mark.parametrize("module", list(modules()))
 def test_help_names_every_argument_of_everything_public(module):
     loaded = importlib.import_module(f"bigdata_ai.{module}")
     missing = [

@@ -22,7 +22,7 @@ README = re.findall(
 )
 
 # Errors over the whole package, and in the modules behind the face that still have some.
-PACKAGE_ERRORS = 602
+PACKAGE_ERRORS = 614
 FACE_ERRORS = {
     "data.catalog": 12,
     "data.prepare.clean": 11,
@@ -33,7 +33,7 @@ FACE_ERRORS = {
     "evaluation": 4,
     "experiment.run": 6,
     "experiment.sweep": 5,
-    "train.loop": 10,
+    "train.loop": 8,
     "train.spec.network": 3,
     "value.advisor": 6,
     "viz": 55,
