@@ -19,6 +19,7 @@ $(READY): settings.ini setup.py pyproject.toml constraints.txt
 	@echo "installing into $(VENV): about 2 GB, some minutes"
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
 	$(BIN)/python -m pip install --progress-bar off --quiet -c constraints.txt -e '.[all]'
+	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/bigdata_ai_checkout.pth" # nbdev-export finds nbs.docments
 	@touch $(READY)
 
 demo: $(READY) ## install, run the volume experiment in PyTorch and TensorFlow, print the verdicts, write the report

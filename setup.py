@@ -32,6 +32,7 @@ setup(
     entry_points={"console_scripts": lines(facts["console_scripts"]), "papermill.engine": lines(facts["papermill_engines"])},
     packages=[*find_packages(include=["bigdata_ai", "bigdata_ai.*"]), "bigdata_ai._data", "bigdata_ai._experiments"],
     package_dir={"bigdata_ai._data": "data", "bigdata_ai._experiments": "nbs/experiments"},
-    package_data={"bigdata_ai._data": ["*.toml", "*.md", "*.npz", "evidence/*.jsonl", "evidence/*.csv", "reference/*"],
+    package_data={"bigdata_ai": ["py.typed"],
+                  "bigdata_ai._data": ["*.toml", "*.md", "*.npz", "evidence/*.jsonl", "evidence/*.csv", "reference/*"],
                   "bigdata_ai._experiments": ["*.ipynb", "*.toml", "*.jinja"]},
 )

@@ -6,8 +6,6 @@
 __all__ = ['half_width', 'mean_interval', 'effective_share', 'rows_worth']
 
 # %% ../nbs/lib/05_estimates.ipynb #5a19540c
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.special import stdtrit
 
@@ -19,18 +17,46 @@ def half_width(
     count: np.ndarray | int,  # the same shape: values that each mean is of
     level: float = 0.95,  # of the interval, in (0, 1)
 ) -> np.ndarray | float:  # the same shape: half the width; infinite for one value or none
-    "Give half the width of Student's interval of a mean (Student 1908)."
+    """Give half the width of Student's interval of a mean (Student 1908).
+
+    Parameters
+    ----------
+    standard_error : np.ndarray | float
+        any shape: standard error of each mean
+    count : np.ndarray | int
+        the same shape: values that each mean is of
+    level : float, default 0.95
+        of the interval, in (0, 1)
+
+    Returns
+    -------
+    np.ndarray | float
+        the same shape: half the width; infinite for one value or none
+    """
     freedom = np.asarray(count, dtype=np.float64) - 1
     quantile = stdtrit(np.maximum(freedom, 1), (1 + level) / 2)
     return np.where(freedom > 0, quantile * standard_error, np.inf)[()]
 
 # %% ../nbs/lib/05_estimates.ipynb #a42fcf4d
 def mean_interval(
-    values: np.ndarray | Sequence[float],  # shape (s,): one number a seed
+    values: np.ndarray | list[float],  # shape (s,): one number a seed
     level: float = 0.95,  # of the interval, in (0, 1)
     # mean, low, high; low and high are infinite for fewer than two values
 ) -> tuple[float, float, float]:
-    "Give the mean and its t-interval."
+    """Give the mean and its t-interval.
+
+    Parameters
+    ----------
+    values : np.ndarray | list[float]
+        shape (s,): one number a seed
+    level : float, default 0.95
+        of the interval, in (0, 1)
+
+    Returns
+    -------
+    tuple[float, float, float]
+        mean, low, high; low and high are infinite for fewer than two values
+    """
     values = np.asarray(values, dtype=np.float64)
     if not len(values):
         return float("nan"), -np.inf, np.inf
@@ -44,22 +70,52 @@ def effective_share(
     noise: float,  # share of wrong labels, uniform over the other classes, in [0, 1]
     classes: int = 2,  # number of classes
 ) -> float:  # what one noisy row is worth in clean rows, in [0, 1]; 0 from chance level on
-    "Give the share of rows that is left of noisy ones by the law (1 - ηK/(K-1))²."
-    require(0 <= check_number(noise, "noise") <= 1, "`noise` must lie in [0, 1].", noise)
+    """Give the share of rows that is left of noisy ones by the law (1 - ηK/(K-1))².
+
+    Parameters
+    ----------
+    noise : float
+        share of wrong labels, uniform over the other classes, in [0, 1]
+    classes : int, default 2
+        number of classes
+
+    Returns
+    -------
+    float
+        what one noisy row is worth in clean rows, in [0, 1]; 0 from chance level on
+    """
+    require(0 <= check_number(noise, "noise") <= 1, "noise must lie in [0, 1].", noise)
     classes = check_int(classes, "classes", 2)
     return max(0.0, 1 - noise * classes / (classes - 1)) ** 2
 
 # %% ../nbs/lib/05_estimates.ipynb #a6c98121
 def rows_worth(
-    sizes: np.ndarray | Sequence[float],  # shape (m,): rows of clean training sets, ascending
-    errors: np.ndarray | Sequence[float],  # shape (m,): test error at each of them, in (0, 1]
+    sizes,  # shape (m,): rows of clean training sets, ascending
+    errors,  # shape (m,): test error at each of them, in (0, 1]
     error: float,  # the error that was reached with noisy labels
     # clean rows that reach it; NaN where `error` lies outside of what the clean curve reaches
 ) -> float:
     """Read off a clean learning curve how many rows reach an error: between its points, both axes
-    logarithmic; raises `InputError` for sizes that do not ascend or an error of 0."""
-    sizes = np.asarray(sizes, dtype=np.float64)
-    errors = np.minimum.accumulate(np.asarray(errors, dtype=np.float64))
+    logarithmic.
+
+    Parameters
+    ----------
+    sizes
+        shape (m,): rows of clean training sets, ascending
+    errors
+        shape (m,): test error at each of them, in (0, 1]
+    error : float
+        the error that was reached with noisy labels
+
+    Returns
+    -------
+    float
+        clean rows that reach it; NaN where `error` lies outside of what the clean curve reaches
+    """
+    sizes, errors = (
+        np.asarray(sizes, dtype=np.float64),
+        np.minimum.accumulate(np.asarray(errors, dtype=np.float64)),
+    )
     require(
         sizes.shape == errors.shape and (np.diff(sizes) > 0).all() and (errors > 0).all(),
         "A learning curve must have ascending sizes and an error above 0 for each.",

@@ -33,7 +33,22 @@ def point_scores(
     metrics: Container[str] = METRICS,  # some of them
     # (metric, average) -> value; average is "", "macro", "micro" or "class 0" …
 ) -> dict[tuple[str, str], float]:
-    "Compute metrics with scikit-learn."
+    """Compute metrics with scikit-learn.
+
+    Parameters
+    ----------
+    y : np.ndarray
+        shape (n,): true classes 0 … k-1
+    proba : np.ndarray
+        shape (n, k): predicted probabilities, rows sum to 1
+    metrics : Container[str], default METRICS
+        some of them
+
+    Returns
+    -------
+    dict[tuple[str, str], float]
+        (metric, average) -> value; average is "", "macro", "micro" or "class 0" …
+    """
     k, predicted, values = proba.shape[1], proba.argmax(axis=1), {}
     if "accuracy" in metrics:
         values["accuracy", ""] = accuracy_score(y, predicted)
@@ -74,7 +89,24 @@ def resampled_scores(
     metrics: Container[str] = METRICS,  # some of them
     # the keys of `point_scores` -> shape (b,), NaN where a resample leaves it undefined
 ) -> dict[tuple[str, str], np.ndarray]:
-    "Compute metrics on every resample."
+    """Compute metrics on every resample.
+
+    Parameters
+    ----------
+    y : np.ndarray
+        shape (n,): true classes 0 … k-1
+    proba : np.ndarray
+        shape (n, k): predicted probabilities
+    counts : np.ndarray
+        shape (b, n): how often each row was drawn in each of b resamples
+    metrics : Container[str], default METRICS
+        some of them
+
+    Returns
+    -------
+    dict[tuple[str, str], np.ndarray]
+        the keys of `point_scores` -> shape (b,), NaN where a resample leaves it undefined
+    """
     n, k = proba.shape
     cells = csr_array((np.ones(n), (np.arange(n), y * k + proba.argmax(axis=1))), shape=(n, k * k))
     matrices = (counts @ cells).reshape(-1, k, k)
@@ -131,7 +163,24 @@ def _auroc(positive, score, counts):
 # %% ../nbs/lib/30_evaluation.ipynb #2fda8ee6
 @dataclass(frozen=True)
 class Scores:
-    "The result of `evaluate`."
+    """The result of `evaluate`.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        columns metric, average, value, low, high
+    confusion : np.ndarray
+        shape (k, k), int: rows true, columns predicted
+    n : int
+        rows evaluated
+    majority : float
+        accuracy of always guessing the commonest class of these rows: the trivial control
+    predicted_classes : int
+        classes that were predicted at least once
+    overlap : int | None
+        evaluated rows that were trained on, by id or by content; None where the model does not
+        tell
+    """
 
     table: pd.DataFrame  # columns metric, average, value, low, high
     confusion: np.ndarray  # shape (k, k), int: rows true, columns predicted
@@ -173,7 +222,32 @@ def evaluate(
     # the table, the confusion matrix, the majority control, and whether rows were trained on
 ) -> Scores:
     """Score a model, every number with a bootstrap interval over the rows; warns when rows were
-    trained on."""
+    trained on.
+
+    Parameters
+    ----------
+    model
+        has predict_proba(X) -> shape (n, k)
+    test : SealedTest | Dataset | Table
+        rows to score; a sealed test is opened, and counts that
+    metrics : tuple[str, ...], default ('accuracy', 'precision', 'recall', 'f1', 'auroc', 'log_loss')
+        some of `METRICS`
+    averages : tuple[str, ...], default ('', 'macro', 'micro', 'class')
+        which rows of each metric to show
+    level : float, default 0.95
+        of the percentile bootstrap intervals, in (0, 1)
+    resamples : int, default 1000
+        bootstrap resamples of the test rows, 20 or more
+    seed : int, default 0
+        of the resampling
+    recorder : Callable[[dict], None] | None, default None
+        is told of each opening: data set, rows, openings so far
+
+    Returns
+    -------
+    Scores
+        the table, the confusion matrix, the majority control, and whether rows were trained on
+    """
     metrics = (metrics,) if isinstance(metrics, str) else metrics
     for metric in metrics:
         check_choice(metric, METRICS, "metrics")

@@ -5,6 +5,7 @@ import ast
 import configparser
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -60,7 +61,9 @@ def run(*command, cwd=ROOT):
     "Run a command that must succeed; a program of the environment is found beside Python."
     beside = Path(sys.executable).parent / command[0]
     command = [str(beside) if beside.exists() else command[0], *map(str, command[1:])]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    path = os.pathsep.join([str(cwd), os.environ.get("PYTHONPATH", "")])  # of nbs.docments, too
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -113,6 +116,7 @@ MODULES = {
     module_name(path): path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "_modidx.py"
 }
 WRITTEN = {name: path for name, path in MODULES.items() if path.name != "__init__.py"}
+FACE = "bigdata_ai"  # the one module written by hand; it may point anywhere, and nobody imports it
 
 
 # Exports and notebooks
@@ -282,6 +286,54 @@ def test_a_room_imports_only_from_itself_and_the_rooms_below(module):
         for name in own_imports(module, tree_of(WRITTEN[module]))
         if name in WRITTEN and room(name) not in below
     ] == []
+
+
+def of_the_face(module, tree):
+    "Names that a module takes from the face, which would go round the order of the rooms."
+    taken = [
+        name.removeprefix(f"{FACE}.")
+        for name in imported(module, tree)
+        if name.rpartition(".")[0] == FACE and name not in MODULES
+    ]
+    aliases = {
+        alias.asname or FACE
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.name == FACE
+    }
+    taken += [
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in aliases
+    ]
+    return [name for name in taken if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("module", WRITTEN)
+def test_no_module_uses_the_face(module):
+    assert of_the_face(module, tree_of(WRITTEN[module])) == []
+
+
+@pytest.mark.parametrize(
+    "code, names",
+    [
+        ("from .. import fit", ["fit"]),
+        ("from bigdata_ai import load", ["load"]),
+        ("import bigdata_ai as bd\nbd.fit(bd.load('digits'))", ["fit", "load"]),
+        ("import bigdata_ai\nbigdata_ai.viz.history([])", ["viz"]),
+        ("import bigdata_ai\nbigdata_ai._FACE", []),
+        ("from .. import __version__, viz", []),
+        ("import bigdata_ai.viz", []),
+    ],
+)
+def test_the_search_for_uses_of_the_face_finds(code, names):
+    assert of_the_face("bigdata_ai.train.loop", ast.parse(code)) == names
+
+
+def test_the_face_points_at_modules_of_the_rooms():
+    targets = set(own_imports(FACE, tree_of(MODULES[FACE])))
+    assert targets & set(WRITTEN) and {room(name) for name in targets} <= set(ROOMS)
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -594,11 +646,13 @@ def test_version_is_one():
 
 def test_notebooks_and_tests_are_formatted():
     "Exported modules follow their notebooks; chapters keep twelve lines a cell instead."
-    run("ruff", "format", "--no-cache", "--check", "nbs/lib", "nbs/experiments", "tests")
+    places = ("nbs/lib", "nbs/experiments", "nbs/docments.py", "tests")
+    run("ruff", "format", "--no-cache", "--check", *places)
 
 
 def test_ruff_has_nothing_to_say():
-    run("ruff", "check", "--no-cache", "--output-format", "concise", "bigdata_ai", "tests")
+    places = ("bigdata_ai", "tests", "nbs/docments.py")
+    run("ruff", "check", "--no-cache", "--output-format", "concise", *places)
 
 
 def test_no_file_of_the_repository_is_large():

@@ -21,7 +21,18 @@ from .exercise import Exercise, expect, expect_function
 def read_chart(
     text: str,  # Mermaid: "graph TB", then lines such as "A[label] --> B[label]"
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:  # label by box, and arrows
-    "Read a flow chart."
+    """Read a flow chart.
+
+    Parameters
+    ----------
+    text : str
+        Mermaid: "graph TB", then lines such as "A[label] --> B[label]"
+
+    Returns
+    -------
+    tuple[dict[str, str], list[tuple[str, str]]]
+        label by box, and arrows
+    """
     boxes, arrows = {}, []
     lines = [line.strip() for line in text.strip().splitlines()]
     require(lines[0] == "graph TB", "A chart must begin with graph TB.", lines[0])
@@ -51,7 +62,22 @@ def draw_chart(
     names: Mapping[str, str] | None = None,  # label -> a second line, such as its translation
     title: str = "",  # above the chart
 ) -> Figure:  # boxes in rows, each one row below the last box that leads to it
-    "Draw a flow chart."
+    """Draw a flow chart.
+
+    Parameters
+    ----------
+    text : str
+        Mermaid, as for `read_chart`
+    names : Mapping[str, str] | None, default None
+        label -> a second line, such as its translation
+    title : str, default ''
+        above the chart
+
+    Returns
+    -------
+    Figure
+        boxes in rows, each one row below the last box that leads to it
+    """
     boxes, arrows = read_chart(text)
     row = dict.fromkeys(boxes, 0)
     for _ in boxes:  # as often as there are boxes: then even the longest way is settled

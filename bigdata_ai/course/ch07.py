@@ -17,7 +17,13 @@ from ..data.seal import SealedTest
 
 # %% ../../nbs/lib/course/25_ch07.ipynb #ae2d4745
 def visits() -> Table:  # 300 made-up visits of 60 patients; the group column is `patient`
-    "Make the table of exercise 1."
+    """Make the table of exercise 1.
+
+    Returns
+    -------
+    Table
+        300 made-up visits of 60 patients; the group column is `patient`
+    """
     generator = rng(0, "visits")
     patient = np.sort(generator.integers(0, 60, 300))
     ill = generator.random(60)[patient] < 0.4

@@ -4,27 +4,17 @@
 
 # %% auto #0
 __all__ = ['NO_ANSWER', 'WRONG', 'RIGHT', 'Status', 'Wrong', 'NoAnswer', 'to_numpy', 'through', 'makers', 'expect',
-           'expect_function', 'expect_close', 'likely_mistake', 'Exercise', 'quiet', 'start']
+           'expect_function', 'expect_close', 'Exercise']
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #7f18c7b1
-import contextlib
 import inspect
-import logging
-import os
 import sys
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, Literal, SupportsFloat
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
 
-from ..core import BigDataError, InputError
-from ..core import check_choice, check_int, import_extra, require
+from ..core import BigDataError, require
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #c745d4c4
 class Status(str):
@@ -50,8 +40,20 @@ def to_numpy(
     value: object,
     # the same as ndarray; a text stays a text; a list or tuple of arrays becomes a tuple of
     # ndarrays
-) -> Any:
-    "Turn what a learner's code gave back into NumPy, without importing a framework."
+) -> object:
+    """Turn what a learner's code gave back into NumPy, without importing a framework.
+
+    Parameters
+    ----------
+    value : object
+        a tensor of either framework, an array, a number, a text, or a list or tuple of these
+
+    Returns
+    -------
+    object
+        the same as ndarray; a text stays a text; a list or tuple of arrays becomes a tuple of
+        ndarrays
+    """
     if isinstance(value, (list, tuple)) and any(hasattr(item, "shape") for item in value):
         return tuple(to_numpy(item) for item in value)
     for method in ("detach", "cpu", "numpy"):
@@ -65,9 +67,22 @@ def through(
     # array -> tensor or array that the learner's code works with
     make: Callable[[np.ndarray], object],
 ) -> Callable:  # takes and gives NumPy
-    "Wrap a learner's function so that it takes and gives NumPy arrays."
+    """Wrap a learner's function so that it takes and gives NumPy arrays.
 
-    def call(*args: object) -> object:
+    Parameters
+    ----------
+    function : Callable
+        the learner's
+    make : Callable[[np.ndarray], object]
+        array -> tensor or array that the learner's code works with
+
+    Returns
+    -------
+    Callable
+        takes and gives NumPy
+    """
+
+    def call(*args):
         result = function(*(make(arg) if isinstance(arg, np.ndarray) else arg for arg in args))
         if _blank(result):
             raise NoAnswer(
@@ -96,7 +111,19 @@ def makers(
     # "NumPy", "torch", "tensorflow" -> array to tensor; the one that the code names comes first
 ) -> dict[str, Callable]:
     """List the kinds of arrays that a function can be tried with: NumPy's, and those of the loaded
-    frameworks."""
+    frameworks.
+
+    Parameters
+    ----------
+    function : Callable
+        the learner's
+
+    Returns
+    -------
+    dict[str, Callable]
+        "NumPy", "torch", "tensorflow" -> array to tensor; the one that the code names comes
+        first
+    """
     loaded = {
         name: getattr(sys.modules[name], maker)
         for name, maker in _MAKERS.items()
@@ -122,32 +149,66 @@ def _used(function):
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #20b76e13
 def expect(
-    holds: bool | np.bool_,  # the condition
+    holds: bool,  # the condition
     must: str,  # what must hold, as a sentence
     received: object = None,  # what came instead; a text is shown as it is
     hint: str = "",  # what the mistake may have been
 ) -> None:
-    "Raise `Wrong` unless `holds`."
-    require(bool(holds), must, received, hint, Wrong)
+    """Raise `Wrong` unless `holds`.
+
+    Parameters
+    ----------
+    holds : bool
+        the condition
+    must : str
+        what must hold, as a sentence
+    received : object, default None
+        what came instead; a text is shown as it is
+    hint : str, default ''
+        what the mistake may have been
+    """
+    require(holds, must, received, hint, Wrong)
 
 
 def expect_function(
     answer: object,  # the learner's
     name: str,  # what the function is called
 ) -> None:
-    "Raise `Wrong` unless the answer can be called."
+    """Raise `Wrong` unless the answer can be called.
+
+    Parameters
+    ----------
+    answer : object
+        the learner's
+    name : str
+        what the function is called
+    """
     hint = f"check({name}), without a call."
     expect(callable(answer), f"The answer must be the function {name} itself.", answer, hint)
 
 
 def expect_close(
     got: object,  # what the answer gave
-    want: ArrayLike,  # what is right: array or number
+    want: np.ndarray,  # what is right: array or number
     what: str,  # how the message calls it, such as "The bias"
     tolerance: float = 1e-4,  # largest difference allowed, relative to the larger of 1 and |want|
     hint: str = "",  # what the mistake may have been
 ) -> None:
-    "Raise `Wrong` unless shape and values are those that are right."
+    """Raise `Wrong` unless shape and values are those that are right.
+
+    Parameters
+    ----------
+    got : object
+        what the answer gave
+    want : np.ndarray
+        what is right: array or number
+    what : str
+        how the message calls it, such as "The bias"
+    tolerance : float, default 0.0001
+        largest difference allowed, relative to the larger of 1 and |want|
+    hint : str, default ''
+        what the mistake may have been
+    """
     got, want = _numbers(got, what), np.asarray(want)
     kind = f"have shape {want.shape}" if want.shape else "be one number"
     expect(got.shape == want.shape, f"{what} must {kind}.", f"shape {got.shape}", hint)
@@ -157,34 +218,85 @@ def expect_close(
         return
     at = np.unravel_index(off.argmax(), off.shape)
     place = f" at position {', '.join(map(str, at))}" if at else ""
-    raise Wrong.of(f"{what} must be {want[at]:.6g}{place}.", f"{got[at]:.6g}", hint)
+    expect(False, f"{what} must be {want[at]:.6g}{place}.", f"{got[at]:.6g}", hint)
 
 
 def _numbers(got, what):
     try:
         return np.asarray(got).astype(np.float64)
     except (TypeError, ValueError):
-        raise Wrong.of(f"{what} must be numbers of one shape.", got) from None
+        expect(False, f"{what} must be numbers of one shape.", got)
 
-# %% ../../nbs/lib/course/10_exercise.ipynb #f424207b
-def likely_mistake(
-    got: SupportsFloat,  # what the answer gave
-    want: float,  # what is right
-    mistakes: Mapping[float, str],  # what a known mistake gives -> what to say of it
-) -> str:  # of the mistake that gives `got`; "" where none does
-    "Say how an answer came to be wrong, if its number tells."
-    for value, text in mistakes.items():
-        if np.isclose(float(got), value) and not np.isclose(value, want):
-            return text
-    return ""
+# %% ../../nbs/lib/course/10_exercise.ipynb #701161e1
+class Exercise:
+    "A question with hints, a solution and a check."
 
-# %% ../../nbs/lib/course/10_exercise.ipynb #c08834c2
-class _Judge:
-    "What judges an answer; `Exercise` gives it a checker."
+    def __init__(
+        self,
+        name: str,  # the variable or function that the learner writes
+        question: str,  # Markdown
+        # raises `Wrong`; gets functions wrapped by `through`, all else as it is
+        checker: Callable[[object], None],
+        why: str,  # one sentence for a right answer: why it is right
+        solution: str,  # Python source that defines `name`
+        hints: Sequence[str] = (),  # from the gentlest to the plainest
+    ):
+        """Put an exercise together; nothing is run.
 
-    name: str
-    why: str
-    _checker: Callable[[object], None]
+        Parameters
+        ----------
+        name : str
+            the variable or function that the learner writes
+        question : str
+            Markdown
+        checker : Callable[[object], None]
+            raises `Wrong`; gets functions wrapped by `through`, all else as it is
+        why : str
+            one sentence for a right answer: why it is right
+        solution : str
+            Python source that defines `name`
+        hints : Sequence[str], default ()
+            from the gentlest to the plainest
+        """
+        self.name, self.question, self.why, self.hints = (
+            name,
+            inspect.cleandoc(question),
+            why,
+            tuple(hints),
+        )
+        self._checker, self._solution, self._given = checker, inspect.cleandoc(solution), 0
+
+    def check(
+        self,
+        answer: object = ...,  # the learner's; None and `...` mean that there is none yet
+    ) -> Status:  # "no answer", "wrong" or "right"
+        """Judge an answer, print the judgement, and give it back.
+
+        Parameters
+        ----------
+        answer : object, default ...
+            the learner's; None and `...` mean that there is none yet
+
+        Returns
+        -------
+        Status
+            "no answer", "wrong" or "right"
+        """
+        status, reason = self._judge(answer)
+        print({NO_ANSWER: "No answer yet: ", WRONG: "Wrong: ", RIGHT: "Right: "}[status] + reason)
+        return status
+
+    def hint(self) -> None:
+        "Print the next hint; each call gives one more."
+        number, self._given = self._given, self._given + 1
+        if number < len(self.hints):
+            print(f"Hint {number + 1} of {len(self.hints)}: {self.hints[number]}")
+        else:
+            print("That was the last hint. The solution shows one way to do it: solution().")
+
+    def solution(self) -> None:
+        "Print one right answer as Python source."
+        print(self._solution)
 
     def _judge(self, answer):
         """Right if any kind of tensor makes it right, for a function is right if it works in its
@@ -212,128 +324,8 @@ class _Judge:
             return 2, WRONG, f"your code raised {type(error).__name__}: {error}.{called}"
         return 0, RIGHT, self.why
 
-# %% ../../nbs/lib/course/10_exercise.ipynb #701161e1
-class Exercise(_Judge):
-    "A question with hints, a solution and a check."
-
-    def __init__(
-        self,
-        name: str,  # the variable or function that the learner writes
-        question: str,  # Markdown
-        # raises `Wrong`; gets functions wrapped by `through`, all else as it is
-        checker: Callable[[Any], None],
-        why: str,  # one sentence for a right answer: why it is right
-        *,
-        solution: str,  # Python source that defines `name`
-        hints: Sequence[str] = (),  # from the gentlest to the plainest
-    ):
-        "Put an exercise together; nothing is run."
-        self.name, self.why, self.hints = name, why, tuple(hints)
-        self.question = inspect.cleandoc(question)
-        self._checker, self._solution, self._given = checker, inspect.cleandoc(solution), 0
-
-    def check(
-        self,
-        answer: object = ...,  # the learner's; None and `...` mean that there is none yet
-    ) -> Status:  # "no answer", "wrong" or "right"
-        "Judge an answer, print the judgement, and give it back."
-        status, reason = self._judge(answer)
-        print({NO_ANSWER: "No answer yet: ", WRONG: "Wrong: ", RIGHT: "Right: "}[status] + reason)
-        return status
-
-    def hint(self) -> None:
-        "Print the next hint; each call gives one more."
-        number, self._given = self._given, self._given + 1
-        if number < len(self.hints):
-            print(f"Hint {number + 1} of {len(self.hints)}: {self.hints[number]}")
-        else:
-            print("That was the last hint. The solution shows one way to do it: solution().")
-
-    def solution(self) -> None:
-        "Print one right answer as Python source."
-        print(self._solution)
-
     def __repr__(self) -> str:
         return f"Exercise {self.name}: {self.question}"
 
     def _repr_markdown_(self) -> str:
         return f"**Exercise `{self.name}`.** {self.question}"
-
-# %% ../../nbs/lib/course/10_exercise.ipynb #c6594aca
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:  # nothing to bind
-    """Keep what native code and child processes say on standard error off the page while a block
-    runs; where the block raises, all of it is shown."""
-    with tempfile.TemporaryFile() as unheard:
-        shown = os.dup(2)
-        os.dup2(unheard.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            unheard.seek(0)
-            os.write(shown, unheard.read())
-            raise
-        finally:
-            os.dup2(shown, 2)
-            os.close(shown)
-
-# %% ../../nbs/lib/course/10_exercise.ipynb #1bb855af
-def _thread_torch(torch, threads):
-    torch.set_num_threads(threads)
-
-
-def _thread_tensorflow(tensorflow, threads):
-    tensorflow.get_logger().setLevel("ERROR")  # of advice on speed, which is not for a reader
-    logging.getLogger("absl").setLevel("ERROR")
-    threading = tensorflow.config.threading
-    try:
-        threading.set_intra_op_parallelism_threads(threads)
-        threading.set_inter_op_parallelism_threads(threads)
-    except RuntimeError:
-        must = "`threads` must be set before TensorFlow computes anything."
-        raise InputError.of(must, threads, "restart the kernel.") from None
-    tensorflow.config.list_physical_devices()  # looks for a GPU, and talks about it only once
-
-
-@cache
-def _folder():
-    return tempfile.TemporaryDirectory(prefix="bigdata-ai-")  # goes when the process ends
-
-
-# what libraries say of each other and of this machine, which no reader can act upon
-_UNHEARD = ("PySpark does not yet fully support pandas", r"Glyph \d+ .* missing from")
-
-
-# framework -> what sets its threads, in the order in which they are loaded
-_THREADED = {"torch": _thread_torch, "tensorflow": _thread_tensorflow}
-
-
-def start(
-    smoke: bool = False,  # the chapter's parameter; a smoke run says what it is
-    *,
-    # what the chapter works with, in any order
-    frameworks: Sequence[Literal["torch", "tensorflow"]] = (),
-    threads: int = 1,  # of each framework, at least 1
-    whole_texts: bool = False,  # pandas shows long texts whole
-) -> None:
-    """Set a chapter up: load the frameworks quietly, PyTorch first, set their threads, and keep
-    runs in a temporary folder.
-
-    Raises `InputError` for another framework, or for other threads once TensorFlow computes; and
-    `MissingExtraError` for a framework that is not installed."""
-    check_int(threads, "threads")
-    for name in frameworks:
-        check_choice(name, _THREADED, "frameworks")
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    os.environ.setdefault("BIGDATA_AI_RUNS", _folder().name)
-    for name in [name for name in _THREADED if name in frameworks]:
-        with quiet():
-            _THREADED[name](import_extra(name, name), threads)
-    for message in _UNHEARD:
-        warnings.filterwarnings("ignore", message=message)
-    # as in a notebook, also where pandas was loaded before there was one
-    pd.set_option("display.max_columns", 20)
-    if whole_texts:
-        pd.set_option("display.max_colwidth", None)
-    if smoke:
-        print("A smoke run: it shows that every cell works. Its figures decide nothing.")

@@ -17,7 +17,17 @@ from .tables import Dataset, Table
 # %% ../../nbs/lib/data/03_origin.ipynb #94debf9f
 @dataclass(frozen=True, eq=False)
 class Origin:
-    "The rows that something was fitted on."
+    """The rows that something was fitted on.
+
+    Parameters
+    ----------
+    name : str
+        of the data set
+    ids : np.ndarray
+        shape (n,): ids of the rows, int or str
+    digests : np.ndarray | None, default None
+        shape (n,), uint64: of each row; None for raw tables
+    """
 
     name: str  # of the data set
     ids: np.ndarray  # shape (n,): ids of the rows, int or str
@@ -28,7 +38,18 @@ class Origin:
         cls,
         data: Dataset | Table,  # n rows to learn from
     ) -> Self:  # their origin
-        "Take down which rows these are."
+        """Take down which rows these are.
+
+        Parameters
+        ----------
+        data : Dataset | Table
+            n rows to learn from
+
+        Returns
+        -------
+        Self
+            their origin
+        """
         digests = row_digests(data.X) if isinstance(data, Dataset) else None
         return cls(data.name, data.ids, digests)
 
@@ -36,7 +57,18 @@ class Origin:
         self,
         data: Dataset | Table,  # m rows to be scored
     ) -> int:  # how many of them were learned from, in [0, m]
-        "Count rows that were learned from, by id within one data set, and by content."
+        """Count rows that were learned from, by id within one data set, and by content.
+
+        Parameters
+        ----------
+        data : Dataset | Table
+            m rows to be scored
+
+        Returns
+        -------
+        int
+            how many of them were learned from, in [0, m]
+        """
         seen = np.zeros(len(data), dtype=bool)
         if self.name == data.name:
             seen |= np.isin(data.ids, self.ids)
@@ -61,26 +93,65 @@ class Trained(Protocol):
 
     @property
     def classes_(self) -> np.ndarray | None:  # shape (k,); None for real values
-        "Give the class that each column of `predict_proba` stands for."
+        """Give the class that each column of `predict_proba` stands for.
+
+        Returns
+        -------
+        np.ndarray | None
+            shape (k,); None for real values
+        """
         ...
 
     def predict(
         self,
         X: Any,  # shape (n, d), finite; or a frame of n raw rows
     ) -> np.ndarray:  # shape (n,): classes; shape (n, k): real values
-        "Predict the most probable class, or the real values."
+        """Predict the most probable class, or the real values.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, d), finite; or a frame of n raw rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,): classes; shape (n, k): real values
+        """
         ...
 
     def predict_proba(
         self,
         X: Any,  # shape (n, d), finite; or a frame of n raw rows
     ) -> np.ndarray:  # shape (n, k), float64, rows sum to 1
-        "Compute the probability of each class."
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, d), finite; or a frame of n raw rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, k), float64, rows sum to 1
+        """
         ...
 
 # %% ../../nbs/lib/data/03_origin.ipynb #46c91735
 def origin_of(
     model: object,  # anything with `predict_proba`
 ) -> Origin | None:  # None where the model does not tell
-    "Ask a model which rows it learned from."
+    """Ask a model which rows it learned from.
+
+    Parameters
+    ----------
+    model : object
+        anything with `predict_proba`
+
+    Returns
+    -------
+    Origin | None
+        None where the model does not tell
+    """
     return getattr(model, "origin", None)

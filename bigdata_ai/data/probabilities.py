@@ -19,7 +19,22 @@ def align_probabilities(
     n_classes: int,  # classes that the result must have
 ) -> np.ndarray:  # shape (n, n_classes), float64; 0 for a class that was not seen
     """Give probabilities a column for every class, also for those without training rows. Rows are
-    not rescaled. Raises `InputError` for columns that do not fit their classes."""
+    not rescaled. Raises `InputError` for columns that do not fit their classes.
+
+    Parameters
+    ----------
+    proba : np.ndarray
+        shape (n, s): probabilities, one column a class seen
+    classes_seen : Sequence[int] | np.ndarray
+        shape (s,): the class of each column
+    n_classes : int
+        classes that the result must have
+
+    Returns
+    -------
+    np.ndarray
+        shape (n, n_classes), float64; 0 for a class that was not seen
+    """
     proba, columns = np.asarray(proba), np.asarray(classes_seen).astype(np.int64)
     if proba.ndim != 2 or proba.shape[1] != len(columns):
         raise InputError.of("`proba` must have one column for each of `classes_seen`.", proba)
@@ -35,7 +50,20 @@ def check_probabilities(
     probabilities: np.ndarray,
     n: int,  # rows that it must have
 ) -> np.ndarray:  # shape (n, classes), float64, rows sum to 1
-    "Return class probabilities as float64 with rows that sum to 1, or raise `InputError`."
+    """Return class probabilities as float64 with rows that sum to 1, or raise `InputError`.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray
+        shape (n, classes), finite, 0 or greater, rows sum to 1 within 0.01
+    n : int
+        rows that it must have
+
+    Returns
+    -------
+    np.ndarray
+        shape (n, classes), float64, rows sum to 1
+    """
     p = np.asarray(probabilities, dtype=np.float64)
     require(
         p.ndim == 2 and len(p) == n and n > 0 and p.shape[1] > 1,

@@ -30,7 +30,15 @@ def append(
     path: Path | str,  # a .jsonl file; it and its folder are created
     row: dict,  # anything JSON can hold
 ) -> None:
-    "Append one row to an evidence file and force it to disk."
+    """Append one row to an evidence file and force it to disk.
+
+    Parameters
+    ----------
+    path : Path | str
+        a .jsonl file; it and its folder are created
+    row : dict
+        anything JSON can hold
+    """
     line = (json.dumps(row, ensure_ascii=False, sort_keys=True, allow_nan=False) + "\n").encode()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -64,7 +72,18 @@ def _whole_end(handle):
 def rows(
     path: Path | str,  # a .jsonl file; one that does not exist has no rows
 ) -> list[dict]:  # in the order they were appended; a torn last line is left out
-    "Read the rows of one evidence file."
+    """Read the rows of one evidence file.
+
+    Parameters
+    ----------
+    path : Path | str
+        a .jsonl file; one that does not exist has no rows
+
+    Returns
+    -------
+    list[dict]
+        in the order they were appended; a torn last line is left out
+    """
     path = Path(path)
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
     return [json.loads(line) for line in lines]
@@ -73,7 +92,18 @@ def rows(
 def code_hash(
     notebook: Path | str,  # an .ipynb file
 ) -> str:  # 64 hexadecimal digits
-    "Hash a notebook's code and that of all modules of the kit it imports."
+    """Hash a notebook's code and that of all modules of the kit it imports.
+
+    Parameters
+    ----------
+    notebook : Path | str
+        an .ipynb file
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits
+    """
     # nbformat would cost every kernel a second
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     own = [
@@ -142,7 +172,18 @@ FRAMEWORK_PACKAGES = {"torch": ("torch",), "tensorflow": ("tensorflow", "keras")
 def versions(
     framework: str | None = None,  # adds the distributions of this backend
 ) -> dict[str, str]:  # distribution -> version
-    "List the versions that a result depends on."
+    """List the versions that a result depends on.
+
+    Parameters
+    ----------
+    framework : str | None, default None
+        adds the distributions of this backend
+
+    Returns
+    -------
+    dict[str, str]
+        distribution -> version
+    """
     names = ("bigdata-ai", "numpy", "scipy", "scikit-learn", *FRAMEWORK_PACKAGES.get(framework, ()))
     return {name: _version(name) for name in names}
 
@@ -156,7 +197,13 @@ def _version(name):
 
 # 40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a checkout
 def commit() -> str:
-    "Name the commit of the checkout this package runs from."
+    """Name the commit of the checkout this package runs from.
+
+    Returns
+    -------
+    str
+        40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a checkout
+    """
     root = package_path().parent
     if not (root / ".git").exists():
         return ""
@@ -174,7 +221,20 @@ def read(
     *paths: Path | str,  # evidence files or run folders
     only: dict | None = None,  # keep rows that have these values
 ) -> pd.DataFrame:  # one row a result
-    "Read evidence into a table; raises `InputError` where there is none."
+    """Read evidence into a table; raises `InputError` where there is none.
+
+    Parameters
+    ----------
+    *paths : Path | str
+        evidence files or run folders
+    only : dict | None, default None
+        keep rows that have these values
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a result
+    """
     files = [path / "evidence.jsonl" if (path := Path(given)).is_dir() else path for given in paths]
     found = [
         row
@@ -210,7 +270,21 @@ class Recorder:
         parameters: dict,  # everything else that determines the results, seed and setting apart
         total: int = 0,  # rows to come in all, for the progress bar
     ):
-        "Open the run's evidence file."
+        """Open the run's evidence file.
+
+        Parameters
+        ----------
+        experiment : str
+            its name
+        framework : str
+            "torch" or "tensorflow"
+        data : Dataset
+            what it learns from
+        parameters : dict
+            everything else that determines the results, seed and setting apart
+        total : int, default 0
+            rows to come in all, for the progress bar
+        """
         self.folder = Path(os.environ.get("BIGDATA_AI_RUN", runs_path() / "interactive"))
         self.path, self.framework, self.total = self.folder / "evidence.jsonl", framework, total
         self._facts = {
@@ -230,7 +304,20 @@ class Recorder:
         seed: int,  # of the result
         **setting,  # what varies within the run, such as n=100
     ) -> bool:  # True if the run's evidence has it
-        "Say whether a result is there already."
+        """Say whether a result is there already.
+
+        Parameters
+        ----------
+        seed : int
+            of the result
+        **setting
+            what varies within the run, such as n=100
+
+        Returns
+        -------
+        bool
+            True if the run's evidence has it
+        """
         there = self._key(seed, setting) in self._keys
         if there:
             self._step()
@@ -244,7 +331,21 @@ class Recorder:
         model: Trained,  # as `fit` gives it: start_loss and history are taken down
         scores: Any,  # has overlap, predicted_classes, majority and n, as `evaluate` gives it
     ) -> None:
-        "Append one result with what its claims' preconditions need."
+        """Append one result with what its claims' preconditions need.
+
+        Parameters
+        ----------
+        seed : int
+            of the result
+        setting : dict
+            what varies within the run, such as {"n": 100}
+        metrics : dict[str, float]
+            the results, finite numbers
+        model : Trained
+            as `fit` gives it: start_loss and history are taken down
+        scores : Any
+            has overlap, predicted_classes, majority and n, as `evaluate` gives it
+        """
         key = self._key(seed, setting)
         require(
             key not in self._keys,
@@ -287,7 +388,13 @@ class Recorder:
 
     def table(self) -> pd.DataFrame:  # one row a result, as `read` gives it
         """Read the results of this experiment, framework, data, parameters and code only, also
-        where the file holds others."""
+        where the file holds others.
+
+        Returns
+        -------
+        pd.DataFrame
+            one row a result, as `read` gives it
+        """
         return read(self.path, only=self._facts)
 
     def _key(self, seed, setting):

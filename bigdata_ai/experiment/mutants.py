@@ -164,7 +164,8 @@ def duplicated_seeds() -> None:
 
 def swapped_metric() -> None:
     """Give the share of wrong answers where the share of right ones is asked for, so that a
-    notebook's error is an accuracy."""
+    notebook's error is an accuracy.
+    """
 
     def changed(honest):
         def evaluate(*args, **kwargs):
@@ -184,7 +185,8 @@ def swapped_metric() -> None:
 
 def stale_cache() -> None:
     """Let the first seed's results be those that older code left, as a cache does whose key forgets
-    the code."""
+    the code.
+    """
     first = []
 
     def changed(honest):
@@ -222,7 +224,13 @@ MUTANTS: dict[str, Callable[[], None]] = {
 def inject(
     mutant: str,  # a name in `MUTANTS`
 ) -> None:
-    "Damage the library in this process; only a new process undoes it."
+    """Damage the library in this process; only a new process undoes it.
+
+    Parameters
+    ----------
+    mutant : str
+        a name in `MUTANTS`
+    """
     MUTANTS[check_choice(mutant, MUTANTS, "mutant")]()
 
 # %% ../../nbs/lib/experiment/38_mutants.ipynb #960165f9
@@ -234,7 +242,13 @@ def end_when_lost(
     claims: list[dict],  # of each claim, which results it is about: column -> value
 ) -> None:
     """End this process's run, and leave the reason in the file `lost`, once each claim has a result
-    that is unfit by itself."""
+    that is unfit by itself.
+
+    Parameters
+    ----------
+    claims : list[dict]
+        of each claim, which results it is about: column -> value
+    """
     waiting, asked = (
         list(claims),
         json.loads((Path(os.environ["BIGDATA_AI_RUN"]) / "run.json").read_text(encoding="utf-8")),

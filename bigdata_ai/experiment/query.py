@@ -7,6 +7,7 @@ __all__ = ['view', 'query', 'export', 'diff', 'summary', 'to_mlflow']
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #3682d124
 import difflib
+import fcntl
 import json
 import os
 import re
@@ -20,9 +21,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from ..core import InputError, check_choice, data_path, digest, import_extra, require
-from ..core import runs_path, short_repr, write_atomic
-from .lines import read_lines
+from ..core import InputError, short_repr, check_choice, data_path, digest, import_extra
+from ..core import require, runs_path
+from ..core import write_atomic
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #aa3d66de
 def _files(paths):
@@ -38,12 +39,12 @@ def _files(paths):
             str(path),
             "bigdata-ai run makes evidence.",
         )
-    files = [
+    found = [
         file
         for path in given
         for file in (sorted(path.rglob("*.jsonl")) if path.is_dir() else [path])
     ]
-    return list({file.resolve(): file for file in files}.values())
+    return list({file.resolve(): file for file in found}.values())
 
 
 def _shown(path):
@@ -58,7 +59,9 @@ def _shown(path):
 
 def _lines(path, name):
     "The whole lines of a file that messages call `name`."
-    whole, torn = read_lines(path)
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        *whole, torn = file.read().split(b"\n")
     if torn:
         where = f"{name}, line {len(whole) + 1}"
         recorded = (data_path() / "evidence").resolve() in path.resolve().parents
@@ -74,7 +77,7 @@ def _lines(path, name):
         )
     return whole
 
-# %% ../../nbs/lib/experiment/12_query.ipynb #82184a66
+
 def _no_number(word):
     raise ValueError(word)
 
@@ -88,7 +91,8 @@ def _row(line, name, number):
     if not isinstance(row, dict) or not all(
         isinstance(row.get(part, {}), dict) for part in ("setting", "metrics")
     ):
-        raise InputError.of(
+        require(
+            False,
             "A line of evidence must be a JSON object, and so its setting and metrics.",
             f"{name}, line {number}: {short_repr(line.decode(errors='replace'))}",
             "take the line out or restore the file.",
@@ -96,20 +100,21 @@ def _row(line, name, number):
     return row
 
 
-def _placed_rows(paths):
+def _found(paths):
     "All rows with their file and line."
-    placed = []
-    for path in _files(paths):
-        name = _shown(path)
-        lines = enumerate(_lines(path, name), 1)
-        placed += [(name, number, _row(line, name, number)) for number, line in lines]
-    if not placed:
-        raise InputError.of(
-            "There must be evidence to read.",
-            ", ".join(map(str, paths)) or "none",
-            "run the experiment first.",
-        )
-    return placed
+    found = [
+        (name, number, _row(line, name, number))
+        for path in _files(paths)
+        for name in [_shown(path)]
+        for number, line in enumerate(_lines(path, name), 1)
+    ]
+    require(
+        len(found) > 0,
+        "There must be evidence to read.",
+        ", ".join(map(str, paths)) or "none",
+        "run the experiment first.",
+    )
+    return found
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #ebf3d414
 def _flat(row, before=""):
@@ -149,11 +154,11 @@ def _column(values):
     )
 
 
-def _table(placed):
+def _table(found):
     "Rows with their file and line as an Arrow table."
-    flat = [_flat(row) for _, _, row in placed]
+    flat = [_flat(row) for _, _, row in found]
     names = list(dict.fromkeys(name for row in flat for name in row))
-    places = [pa.array([file for file, _, _ in placed]), pa.array([line for _, line, _ in placed])]
+    places = [pa.array([file for file, _, _ in found]), pa.array([line for _, line, _ in found])]
     return pa.Table.from_arrays(
         places + [_column([row.get(name) for row in flat]) for name in names],
         ["file", "line", *names],
@@ -163,47 +168,51 @@ def _table(placed):
 def view(
     *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
 ) -> duckdb.DuckDBPyConnection:  # in memory, locked; holds the view `evidence`; close it
-    "Open all rows as the view `evidence`, with their `file` and `line`."
-    table = _table(_placed_rows(paths))
+    """Open all rows as the view `evidence`, with their `file` and `line`.
+
+    Parameters
+    ----------
+    *paths : Path | str
+        evidence files or folders; by default the recorded evidence and all runs
+
+    Returns
+    -------
+    duckdb.DuckDBPyConnection
+        in memory, locked; holds the view `evidence`; close it
+    """
+    found = _found(paths)
     engine = duckdb.connect(":memory:")
-    engine.register("evidence", table)
+    engine.register("evidence", _table(found))
     engine.execute("SET enable_external_access = false")  # shuts out Python's variables as well
     engine.execute("SET lock_configuration = true")
     return engine
 
-# %% ../../nbs/lib/experiment/12_query.ipynb #93f95c10
+# %% ../../nbs/lib/experiment/12_query.ipynb #569e3d8b
 # MULTI is a PIVOT
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI}
 
 
-def _nearest(wrong, names):
-    "Up to five names that look or end like a wrong one, case apart."
-    lower = {name.lower(): name for name in names}
-    inside = [name for name in lower if wrong.lower() in name.split(".")]
-    return [
-        lower[name]
-        for name in dict.fromkeys(
-            [*inside, *difflib.get_close_matches(wrong.lower(), lower, n=5, cutoff=0.5)]
-        )
-    ][:5]
+def query(
+    # one statement that reads the view `evidence`; names with a dot stand in double quotes
+    sql: str,
+    *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
+) -> pd.DataFrame:  # the answer
+    """Ask the evidence in SQL; nothing can be written and no file be read.
 
+    Parameters
+    ----------
+    sql : str
+        one statement that reads the view `evidence`; names with a dot stand in double quotes
+    *paths : Path | str
+        evidence files or folders; by default the recorded evidence and all runs
 
-def _explained(engine, problem):
-    "DuckDB's first line as a message of the kit, with the nearest names."
-    names = [name for name, *_ in engine.execute("DESCRIBE evidence").fetchall()]
-    if match := re.search(r'Referenced table "(.+?)" not found', problem):
-        inside = [f'"{name}"' for name in names if name.startswith(match[1] + ".")]
-        if inside:
-            return (
-                f"A name with a dot must stand in double quotes. Received: {match[1]}.… Hint:"
-                f" {', '.join(inside)}."
-            )
-    if match := re.search(r'column "(.+?)" not found|column named "(.+?)"', problem):
-        wrong = match[1] or match[2]
-        near = ", ".join(f'"{name}"' for name in _nearest(wrong, names))
-        hint = f"nearest: {near}." if near else f"known: {', '.join(names)}."
-        return f"A query must name columns of the evidence. Received: {wrong}. Hint: {hint}"
-    return f"A query must be one that DuckDB can answer from the view evidence. Received: {problem}"
+    Returns
+    -------
+    pd.DataFrame
+        the answer
+    """
+    with view(*paths) as engine:
+        return _ask(engine, sql, "df")
 
 
 def _ask(engine, sql, form):
@@ -223,14 +232,34 @@ def _ask(engine, sql, form):
     raise InputError(_explained(engine, str(problem).partition("\n")[0]))
 
 
-def query(
-    # one statement that reads the view `evidence`; names with a dot stand in double quotes
-    sql: str,
-    *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
-) -> pd.DataFrame:  # the answer
-    "Ask the evidence in SQL; nothing can be written and no file be read."
-    with view(*paths) as engine:
-        return _ask(engine, sql, "df")
+def _explained(engine, problem):
+    "DuckDB's first line as a message of the kit, with the nearest names."
+    names = [name for name, *_ in engine.execute("DESCRIBE evidence").fetchall()]
+    if found := re.search(r'Referenced table "(.+?)" not found', problem):
+        inside = [f'"{name}"' for name in names if name.startswith(found[1] + ".")]
+        if inside:
+            return (
+                f"A name with a dot must stand in double quotes. Received: {found[1]}.… Hint:"
+                f" {', '.join(inside)}."
+            )
+    if found := re.search(r'column "(.+?)" not found|column named "(.+?)"', problem):
+        wrong = found[1] or found[2]
+        near = ", ".join(f'"{name}"' for name in _nearest(wrong, names))
+        hint = f"nearest: {near}." if near else f"known: {', '.join(names)}."
+        return f"A query must name columns of the evidence. Received: {wrong}. Hint: {hint}"
+    return f"A query must be one that DuckDB can answer from the view evidence. Received: {problem}"
+
+
+def _nearest(wrong, names):
+    "Up to five names that look or end like a wrong one, case apart."
+    lower = {name.lower(): name for name in names}
+    inside = [name for name in lower if wrong.lower() in name.split(".")]
+    return [
+        lower[name]
+        for name in dict.fromkeys(
+            [*inside, *difflib.get_close_matches(wrong.lower(), lower, n=5, cutoff=0.5)]
+        )
+    ][:5]
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #80426869
 def export(
@@ -238,7 +267,22 @@ def export(
     *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
     sql: str | None = None,  # what to export; by default all rows and columns
 ) -> Path:  # `path`
-    "Write evidence, or the answer of a query, as CSV or Parquet: the whole file or none."
+    """Write evidence, or the answer of a query, as CSV or Parquet: the whole file or none.
+
+    Parameters
+    ----------
+    path : Path | str
+        what to write, .csv or .parquet
+    *paths : Path | str
+        evidence files or folders; by default the recorded evidence and all runs
+    sql : str | None, default None
+        what to export; by default all rows and columns
+
+    Returns
+    -------
+    Path
+        `path`
+    """
     kind = check_choice(Path(path).suffix, [".csv", ".parquet"], "suffix of an export")
     with view(*paths) as engine:
         table = _ask(engine, sql or "SELECT * FROM evidence", "to_arrow_table")
@@ -267,51 +311,42 @@ _ORIGIN = ("code", "versions", "data", "claims")
 _KEY = ("experiment", "framework", "seed", "setting")
 
 
-def _differing(old, new):
-    "The parts in which two rows differ: of the result, and of where it came from."
-    parts = [
-        part
-        for part in dict.fromkeys([*old, *new])
-        if part not in _CLOCK and old.get(part) != new.get(part)
+def diff(
+    before: Path | str,  # an evidence file or folder
+    after: Path | str,  # an evidence file or folder
+    by: tuple[str, ...] = (),  # more columns that tell results apart, such as ("data.name",)
+    # one row a result: key, state, what differs; METRIC.before, METRIC.after, METRIC.difference
+) -> pd.DataFrame:
+    """Compare two sets of evidence result by result.
+
+    Parameters
+    ----------
+    before : Path | str
+        an evidence file or folder
+    after : Path | str
+        an evidence file or folder
+    by : tuple[str, ...], default ()
+        more columns that tell results apart, such as ("data.name",)
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a result: key, state, what differs; METRIC.before, METRIC.after,
+        METRIC.difference
+    """
+    old, new = _keyed(before, by), _keyed(after, by)
+    table = pd.DataFrame([_compared(old.get(key), new.get(key), by) for key in {**old, **new}])
+    measured = [name for name in table if name.endswith((".before", ".after", ".difference"))]
+    return table[
+        [name for name in table if name not in ("state", "differs", *measured)]
+        + ["state", "differs", *measured]
     ]
-    return [part for part in parts if part not in _ORIGIN], [
-        part for part in _ORIGIN if part in parts
-    ]
 
 
-def _number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _compared(old, new, by):
-    "One result of two sets as a row of the comparison."
-    row = new if old is None else old
-    result, origin = _differing(old, new) if old and new else ([], [])
-    state = (
-        "added" if old is None else "removed" if new is None else "changed" if result else "same"
-    )
-    line = {
-        **{part: row.get(part) for part in _KEY[:3]},
-        **row.get("setting", {}),
-        **{name: _flat(row).get(name) for name in by},
-        "state": state,
-        "differs": ", ".join(result + origin),
-    }
-    first, second = ((one or {}).get("metrics", {}) for one in (old, new))
-    for name in dict.fromkeys([*first, *second]):
-        a, b = first.get(name), second.get(name)
-        line |= {
-            f"{name}.before": a,
-            f"{name}.after": b,
-            f"{name}.difference": b - a if _number(a) and _number(b) else None,
-        }
-    return line
-
-# %% ../../nbs/lib/experiment/12_query.ipynb #a66e2a92
 def _keyed(path, by):
     "The rows of one set by what tells results apart; the same result twice is one."
     keyed = {}
-    for file, line, row in _placed_rows([path]):
+    for file, line, row in _found([path]):
         flat = _flat(row)
         key = digest([[row.get(part) for part in _KEY], [flat.get(name) for name in by]])
         twice = key in keyed and _differing(keyed[key], row)[0]
@@ -325,26 +360,62 @@ def _keyed(path, by):
     return keyed
 
 
-def diff(
-    before: Path | str,  # an evidence file or folder
-    after: Path | str,  # an evidence file or folder
-    by: tuple[str, ...] = (),  # more columns that tell results apart, such as ("data.name",)
-    # one row a result: key, state, what differs; METRIC.before, METRIC.after, METRIC.difference
-) -> pd.DataFrame:
-    "Compare two sets of evidence result by result."
-    old, new = _keyed(before, by), _keyed(after, by)
-    table = pd.DataFrame([_compared(old.get(key), new.get(key), by) for key in {**old, **new}])
-    measured = [name for name in table if name.endswith((".before", ".after", ".difference"))]
-    return table[
-        [name for name in table if name not in ("state", "differs", *measured)]
-        + ["state", "differs", *measured]
+def _differing(old, new):
+    "The parts in which two rows differ: of the result, and of where it came from."
+    parts = [
+        part
+        for part in dict.fromkeys([*old, *new])
+        if part not in _CLOCK and old.get(part) != new.get(part)
     ]
+    return [part for part in parts if part not in _ORIGIN], [
+        part for part in _ORIGIN if part in parts
+    ]
+
+
+def _compared(old, new, by):
+    "One result of two sets as a row of the comparison."
+    row = new if old is None else old
+    result, origin = _differing(old, new) if old and new else ([], [])
+    state = (
+        "added" if old is None else "removed" if new is None else "changed" if result else "same"
+    )
+    told = {
+        **{part: row.get(part) for part in _KEY[:3]},
+        **row.get("setting", {}),
+        **{name: _flat(row).get(name) for name in by},
+        "state": state,
+        "differs": ", ".join(result + origin),
+    }
+    first, second = ((one or {}).get("metrics", {}) for one in (old, new))
+    for name in dict.fromkeys([*first, *second]):
+        a, b = first.get(name), second.get(name)
+        told |= {
+            f"{name}.before": a,
+            f"{name}.after": b,
+            f"{name}.difference": b - a if _number(a) and _number(b) else None,
+        }
+    return told
+
+
+def _number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def summary(
     table: pd.DataFrame,  # from `diff`
 ) -> pd.Series:  # counts: results by state, then results in which a part differs
-    "Count the results of a comparison."
+    """Count the results of a comparison.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        from `diff`
+
+    Returns
+    -------
+    pd.Series
+        counts: results by state, then results in which a part differs
+    """
     parts = [part for text in table["differs"] for part in text.split(", ") if part]
     return pd.Series(
         {
@@ -358,6 +429,43 @@ def summary(
     )
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #6c701faa
+def to_mlflow(
+    tracking: Path | str,  # a folder, which gets mlflow.db, or a tracking URI with "://"
+    *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
+) -> int:  # runs that were logged now
+    """Log every row of evidence as one MLflow run; a row that is there is left alone.
+
+    Parameters
+    ----------
+    tracking : Path | str
+        a folder, which gets mlflow.db, or a tracking URI with "://"
+    *paths : Path | str
+        evidence files or folders; by default the recorded evidence and all runs
+
+    Returns
+    -------
+    int
+        runs that were logged now
+    """
+    # evidence goes where it was sent and nowhere else
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    mlflow = import_extra("mlflow", "mlflow")
+    uri, artifacts = _store(tracking)
+    client, known, logged = mlflow.MlflowClient(tracking_uri=uri), {}, 0
+    for _, _, row in _found(paths):
+        name, mark = str(row.get("experiment", "evidence")), digest(row)
+        if name not in known:
+            known[name] = _logged(client, name, artifacts)
+        experiment, runs = known[name]
+        if mark in runs and runs[mark].info.status == "FINISHED":
+            continue
+        if mark in runs:
+            client.delete_run(runs[mark].info.run_id)
+        runs[mark] = _log(mlflow, client, experiment, mark, row)
+        logged += 1
+    return logged
+
+
 def _store(tracking):
     "Where MLflow keeps runs, and where it would keep artifacts."
     if "://" in str(tracking):
@@ -369,10 +477,10 @@ def _store(tracking):
 
 def _logged(client, name, artifacts):
     "An experiment's id, and its runs by the digest of their row."
-    known = client.get_experiment_by_name(name)
+    found = client.get_experiment_by_name(name)
     experiment = (
-        known.experiment_id
-        if known
+        found.experiment_id
+        if found
         else client.create_experiment(name, artifact_location=artifacts)
     )
     runs, page = {}, None
@@ -388,8 +496,8 @@ def _logged(client, name, artifacts):
     return experiment, runs
 
 
-def _sorted_out(row):
-    "What went in, what came out, and the rest, of one row: params, metrics and tags."
+def _log(mlflow, client, experiment, mark, row):
+    "One row as a run: what went in, what came out, the rest as tags."
     flat, setting = _flat(row), row.get("setting", {})
     given = [
         name for name in flat if name in ("framework", "seed") or name.startswith("parameters.")
@@ -402,15 +510,14 @@ def _sorted_out(row):
         *(name for name in flat if name.startswith("checks.")),
     }
     metrics = {name: float(flat[name]) for name in flat if name in measured and _number(flat[name])}
-    rest = {name: flat[name] for name in flat if name not in {*params, *metrics, *setting}}
-    return params, metrics, rest
-
-# %% ../../nbs/lib/experiment/12_query.ipynb #fc7580cc
-def _log(mlflow, client, experiment, mark, row):
-    "One row as a run: what went in, what came out, the rest as tags."
-    params, metrics, rest = _sorted_out(row)
-    at = datetime.fromisoformat(row["time"]).timestamp() if "time" in row else time.time()
-    start = int(1000 * at)
+    tags = {
+        name: _text(value) or ""
+        for name, value in flat.items()
+        if name not in {*params, *metrics, *setting}
+    }
+    start = int(
+        1000 * (datetime.fromisoformat(row["time"]).timestamp() if "time" in row else time.time())
+    )
     run = client.create_run(
         experiment, start_time=start, run_name=mark[:12], tags={"evidence.digest": mark}
     )
@@ -419,31 +526,7 @@ def _log(mlflow, client, experiment, mark, row):
         run.info.run_id,
         metrics=[entities.Metric(name, value, start, 0) for name, value in metrics.items()],
         params=[entities.Param(name, _text(value) or "") for name, value in params.items()],
-        tags=[entities.RunTag(name, _text(value) or "") for name, value in rest.items()],
+        tags=[entities.RunTag(name, value) for name, value in tags.items()],
     )
     client.set_terminated(run.info.run_id)
     return client.get_run(run.info.run_id)
-
-# %% ../../nbs/lib/experiment/12_query.ipynb #fd611176
-def to_mlflow(
-    tracking: Path | str,  # a folder, which gets mlflow.db, or a tracking URI with "://"
-    *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
-) -> int:  # runs that were logged now
-    "Log every row of evidence as one MLflow run; a row that is there is left alone."
-    # evidence goes where it was sent and nowhere else
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    mlflow = import_extra("mlflow", "mlflow")
-    uri, artifacts = _store(tracking)
-    client, known, logged = mlflow.MlflowClient(tracking_uri=uri), {}, 0
-    for _, _, row in _placed_rows(paths):
-        name, mark = str(row.get("experiment", "evidence")), digest(row)
-        if name not in known:
-            known[name] = _logged(client, name, artifacts)
-        experiment, runs = known[name]
-        if mark in runs and runs[mark].info.status == "FINISHED":
-            continue
-        if mark in runs:
-            client.delete_run(runs[mark].info.run_id)
-        runs[mark] = _log(mlflow, client, experiment, mark, row)
-        logged += 1
-    return logged

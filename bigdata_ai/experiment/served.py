@@ -20,11 +20,9 @@ import numpy as np
 import pandas as pd
 
 from ..core import BigDataError, InputError, check_choice, require
-from ..data.prepare import cleaning_rules  # noqa: F401 (a saved cleaner names its rules)
 from ..data.prepare.clean import Cleaner
-from ..data.prepare.features import Encoder
+from ..data.prepare.features import Encoder, Prepared
 from .forkserver import FunctionProcess
-from ..train.prepared import Prepared
 from ..train.saved import load_model, save_model
 
 # %% ../../nbs/lib/experiment/28_served.ipynb #1eba9dfb
@@ -32,18 +30,30 @@ def save_pipeline(
     model: Prepared,  # a network of a spec, behind a fitted Cleaner and a fitted Encoder
     folder: Path | str,  # made where it is missing
 ) -> Path:  # `folder`
-    "Write cleaner, encoder and network."
-    learner, steps = model.parts()
-    fits = [type(step) for step in steps] == [Cleaner, Encoder]
+    """Write cleaner, encoder and network.
+
+    Parameters
+    ----------
+    model : Prepared
+        a network of a spec, behind a fitted Cleaner and a fitted Encoder
+    folder : Path | str
+        made where it is missing
+
+    Returns
+    -------
+    Path
+        `folder`
+    """
+    fits = [type(step) for step in model.steps] == [Cleaner, Encoder]
     require(
         fits,
         "A pipeline must be a cleaner, an encoder and a network.",
-        [type(step).__name__ for step in steps],
+        [type(step).__name__ for step in model.steps],
     )
     folder = Path(folder)
-    steps[0].save(folder / "cleaner.json")
-    steps[1].save(folder / "encoder.json")
-    save_model(learner, folder / "model.safetensors")
+    model.steps[0].save(folder / "cleaner.json")
+    model.steps[1].save(folder / "encoder.json")
+    save_model(model.model, folder / "model.safetensors")
     return folder
 
 
@@ -51,18 +61,37 @@ def load_pipeline(
     folder: Path | str,  # that `save_pipeline` wrote
     backend: str | None = None,  # "torch" or "tensorflow"; None takes the one it was trained in
 ) -> Prepared:  # takes raw rows
-    "Read a pipeline."
+    """Read a pipeline.
+
+    Parameters
+    ----------
+    folder : Path | str
+        that `save_pipeline` wrote
+    backend : str | None, default None
+        "torch" or "tensorflow"; None takes the one it was trained in
+
+    Returns
+    -------
+    Prepared
+        takes raw rows
+    """
     folder = Path(folder)
     model = load_model(folder / "model.safetensors", backend)
     return Prepared(
-        model, [Cleaner.load(folder / "cleaner.json"), Encoder.load(folder / "encoder.json")]
+        model, Cleaner.load(folder / "cleaner.json"), Encoder.load(folder / "encoder.json")
     )
 
 # %% ../../nbs/lib/experiment/28_served.ipynb #4416bbba
 def serve(
     root: Path | str,  # holds one folder a pipeline, as `save_pipeline` writes it
 ) -> None:  # never: the process ends when its standard input is closed
-    "Answer on a free loopback port, which is printed first."
+    """Answer on a free loopback port, which is printed first.
+
+    Parameters
+    ----------
+    root : Path | str
+        holds one folder a pipeline, as `save_pipeline` writes it
+    """
     threading.Thread(target=_end_with_input, daemon=True).start()
     server = HTTPServer(("127.0.0.1", 0), _handler(Path(root)))
     print(server.server_port, flush=True)
@@ -108,7 +137,13 @@ class Service:
         self,
         root: Path | str,  # holds one folder a pipeline; more may come later
     ):
-        "Start the process."
+        """Start the process.
+
+        Parameters
+        ----------
+        root : Path | str
+            holds one folder a pipeline; more may come later
+        """
         require(Path(root).is_dir(), "The root of a service must be a folder.", root)
         self.process = FunctionProcess(
             "bigdata_ai.experiment.served:serve", str(Path(root).absolute())
@@ -125,7 +160,20 @@ class Service:
         frame: pd.DataFrame,  # raw rows
     ) -> np.ndarray:  # shape (n, classes), float64
         """Ask for the class probabilities of raw rows; raises `InputError` with what the service
-        says."""
+        says.
+
+        Parameters
+        ----------
+        name : str
+            of a pipeline's folder
+        frame : pd.DataFrame
+            raw rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, classes), float64
+        """
         rows = json.dumps(
             {column: values.astype(object).tolist() for column, values in frame.items()}
         )

@@ -11,7 +11,6 @@ __all__ = ['DOSES', 'STATISTICS', 'fit_power_law', 'power_laws', 'error_drop', '
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,15 +20,69 @@ from ..estimates import mean_interval
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #217e1bd0
 def fit_power_law(
-    n: np.ndarray,  # shape (k,): rows, k >= 2
-    error: np.ndarray,  # shape (k,): error rates in [0, 1]
+    n,  # shape (k,): rows, k >= 2
+    error,  # shape (k,): error rates in [0, 1]
     floor: float = 5e-4,  # smaller errors count as this; 0.5 / test rows is a good choice
 ) -> tuple[float, float]:  # a and b of error = a * n**-b
-    "Fit a power law by least squares in logarithms."
+    """Fit a power law by least squares in logarithms.
+
+    Parameters
+    ----------
+    n
+        shape (k,): rows, k >= 2
+    error
+        shape (k,): error rates in [0, 1]
+    floor : float, default 0.0005
+        smaller errors count as this; 0.5 / test rows is a good choice
+
+    Returns
+    -------
+    tuple[float, float]
+        a and b of error = a * n**-b
+    """
     slope, intercept = np.polyfit(np.log(n), np.log(np.maximum(error, floor)), 1)
     return float(np.exp(intercept)), float(-slope)
 
-# %% ../../nbs/lib/experiment/18_statistics.ipynb #11b2d8f5
+
+def power_laws(
+    rows: pd.DataFrame,  # evidence with framework, seed, n, error
+    level: float = 0.95,  # of the intervals over seeds
+) -> pd.DataFrame:  # one row a framework: a, b, b_low, b_high, seeds
+    """Fit one power law a seed and average them for each framework.
+
+    Parameters
+    ----------
+    rows : pd.DataFrame
+        evidence with framework, seed, n, error
+    level : float, default 0.95
+        of the intervals over seeds
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a framework: a, b, b_low, b_high, seeds
+    """
+    found = []
+    for framework, runs in rows.groupby("framework"):
+        curves = _curves(runs)
+        laws = [
+            fit_power_law(curves.columns.to_numpy(float), curve, _floor(runs))
+            for curve in curves.to_numpy()
+        ]
+        b, low, high = mean_interval([law[1] for law in laws], level)
+        found.append(
+            {
+                "framework": framework,
+                "a": float(np.exp(np.mean([np.log(law[0]) for law in laws]))),
+                "b": b,
+                "b_low": low,
+                "b_high": high,
+                "seeds": len(laws),
+            }
+        )
+    return pd.DataFrame(found)
+
+
 def _curves(runs):
     "Errors as a table, one row a seed and one column a size; seeds that lack a size are left out."
     return (
@@ -42,39 +95,23 @@ def _curves(runs):
 def _floor(runs):
     return 0.5 / float(runs["checks.test_rows"].min()) if "checks.test_rows" in runs else 5e-4
 
-
-def power_laws(
-    rows: pd.DataFrame,  # evidence with framework, seed, n, error
-    level: float = 0.95,  # of the intervals over seeds
-) -> pd.DataFrame:  # one row a framework: a, b, b_low, b_high, seeds
-    "Fit one power law a seed and average them for each framework."
-    lines = []
-    for framework, runs in rows.groupby("framework"):
-        curves = _curves(runs)
-        laws = [
-            fit_power_law(curves.columns.to_numpy(float), curve, _floor(runs))
-            for curve in curves.to_numpy()
-        ]
-        b, low, high = mean_interval([law[1] for law in laws], level)
-        a = float(np.exp(np.mean([np.log(law[0]) for law in laws])))
-        lines.append(
-            {
-                "framework": framework,
-                "a": a,
-                "b": b,
-                "b_low": low,
-                "b_high": high,
-                "seeds": len(laws),
-            }
-        )
-    return pd.DataFrame(lines)
-
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #8560d818
 def error_drop(
     runs: pd.DataFrame,  # rows of one framework with seed, n, error
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how far the error falls from the smallest to the largest size; control: no change,
-    which is 0."""
+    which is 0.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed, n, error
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     curves = _curves(runs)
     drop = curves.iloc[:, 0] - curves.iloc[:, -1]
     return drop, 0 * drop
@@ -86,7 +123,20 @@ def power_law_gain(
     factor: float = 2,
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how much nearer a power law comes to the error at the largest size than no change
-    does; control: the miss of no change."""
+    does; control: the miss of no change.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed, n, error
+    factor : float, default 2
+        the law sees sizes up to the largest one divided by this; at least two of them
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     curves, floor = _curves(runs), _floor(runs)
     n, truth = curves.columns.to_numpy(float), curves.iloc[:, -1]
     seen = n <= n[-1] / factor
@@ -100,32 +150,37 @@ def power_law_gain(
     no_change = (curves.loc[:, seen].iloc[:, -1] - truth).abs()
     return no_change - (predicted - truth).abs(), no_change
 
-# %% ../../nbs/lib/experiment/18_statistics.ipynb #0ebe908a
-def _cells(runs, *names):
-    "Errors as a table, one row a seed and one column a setting; seeds that lack one are left out."
-    return (
-        runs.pivot_table(index="seed", columns=list(names), values="error", aggfunc="first")
-        .dropna()
-        .sort_index(axis=1)
-    )
-
-
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #0f64aaf3
 def effective_rows(
     # rows of one framework and one model with seed, n, noise, error and parameters.classes
     runs: pd.DataFrame,
 ) -> pd.DataFrame:  # one row a seed and noise rate above 0: seed, noise, share, law, right
     """Find which share of the rows, if their labels were all right, gives the error of all rows
-    with noise; compare it with two rules."""
-    errors, floor = _cells(runs, "noise", "n"), _floor(runs)
-    k = float(runs["parameters.classes"].iloc[0])
-    lines = []
+    with noise; compare it with two rules.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, n, noise, error and parameters.classes
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a seed and noise rate above 0: seed, noise, share, law, right
+    """
+    errors, floor, k = (
+        _cells(runs, "noise", "n"),
+        _floor(runs),
+        float(runs["parameters.classes"].iloc[0]),
+    )
+    found = []
     for seed, line in errors.iterrows():
         clean = np.log(np.maximum(np.minimum.accumulate(line[0.0]), floor))
         for noise in [noise for noise in line.index.levels[0] if noise > 0]:
             noisy = np.log(max(line[noise].iloc[-1], floor))
             # ends at the smallest size
             same = np.exp(np.interp(-noisy, -clean.to_numpy(), np.log(clean.index.to_numpy(float))))
-            lines.append(
+            found.append(
                 {
                     "seed": seed,
                     "noise": noise,
@@ -134,18 +189,29 @@ def effective_rows(
                     "right": 1 - noise,
                 }
             )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(found)
 
-# %% ../../nbs/lib/experiment/18_statistics.ipynb #dec1aeed
+
 def effective_rows_gain(
     # rows of one framework and one model with seed, n, noise, error and parameters.classes
     runs: pd.DataFrame,
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how much nearer the law comes to the effective share of rows than the share of right
-    labels; control: the miss of that share."""
-    shares = effective_rows(runs)
-    control = (shares["share"] - shares["right"]).abs().groupby(shares["seed"]).mean()
-    return control - (shares["share"] - shares["law"]).abs().groupby(shares["seed"]).mean(), control
+    labels; control: the miss of that share.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, n, noise, error and parameters.classes
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
+    found = effective_rows(runs)
+    control = (found["share"] - found["right"]).abs().groupby(found["seed"]).mean()
+    return control - (found["share"] - found["law"]).abs().groupby(found["seed"]).mean(), control
 
 
 def noise_harm(
@@ -153,7 +219,20 @@ def noise_harm(
     shrinks: bool = False,  # how much less that is than at the smallest size, instead
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how far the highest noise rate lifts the error at the largest size above the lowest
-    rate's; control: no change, which is 0."""
+    rate's; control: no change, which is 0.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, n, noise, error
+    shrinks : bool, default False
+        how much less that is than at the smallest size, instead
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, "noise", "n")
     rates, sizes = errors.columns.levels
     harm = errors[rates[-1]] - errors[rates[0]]
@@ -166,7 +245,20 @@ def clean_half_gain(
     noise: float = 0.2,  # rate in the whole; the half has none
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how far the error of half the rows with right labels lies below that of all rows with
-    noise; control: the error of all."""
+    noise; control: the error of all.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, n, noise, error
+    noise : float, default 0.2
+        rate in the whole; the half has none
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, "noise", "n")
     n = errors.columns.levels[1].to_numpy(float)
     require(
@@ -176,7 +268,7 @@ def clean_half_gain(
     )
     return errors[noise, n[-1]] - errors[0.0, n[-1] / 2], errors[noise, n[-1]]
 
-# %% ../../nbs/lib/experiment/18_statistics.ipynb #4a32539c
+
 def strategy_gain(
     runs: pd.DataFrame,  # rows of one framework and one model with seed, period, strategy, error
     of: str,  # a strategy
@@ -185,7 +277,24 @@ def strategy_gain(
     per_period: bool = False,
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how far the error of one way of keeping a model up to date lies below another's, on
-    average; control: the other's error."""
+    average; control: the other's error.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, period, strategy, error
+    of : str
+        a strategy
+    over : str
+        the strategy it is compared with
+    per_period : bool, default False
+        how much the gain grows from a period to the next, instead of its mean
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, "strategy", "period")
     gain = errors[over] - errors[of]
     if not per_period:
@@ -199,11 +308,23 @@ def strategy_gain(
 def source_gain(
     # rows of one framework and one model with seed, sources, scope ("in" or "out"), error
     runs: pd.DataFrame,
-    # the cost of a source that was left out, the gain of more sources, or of the target among them
-    what: Literal["left out", "more", "target"],
+    what: str,  # "left out" (the cost), "more" or "target"
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compare errors on the target source: with a source's own test rows, or with mixtures of more
-    sources; the most include the target."""
+    sources; the most include the target.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, sources, scope ("in" or "out"), error
+    what : str
+        "left out" (the cost), "more" or "target"
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, "scope", "sources")
     out, number = errors["out"], errors.columns.levels[1]
     if what == "left out":
@@ -211,14 +332,18 @@ def source_gain(
     less, more = {"more": (0, -2), "target": (-2, -1)}[what]
     return out[number[less]] - out[number[more]], out[number[less]]
 
-# %% ../../nbs/lib/experiment/18_statistics.ipynb #ed274fe7
+
+def _cells(runs, *names):
+    "Errors as a table, one row a seed and one column a setting; seeds that lack one are left out."
+    return (
+        runs.pivot_table(index="seed", columns=list(names), values="error", aggfunc="first")
+        .dropna()
+        .sort_index(axis=1)
+    )
+
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #f2e91f9d
 # column -> whether more of it is worse (1) or better (-1)
 DOSES = {"n": -1, "noise": 1, "coverage": -1, "age": 1}
-
-
-def _sides(values, worse):
-    "1 where a dose is worst, -1 where it is best, 0 between."
-    return worse * (1.0 * (values == values.max()) - (values == values.min()))
 
 
 def dose_cost(
@@ -227,7 +352,20 @@ def dose_cost(
     of: Sequence[str],  # one column of `DOSES`, or two
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute what a fault costs, or how much more it costs beside another; control: the error
-    without it, or costs that add up, which is 0."""
+    without it, or costs that add up, which is 0.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework and one model with seed, the columns of `DOSES`, and error
+    of : Sequence[str]
+        one column of `DOSES`, or two
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, *DOSES)
     sides = np.array(
         [_sides(errors.columns.get_level_values(name).to_numpy(float), DOSES[name]) for name in of]
@@ -238,27 +376,69 @@ def dose_cost(
     return cost, errors.loc[:, sides[0] < 0].mean(axis=1) if len(of) == 1 else 0 * cost
 
 
+def _sides(values, worse):
+    "1 where a dose is worst, -1 where it is best, 0 between."
+    return worse * (1.0 * (values == values.max()) - (values == values.min()))
+
+
 def dose_costs(
     table: pd.DataFrame,  # evidence with framework, model, seed, the columns of `DOSES`, and error
     level: float = 0.95,  # of the intervals over seeds
     # one row a framework, model and fault or pair of faults: framework, model, of, cost, low, high
 ) -> pd.DataFrame:
-    "Tabulate what each fault costs, and how much more beside each other one."
-    lines = []
+    """Tabulate what each fault costs, and how much more beside each other one.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        evidence with framework, model, seed, the columns of `DOSES`, and error
+    level : float, default 0.95
+        of the intervals over seeds
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a framework, model and fault or pair of faults: framework, model, of, cost, low,
+        high
+    """
+    found = []
     for (framework, model), runs in table.groupby(["framework", "model"]):
         for of in [*combinations(DOSES, 1), *combinations(DOSES, 2)]:
             cost, low, high = mean_interval(dose_cost(runs, of)[0], level)
-            facts = {"framework": framework, "model": model, "of": " × ".join(of)}
-            lines.append({**facts, "cost": cost, "low": low, "high": high})
-    return pd.DataFrame(lines)
+            found.append(
+                {
+                    "framework": framework,
+                    "model": model,
+                    "of": " × ".join(of),
+                    "cost": cost,
+                    "low": low,
+                    "high": high,
+                }
+            )
+    return pd.DataFrame(found)
 
-# %% ../../nbs/lib/experiment/18_statistics.ipynb #5f85dfeb
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #0ebe908a
 def stage_gain(
     runs: pd.DataFrame,  # rows of one framework with seed, pipeline, error
     of: str,  # a pipeline
     over: str,  # the pipeline it is compared with
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Compute how far the error of one pipeline lies below another's; control: the other's error."
+    """Compute how far the error of one pipeline lies below another's; control: the other's error.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed, pipeline, error
+    of : str
+        a pipeline
+    over : str
+        the pipeline it is compared with
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     errors = _cells(runs, "pipeline")
     return errors[over] - errors[of], errors[over]
 
@@ -268,17 +448,43 @@ def majority_gain(
     of: str,  # a pipeline
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compute how far a pipeline's error lies below that of always guessing the commonest class;
-    control: the latter."""
-    rows = runs[runs["pipeline"] == of].set_index("seed")
-    guess = 1 - rows["checks.majority"]
-    return guess - rows["error"], guess
+    control: the latter.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed, pipeline, error, checks.majority
+    of : str
+        a pipeline
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
+    own = runs[runs["pipeline"] == of].set_index("seed")
+    guess = 1 - own["checks.majority"]
+    return guess - own["error"], guess
 
 
 def largest(
     runs: pd.DataFrame,  # rows of one framework with seed and the column
     column: str,  # of a number
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    "Take the largest value of a seed; control: no difference, which is 0."
+    """Take the largest value of a seed; control: no difference, which is 0.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed and the column
+    column : str
+        of a number
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
     value = runs.groupby("seed")[column].max()
     return value, 0 * value
 

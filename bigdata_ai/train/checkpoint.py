@@ -21,41 +21,76 @@ from safetensors.numpy import save as save_tensors
 from ..core import ContentError, check_int, require, write_atomic
 
 # %% ../../nbs/lib/train/18_checkpoint.ipynb #315e3067
-def _content(arrays, text):
-    return save_tensors({name: np.ascontiguousarray(one) for name, one in arrays.items()}, text)
-
-
 def write_arrays(
     path: Path | str,  # a file; its folder is made
     arrays: dict[str, np.ndarray],  # name -> array
     text: dict[str, str],  # what goes with them
 ) -> Path:  # `path`
-    "Write named arrays, whole or not at all."
-    return write_atomic(path, _content(arrays, text))
+    """Write named arrays, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path | str
+        a file; its folder is made
+    arrays : dict[str, np.ndarray]
+        name -> array
+    text : dict[str, str]
+        what goes with them
+
+    Returns
+    -------
+    Path
+        `path`
+    """
+    return write_atomic(
+        path,
+        save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}, text),
+    )
 
 
 def read_arrays(
     path: Path | str,  # a file that `write_arrays` wrote
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # name -> array, and the text
-    "Read named arrays. Raises ContentError for a file that is not whole."
+    """Read named arrays; raises `ContentError` for a file that is not whole.
+
+    Parameters
+    ----------
+    path : Path | str
+        a file that `write_arrays` wrote
+
+    Returns
+    -------
+    tuple[dict[str, np.ndarray], dict[str, str]]
+        name -> array, and the text
+    """
     data = Path(path).read_bytes()
     try:
         size = int.from_bytes(data[:8], "little")
         return load_tensors(data), json.loads(data[8 : 8 + size]).get("__metadata__", {})
     except (SafetensorError, ValueError) as error:
-        raise ContentError.of(f"{path} must be a whole safetensors file.", str(error)) from error
+        raise ContentError(
+            f"{path} must be a whole safetensors file. Received: {error}."
+        ) from error
 
 # %% ../../nbs/lib/train/18_checkpoint.ipynb #89f9e8a9
 @dataclass(frozen=True)
 class Checkpoint:
     """Where a run is kept, and how often. Given to `fit`, it also resumes the run that the folder
-    holds."""
+    holds.
+
+    Parameters
+    ----------
+    folder : Path | str
+        of this run alone
+    every : int, default 500
+        steps between two states, 1 or more; the end of an epoch is kept too
+    """
 
     folder: Path | str  # of this run alone
     every: int = 500  # steps between two states, 1 or more; the end of an epoch is kept too
 
     def __post_init__(self):
-        check_int(self.every, "`every`")
+        check_int(self.every, "every")
 
     def save(
         self,
@@ -63,16 +98,42 @@ class Checkpoint:
         arrays: dict[str, np.ndarray],  # name -> array
         text: dict[str, str],  # what goes with them
     ) -> Path:  # the file
-        "Keep a state, and remove all but the last two."
-        content = _content(arrays, text)
-        name = f"step-{step:010d}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
-        path = write_atomic(Path(self.folder) / name, content)
+        """Keep a state, and remove all but the last two.
+
+        Parameters
+        ----------
+        step : int
+            steps so far
+        arrays : dict[str, np.ndarray]
+            name -> array
+        text : dict[str, str]
+            what goes with them
+
+        Returns
+        -------
+        Path
+            the file
+        """
+        whole = save_tensors(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, text
+        )
+        path = write_atomic(
+            Path(self.folder)
+            / f"step-{step:010d}-{hashlib.sha256(whole).hexdigest()[:16]}.safetensors",
+            whole,
+        )
         for old in self.files()[:-2]:
             old.unlink(missing_ok=True)
         return path
 
     def files(self) -> list[Path]:  # oldest first
-        "List the states that are kept."
+        """List the states that are kept.
+
+        Returns
+        -------
+        list[Path]
+            oldest first
+        """
         return sorted(
             path
             for path in Path(self.folder).glob("step-*.safetensors")
@@ -81,8 +142,14 @@ class Checkpoint:
 
     # arrays and text; None where nothing is kept
     def latest(self) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
-        """Read the last state that is whole, with a warning of each that is not. Raises
-        ContentError if none is."""
+        """Read the last state that is whole; warns of each that is not, and raises `ContentError`
+        if none is.
+
+        Returns
+        -------
+        tuple[dict[str, np.ndarray], dict[str, str]] | None
+            arrays and text; None where nothing is kept
+        """
         files = self.files()
         for path in reversed(files):
             if hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem[-16:]:

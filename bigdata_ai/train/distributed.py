@@ -63,7 +63,25 @@ def part_of(
     # row positions of this worker; consecutive part_size(batch_size, rank, workers) of them make
     # its part of a batch
 ) -> np.ndarray:
-    "Give a worker's rows of each batch: every `workers`-th, from its rank on."
+    """Give a worker's rows of each batch: every `workers`-th, from its rank on.
+
+    Parameters
+    ----------
+    order : np.ndarray
+        row positions, shape (n,)
+    batch_size : int
+        rows of a whole batch
+    rank : int
+        of the worker, from 0
+    workers : int
+        of them
+
+    Returns
+    -------
+    np.ndarray
+        row positions of this worker; consecutive part_size(batch_size, rank, workers) of them
+        make its part of a batch
+    """
     return order[np.arange(len(order)) % batch_size % workers == rank]
 
 
@@ -72,7 +90,22 @@ def part_size(
     rank: int,  # of the worker, from 0
     workers: int,  # of them
 ) -> int:  # rows
-    "Say how many rows of a batch a worker takes."
+    """Say how many rows of a batch a worker takes.
+
+    Parameters
+    ----------
+    batch_size : int
+        rows of a whole batch
+    rank : int
+        of the worker, from 0
+    workers : int
+        of them
+
+    Returns
+    -------
+    int
+        rows
+    """
     return -(-(batch_size - rank) // workers)
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #48f7f44e
@@ -100,7 +133,19 @@ def settings_of(
     # workers, timeout and threads, which a worker must know before it meets the others, and the
     # rest
 ) -> SimpleNamespace:
-    "Read the settings of a job."
+    """Read the settings of a job.
+
+    Parameters
+    ----------
+    folder : Path | str
+        where `fit_distributed` wrote the job
+
+    Returns
+    -------
+    SimpleNamespace
+        workers, timeout and threads, which a worker must know before it meets the others, and
+        the rest
+    """
     with np.load(Path(folder, "job.npz"), allow_pickle=False) as file:
         return SimpleNamespace(**json.loads(str(file["settings"])))
 
@@ -124,7 +169,17 @@ def train_part(
     rank: int,  # of this worker, from 0
     exchange: Callable,  # function (vector) -> sum of the vectors of all workers
 ) -> None:  # worker 0 writes result.safetensors
-    "Train as one of several workers: the loop of `fit`, on a part of each batch."
+    """Train as one of several workers: the loop of `fit`, on a part of each batch.
+
+    Parameters
+    ----------
+    folder : Path | str
+        where `fit_distributed` wrote the job
+    rank : int
+        of this worker, from 0
+    exchange : Callable
+        function (vector) -> sum of the vectors of all workers
+    """
     job = _read_job(folder)
     spec, training, workers = Spec.from_json(job.spec), job.training, job.workers
     part = replace(training, batch_size=part_size(training.batch_size, rank, workers))
@@ -173,7 +228,22 @@ def worker(
     rank: int,  # of this worker, from 0
     lost: tuple[type[Exception], ...],  # what an exchange raises when another worker is gone
 ) -> Iterator[None]:  # for the time of the work
-    "Keep a worker's log and its fate while it works."
+    """Keep a worker's log and its fate while it works.
+
+    Parameters
+    ----------
+    folder : Path | str
+        where `fit_distributed` wrote the job
+    rank : int
+        of this worker, from 0
+    lost : tuple[type[Exception], ...]
+        what an exchange raises when another worker is gone
+
+    Returns
+    -------
+    Iterator[None]
+        for the time of the work
+    """
     log = os.open(
         Path(folder, f"worker-{rank + 1}.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
     )
@@ -205,7 +275,21 @@ def note(
     error: str = "",  # name of what it raised
     message: str = "",  # and what that says
 ) -> None:  # in worker-N.json
-    "Say how far a worker has come."
+    """Say how far a worker has come.
+
+    Parameters
+    ----------
+    folder : Path | str
+        where `fit_distributed` wrote the job
+    rank : int
+        of this worker, from 0
+    state : str
+        "started", "joined", "done", "lost" or "raised"
+    error : str, default ''
+        name of what it raised
+    message : str, default ''
+        and what that says
+    """
     print(f"process {os.getpid()}: {state}", flush=True)
     fate = {"state": state, "process": os.getpid(), "error": error, "message": message}
     write_atomic(Path(folder, f"worker-{rank + 1}.json"), json.dumps(fate))
@@ -223,7 +307,20 @@ def fates(
     folder: Path | str,  # where `fit_distributed` wrote the job
     workers: int,  # of them
 ) -> list[dict]:  # one a worker: state, process, error, message
-    "Read how far each worker has come."
+    """Read how far each worker has come.
+
+    Parameters
+    ----------
+    folder : Path | str
+        where `fit_distributed` wrote the job
+    workers : int
+        of them
+
+    Returns
+    -------
+    list[dict]
+        one a worker: state, process, error, message
+    """
     files = [Path(folder, f"worker-{rank + 1}.json") for rank in range(workers)]
     nothing = {"state": "not started", "process": None, "error": "", "message": ""}
     return [json.loads(file.read_text()) if file.exists() else nothing for file in files]
@@ -293,7 +390,36 @@ def fit_distributed(
     folder: Path | str | None = None,
 ) -> Model:  # that of `fit` with the same settings, but for rounding
     """Train with several worker processes; raises what `fit` raises, and `RunError` for a worker
-    that was killed, raised or stood still."""
+    that was killed, raised or stood still.
+
+    Parameters
+    ----------
+    spec : Spec
+        without BatchNorm and Dropout
+    rows : Dataset
+        to learn from, in memory; a SealedTest is refused
+    training : Training, default Training()
+        the settings; its batch size is that of all workers together
+    workers : int, default 2
+        processes, 2 or more
+    validation : Dataset | None, default None
+        rows to watch after each epoch
+    weights : Sequence[np.ndarray] | None, default None
+        initial weights; None draws them from the seed
+    spark : Any, default None
+        a Spark session for PyTorch's workers; None starts a local one, and stops it afterwards
+    timeout_s : float, default 120.0
+        seconds that workers wait for each other, at the start and in each step
+    threads : int, default 1
+        of each worker, 1 or more
+    folder : Path | str | None, default None
+        of this run alone, seen by all machines; None takes a temporary one
+
+    Returns
+    -------
+    Model
+        that of `fit` with the same settings, but for rounding
+    """
     workers, threads = check_int(workers, "workers", 2), check_int(threads, "threads")
     if check_number(timeout_s, "timeout_s") <= 0:
         raise InputError.of("`timeout_s` must be greater than 0.", timeout_s)

@@ -49,7 +49,21 @@ class EstimatorModel:
         seconds: float = float("nan"),  # that fitting took
         losses: tuple[float, float] = (float("nan"), float("nan")),  # before, and on its own rows
     ):
-        "Wrap a fitted estimator; use `fit` to make one."
+        """Wrap a fitted estimator; use `fit` to make one.
+
+        Parameters
+        ----------
+        estimator : Any
+            fitted classifier or regressor
+        classes : int
+            number of classes of the data; 0 for real values
+        origin : Origin | None, default None
+            the rows it learned from
+        seconds : float, default float('nan')
+            that fitting took
+        losses : tuple[float, float], default (float('nan'), float('nan'))
+            before, and on its own rows
+        """
         # not above: who trains networks alone need not wait for it
         from sklearn.base import is_classifier
 
@@ -61,7 +75,13 @@ class EstimatorModel:
 
     @property
     def classes_(self) -> np.ndarray | None:  # shape (k,), int64; None for real values
-        "Give the class that each column of `predict_proba` stands for."
+        """Give the class that each column of `predict_proba` stands for.
+
+        Returns
+        -------
+        np.ndarray | None
+            shape (k,), int64; None for real values
+        """
         return None if self.loss == "mse" else np.arange(self.classes)
 
     def predict_proba(
@@ -69,7 +89,18 @@ class EstimatorModel:
         X: Any,  # shape (n, features), finite
         # shape (n, classes), float64, rows sum to 1; 0 for a class that training rows lacked
     ) -> np.ndarray:
-        "Compute the probability of each class; raises `InputError` for a regressor."
+        """Compute the probability of each class; raises `InputError` for a regressor.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, features), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, classes), float64, rows sum to 1; 0 for a class that training rows lacked
+        """
         if self.loss == "mse":
             name = type(self.estimator).__name__
             raise InputError.of(
@@ -82,14 +113,31 @@ class EstimatorModel:
         self,
         X: Any,  # shape (n, features), finite
     ) -> np.ndarray:  # shape (n,), int64 classes; shape (n, 1), real values from a regressor
-        "Predict the most probable class, or the real value."
+        """Predict the most probable class, or the real value.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, features), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,), int64 classes; shape (n, 1), real values from a regressor
+        """
         if self.loss != "mse":
             return self.predict_proba(X).argmax(axis=1)
         values = self.estimator.predict(check_features(X))
         return np.asarray(values, dtype=float).reshape(len(X), -1)
 
     def history_frame(self) -> pd.DataFrame:  # one row: epoch, loss, seconds
-        "Give the history as a table."
+        """Give the history as a table.
+
+        Returns
+        -------
+        pd.DataFrame
+            one row: epoch, loss, seconds
+        """
         return pd.DataFrame([self.history[0] | self.pace[0]])
 
     def __repr__(self) -> str:
@@ -124,7 +172,22 @@ def fit_estimator(
     train: Dataset,  # rows to learn from
     seed: int = 0,  # handed to `random_state`, where the estimator has one that is not set
 ) -> EstimatorModel:  # predicts, and says what it was trained on
-    "Train an estimator of machine learning; raises `InputError` for bad input."
+    """Train an estimator of machine learning; raises `InputError` for bad input.
+
+    Parameters
+    ----------
+    estimator : Any
+        classifier or regressor with scikit-learn's interface
+    train : Dataset
+        rows to learn from
+    seed : int, default 0
+        handed to `random_state`, where the estimator has one that is not set
+
+    Returns
+    -------
+    EstimatorModel
+        predicts, and says what it was trained on
+    """
     from sklearn.base import clone
 
     classifies = _check_estimator(estimator)
@@ -180,5 +243,16 @@ BASELINES: dict[str, Callable[[], Any]] = {
 def baseline(
     name: str,  # a name in `BASELINES`
 ) -> Any:  # an unfitted classifier, for `fit`
-    "Make a usual estimator by its name in recorded evidence; raises `InputError` for another name."
+    """Make a usual estimator by its name in recorded evidence; raises `InputError` for another name.
+
+    Parameters
+    ----------
+    name : str
+        a name in `BASELINES`
+
+    Returns
+    -------
+    Any
+        an unfitted classifier, for `fit`
+    """
     return BASELINES[check_choice(name, BASELINES, "name")]()

@@ -22,7 +22,13 @@ BACKENDS: dict[str, str] = {"torch": "torch_backend", "tensorflow": "tensorflow_
 
 
 def backends() -> list[str]:  # names in `BACKENDS`
-    "List the frameworks that are installed here."
+    """List the frameworks that are installed here.
+
+    Returns
+    -------
+    list[str]
+        names in `BACKENDS`
+    """
     return [name for name in BACKENDS if installed(name)]
 
 # %% ../../nbs/lib/train/13_frameworks.ipynb #3b1f6a80
@@ -30,7 +36,20 @@ def framework_module(
     backend: str,  # a name in `BACKENDS`
     module: str,  # a file that both packages have, such as "steps"
 ) -> ModuleType:  # of the back-end
-    "Load a framework's side; raises `InputError` for an unknown one, `MissingExtraError` for none."
+    """Load a framework's side; raises `InputError` for an unknown one, `MissingExtraError` for none.
+
+    Parameters
+    ----------
+    backend : str
+        a name in `BACKENDS`
+    module : str
+        a file that both packages have, such as "steps"
+
+    Returns
+    -------
+    ModuleType
+        of the back-end
+    """
     package = BACKENDS[check_choice(backend, BACKENDS, "backend")]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import_extra(backend, backend)
@@ -40,5 +59,16 @@ def framework_module(
 def devices(
     backend: str,  # a name in `BACKENDS`, installed
 ) -> list[str]:  # "cpu", then "cuda" with the name of each GPU that the framework can use
-    "List what a framework sees."
+    """List what a framework sees.
+
+    Parameters
+    ----------
+    backend : str
+        a name in `BACKENDS`, installed
+
+    Returns
+    -------
+    list[str]
+        "cpu", then "cuda" with the name of each GPU that the framework can use
+    """
     return ["cpu", *(f"cuda ({name})" for name in framework_module(backend, "weights").gpus())]

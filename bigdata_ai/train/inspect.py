@@ -51,7 +51,33 @@ def debug_batch(
     # one row a layer: layer, output, dtype, min, mean, max, zeros (share), not_finite (count),
     # (gradient), note
 ) -> pd.DataFrame:
-    "Walk one batch through a network and tell what comes out of each layer."
+    """Walk one batch through a network and tell what comes out of each layer.
+
+    Parameters
+    ----------
+    network
+        a Spec, a Model that fit trained, a torch.nn.Module or a Keras model
+    X
+        shape (n, d): one batch, numeric; NaN and inf are allowed here
+    y : np.ndarray | None, default None
+        shape (n,) or (n, k): its targets; None for no gradients
+    backend : str, default 'torch'
+        "torch" or "tensorflow", for a Spec; the others bring their own
+    loss : str | None, default None
+        a name in train.spec.LOSSES; None takes the model's, or picks by the outputs
+    dtype : str, default 'float32'
+        "float32" or "float64", for a Spec
+    seed : int, default 0
+        of a Spec's weights
+    training : bool, default False
+        whether dropout draws and BatchNorm looks at the batch, as in a step of training
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a layer: layer, output, dtype, min, mean, max, zeros (share), not_finite
+        (count), (gradient), note
+    """
     X = _batch(X)
     if isinstance(network, Model):
         loss, options = loss or network.loss, network.session.options
@@ -249,7 +275,32 @@ def learning_rate_finder(
     weights: Sequence[np.ndarray] | None = None,  # initial weights; None draws them from the seed
     smoothing: float = 0.9,  # share of the past in the running mean of the loss, in [0, 1)
 ) -> pd.DataFrame:  # one row a step: rate, loss (of the batch before the step), smoothed
-    "Train for some steps while the learning rate rises by the same factor each time."
+    """Train for some steps while the learning rate rises by the same factor each time.
+
+    Parameters
+    ----------
+    spec : Spec
+        the network
+    rows : Dataset | Batches
+        to learn from; a SealedTest is refused
+    training : Training, default Training()
+        settings, of whose optimizer the learning rate is swept
+    low : float, default 1e-06
+        rate of the first step, above 0
+    high : float, default 1.0
+        rate of the last step, above `low`
+    steps : int, default 100
+        20 or more
+    weights : Sequence[np.ndarray] | None, default None
+        initial weights; None draws them from the seed
+    smoothing : float, default 0.9
+        share of the past in the running mean of the loss, in [0, 1)
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a step: rate, loss (of the batch before the step), smoothed
+    """
     require(
         isinstance(spec, Spec),
         "spec must be a Spec: a network of your own would be changed.",
@@ -305,7 +356,20 @@ def suggest_rate(
     sweep: pd.DataFrame,  # from `learning_rate_finder`
     smoothing: float = 0.9,  # that it was made with
 ) -> float:  # a learning rate
-    "Suggest the learning rate at which the loss falls steepest."
+    """Suggest the learning rate at which the loss falls steepest.
+
+    Parameters
+    ----------
+    sweep : pd.DataFrame
+        from `learning_rate_finder`
+    smoothing : float, default 0.9
+        that it was made with
+
+    Returns
+    -------
+    float
+        a learning rate
+    """
     known = {"rate", "smoothed"} <= set(sweep) and len(sweep) >= 10
     require(
         known,
@@ -333,7 +397,24 @@ def draw_rates(
     ax: Axes | None = None,  # None makes a new figure
     smoothing: float = 0.9,  # that the sweep was made with
 ) -> Axes:  # points of the batches, a line of the running mean, and the suggestion
-    "Draw a sweep of the learning rate."
+    """Draw a sweep of the learning rate.
+
+    Parameters
+    ----------
+    sweep : pd.DataFrame
+        from `learning_rate_finder`
+    title : str, default 'Loss while the learning rate rises'
+        above the axes
+    ax : Axes | None, default None
+        None makes a new figure
+    smoothing : float, default 0.9
+        that the sweep was made with
+
+    Returns
+    -------
+    Axes
+        points of the batches, a line of the running mean, and the suggestion
+    """
     with viz.style():
         ax, rate = viz._axes(ax), suggest_rate(sweep, smoothing)
         ax.plot(sweep["rate"], sweep["loss"], ".", color=viz.PALETTE[0], alpha=0.4, label="batch")
@@ -348,7 +429,18 @@ def draw_rates(
 def tensorboard_log(
     folder: Path | str,  # of this run; its parent is what `--logdir` names, to compare runs
 ) -> Callable[[dict, Model], None]:  # a callback for `fit`
-    "Make a callback that writes the numbers of each epoch for TensorBoard."
+    """Make a callback that writes the numbers of each epoch for TensorBoard.
+
+    Parameters
+    ----------
+    folder : Path | str
+        of this run; its parent is what `--logdir` names, to compare runs
+
+    Returns
+    -------
+    Callable[[dict, Model], None]
+        a callback for `fit`
+    """
     records = import_extra("tensorboard.summary.writer.record_writer", "train")
     events, summaries = (
         importlib.import_module(f"tensorboard.compat.proto.{name}_pb2")

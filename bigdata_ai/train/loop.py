@@ -46,7 +46,24 @@ def open_session(
     training: Training,  # the settings, its loss among them
     exchange: Callable | None = None,  # function (vector) -> sum of the vectors of all workers
 ) -> Any:  # Session of train.torch_backend.steps or train.tensorflow_backend.steps
-    "Load a framework and start a training session in it."
+    """Load a framework and start a training session in it.
+
+    Parameters
+    ----------
+    network : Spec | Native
+        that shall learn
+    weights : Sequence[np.ndarray]
+        initial weights of a spec; a network of your own brings its own
+    training : Training
+        the settings, its loss among them
+    exchange : Callable | None, default None
+        function (vector) -> sum of the vectors of all workers
+
+    Returns
+    -------
+    Any
+        Session of train.torch_backend.steps or train.tensorflow_backend.steps
+    """
     if not isinstance(network, Spec):
         return framework_module(training.backend, "modules").ModuleSession(network, training)
     session = framework_module(training.backend, "steps").Session
@@ -61,7 +78,22 @@ def early_stopping(
     monitor: str = "validation_loss",  # history column that should fall
     min_delta: float = 0.0,  # a smaller fall does not count
 ) -> Callback:  # a callback for `fit`
-    "Make a callback that stops training when `monitor` has not fallen for `patience` epochs."
+    """Make a callback that stops training when `monitor` has not fallen for `patience` epochs.
+
+    Parameters
+    ----------
+    patience : int, default 3
+        epochs without improvement that are borne, 1 or more
+    monitor : str, default 'validation_loss'
+        history column that should fall
+    min_delta : float, default 0.0
+        a smaller fall does not count
+
+    Returns
+    -------
+    Callback
+        a callback for `fit`
+    """
     check_int(patience, "patience")
     best, waited = np.inf, 0
 
@@ -233,7 +265,27 @@ def run_epochs(
     checkpoint: Checkpoint | None = None,  # where the run is kept, and resumed from
     show_progress: bool = False,  # a bar over the epochs
 ) -> None:  # the model has learned, and holds its history
-    "Train epoch by epoch, from the last checkpoint if there is one."
+    """Train epoch by epoch, from the last checkpoint if there is one.
+
+    Parameters
+    ----------
+    model : Model
+        with a session at its first weights
+    source : InMemory | Streamed
+        where batches come from, placed in the session
+    training : Training
+        epochs and schedule count
+    validation : tuple[np.ndarray, np.ndarray] | None, default None
+        checked X and y to watch
+    callbacks : Sequence[Callback], default ()
+        asked after each epoch
+    keep_best : str | None, default None
+        history column that should fall
+    checkpoint : Checkpoint | None, default None
+        where the run is kept, and resumed from
+    show_progress : bool, default False
+        a bar over the epochs
+    """
     watched = None
     if validation is not None:
         watched = model.session.place(*validation), *validation
@@ -271,7 +323,20 @@ def resolve_training(
     network: Spec | Native,  # that shall learn
     training: Training,  # settings as they were given
 ) -> Training:  # its loss and batch size are those of the run
-    "Fill in what a network decides, and check that the settings go with it."
+    """Fill in what a network decides, and check that the settings go with it.
+
+    Parameters
+    ----------
+    network : Spec | Native
+        that shall learn
+    training : Training
+        settings as they were given
+
+    Returns
+    -------
+    Training
+        its loss and batch size are those of the run
+    """
     training = replace(training, loss=resolve_loss(network, training.loss))
     check_options(training.options, network, training.loss, training.batch_size, training.dtype)
     return training
@@ -282,7 +347,22 @@ def first_weights(
     weights: Sequence[np.ndarray] | None,  # as they were given; None draws them
     seed: int,  # of the draw, 0 or greater
 ) -> list[np.ndarray]:  # in the order of `network.shapes`; none for a network of your own
-    "Draw or check the initial weights of a network."
+    """Draw or check the initial weights of a network.
+
+    Parameters
+    ----------
+    network : Spec | Native
+        that shall learn
+    weights : Sequence[np.ndarray] | None
+        as they were given; None draws them
+    seed : int
+        of the draw, 0 or greater
+
+    Returns
+    -------
+    list[np.ndarray]
+        in the order of `network.shapes`; none for a network of your own
+    """
     if isinstance(network, Spec):
         return (
             initial_weights(network, seed) if weights is None else check_weights(network, weights)
@@ -364,7 +444,55 @@ def fit(
 ) -> Trained:  # predicts, and holds its history and origin
     """Train a network or an estimator; raises `InputError` for bad input and for settings that the
     learner has no use for, `SealedTestError` for test rows, `DivergedError` for a loss that is not
-    finite."""
+    finite.
+
+    Parameters
+    ----------
+    learner : Any
+        a Spec; an estimator with scikit-learn's interface; or a torch.nn.Module or Keras model
+        that maps (n, d) to raw outputs (n, k)
+    rows : Dataset | Batches
+        to learn from; a SealedTest is refused
+    training : Training, default Training()
+        all settings as one value
+    validation : Dataset | None, default None
+        rows to watch after each epoch
+    weights : Sequence[np.ndarray] | None, default None
+        initial weights; None draws them from `seed`
+    callbacks : Sequence[Callback], default ()
+        each gets (history row, model), returns True to stop
+    keep_best : str | None, default None
+        history column that should fall; the model ends with the weights of its best epoch
+    checkpoint : Checkpoint | None, default None
+        where the run is kept, and resumed from
+    show_progress : bool, default False
+        a bar over the epochs
+    backend : Backend | None, default None
+        "torch" or "tensorflow"; here and below None: as `training`
+    optimizer : Optimizer | None, default None
+        SGD(…), Adam(…), AdamW(…) or RMSprop(…)
+    loss : Loss | None, default None
+        "bce", "cross_entropy" or "mse"
+    epochs : int | None, default None
+        passes over the rows, 1 or more
+    batch_size : int | None, default None
+        rows a step, 1 or more; `Batches` bring their own
+    seed : int | None, default None
+        of weights, row order and dropout, or an estimator's; 0 or greater
+    dtype : DType | None, default None
+        "float32" or "float64"
+    schedule : Schedule | None, default None
+        of the learning rate over the steps of the run
+    device : Device | None, default None
+        "cpu" or "cuda"
+    options : Options | None, default None
+        smoothing, class weights, clipping, accumulation, precision
+
+    Returns
+    -------
+    Trained
+        predicts, and holds its history and origin
+    """
     training = with_settings(
         training,
         backend=backend,

@@ -25,7 +25,19 @@ from .training import Training
 # %% ../../nbs/lib/train/19_model.ipynb #fa02f33c
 @dataclass(frozen=True, eq=False)
 class Native:
-    "A network of the user's own, as far as `fit` needs to know it."
+    """A network of the user's own, as far as `fit` needs to know it.
+
+    Parameters
+    ----------
+    module : Any
+        torch.nn.Module or keras.Model
+    inputs : int
+        columns of a row of X
+    outputs : int
+        raw outputs a row
+    parameters : int
+        numbers to learn
+    """
 
     module: Any  # torch.nn.Module or keras.Model
     inputs: int  # columns of a row of X
@@ -33,16 +45,43 @@ class Native:
     parameters: int  # numbers to learn
 
     def vocabularies(self) -> dict[int, int]:  # not known
+        """Not known.
+
+        Returns
+        -------
+        dict[int, int]
+        """
         return {}
 
     def has(self, kind: type) -> bool:  # not known
+        """Not known.
+
+        Parameters
+        ----------
+        kind : type
+
+        Returns
+        -------
+        bool
+        """
         return False
 
 
 def native_backend(
     learner: object,  # anything
 ) -> str | None:  # a name in `train.frameworks.BACKENDS`; None where it is no network of theirs
-    "Tell whose own kind of network something is, without loading a framework."
+    """Tell whose own kind of network something is, without loading a framework.
+
+    Parameters
+    ----------
+    learner : object
+        anything
+
+    Returns
+    -------
+    str | None
+        a name in `train.frameworks.BACKENDS`; None where it is no network of theirs
+    """
     bases = type(learner).__mro__
     names = {f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in bases}
     if "torch.Module" in names:
@@ -55,7 +94,22 @@ def native_network(
     rows: Dataset | Batches,  # that it shall learn from
     dtype: str,  # "float32" or "float64"
 ) -> Native:  # measured
-    "Try a module on two rows; raises `InputError` where their shape does not fit."
+    """Try a module on two rows; raises `InputError` where their shape does not fit.
+
+    Parameters
+    ----------
+    module : Any
+        torch.nn.Module or keras.Model
+    rows : Dataset | Batches
+        that it shall learn from
+    dtype : str
+        "float32" or "float64"
+
+    Returns
+    -------
+    Native
+        measured
+    """
     if isinstance(rows, Dataset):
         X = check_features(rows.X)[:2]
     else:
@@ -71,7 +125,20 @@ def check_inputs(
     X: Any,  # shape (n, d): numeric array or data frame
     network: Spec | Native,  # whose columns it must have
 ) -> np.ndarray:  # shape (n, network.inputs), float32 or float64, finite
-    "Return rows that a network can take, or raise `InputError`."
+    """Return rows that a network can take, or raise `InputError`.
+
+    Parameters
+    ----------
+    X : Any
+        shape (n, d): numeric array or data frame
+    network : Spec | Native
+        whose columns it must have
+
+    Returns
+    -------
+    np.ndarray
+        shape (n, network.inputs), float32 or float64, finite
+    """
     X = check_features(X)
     require(
         X.shape[1] == network.inputs,
@@ -102,14 +169,36 @@ class _Answers:
         self,
         X: Any,  # shape (n, spec.inputs), finite
     ) -> np.ndarray:  # shape (n, spec.outputs): logits, or real values for "mse"
-        "Compute the network's raw outputs."
+        """Compute the network's raw outputs.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, spec.inputs), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, spec.outputs): logits, or real values for "mse"
+        """
         return self.session.outputs(check_inputs(X, self.spec))
 
     def predict_proba(
         self,
         X: Any,  # shape (n, spec.inputs), finite
     ) -> np.ndarray:  # shape (n, classes), float64, rows sum to 1
-        "Compute the probability of each class; raises `InputError` for a model of real values."
+        """Compute the probability of each class; raises `InputError` for a model of real values.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, spec.inputs), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, classes), float64, rows sum to 1
+        """
         if self.loss == "mse":
             raise InputError.of(
                 "Probabilities need a model of classes.",
@@ -125,12 +214,29 @@ class _Answers:
         self,
         X: Any,  # shape (n, spec.inputs), finite
     ) -> np.ndarray:  # shape (n,), int64 classes; for "mse" shape (n, spec.outputs), real values
-        "Predict the most probable class, or the real values."
+        """Predict the most probable class, or the real values.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, spec.inputs), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,), int64 classes; for "mse" shape (n, spec.outputs), real values
+        """
         return self.outputs(X) if self.loss == "mse" else self.predict_proba(X).argmax(axis=1)
 
     @property
     def classes_(self) -> np.ndarray | None:  # shape (k,), int64; None for real values
-        "Give the class that each column of `predict_proba` stands for."
+        """Give the class that each column of `predict_proba` stands for.
+
+        Returns
+        -------
+        np.ndarray | None
+            shape (k,), int64; None for real values
+        """
         return None if self.loss == "mse" else np.arange(max(self.spec.outputs, 2))
 
 # %% ../../nbs/lib/train/19_model.ipynb #db5f719a
@@ -143,7 +249,17 @@ class Model(_Answers):
         training: Training,  # the settings it is trained with, its loss among them
         origin: Origin | None = None,  # the rows it learns from; None where they are not in memory
     ):
-        "Wrap a session; use `fit` to make one."
+        """Wrap a session; use `fit` to make one.
+
+        Parameters
+        ----------
+        session : Any
+            a back-end's session
+        training : Training
+            the settings it is trained with, its loss among them
+        origin : Origin | None, default None
+            the rows it learns from; None where they are not in memory
+        """
         if training.loss is None:
             raise InputError.of("`training` must have a loss.", training, "Training(loss='mse')")
         self.session, self.spec, self.training = session, session.spec, training
@@ -160,18 +276,27 @@ class Model(_Answers):
 
     @property
     def device(self) -> str:  # "cpu" or "cuda": where it computes
+        """"cpu" or "cuda": where it computes."""
         return self.training.device
 
     @property
     def weights(self) -> list[np.ndarray]:  # copies, in the order of spec.shapes
+        "Copies, in the order of spec.shapes."
         return self.session.weights()
 
     @property
     def states(self) -> list[np.ndarray]:  # running statistics, in the order of spec.states
+        "Running statistics, in the order of spec.states."
         return self.session.states()
 
     def history_frame(self) -> pd.DataFrame:  # one row an epoch
-        "Give the history as a table, with seconds, rows a second and peak memory."
+        """Give the history as a table, with seconds, rows a second and peak memory.
+
+        Returns
+        -------
+        pd.DataFrame
+            one row an epoch
+        """
         return pd.DataFrame([row | pace for row, pace in zip(self.history, self.pace, strict=True)])
 
     def __repr__(self) -> str:

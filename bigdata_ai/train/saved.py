@@ -61,7 +61,20 @@ def to_backend(
     model: Model,  # trained by `fit`, of a spec
     backend: Backend,  # "torch" or "tensorflow"
 ) -> Model:  # another model; the first one stays as it is
-    "Rebuild a trained network in a framework; raises `InputError` for what is no spec's network."
+    """Rebuild a trained network in a framework; raises `InputError` for what is no spec's network.
+
+    Parameters
+    ----------
+    model : Model
+        trained by `fit`, of a spec
+    backend : Backend
+        "torch" or "tensorflow"
+
+    Returns
+    -------
+    Model
+        another model; the first one stays as it is
+    """
     check_choice(backend, BACKENDS, "backend")
     _check_portable(model)
     session = model.session
@@ -125,7 +138,20 @@ def save_model(
     model: Trained,  # trained by `fit`: a network of a spec, or an estimator of scikit-learn
     path: Path | str,  # a file, by custom "….safetensors"; its folder is made
 ) -> Path:  # `path`
-    "Write a fitted model to a file, whole or not at all; raises `InputError` for another kind."
+    """Write a fitted model to a file, whole or not at all; raises `InputError` for another kind.
+
+    Parameters
+    ----------
+    model : Trained
+        trained by `fit`: a network of a spec, or an estimator of scikit-learn
+    path : Path | str
+        a file, by custom "….safetensors"; its folder is made
+
+    Returns
+    -------
+    Path
+        `path`
+    """
     if isinstance(model, EstimatorModel):
         arrays, about, text = _estimator_parts(model)
     else:
@@ -214,7 +240,20 @@ def load_model(
     path: Path | str,  # a file that `save_model` wrote, in either framework
     backend: Backend | None = None,  # of a network; None takes the one it was trained in
 ) -> Any:  # Model or EstimatorModel, ready to predict
-    "Read a fitted model; raises `ContentError` for a file that is damaged or does not fit itself."
+    """Read a fitted model; raises `ContentError` for a file that is damaged or does not fit itself.
+
+    Parameters
+    ----------
+    path : Path | str
+        a file that `save_model` wrote, in either framework
+    backend : Backend | None, default None
+        of a network; None takes the one it was trained in
+
+    Returns
+    -------
+    Any
+        Model or EstimatorModel, ready to predict
+    """
     if backend is not None:
         check_choice(backend, BACKENDS, "backend")
     require(

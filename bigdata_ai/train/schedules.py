@@ -21,55 +21,88 @@ class Schedule:
         self,
         steps: int,  # of the whole run, 1 or more
     ) -> np.ndarray:  # shape (steps,), float64: factor of the learning rate at each step
-        "Give the factor of each step."
-        return np.ones(check_int(steps, "`steps`"))
+        """Give the factor of each step.
 
-# %% ../../nbs/lib/train/12_schedules.ipynb #f948854d
+        Parameters
+        ----------
+        steps : int
+            of the whole run, 1 or more
+
+        Returns
+        -------
+        np.ndarray
+            shape (steps,), float64: factor of the learning rate at each step
+        """
+        return np.ones(check_int(steps, "steps"))
+
+
 @dataclass(frozen=True)
 class Step(Schedule):
-    "Multiply the rate by `gamma` after each of `parts` equal parts of the run but the last."
+    """Multiply the rate by `gamma` after each of `parts` equal parts of the run but the last.
+
+    Parameters
+    ----------
+    parts : int, default 3
+        2 or more
+    gamma : float, default 0.1
+        in (0, 1]
+    """
 
     parts: int = 3  # 2 or more
     gamma: float = 0.1  # in (0, 1]
 
     def __post_init__(self):
-        check_int(self.parts, "`parts`", 2)
-        require(
-            0 < check_number(self.gamma, "`gamma`") <= 1, "`gamma` must lie in (0, 1].", self.gamma
-        )
+        check_int(self.parts, "parts", 2)
+        require(0 < check_number(self.gamma, "gamma") <= 1, "gamma must lie in (0, 1].", self.gamma)
 
-    def factors(self, steps: int) -> np.ndarray:
-        return self.gamma ** np.floor(np.arange(check_int(steps, "`steps`")) * self.parts / steps)
+    def factors(self, steps):
+        return self.gamma ** np.floor(np.arange(check_int(steps, "steps")) * self.parts / steps)
 
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    "Fall along half a cosine to `floor` (Loshchilov and Hutter 2017, without restarts)."
+    """Fall along half a cosine to `floor` (Loshchilov and Hutter 2017, without restarts).
+
+    Parameters
+    ----------
+    floor : float, default 0.0
+        factor at the end, in [0, 1]
+    """
 
     floor: float = 0.0  # factor at the end, in [0, 1]
 
     def __post_init__(self):
         require(
-            0 <= check_number(self.floor, "`floor`") <= 1, "`floor` must lie in [0, 1].", self.floor
+            0 <= check_number(self.floor, "floor") <= 1, "floor must lie in [0, 1].", self.floor
         )
 
-    def factors(self, steps: int) -> np.ndarray:
-        angles = np.pi * np.arange(check_int(steps, "`steps`")) / steps
-        return self.floor + (1 - self.floor) * (1 + np.cos(angles)) / 2
+    def factors(self, steps):
+        return (
+            self.floor
+            + (1 - self.floor)
+            * (1 + np.cos(np.pi * np.arange(check_int(steps, "steps")) / steps))
+            / 2
+        )
 
-# %% ../../nbs/lib/train/12_schedules.ipynb #89bec7de
+
 @dataclass(frozen=True)
 class OneCycle(Schedule):
     """Rise from 1/25 to 1 along half a cosine, then fall to 1/250,000 (Smith and Topin 2018, with
-    PyTorch's numbers)."""
+    PyTorch's numbers).
+
+    Parameters
+    ----------
+    rise : float, default 0.3
+        share of the steps that rise, in (0, 1)
+    """
 
     rise: float = 0.3  # share of the steps that rise, in (0, 1)
 
     def __post_init__(self):
-        require(0 < check_number(self.rise, "`rise`") < 1, "`rise` must lie in (0, 1).", self.rise)
+        require(0 < check_number(self.rise, "rise") < 1, "rise must lie in (0, 1).", self.rise)
 
-    def factors(self, steps: int) -> np.ndarray:
-        steps = check_int(steps, "`steps`")
+    def factors(self, steps):
+        steps = check_int(steps, "steps")
         peak = max(float(self.rise * steps) - 1, 1e-9)
         at = np.arange(steps)
         up, down = (
@@ -77,7 +110,7 @@ class OneCycle(Schedule):
             np.clip((at - peak) / max(steps - 1 - peak, 1e-9), 0, 1),
         )
 
-        def between(a: float, b: float, share: np.ndarray) -> np.ndarray:
+        def between(a, b, share):
             return b + (a - b) * (1 + np.cos(np.pi * share)) / 2
 
         return np.where(at <= peak, between(1 / 25, 1, up), between(1, 1 / 25 / 1e4, down))
@@ -85,7 +118,15 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    "Rise in equal steps over the first `steps` steps, then follow another schedule."
+    """Rise in equal steps over the first `steps` steps, then follow another schedule.
+
+    Parameters
+    ----------
+    steps : int, default 100
+        1 or more
+    then : Schedule, default Schedule()
+        over the steps that are left
+    """
 
     steps: int = 100  # 1 or more
     then: Schedule = Schedule()  # over the steps that are left
@@ -93,7 +134,7 @@ class WarmUp(Schedule):
     def __post_init__(self):
         check_int(self.steps, "The steps of the warm-up")
 
-    def factors(self, steps: int) -> np.ndarray:
-        rising = np.arange(1, check_int(steps, "`steps`") + 1) / self.steps
+    def factors(self, steps):
+        rising = np.arange(1, check_int(steps, "steps") + 1) / self.steps
         left = steps - self.steps
         return rising if left <= 0 else np.r_[rising[: self.steps], self.then.factors(left)]

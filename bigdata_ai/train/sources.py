@@ -27,7 +27,24 @@ def check_labels(
     network: Spec | Native,  # whose outputs they are for
     loss: str,  # a name in train.spec.losses.LOSSES
 ) -> np.ndarray:  # shape (n,), int64; for "mse" shape (n, network.outputs), float64
-    "Return targets that a loss can take, or raise `InputError`."
+    """Return targets that a loss can take, or raise `InputError`.
+
+    Parameters
+    ----------
+    y : Any
+        shape (n,) classes; or (n,) or (n, k) real values for "mse"
+    n : int
+        rows that `y` must have
+    network : Spec | Native
+        whose outputs they are for
+    loss : str
+        a name in train.spec.losses.LOSSES
+
+    Returns
+    -------
+    np.ndarray
+        shape (n,), int64; for "mse" shape (n, network.outputs), float64
+    """
     if loss == "mse":
         return check_targets(y, n, network.outputs)
     return check_classes(y, n, 2 if loss == "bce" else network.outputs)
@@ -39,7 +56,24 @@ def training_arrays(
     data: Any,  # has X of shape (n, d) and y
     learned: str = "",  # what the labels are called where they must have two classes, else ""
 ) -> tuple[np.ndarray, np.ndarray]:  # X of shape (n, network.inputs), and y as `check_labels`
-    "Return features and targets of a run, checked; raises `InputError`."
+    """Return features and targets of a run, checked; raises `InputError`.
+
+    Parameters
+    ----------
+    network : Spec | Native
+        that learns
+    loss : str
+        a name in train.spec.losses.LOSSES
+    data : Any
+        has X of shape (n, d) and y
+    learned : str, default ''
+        what the labels are called where they must have two classes, else ""
+
+    Returns
+    -------
+    tuple[np.ndarray, np.ndarray]
+        X of shape (n, network.inputs), and y as `check_labels`
+    """
     X = check_inputs(data.X, network)
     y = check_labels(data.y, len(X), network, loss)
     require(
@@ -55,7 +89,17 @@ def check_last_batch(
     rows: int,  # in all, 1 or more
     batch_size: int,  # rows of a batch, 1 or more
 ) -> None:
-    "Raise `InputError` where BatchNorm would see a batch of one row."
+    """Raise `InputError` where BatchNorm would see a batch of one row.
+
+    Parameters
+    ----------
+    network : Spec | Native
+        that learns
+    rows : int
+        in all, 1 or more
+    batch_size : int
+        rows of a batch, 1 or more
+    """
     last = rows % batch_size or batch_size
     require(
         last > 1 or not network.has(BatchNorm),
@@ -74,7 +118,17 @@ class InMemory:
         training: Training,  # loss, batch size and seed count
         data: Any,  # has X of shape (n, d) and y
     ):
-        "Check the rows."
+        """Check the rows.
+
+        Parameters
+        ----------
+        network : Spec | Native
+            that learns
+        training : Training
+            loss, batch size and seed count
+        data : Any
+            has X of shape (n, d) and y
+        """
         self.X, self.y = training_arrays(network, training.loss, data, "Training labels")
         check_last_batch(network, len(self.y), training.batch_size)
         self.size, self.count = training.batch_size, len(self.y)
@@ -82,15 +136,41 @@ class InMemory:
         self.draw, self.drawn, self.first = rng(training.seed, "order"), 0, 0
 
     def place(self, session: Any) -> None:  # a back-end's session, which gets the rows
+        """A back-end's session, which gets the rows.
+
+        Parameters
+        ----------
+        session : Any
+        """
         self.session, self.rows = session, session.place(self.X, self.y)
 
     def content(self) -> str:  # hash of the rows, by which a checkpoint knows them
+        """Hash of the rows, by which a checkpoint knows them.
+
+        Returns
+        -------
+        str
+        """
         return hashlib.sha256(self.X.tobytes() + self.y.tobytes()).hexdigest()
 
     def state(self) -> dict[str, str]:  # what a checkpoint must hold beside the step's number
+        """What a checkpoint must hold beside the step's number.
+
+        Returns
+        -------
+        dict[str, str]
+        """
         return {}
 
     def resume(self, state: dict, epoch: int, batch: int) -> None:  # go on behind a batch
+        """Go on behind a batch.
+
+        Parameters
+        ----------
+        state : dict
+        epoch : int
+        batch : int
+        """
         self.first = batch
 
     def losses(
@@ -99,7 +179,22 @@ class InMemory:
         rates: np.ndarray | None,  # shape (steps,): learning rates; None for the optimizer's
         chunk: int | None,  # steps a call; None for all
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # losses and rows of the steps, chunk by chunk
-        "Do the steps of an epoch."
+        """Do the steps of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            from 1
+        rates : np.ndarray | None
+            shape (steps,): learning rates; None for the optimizer's
+        chunk : int | None
+            steps a call; None for all
+
+        Returns
+        -------
+        Iterator[tuple[np.ndarray, np.ndarray]]
+            losses and rows of the steps, chunk by chunk
+        """
         while self.drawn < epoch:
             order, self.drawn = self.draw.permutation(self.count), self.drawn + 1
         first, self.first = self.first, 0
@@ -115,7 +210,15 @@ def check_batches(
     batches: Batches,  # to learn from
     network: Spec | Native,  # that learns
 ) -> None:
-    "Raise `InputError` for batches without targets, without rows, or of other features."
+    """Raise `InputError` for batches without targets, without rows, or of other features.
+
+    Parameters
+    ----------
+    batches : Batches
+        to learn from
+    network : Spec | Native
+        that learns
+    """
     require(
         batches.y is not None,
         "Batches to learn from must have a target.",
@@ -139,22 +242,58 @@ class Streamed:
         training: Training,  # loss and batch size count
         batches: Batches,  # to learn from
     ):
-        "Check what is known before the first batch."
+        """Check what is known before the first batch.
+
+        Parameters
+        ----------
+        network : Spec | Native
+            that learns
+        training : Training
+            loss and batch size count
+        batches : Batches
+            to learn from
+        """
         check_batches(batches, network)
         self.network, self.training, self.batches = network, training, batches
         self.steps, self.first, self.rows = len(batches), 0, None
 
     def place(self, session: Any) -> None:  # a back-end's session
+        """A back-end's session.
+
+        Parameters
+        ----------
+        session : Any
+        """
         self.session = session
 
     def content(self) -> str:  # hash of the batches' settings
-        settings = json.dumps(self.batches.settings(), sort_keys=True)
+        """Hash of the batches' settings.
+
+        Returns
+        -------
+        str
+        """
+        settings = json.dumps(self.batches._settings(), sort_keys=True)
         return hashlib.sha256(settings.encode()).hexdigest()
 
     def state(self) -> dict[str, str]:  # what a checkpoint must hold beside the step's number
+        """What a checkpoint must hold beside the step's number.
+
+        Returns
+        -------
+        dict[str, str]
+        """
         return {"batches": json.dumps(self.batches.state())}
 
     def resume(self, state: dict, epoch: int, batch: int) -> None:  # go on behind a batch
+        """Go on behind a batch.
+
+        Parameters
+        ----------
+        state : dict
+        epoch : int
+        batch : int
+        """
         self.first = batch
         if batch:
             self.batches.restore(json.loads(state["batches"]))
@@ -165,7 +304,22 @@ class Streamed:
         rates: np.ndarray | None,  # shape (steps,): learning rates; None for the optimizer's
         chunk: int | None,  # steps a chunk; None for 64
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # losses and rows of the steps, chunk by chunk
-        "Do the steps of an epoch."
+        """Do the steps of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            from 1
+        rates : np.ndarray | None
+            shape (steps,): learning rates; None for the optimizer's
+        chunk : int | None
+            steps a chunk; None for 64
+
+        Returns
+        -------
+        Iterator[tuple[np.ndarray, np.ndarray]]
+            losses and rows of the steps, chunk by chunk
+        """
         if not self.first:
             self.batches.set_epoch(epoch - 1)
         first, self.first = self.first, 0

@@ -24,7 +24,31 @@ DType = Literal["float32", "float64"]  # of weights and rows
 # %% ../../nbs/lib/train/16_training.ipynb #1d83095a
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    "The settings of a run; raises `InputError` for a value that can't be."
+    """The settings of a run; raises `InputError` for a value that can't be.
+
+    Parameters
+    ----------
+    backend : Backend, default 'torch'
+        a module or an estimator of your own brings its own
+    optimizer : Optimizer, default Adam()
+        SGD(…), Adam(…), AdamW(…) or RMSprop(…)
+    loss : Loss | None, default None
+        None picks "bce" or "cross_entropy" by the network's outputs
+    epochs : int, default 10
+        passes over the rows, 1 or more
+    batch_size : int, default 64
+        rows a step, 1 or more; `Batches` bring their own
+    seed : int, default 0
+        of weights, row order and dropout; 0 or greater
+    dtype : DType, default 'float32'
+        of weights and rows
+    schedule : Schedule | None, default None
+        of the learning rate over the steps; None keeps it
+    device : Device, default 'cpu'
+        parity of the frameworks to the last digits is a promise of the CPU
+    options : Options, default Options()
+        smoothing, class weights, clipping, accumulation, precision
+    """
 
     backend: Backend = "torch"  # a module or an estimator of your own brings its own
     optimizer: Optimizer = Adam()  # SGD(…), Adam(…), AdamW(…) or RMSprop(…)
@@ -59,7 +83,18 @@ class Training:
         self,
         steps: int,  # of the whole run, 1 or more
     ) -> np.ndarray | None:  # shape (steps,): learning rate of each; None where it never moves
-        "Give the learning rate of each step."
+        """Give the learning rate of each step.
+
+        Parameters
+        ----------
+        steps : int
+            of the whole run, 1 or more
+
+        Returns
+        -------
+        np.ndarray | None
+            shape (steps,): learning rate of each; None where it never moves
+        """
         if self.schedule is None:
             return None
         return self.optimizer.learning_rate * self.schedule.factors(steps)
@@ -69,7 +104,20 @@ def with_settings(
     training: Training,  # a whole value
     **settings: Any,  # fields of `Training`; None leaves a field as it is
 ) -> Training:  # checked anew
-    "Change some settings of a run."
+    """Change some settings of a run.
+
+    Parameters
+    ----------
+    training : Training
+        a whole value
+    **settings : Any
+        fields of `Training`; None leaves a field as it is
+
+    Returns
+    -------
+    Training
+        checked anew
+    """
     if not isinstance(training, Training):
         raise InputError.of("`training` must be a Training.", training, "Training(epochs=5)")
     given = {name: value for name, value in settings.items() if value is not None}
@@ -79,7 +127,18 @@ def with_settings(
 def changed_settings(
     training: Training,  # settings of a run
 ) -> dict[str, Any]:  # name -> value of those that are not the default
-    "List the settings that differ from `Training()`."
+    """List the settings that differ from `Training()`.
+
+    Parameters
+    ----------
+    training : Training
+        settings of a run
+
+    Returns
+    -------
+    dict[str, Any]
+        name -> value of those that are not the default
+    """
     usual = Training()
     return {
         field.name: getattr(training, field.name)
@@ -93,7 +152,17 @@ def refuse_settings(
     usable: tuple[str, ...],  # names that the learner has a use for
     learner: str,  # how the message calls what learns
 ) -> None:
-    "Raise `InputError` for the first setting that a learner has no use for."
+    """Raise `InputError` for the first setting that a learner has no use for.
+
+    Parameters
+    ----------
+    settings : dict[str, Any]
+        name -> value: what was set
+    usable : tuple[str, ...]
+        names that the learner has a use for
+    learner : str
+        how the message calls what learns
+    """
     for name, value in settings.items():
         if name not in usable:
             raise InputError.of(

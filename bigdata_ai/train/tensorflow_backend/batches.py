@@ -23,7 +23,18 @@ def _tensor(array):
 def tensors(
     batch: Batch,  # of data.batches
 ) -> tuple:  # X float32 (rows, d), y int64 (rows,) or float32 where there is one; ids as they are
-    "Hand a batch to TensorFlow."
+    """Hand a batch to TensorFlow.
+
+    Parameters
+    ----------
+    batch : Batch
+        of data.batches
+
+    Returns
+    -------
+    tuple
+        X float32 (rows, d), y int64 (rows,) or float32 where there is one; ids as they are
+    """
     parts = [_tensor(batch.X)] + ([] if batch.y is None else [_tensor(batch.y)])
     return (*parts, *([] if batch.ids is None else [batch.ids]))
 
@@ -31,7 +42,18 @@ def tensors(
 def dataset(
     batches: Batches,  # of data.batches
 ) -> tf.data.Dataset:  # of (X,) or (X, y) or (X, y, ids), batched already
-    "Wrap batches as a TensorFlow dataset; each pass over it is one epoch."
+    """Wrap batches as a TensorFlow dataset; each pass over it is one epoch.
+
+    Parameters
+    ----------
+    batches : Batches
+        of data.batches
+
+    Returns
+    -------
+    tf.data.Dataset
+        of (X,) or (X, y) or (X, y, ids), batched already
+    """
     parts = tuple(batches.room(0))
     signature = tuple(
         tf.TensorSpec((None, *part.shape[1:]), tf.string if part.dtype == object else part.dtype)

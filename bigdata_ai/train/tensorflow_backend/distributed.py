@@ -43,7 +43,13 @@ def _exchange(strategy):
 def work(
     folder: str,  # where `fit_distributed` wrote the job
 ) -> None:  # the first worker writes the result there
-    "Train as the worker that the environment names."
+    """Train as the worker that the environment names.
+
+    Parameters
+    ----------
+    folder : str
+        where `fit_distributed` wrote the job
+    """
     rank = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
     with worker(folder, rank, _LOST):
         job = settings_of(folder)
@@ -68,7 +74,25 @@ def launch(
     spark=None,  # not used: the processes are started from here
     # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
 ) -> tuple[dict[int, int | None], str]:
-    "Run the workers of a job to their end."
+    """Run the workers of a job to their end.
+
+    Parameters
+    ----------
+    folder : Path
+        where `fit_distributed` wrote the job
+    workers : int
+        of them, 2 or more
+    timeout : float
+        seconds that workers wait for each other
+    spark : default None
+        not used: the processes are started from here
+
+    Returns
+    -------
+    tuple[dict[int, int | None], str]
+        exit codes of workers seen to fail, by rank, None for one that stands still; what was
+        said
+    """
     addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
     processes = []
     try:

@@ -22,7 +22,13 @@ from ..flow import ForwardContext, computing, run_layers
 
 # %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #146be3e4
 def dense(layer: Dense, weights, x, flow):  # x: (…, inputs) -> (…, outputs)
-    "Compute x @ weight + bias."
+    """Compute x @ weight + bias.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        x: (…, inputs) -> (…, outputs)
+    """
     product = _times(x, weights[0])
     return tf.nn.bias_add(product, weights[1]) if layer.bias else product
 
@@ -38,7 +44,13 @@ def _times(x, weight):
 
 # (n, height, width, inputs) -> (n, height', width', outputs)
 def conv_2d(layer: Conv2D, weights, x, flow):
-    "Slide a window over images."
+    """Slide a window over images.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, height, width, inputs) -> (n, height', width', outputs)
+    """
     product = tf.nn.conv2d(x, weights[0], 1, layer.padding.upper())
     # the gradient of a broadcast sum is slower
     return tf.nn.bias_add(product, weights[1]) if layer.bias else product
@@ -46,23 +58,47 @@ def conv_2d(layer: Conv2D, weights, x, flow):
 
 # (n, height, width, c) -> (n, height // size, width // size, c)
 def max_pool_2d(layer: MaxPool2D, weights, x, flow):
-    "Keep the largest of each window."
+    """Keep the largest of each window.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, height, width, c) -> (n, height // size, width // size, c)
+    """
     return tf.nn.max_pool2d(x, layer.size, layer.size, "VALID")
 
 
 def embedding(layer: Embedding, weights, x, flow):  # (…) whole numbers -> (…, features)
-    "Look up rows of a table."
+    """Look up rows of a table.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (…) whole numbers -> (…, features)
+    """
     return tf.gather(weights[0], tf.cast(x, tf.int64))
 
 
 def positions(layer: Positions, weights, x, flow):  # (n, length, features) -> same shape
-    "Add a vector for each place."
+    """Add a vector for each place.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, length, features) -> same shape
+    """
     return x + weights[0]
 
 
 # (n, length, inputs) -> (n, units), or all states (n, length, units)
 def lstm(layer: LSTM, weights, x, flow):
-    "Run a long short-term memory; gates in the order input, forget, cell, output."
+    """Run a long short-term memory; gates in the order input, forget, cell, output.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, length, inputs) -> (n, units), or all states (n, length, units)
+    """
     given, recurrent, bias = weights
     h = c = tf.zeros([tf.shape(x)[0], layer.units], x.dtype)
     states = []
@@ -76,7 +112,13 @@ def lstm(layer: LSTM, weights, x, flow):
 
 # (n, length, inputs) -> (n, units), or all states (n, length, units)
 def gru(layer: GRU, weights, x, flow):
-    "Run a gated recurrent unit; gates in the order reset, update, new."
+    """Run a gated recurrent unit; gates in the order reset, update, new.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, length, inputs) -> (n, units), or all states (n, length, units)
+    """
     given, recurrent, bias_0, bias_1 = weights
     h = tf.zeros([tf.shape(x)[0], layer.units], x.dtype)
     states, two = [], 2 * layer.units
@@ -90,7 +132,13 @@ def gru(layer: GRU, weights, x, flow):
 
 
 def attention(layer: Attention, weights, x, flow):  # (n, length, features) -> same shape
-    "Let each place look at all places, by several heads."
+    """Let each place look at all places, by several heads.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, length, features) -> same shape
+    """
     query, query_bias, key, value, value_bias, output, output_bias = weights
     length, wide = x.shape[1], layer.features // layer.heads
 
@@ -108,7 +156,13 @@ def attention(layer: Attention, weights, x, flow):  # (n, length, features) -> s
 
 
 def batch_norm(layer: BatchNorm, weights, x, flow):  # (n, …, features) -> same shape
-    "Normalise each feature by the batch, or outside training by running statistics."
+    """Normalise each feature by the batch, or outside training by running statistics.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, …, features) -> same shape
+    """
     mean, variance = next(flow.states), next(flow.states)
     if flow.training:
         rows = tf.cast(tf.size(x) // layer.features, x.dtype)
@@ -121,24 +175,48 @@ def batch_norm(layer: BatchNorm, weights, x, flow):  # (n, …, features) -> sam
 
 
 def layer_norm(layer: LayerNorm, weights, x, flow):  # (…, features) -> same shape
-    "Normalise each place over its features."
+    """Normalise each place over its features.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (…, features) -> same shape
+    """
     mean, variance = tf.nn.moments(x, [-1], keepdims=True)
     return (x - mean) / tf.sqrt(variance + layer.epsilon) * weights[0] + weights[1]
 
 
 def relu(layer: ReLU, weights, x, flow):  # any shape -> same shape
-    "Compute max(x, 0)."
+    """Compute max(x, 0).
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        any shape -> same shape
+    """
     return tf.nn.relu(x)
 
 
 def tanh(layer: Tanh, weights, x, flow):  # any shape -> same shape
-    "Compute the hyperbolic tangent."
+    """Compute the hyperbolic tangent.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        any shape -> same shape
+    """
     return tf.tanh(x)
 
 
 def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
     """Zero a share `layer.rate` of the values and scale up the rest; without a source of random
-    numbers do nothing."""
+    numbers do nothing.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        any shape -> same shape
+    """
     if flow.draw is None:
         return x
     keep = tf.cast(flow.draw(tf.shape(x), x.dtype) >= layer.rate, x.dtype)
@@ -146,22 +224,46 @@ def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
 
 
 def reshape(layer: Reshape, weights, x, flow):  # (n, …) -> (n, *shape)
-    "Give rows another shape."
+    """Give rows another shape.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, …) -> (n, *shape)
+    """
     return tf.reshape(x, [-1, *layer.shape])
 
 
 def flatten(layer: Flatten, weights, x, flow):  # (n, …) -> (n, values)
-    "Make one vector of each row."
+    """Make one vector of each row.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, …) -> (n, values)
+    """
     return tf.reshape(x, [-1, math.prod(x.shape[1:])])
 
 
 def mean_pool(layer: GlobalAveragePool, weights, x, flow):  # (n, …, features) -> (n, features)
-    "Average over the places."
+    """Average over the places.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, …, features) -> (n, features)
+    """
     return tf.reduce_mean(x, list(range(1, x.shape.rank - 1)))
 
 
 def columns(layer: Columns, weights, x, flow):  # (n, d) -> (n, len(indices))
-    "Take columns."
+    """Take columns.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, d) -> (n, len(indices))
+    """
     first, last = layer.indices[0], layer.indices[-1]
     if layer.indices == tuple(range(first, last + 1)):
         return x[:, first : last + 1]
@@ -169,7 +271,13 @@ def columns(layer: Columns, weights, x, flow):  # (n, d) -> (n, len(indices))
 
 
 def joined(layer: Parallel, weights, x, flow):  # list of (n, …), one a branch -> (n, …)
-    "Join what branches give."
+    """Join what branches give.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        list of (n, …), one a branch -> (n, …)
+    """
     if layer.join == "concat":
         return tf.concat(x, -1)
     if layer.join == "dot":
@@ -208,7 +316,23 @@ def forward(
     # None outside training, for networks without running statistics
     flow: ForwardContext | None = None,
 ):  # tensor (n, spec.outputs): raw outputs
-    "Run a batch through the network."
+    """Run a batch through the network.
+
+    Parameters
+    ----------
+    spec : Spec
+        the network
+    weights
+        tensors in the order of `spec.shapes`
+    x
+        tensor (n, spec.inputs)
+    flow : ForwardContext | None, default None
+        None outside training, for networks without running statistics
+
+    Returns
+    -------
+    tensor (n, spec.outputs): raw outputs
+    """
     return run_layers(
         compute, spec.layers, iter(weights), x, ForwardContext() if flow is None else flow
     )

@@ -11,7 +11,13 @@ import tensorflow as tf
 # %% ../../../nbs/lib/train/tensorflow_backend/30_losses.ipynb #924be4bb
 # (n, 1) logits, (n,) classes 0 or 1 -> scalar
 def bce(outputs, y, smoothing=0.0, class_weights=None):
-    "Compute the mean binary cross-entropy (article 4.2)."
+    """Compute the mean binary cross-entropy (article 4.2).
+
+    Parameters
+    ----------
+    outputs, y, smoothing, class_weights
+        (n, 1) logits, (n,) classes 0 or 1 -> scalar
+    """
     target = tf.cast(y, outputs.dtype)
     if smoothing:
         target = target * (1 - smoothing) + smoothing / 2
@@ -22,7 +28,13 @@ def bce(outputs, y, smoothing=0.0, class_weights=None):
 
 # (n, k) logits, (n,) classes 0 … k-1 -> scalar
 def cross_entropy(outputs, y, smoothing=0.0, class_weights=None):
-    "Compute the mean softmax cross-entropy."
+    """Compute the mean softmax cross-entropy.
+
+    Parameters
+    ----------
+    outputs, y, smoothing, class_weights
+        (n, k) logits, (n,) classes 0 … k-1 -> scalar
+    """
     if not smoothing:
         return _averaged(
             tf.nn.sparse_softmax_cross_entropy_with_logits(y, outputs), y, class_weights
@@ -33,7 +45,13 @@ def cross_entropy(outputs, y, smoothing=0.0, class_weights=None):
 
 
 def mse(outputs, y, smoothing=0.0, class_weights=None):  # (n, k) outputs, (n, k) targets -> scalar
-    "Compute the mean squared error over rows and columns."
+    """Compute the mean squared error over rows and columns.
+
+    Parameters
+    ----------
+    outputs, y, smoothing, class_weights
+        (n, k) outputs, (n, k) targets -> scalar
+    """
     return tf.reduce_mean(tf.square(outputs - tf.cast(y, outputs.dtype)))
 
 
@@ -43,7 +61,13 @@ LOSS = {"bce": bce, "cross_entropy": cross_entropy, "mse": mse}
 
 def weight_sum(y, class_weights=None):  # (n,) classes, or any targets -> scalar
     """Say how much a batch counts when means are joined: its rows, or the sum of their class
-    weights."""
+    weights.
+
+    Parameters
+    ----------
+    y, class_weights
+        (n,) classes, or any targets -> scalar
+    """
     rows = tf.cast(tf.shape(y)[0], tf.float64)
     return (
         rows

@@ -27,7 +27,22 @@ def measure(
     X: np.ndarray,  # shape (2, d): rows to try it on
     dtype: str,  # "float32" or "float64"
 ) -> tuple[int, int]:  # raw outputs a row, numbers to learn
-    "Try a model on two rows; raises `InputError` where their shape does not fit."
+    """Try a model on two rows; raises `InputError` where their shape does not fit.
+
+    Parameters
+    ----------
+    module : keras.Model
+        the user's network
+    X : np.ndarray
+        shape (2, d): rows to try it on
+    dtype : str
+        "float32" or "float64"
+
+    Returns
+    -------
+    tuple[int, int]
+        raw outputs a row, numbers to learn
+    """
     require(
         keras.backend.backend() == "tensorflow",
         "Keras must run on TensorFlow here.",
@@ -67,7 +82,15 @@ class ModuleSession(Session):
         network: Any,  # train.model.Native
         training: Training,  # the settings, its loss among them
     ):
-        "Take a model and trace its steps; raises `InputError` for settings that need a spec."
+        """Take a model and trace its steps; raises `InputError` for settings that need a spec.
+
+        Parameters
+        ----------
+        network : Any
+            train.model.Native
+        training : Training
+            the settings, its loss among them
+        """
         options, optimizer, loss = training.options, training.optimizer, training.loss
         require(
             options.precision == "full" and options.accumulate == 1,

@@ -12,7 +12,13 @@ from ..spec.optimizers import SGD, Adam, AdamW, RMSprop
 
 # %% ../../../nbs/lib/train/tensorflow_backend/40_optimizers.ipynb #165b84b1
 def sgd(w, g, slots, step, h):  # arrays w, g; one slot; step 1, 2, …; h: name -> scalar
-    "Do one step of stochastic gradient descent with momentum, L1 and L2."
+    """Do one step of stochastic gradient descent with momentum, L1 and L2.
+
+    Parameters
+    ----------
+    w, g, slots, step, h
+        arrays w, g; one slot; step 1, 2, …; h: name -> scalar
+    """
     g = _penalized(w, g, h)
     if "momentum" not in h:
         return w - h["learning_rate"] * g, slots
@@ -22,17 +28,35 @@ def sgd(w, g, slots, step, h):  # arrays w, g; one slot; step 1, 2, …; h: name
 
 
 def adam(w, g, slots, step, h):  # arrays w, g; two slots; step 1, 2, …; h: name -> scalar
-    "Do one step of Adam (Kingma and Ba 2015, algorithm 1) with coupled L1 and L2."
+    """Do one step of Adam (Kingma and Ba 2015, algorithm 1) with coupled L1 and L2.
+
+    Parameters
+    ----------
+    w, g, slots, step, h
+        arrays w, g; two slots; step 1, 2, …; h: name -> scalar
+    """
     return _adam(w, _penalized(w, g, h), slots, step, h)
 
 
 def adam_w(w, g, slots, step, h):  # arrays w, g; two slots; step 1, 2, …; h: name -> scalar
-    "Do one step of Adam with decoupled weight decay."
+    """Do one step of Adam with decoupled weight decay.
+
+    Parameters
+    ----------
+    w, g, slots, step, h
+        arrays w, g; two slots; step 1, 2, …; h: name -> scalar
+    """
     return _adam(w * (1 - h["learning_rate"] * h.get("weight_decay", 0)), g, slots, step, h)
 
 
 def rms_prop(w, g, slots, step, h):  # arrays w, g; one slot; step 1, 2, …; h: name -> scalar
-    "Do one step of RMSprop with coupled L1 and L2."
+    """Do one step of RMSprop with coupled L1 and L2.
+
+    Parameters
+    ----------
+    w, g, slots, step, h
+        arrays w, g; one slot; step 1, 2, …; h: name -> scalar
+    """
     g = _penalized(w, g, h)
     decay = h.get("decay", 0.0)
     second = decay * slots[0] + (1 - decay) * g * g

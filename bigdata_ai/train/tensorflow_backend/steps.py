@@ -304,19 +304,38 @@ class _State:
     "Weights, running statistics, and what the optimizer keeps."
 
     def weights(self) -> list[np.ndarray]:  # copies, in the order of `spec.shapes`
-        "Copy the present weights."
+        """Copy the present weights.
+
+        Returns
+        -------
+        list[np.ndarray]
+            copies, in the order of `spec.shapes`
+        """
         return [to_numpy(w) for w in self._weights]
 
     def states(self) -> list[np.ndarray]:  # copies, in the order of `spec.states`
-        "Copy the running statistics."
+        """Copy the running statistics.
+
+        Returns
+        -------
+        list[np.ndarray]
+            copies, in the order of `spec.states`
+        """
         return [to_numpy(s) for s in self._states]
 
     def slots(self) -> list[list[np.ndarray]]:  # one list a slot, each of one array a weight
-        "Copy the optimizer's state; zeros before the first step."
+        """Copy the optimizer's state; zeros before the first step.
+
+        Returns
+        -------
+        list[list[np.ndarray]]
+            one list a slot, each of one array a weight
+        """
         return [[to_numpy(slot) for slot in slots] for slots in zip(*self._slots, strict=True)]
 
     @property
     def done(self) -> int:  # steps so far
+        "Steps so far."
         return int(self._done)
 
     @_on_device
@@ -328,7 +347,19 @@ class _State:
         slots: list[list[np.ndarray]] | None = None,
         done: int = 0,  # steps so far
     ) -> None:  # the session goes on where the other one was
-        "Take over the state of another session."
+        """Take over the state of another session.
+
+        Parameters
+        ----------
+        weights : list[np.ndarray]
+            from `weights` of a session of either framework
+        states : list[np.ndarray]
+            from `states`
+        slots : list[list[np.ndarray]] | None, default None
+            from `slots`; None leaves the optimizer as it is
+        done : int, default 0
+            steps so far
+        """
         self._weights = [to_native(a, self.dtype, self._device) for a in weights]
         self._states = [to_native(a, self.dtype, self._device) for a in states]
         self._done = tf.constant(done, tf.int64)
@@ -347,7 +378,18 @@ class _Asked(_State):
         self,
         X: np.ndarray,  # shape (n, d)
     ) -> np.ndarray:  # shape (n, outputs), of the session's dtype
-        "Compute raw outputs without dropout."
+        """Compute raw outputs without dropout.
+
+        Parameters
+        ----------
+        X : np.ndarray
+            shape (n, d)
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, outputs), of the session's dtype
+        """
         X = to_native(X, self.dtype, self._device)
         starts = range(0, max(len(X), 1), ROWS)
         state = self._weights, self._states
@@ -360,7 +402,18 @@ class _Asked(_State):
         self,
         rows: tuple[Any, ...],  # from `place`
     ) -> float:  # mean over all rows, without dropout
-        "Compute the loss at the present weights."
+        """Compute the loss at the present weights.
+
+        Parameters
+        ----------
+        rows : tuple[Any, ...]
+            from `place`
+
+        Returns
+        -------
+        float
+            mean over all rows, without dropout
+        """
         X, y, n = rows
         losses, sums = [], []
         for i in range(0, n, ROWS):
@@ -386,7 +439,19 @@ class Session(_Asked):
         # function (vector) -> sum of the vectors of all workers; None for one worker
         exchange: Callable | None = None,
     ):
-        "Build the network and its optimizer; raises `InputError` for a device that is not here."
+        """Build the network and its optimizer; raises `InputError` for a device that is not here.
+
+        Parameters
+        ----------
+        spec : Spec
+            the network
+        weights : Sequence[np.ndarray]
+            initial weights in the order of `spec.shapes`
+        training : Training
+            the settings, its loss among them
+        exchange : Callable | None, default None
+            function (vector) -> sum of the vectors of all workers; None for one worker
+        """
         check_device(training.device)
         self.spec, self.batch_size, self._seed = spec, training.batch_size, training.seed
         self.dtype, self.options, self._device = training.dtype, training.options, training.device
@@ -414,7 +479,20 @@ class Session(_Asked):
         X: np.ndarray,  # shape (n, d)
         y: np.ndarray,  # shape (n,) or (n, k)
     ) -> tuple[Any, ...]:  # what `run` and `mean_loss` take
-        "Hand rows to the framework, once for many runs."
+        """Hand rows to the framework, once for many runs.
+
+        Parameters
+        ----------
+        X : np.ndarray
+            shape (n, d)
+        y : np.ndarray
+            shape (n,) or (n, k)
+
+        Returns
+        -------
+        tuple[Any, ...]
+            what `run` and `mean_loss` take
+        """
         n = len(y)
         tensors = to_native(X, self.dtype, self._device), to_native(y, None, self._device)
         if self._pads:
@@ -432,7 +510,23 @@ class Session(_Asked):
         # shape (batches,): learning rate of each step; None for the optimizer's
         rates: np.ndarray | None = None,
     ) -> np.ndarray:  # shape (batches,), float64: the loss of each batch before its step
-        "Do one optimizer step a batch."
+        """Do one optimizer step a batch.
+
+        Parameters
+        ----------
+        rows : tuple[Any, ...]
+            from `place`
+        order : np.ndarray
+            int64 row positions; consecutive `batch_size` of them make a batch, the last may be
+            smaller
+        rates : np.ndarray | None, default None
+            shape (batches,): learning rate of each step; None for the optimizer's
+
+        Returns
+        -------
+        np.ndarray
+            shape (batches,), float64: the loss of each batch before its step
+        """
         rates = np.full(-(-len(order) // self.batch_size), self._rate) if rates is None else rates
         state = self._weights, self._states, self._slots, self._done
         rates = to_native(rates, self.dtype, self._device)

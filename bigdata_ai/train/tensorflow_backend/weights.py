@@ -18,7 +18,13 @@ from ...core import InputError
 # %% ../../../nbs/lib/train/tensorflow_backend/10_weights.ipynb #d4257ebe
 @lru_cache(1)
 def gpus() -> tuple[str, ...]:  # names of those that TensorFlow can use
-    "List the GPUs that TensorFlow sees."
+    """List the GPUs that TensorFlow sees.
+
+    Returns
+    -------
+    tuple[str, ...]
+        names of those that TensorFlow can use
+    """
     devices = tf.config.list_physical_devices("GPU")
     for device in devices:
         with contextlib.suppress(RuntimeError):  # it is in use already
@@ -30,7 +36,18 @@ def gpus() -> tuple[str, ...]:  # names of those that TensorFlow can use
 def device_scope(
     device: str,  # "cpu" or "cuda"
 ) -> contextlib.AbstractContextManager:  # in which operations run there
-    "Keep operations on a device."
+    """Keep operations on a device.
+
+    Parameters
+    ----------
+    device : str
+        "cpu" or "cuda"
+
+    Returns
+    -------
+    contextlib.AbstractContextManager
+        in which operations run there
+    """
     if not gpus():
         return contextlib.nullcontext()
     return tf.device("/GPU:0" if device == "cuda" else "/CPU:0")
@@ -39,7 +56,13 @@ def device_scope(
 def check_device(
     device: str,  # "cpu" or "cuda"
 ) -> None:  # operations of the GPU are deterministic from here on
-    "Make a device ready; raises `InputError` where there is none of that kind."
+    """Make a device ready; raises `InputError` where there is none of that kind.
+
+    Parameters
+    ----------
+    device : str
+        "cpu" or "cuda"
+    """
     if device == "cpu":
         return
     if not gpus():
@@ -54,7 +77,22 @@ def to_native(
     dtype: str | None = None,  # "float32", "float64"; None keeps the array's own
     device: str = "cpu",  # "cpu" or "cuda"
 ) -> tf.Tensor:  # the same shape, on the device
-    "Copy an array into a tensor."
+    """Copy an array into a tensor.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        any shape
+    dtype : str | None, default None
+        "float32", "float64"; None keeps the array's own
+    device : str, default 'cpu'
+        "cpu" or "cuda"
+
+    Returns
+    -------
+    tf.Tensor
+        the same shape, on the device
+    """
     with device_scope(device):
         return tf.constant(np.asarray(array), dtype=dtype)
 
@@ -62,14 +100,36 @@ def to_native(
 def to_numpy(
     tensor: tf.Tensor,  # any shape, on any device
 ) -> np.ndarray:  # the same shape and dtype
-    "Copy a tensor into an array."
+    """Copy a tensor into an array.
+
+    Parameters
+    ----------
+    tensor : tf.Tensor
+        any shape, on any device
+
+    Returns
+    -------
+    np.ndarray
+        the same shape and dtype
+    """
     return tensor.numpy().copy()
 
 # %% ../../../nbs/lib/train/tensorflow_backend/10_weights.ipynb #db1da342
 def flatten(
     tensors: Sequence[tf.Tensor],  # of one dtype
 ) -> tf.Tensor:  # one vector
-    "Join tensors into one vector."
+    """Join tensors into one vector.
+
+    Parameters
+    ----------
+    tensors : Sequence[tf.Tensor]
+        of one dtype
+
+    Returns
+    -------
+    tf.Tensor
+        one vector
+    """
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
@@ -77,6 +137,19 @@ def unflatten(
     vector: tf.Tensor,  # one vector
     shapes: Sequence[tuple[int, ...]],  # shapes whose sizes add up to its length
 ) -> list[tf.Tensor]:  # one tensor a shape
-    "Cut a vector into tensors of the given shapes."
+    """Cut a vector into tensors of the given shapes.
+
+    Parameters
+    ----------
+    vector : tf.Tensor
+        one vector
+    shapes : Sequence[tuple[int, ...]]
+        shapes whose sizes add up to its length
+
+    Returns
+    -------
+    list[tf.Tensor]
+        one tensor a shape
+    """
     parts = tf.split(vector, [int(np.prod(shape)) for shape in shapes])
     return [tf.reshape(part, shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -16,7 +16,18 @@ from ...data.store.batches import Batch, Batches
 def tensors(
     batch: Batch,  # of data.batches
 ) -> tuple:  # X float32 (rows, d), y int64 (rows,) or float32 where there is one; ids as they are
-    "Hand a batch to PyTorch."
+    """Hand a batch to PyTorch.
+
+    Parameters
+    ----------
+    batch : Batch
+        of data.batches
+
+    Returns
+    -------
+    tuple
+        X float32 (rows, d), y int64 (rows,) or float32 where there is one; ids as they are
+    """
     parts = [torch.from_numpy(batch.X)] + ([] if batch.y is None else [torch.from_numpy(batch.y)])
     return (*parts, *([] if batch.ids is None else [batch.ids]))
 
@@ -45,5 +56,16 @@ class _Stream(IterableDataset):
 def dataset(
     batches: Batches,  # of data.batches
 ) -> IterableDataset:  # of what `tensors` gives, batched already
-    "Wrap batches as a PyTorch dataset."
+    """Wrap batches as a PyTorch dataset.
+
+    Parameters
+    ----------
+    batches : Batches
+        of data.batches
+
+    Returns
+    -------
+    IterableDataset
+        of what `tensors` gives, batched already
+    """
     return _Stream(batches)

@@ -43,7 +43,13 @@ def _sum(vector):
 def work(
     folder: str,  # where `fit_distributed` wrote the job
 ) -> None:  # the first worker writes the result there
-    "Train as the worker that the environment names."
+    """Train as the worker that the environment names.
+
+    Parameters
+    ----------
+    folder : str
+        where `fit_distributed` wrote the job
+    """
     rank = int(os.environ["RANK"])
     with worker(folder, rank, (_Lost,)):
         job = settings_of(folder)
@@ -66,7 +72,26 @@ def launch(
     spark=None,
     # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
 ) -> tuple[dict[int, int | None], str]:
-    "Run the workers of a job to their end."
+    """Run the workers of a job to their end.
+
+    Parameters
+    ----------
+    folder : Path
+        where `fit_distributed` wrote the job
+    workers : int
+        of them, 2 or more
+    timeout : float
+        seconds that workers wait for each other
+    spark : default None
+        a Spark session; None takes the running one, or starts a local one and stops it
+        afterwards
+
+    Returns
+    -------
+    tuple[dict[int, int | None], str]
+        exit codes of workers seen to fail, by rank, None for one that stands still; what was
+        said
+    """
     with _session(spark, workers) as running, contextlib.redirect_stdout(io.StringIO()) as said:
         local = running.sparkContext.master.startswith("local")
         distributor = import_extra("pyspark.ml.torch.distributor", "spark").TorchDistributor(

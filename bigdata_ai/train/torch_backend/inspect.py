@@ -35,7 +35,33 @@ def walk_spec(
     training: bool,  # whether dropout draws and BatchNorm looks at the batch
     # (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a weight
 ) -> tuple:
-    "Walk a batch through layers."
+    """Walk a batch through layers.
+
+    Parameters
+    ----------
+    layers
+        of a spec, or its first ones
+    weights
+        arrays, in the order of the layers
+    states
+        running statistics, in the order of the layers
+    X : np.ndarray
+        shape (n, d)
+    targets : Callable | None
+        function (shape of the outputs) -> (targets, name of the loss); None for no gradient
+    dtype : str
+        "float32" or "float64"
+    options : Options
+        of a step, as far as they change a pass or a loss
+    training : bool
+        whether dropout draws and BatchNorm looks at the batch
+
+    Returns
+    -------
+    tuple
+        (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a
+        weight
+    """
     weights, rows = [to_native(w, dtype).requires_grad_() for w in weights], []
     flow = ForwardContext(
         _drawer() if training else None,
@@ -92,7 +118,27 @@ def walk_module(
     # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer,
     # weight) -> gradient or None
 ) -> tuple:
-    "Walk a batch through a network of the user's own."
+    """Walk a batch through a network of the user's own.
+
+    Parameters
+    ----------
+    module
+        torch.nn.Module
+    X : np.ndarray
+        shape (n, d)
+    targets : Callable | None
+        function (shape of the outputs) -> (targets, name of the loss); None for no gradient
+    options : Options
+        of a step, as far as they change a loss
+    training : bool
+        whether dropout draws and BatchNorm looks at the batch
+
+    Returns
+    -------
+    tuple
+        (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None;
+        (layer, weight) -> gradient or None
+    """
     module, rows, inside = copy.deepcopy(module).train(training), [], []
     labels = {one: f"{name} {type(one).__name__}".strip() for name, one in module.named_modules()}
     for one in labels:

@@ -21,7 +21,13 @@ from ..flow import ForwardContext, computing, run_layers
 
 # %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #161696da
 def dense(layer: Dense, weights, x, flow):  # x: (…, inputs) -> (…, outputs)
-    "Compute x @ weight + bias."
+    """Compute x @ weight + bias.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        x: (…, inputs) -> (…, outputs)
+    """
     if x.ndim == 2 and layer.bias:
         return torch.addmm(weights[1], x, weights[0])
     product = torch.matmul(x, weights[0])
@@ -30,7 +36,13 @@ def dense(layer: Dense, weights, x, flow):  # x: (…, inputs) -> (…, outputs)
 
 # (n, height, width, inputs) -> (n, height', width', outputs)
 def conv_2d(layer: Conv2D, weights, x, flow):
-    "Slide a window over images."
+    """Slide a window over images.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, height, width, inputs) -> (n, height', width', outputs)
+    """
     kernel, bias = weights[0].permute(3, 2, 0, 1), weights[1] if layer.bias else None
     return functional.conv2d(x.permute(0, 3, 1, 2), kernel, bias, padding=layer.padding).permute(
         0, 2, 3, 1
@@ -39,24 +51,48 @@ def conv_2d(layer: Conv2D, weights, x, flow):
 
 # (n, height, width, c) -> (n, height // size, width // size, c)
 def max_pool_2d(layer: MaxPool2D, weights, x, flow):
-    "Keep the largest of each window."
+    """Keep the largest of each window.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, height, width, c) -> (n, height // size, width // size, c)
+    """
     return functional.max_pool2d(x.permute(0, 3, 1, 2), layer.size).permute(0, 2, 3, 1)
 
 
 def embedding(layer: Embedding, weights, x, flow):  # (…) whole numbers -> (…, features)
-    "Look up rows of a table."
+    """Look up rows of a table.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (…) whole numbers -> (…, features)
+    """
     # functional.embedding has a slower gradient
     return weights[0].index_select(0, x.reshape(-1).long()).reshape(*x.shape, -1)
 
 
 def positions(layer: Positions, weights, x, flow):  # (n, length, features) -> same shape
-    "Add a vector for each place."
+    """Add a vector for each place.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, length, features) -> same shape
+    """
     return x + weights[0]
 
 
 # (n, length, inputs) -> (n, units), or all states (n, length, units)
 def lstm(layer: LSTM, weights, x, flow):
-    "Run a long short-term memory; gates in the order input, forget, cell, output."
+    """Run a long short-term memory; gates in the order input, forget, cell, output.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, length, inputs) -> (n, units), or all states (n, length, units)
+    """
     given, recurrent, bias = weights
     start = x.new_zeros(1, len(x), layer.units)
     parts = [given.t(), recurrent.t(), bias, torch.zeros_like(bias)]
@@ -66,7 +102,13 @@ def lstm(layer: LSTM, weights, x, flow):
 
 # (n, length, inputs) -> (n, units), or all states (n, length, units)
 def gru(layer: GRU, weights, x, flow):
-    "Run a gated recurrent unit; gates in the order reset, update, new."
+    """Run a gated recurrent unit; gates in the order reset, update, new.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, length, inputs) -> (n, units), or all states (n, length, units)
+    """
     given, recurrent, bias_0, bias_1 = weights
     start = x.new_zeros(1, len(x), layer.units)
     states, last = torch.gru(
@@ -76,7 +118,13 @@ def gru(layer: GRU, weights, x, flow):
 
 
 def attention(layer: Attention, weights, x, flow):  # (n, length, features) -> same shape
-    "Let each place look at all places, by several heads."
+    """Let each place look at all places, by several heads.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, length, features) -> same shape
+    """
     query, query_bias, key, value, value_bias, output, output_bias = weights
 
     def heads(values):
@@ -89,7 +137,13 @@ def attention(layer: Attention, weights, x, flow):  # (n, length, features) -> s
 
 
 def batch_norm(layer: BatchNorm, weights, x, flow):  # (n, …, features) -> same shape
-    "Normalise each feature by the batch, or outside training by running statistics."
+    """Normalise each feature by the batch, or outside training by running statistics.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, …, features) -> same shape
+    """
     mean, variance = next(flow.states), next(flow.states)
     flat = x.reshape(-1, layer.features)
     return functional.batch_norm(
@@ -98,23 +152,47 @@ def batch_norm(layer: BatchNorm, weights, x, flow):  # (n, …, features) -> sam
 
 
 def layer_norm(layer: LayerNorm, weights, x, flow):  # (…, features) -> same shape
-    "Normalise each place over its features."
+    """Normalise each place over its features.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (…, features) -> same shape
+    """
     return functional.layer_norm(x, (layer.features,), *weights, layer.epsilon)
 
 
 def relu(layer: ReLU, weights, x, flow):  # any shape -> same shape
-    "Compute max(x, 0)."
+    """Compute max(x, 0).
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        any shape -> same shape
+    """
     return torch.relu(x)
 
 
 def tanh(layer: Tanh, weights, x, flow):  # any shape -> same shape
-    "Compute the hyperbolic tangent."
+    """Compute the hyperbolic tangent.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        any shape -> same shape
+    """
     return torch.tanh(x)
 
 
 def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
     """Zero a share `layer.rate` of the values and scale up the rest; without a source of random
-    numbers do nothing."""
+    numbers do nothing.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        any shape -> same shape
+    """
     if flow.draw is None:
         return x
     keep = flow.draw(x.shape, x.dtype) >= layer.rate
@@ -122,22 +200,46 @@ def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
 
 
 def reshape(layer: Reshape, weights, x, flow):  # (n, …) -> (n, *shape)
-    "Give rows another shape."
+    """Give rows another shape.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, …) -> (n, *shape)
+    """
     return x.reshape(len(x), *layer.shape)
 
 
 def flatten(layer: Flatten, weights, x, flow):  # (n, …) -> (n, values)
-    "Make one vector of each row."
+    """Make one vector of each row.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, …) -> (n, values)
+    """
     return x.reshape(len(x), -1)
 
 
 def mean_pool(layer: GlobalAveragePool, weights, x, flow):  # (n, …, features) -> (n, features)
-    "Average over the places."
+    """Average over the places.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, …, features) -> (n, features)
+    """
     return x.flatten(1, -2).mean(1)
 
 
 def columns(layer: Columns, weights, x, flow):  # (n, d) -> (n, len(indices))
-    "Take columns."
+    """Take columns.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        (n, d) -> (n, len(indices))
+    """
     first, last = layer.indices[0], layer.indices[-1]
     if layer.indices == tuple(range(first, last + 1)):
         return x[:, first : last + 1]  # a view
@@ -145,7 +247,13 @@ def columns(layer: Columns, weights, x, flow):  # (n, d) -> (n, len(indices))
 
 
 def joined(layer: Parallel, weights, x, flow):  # list of (n, …), one a branch -> (n, …)
-    "Join what branches give."
+    """Join what branches give.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        list of (n, …), one a branch -> (n, …)
+    """
     if layer.join == "concat":
         return torch.cat(x, -1)
     if layer.join == "dot":
@@ -185,7 +293,23 @@ def forward(
     # None outside training, for networks without running statistics
     flow: ForwardContext | None = None,
 ):  # tensor (n, spec.outputs): raw outputs
-    "Run a batch through the network."
+    """Run a batch through the network.
+
+    Parameters
+    ----------
+    spec : Spec
+        the network
+    weights
+        tensors in the order of `spec.shapes`
+    x
+        tensor (n, spec.inputs)
+    flow : ForwardContext | None, default None
+        None outside training, for networks without running statistics
+
+    Returns
+    -------
+    tensor (n, spec.outputs): raw outputs
+    """
     return run_layers(
         compute, spec.layers, iter(weights), x, ForwardContext() if flow is None else flow
     )

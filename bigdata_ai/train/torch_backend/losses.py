@@ -12,7 +12,13 @@ from torch.nn import functional
 # %% ../../../nbs/lib/train/torch_backend/30_losses.ipynb #b9eab1f1
 # (n, 1) logits, (n,) classes 0 or 1 -> scalar
 def bce(outputs, y, smoothing=0.0, class_weights=None):
-    "Compute the mean binary cross-entropy (article 4.2)."
+    """Compute the mean binary cross-entropy (article 4.2).
+
+    Parameters
+    ----------
+    outputs, y, smoothing, class_weights
+        (n, 1) logits, (n,) classes 0 or 1 -> scalar
+    """
     target = y.to(outputs.dtype)
     if smoothing:
         target = target * (1 - smoothing) + smoothing / 2
@@ -27,7 +33,13 @@ def bce(outputs, y, smoothing=0.0, class_weights=None):
 
 # (n, k) logits, (n,) classes 0 … k-1 -> scalar
 def cross_entropy(outputs, y, smoothing=0.0, class_weights=None):
-    "Compute the mean softmax cross-entropy."
+    """Compute the mean softmax cross-entropy.
+
+    Parameters
+    ----------
+    outputs, y, smoothing, class_weights
+        (n, k) logits, (n,) classes 0 … k-1 -> scalar
+    """
     if class_weights is None:
         return functional.cross_entropy(outputs, y, label_smoothing=smoothing)
     return _weighted(
@@ -38,7 +50,13 @@ def cross_entropy(outputs, y, smoothing=0.0, class_weights=None):
 
 
 def mse(outputs, y, smoothing=0.0, class_weights=None):  # (n, k) outputs, (n, k) targets -> scalar
-    "Compute the mean squared error over rows and columns."
+    """Compute the mean squared error over rows and columns.
+
+    Parameters
+    ----------
+    outputs, y, smoothing, class_weights
+        (n, k) outputs, (n, k) targets -> scalar
+    """
     return functional.mse_loss(outputs, y.to(outputs.dtype))
 
 
@@ -48,7 +66,13 @@ LOSS = {"bce": bce, "cross_entropy": cross_entropy, "mse": mse}
 
 def weight_sum(y, class_weights=None):  # (n,) classes, or any targets -> scalar
     """Say how much a batch counts when means are joined: its rows, or the sum of their class
-    weights."""
+    weights.
+
+    Parameters
+    ----------
+    y, class_weights
+        (n,) classes, or any targets -> scalar
+    """
     return (
         len(y)
         if class_weights is None

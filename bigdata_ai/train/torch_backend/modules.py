@@ -22,7 +22,22 @@ def measure(
     X: np.ndarray,  # shape (2, d): rows to try it on
     dtype: str,  # "float32" or "float64"
 ) -> tuple[int, int]:  # raw outputs a row, numbers to learn
-    "Try a module on two rows; raises `InputError` where their shape does not fit."
+    """Try a module on two rows; raises `InputError` where their shape does not fit.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        the user's network
+    X : np.ndarray
+        shape (2, d): rows to try it on
+    dtype : str
+        "float32" or "float64"
+
+    Returns
+    -------
+    tuple[int, int]
+        raw outputs a row, numbers to learn
+    """
     module.to(getattr(torch, dtype))
     module.eval()
     with torch.no_grad():
@@ -52,7 +67,15 @@ class ModuleSession(Session):
         network: Any,  # train.model.Native
         training: Training,  # the settings, its loss among them
     ):
-        "Take a module and build its optimizer; raises `InputError` for settings that need a spec."
+        """Take a module and build its optimizer; raises `InputError` for settings that need a spec.
+
+        Parameters
+        ----------
+        network : Any
+            train.model.Native
+        training : Training
+            the settings, its loss among them
+        """
         full = training.options.precision == "full"
         require(full, "Mixed precision needs a spec.", "a module")
         check_device(training.device)

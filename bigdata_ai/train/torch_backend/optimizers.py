@@ -19,7 +19,23 @@ def sgd(
     rate: float,  # learning rate of this step
     optimizer: SGD,  # its numbers
 ) -> None:  # as torch.optim.SGD
-    "Take a step of stochastic gradient descent with momentum and L2."
+    """Take a step of stochastic gradient descent with momentum and L2.
+
+    Parameters
+    ----------
+    w
+        vector of all weights, changed in place
+    gradient
+        vector of the same length
+    slots
+        [momentum], changed in place
+    step
+        scalar tensor: steps with this one
+    rate : float
+        learning rate of this step
+    optimizer : SGD
+        its numbers
+    """
     torch._fused_sgd_(
         [w],
         [gradient],
@@ -42,7 +58,23 @@ def adam(
     rate: float,  # learning rate of this step
     optimizer: Adam,  # its numbers
 ) -> None:  # as torch.optim.Adam
-    "Take a step of Adam with coupled L2."
+    """Take a step of Adam with coupled L2.
+
+    Parameters
+    ----------
+    w
+        vector of all weights, changed in place
+    gradient
+        vector of the same length
+    slots
+        [mean, mean of squares], changed in place
+    step
+        scalar tensor: steps with this one
+    rate : float
+        learning rate of this step
+    optimizer : Adam
+        its numbers
+    """
     _adam(torch._fused_adam_, w, gradient, slots, step, rate, optimizer, optimizer.l2)
 
 
@@ -54,7 +86,23 @@ def adam_w(
     rate: float,  # learning rate of this step
     optimizer: AdamW,  # its numbers
 ) -> None:  # as torch.optim.AdamW
-    "Take a step of Adam with decoupled weight decay."
+    """Take a step of Adam with decoupled weight decay.
+
+    Parameters
+    ----------
+    w
+        vector of all weights, changed in place
+    gradient
+        vector of the same length
+    slots
+        [mean, mean of squares], changed in place
+    step
+        scalar tensor: steps with this one
+    rate : float
+        learning rate of this step
+    optimizer : AdamW
+        its numbers
+    """
     _adam(torch._fused_adamw_, w, gradient, slots, step, rate, optimizer, optimizer.weight_decay)
 
 
@@ -84,7 +132,23 @@ def rms_prop(
     rate: float,  # learning rate of this step
     optimizer: RMSprop,  # its numbers
 ) -> None:  # as torch.optim.RMSprop
-    "Take a step of RMSprop with L2."
+    """Take a step of RMSprop with L2.
+
+    Parameters
+    ----------
+    w
+        vector of all weights, changed in place
+    gradient
+        vector of the same length
+    slots
+        [mean of squares], changed in place
+    step
+        scalar tensor: steps with this one
+    rate : float
+        learning rate of this step
+    optimizer : RMSprop
+        its numbers
+    """
     if optimizer.l2:
         gradient = gradient.add(w, alpha=optimizer.l2)
     slots[0].mul_(optimizer.decay).addcmul_(gradient, gradient, value=1 - optimizer.decay)

@@ -59,19 +59,38 @@ class _State:
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def weights(self) -> list[np.ndarray]:  # copies, in the order of `spec.shapes`
-        "Copy the present weights."
+        """Copy the present weights.
+
+        Returns
+        -------
+        list[np.ndarray]
+            copies, in the order of `spec.shapes`
+        """
         return [to_numpy(w) for w in self._weights]
 
     def states(self) -> list[np.ndarray]:  # copies, in the order of `spec.states`
-        "Copy the running statistics."
+        """Copy the running statistics.
+
+        Returns
+        -------
+        list[np.ndarray]
+            copies, in the order of `spec.states`
+        """
         return [to_numpy(s) for s in self._states]
 
     def slots(self) -> list[list[np.ndarray]]:  # one list a slot, each of one array a weight
-        "Copy the optimizer's state; zeros before the first step."
+        """Copy the optimizer's state; zeros before the first step.
+
+        Returns
+        -------
+        list[list[np.ndarray]]
+            one list a slot, each of one array a weight
+        """
         return [[to_numpy(part) for part in self._parts(slot)] for slot in self._slots]
 
     @property
     def done(self) -> int:  # steps so far
+        "Steps so far."
         return self._done
 
 # %% ../../../nbs/lib/train/torch_backend/50_steps.ipynb #736a8898
@@ -87,7 +106,19 @@ class _Restorable(_State):
         slots: list[list[np.ndarray]] | None = None,
         done: int = 0,  # steps so far
     ) -> None:  # the session goes on where the other one was
-        "Take over the state of another session."
+        """Take over the state of another session.
+
+        Parameters
+        ----------
+        weights : list[np.ndarray]
+            from `weights` of a session of either framework
+        states : list[np.ndarray]
+            from `states`
+        slots : list[list[np.ndarray]] | None, default None
+            from `slots`; None leaves the optimizer as it is
+        done : int, default 0
+            steps so far
+        """
         tensors, arrays = (*self._weights, *self._states), (*weights, *states)
         for tensor, array in zip(tensors, arrays, strict=True):
             tensor.copy_(self._native(array, self.dtype))
@@ -152,7 +183,20 @@ class _Steps(_Gradients):
         X: np.ndarray,  # shape (n, d)
         y: np.ndarray,  # shape (n,) or (n, k)
     ) -> tuple[Any, ...]:  # what `run` and `mean_loss` take
-        "Hand rows to the framework, once for many runs."
+        """Hand rows to the framework, once for many runs.
+
+        Parameters
+        ----------
+        X : np.ndarray
+            shape (n, d)
+        y : np.ndarray
+            shape (n,) or (n, k)
+
+        Returns
+        -------
+        tuple[Any, ...]
+            what `run` and `mean_loss` take
+        """
         return self._native(X, self.dtype), self._native(y)
 
     def run(
@@ -164,7 +208,23 @@ class _Steps(_Gradients):
         # shape (batches,): learning rate of each step; None for the optimizer's
         rates: np.ndarray | None = None,
     ) -> np.ndarray:  # shape (batches,), float64: the loss of each batch before its step
-        "Do one optimizer step a batch."
+        """Do one optimizer step a batch.
+
+        Parameters
+        ----------
+        rows : tuple[Any, ...]
+            from `place`
+        order : np.ndarray
+            int64 row positions; consecutive `batch_size` of them make a batch, the last may be
+            smaller
+        rates : np.ndarray | None, default None
+            shape (batches,): learning rate of each step; None for the optimizer's
+
+        Returns
+        -------
+        np.ndarray
+            shape (batches,), float64: the loss of each batch before its step
+        """
         X, y = rows
         batches = torch.from_numpy(np.ascontiguousarray(order)).to(X.device).split(self.batch_size)
         usual = [self._optimizer.learning_rate] * len(batches)
@@ -207,7 +267,19 @@ class Session(_Steps):
         # function (vector) -> sum of the vectors of all workers; None for one worker
         exchange: Callable | None = None,
     ):
-        "Build the network and its optimizer; raises `InputError` for a device that is not here."
+        """Build the network and its optimizer; raises `InputError` for a device that is not here.
+
+        Parameters
+        ----------
+        spec : Spec
+            the network
+        weights : Sequence[np.ndarray]
+            initial weights in the order of `spec.shapes`
+        training : Training
+            the settings, its loss among them
+        exchange : Callable | None, default None
+            function (vector) -> sum of the vectors of all workers; None for one worker
+        """
         check_device(training.device)
         native = [
             [to_native(array, training.dtype, training.device) for array in arrays]
@@ -220,7 +292,18 @@ class Session(_Steps):
         self,
         X: np.ndarray,  # shape (n, d)
     ) -> np.ndarray:  # shape (n, outputs), of the session's dtype
-        "Compute raw outputs without dropout."
+        """Compute raw outputs without dropout.
+
+        Parameters
+        ----------
+        X : np.ndarray
+            shape (n, d)
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, outputs), of the session's dtype
+        """
         parts = self._native(X, self.dtype).split(ROWS)
         return to_numpy(torch.cat([self._pass(part) for part in parts]))
 
@@ -229,7 +312,18 @@ class Session(_Steps):
         self,
         rows: tuple[Any, ...],  # from `place`
     ) -> float:  # mean over all rows, without dropout
-        "Compute the loss at the present weights."
+        """Compute the loss at the present weights.
+
+        Parameters
+        ----------
+        rows : tuple[Any, ...]
+            from `place`
+
+        Returns
+        -------
+        float
+            mean over all rows, without dropout
+        """
         weights, smoothing = self.options.class_weights, self.options.label_smoothing
         losses, sums = [], []
         for x, y in zip(rows[0].split(ROWS), rows[1].split(ROWS), strict=True):

@@ -19,7 +19,22 @@ def to_native(
     dtype: str | None = None,  # "float32", "float64"; None keeps the array's own
     device: str = "cpu",  # "cpu" or "cuda"
 ) -> torch.Tensor:  # the same shape, on the device
-    "Copy an array into a tensor."
+    """Copy an array into a tensor.
+
+    Parameters
+    ----------
+    array : np.ndarray
+        any shape
+    dtype : str | None, default None
+        "float32", "float64"; None keeps the array's own
+    device : str, default 'cpu'
+        "cpu" or "cuda"
+
+    Returns
+    -------
+    torch.Tensor
+        the same shape, on the device
+    """
     kind = getattr(torch, dtype) if dtype else None
     return torch.tensor(np.asarray(array), dtype=kind, device=device)
 
@@ -27,19 +42,42 @@ def to_native(
 def to_numpy(
     tensor: torch.Tensor,  # any shape, on any device
 ) -> np.ndarray:  # the same shape and dtype
-    "Copy a tensor into an array."
+    """Copy a tensor into an array.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        any shape, on any device
+
+    Returns
+    -------
+    np.ndarray
+        the same shape and dtype
+    """
     return tensor.detach().cpu().numpy().copy()
 
 # %% ../../../nbs/lib/train/torch_backend/10_weights.ipynb #2aeab269
 def gpus() -> tuple[str, ...]:  # names of those that PyTorch can use
-    "List the GPUs that PyTorch sees."
+    """List the GPUs that PyTorch sees.
+
+    Returns
+    -------
+    tuple[str, ...]
+        names of those that PyTorch can use
+    """
     return tuple(map(torch.cuda.get_device_name, range(torch.cuda.device_count())))
 
 
 def check_device(
     device: str,  # "cpu" or "cuda"
 ) -> None:  # kernels of the GPU are deterministic from here on
-    "Make a device ready; raises `InputError` where there is none of that kind."
+    """Make a device ready; raises `InputError` where there is none of that kind.
+
+    Parameters
+    ----------
+    device : str
+        "cpu" or "cuda"
+    """
     if device == "cpu":
         return
     if not gpus():
