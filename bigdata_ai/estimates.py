@@ -6,6 +6,8 @@
 __all__ = ['half_width', 'mean_interval', 'effective_share', 'rows_worth']
 
 # %% ../nbs/lib/05_estimates.ipynb #5a19540c
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import stdtrit
 
@@ -39,7 +41,7 @@ def half_width(
 
 # %% ../nbs/lib/05_estimates.ipynb #a42fcf4d
 def mean_interval(
-    values: np.ndarray | list[float],  # shape (s,): one number a seed
+    values: np.ndarray | Sequence[float],  # shape (s,): one number a seed
     level: float = 0.95,  # of the interval, in (0, 1)
     # mean, low, high; low and high are infinite for fewer than two values
 ) -> tuple[float, float, float]:
@@ -47,7 +49,7 @@ def mean_interval(
 
     Parameters
     ----------
-    values : np.ndarray | list[float]
+    values : np.ndarray | Sequence[float]
         shape (s,): one number a seed
     level : float, default 0.95
         of the interval, in (0, 1)
@@ -84,25 +86,25 @@ def effective_share(
     float
         what one noisy row is worth in clean rows, in [0, 1]; 0 from chance level on
     """
-    require(0 <= check_number(noise, "noise") <= 1, "noise must lie in [0, 1].", noise)
+    require(0 <= check_number(noise, "noise") <= 1, "`noise` must lie in [0, 1].", noise)
     classes = check_int(classes, "classes", 2)
     return max(0.0, 1 - noise * classes / (classes - 1)) ** 2
 
 # %% ../nbs/lib/05_estimates.ipynb #a6c98121
 def rows_worth(
-    sizes,  # shape (m,): rows of clean training sets, ascending
-    errors,  # shape (m,): test error at each of them, in (0, 1]
+    sizes: np.ndarray | Sequence[float],  # shape (m,): rows of clean training sets, ascending
+    errors: np.ndarray | Sequence[float],  # shape (m,): test error at each of them, in (0, 1]
     error: float,  # the error that was reached with noisy labels
     # clean rows that reach it; NaN where `error` lies outside of what the clean curve reaches
 ) -> float:
     """Read off a clean learning curve how many rows reach an error: between its points, both axes
-    logarithmic.
+    logarithmic; raises `InputError` for sizes that do not ascend or an error of 0.
 
     Parameters
     ----------
-    sizes
+    sizes : np.ndarray | Sequence[float]
         shape (m,): rows of clean training sets, ascending
-    errors
+    errors : np.ndarray | Sequence[float]
         shape (m,): test error at each of them, in (0, 1]
     error : float
         the error that was reached with noisy labels
@@ -112,10 +114,8 @@ def rows_worth(
     float
         clean rows that reach it; NaN where `error` lies outside of what the clean curve reaches
     """
-    sizes, errors = (
-        np.asarray(sizes, dtype=np.float64),
-        np.minimum.accumulate(np.asarray(errors, dtype=np.float64)),
-    )
+    sizes = np.asarray(sizes, dtype=np.float64)
+    errors = np.minimum.accumulate(np.asarray(errors, dtype=np.float64))
     require(
         sizes.shape == errors.shape and (np.diff(sizes) > 0).all() and (errors > 0).all(),
         "A learning curve must have ascending sizes and an error above 0 for each.",

@@ -68,7 +68,22 @@ def html_page(
     *,
     main_class: str = "one",  # "many" gives each section a printed page
 ) -> str:  # HTML that asks no server for anything
-    "Put a body into a page."
+    """Put a body into a page.
+
+    Parameters
+    ----------
+    title : str
+        as text
+    body : str
+        HTML; its text is escaped already
+    main_class : str, default 'one'
+        "many" gives each section a printed page
+
+    Returns
+    -------
+    str
+        HTML that asks no server for anything
+    """
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -80,7 +95,18 @@ def html_page(
 def image_address(
     figure: Figure,  # of matplotlib; it is closed
 ) -> str:  # what an `img` takes as its `src`
-    "Write a figure as a data address."
+    """Write a figure as a data address.
+
+    Parameters
+    ----------
+    figure : Figure
+        of matplotlib; it is closed
+
+    Returns
+    -------
+    str
+        what an `img` takes as its `src`
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=140)
     plt.close(figure)

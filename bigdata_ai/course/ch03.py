@@ -27,41 +27,87 @@ from ..data.acquire.provenance import Provenance, SourceError
 from ..data.acquire.sql import read_sql
 
 # %% ../../nbs/lib/course/21_ch03.ipynb #414b01bb
-class PracticeServer:
-    "A web server on this machine; use it in a `with` statement, or call `close`."
+class _Answers(BaseHTTPRequestHandler):
+    "What a request is answered with, by its owner's pages."
 
-    def __init__(
-        self,
-        # path -> bytes, text, list or dict (as JSON), or a function of the query that gives one of
-        # these
-        pages: dict | None = None,
-        types: dict | None = None,  # path -> Content-Type, where it is not plain from the content
-    ):
-        """Start the server on a free port of this machine.
+    protocol_version = "HTTP/1.1"
+    owner: "PracticeServer"
 
-        Parameters
-        ----------
-        pages : dict | None, default None
-            path -> bytes, text, list or dict (as JSON), or a function of the query that gives
-            one of these
-        types : dict | None, default None
-            path -> Content-Type, where it is not plain from the content
-        """
-        self.pages, self.types, self.log, self._faults = (
-            dict(pages or {}),
-            dict(types or {}),
-            [],
-            [],
+    def _answer(self, page, path):
+        "State, body and headers, with validators and ranges."
+        if page is None:
+            return 404, b"", {}
+        if isinstance(page, str) and page.startswith("redirect:"):
+            return 302, b"", {"Location": page.removeprefix("redirect:")}
+        kind = {str: "text/html", bytes: "application/octet-stream"}.get(
+            type(page), "application/json"
         )
-        self.validators, self._begun = True, time.monotonic()
-        self._server = ThreadingHTTPServer(
-            ("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self})
+        text = page if isinstance(page, (str, bytes)) else json.dumps(page, ensure_ascii=False)
+        body = text.encode() if isinstance(text, str) else text
+        headers = {"Content-Type": self.owner.types.get(path, kind)}
+        if not self.owner.validators:
+            return 200, body, headers
+        etag = headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+        if self.headers.get("If-None-Match") == etag:
+            return 304, b"", headers
+        span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if not span or self.headers.get("If-Range", etag) != etag:
+            return 200, body, headers
+        start = int(span[1])
+        if start >= len(body):
+            return 416, b"", headers | {"Content-Range": f"bytes */{len(body)}"}
+        return (
+            206,
+            body[start:],
+            headers | {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"},
         )
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        ).start()
+
+    def _send(self, status, body, headers, after):
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            if status != 304 or name != "Content-Length":
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body if after is None else body[:after])
+        if after is not None:
+            self.close_connection = True
+
+# %% ../../nbs/lib/course/21_ch03.ipynb #eecdde28
+class _Handler(_Answers):
+    "Answers one request for its owner, a `PracticeServer`, with the owner's next fault."
+
+    def do_GET(self) -> None:
+        parts, fault = urlsplit(self.path), self.owner._fault()
+        entry = {
+            "path": self.path,
+            "at_s": time.monotonic() - self.owner._begun,
+            "headers": dict(self.headers),
+        }
+        self.owner.log.append(entry)
+        page = self.owner.pages.get(parts.path)
+        if callable(page):
+            page = page(dict(parse_qsl(parts.query)))
+        status, body, headers = self._answer(page, parts.path)
+        if fault.get("status"):
+            status, body, headers = fault["status"], b"", fault["headers"]
+        entry.update(
+            status=status,
+            bytes=len(body) if fault.get("after") is None else min(fault["after"], len(body)),
+        )
+        time.sleep(fault.get("seconds", 0))
+        try:
+            self._send(status, body, headers, fault.get("after"))
+        except OSError:
+            self.close_connection = True  # the client has gone, as it may
+
+    def log_message(self, *args: object) -> None:
+        "Print nothing: the owner keeps a log."
+
+# %% ../../nbs/lib/course/21_ch03.ipynb #49de1421
+class _Faults:
+    "What goes wrong with the next requests, one fault each."
+
+    _faults: list[dict]
 
     def fail(
         self,
@@ -132,6 +178,42 @@ class PracticeServer:
         """
         self._faults += [{}] * times
 
+    def _fault(self):
+        return self._faults.pop(0) if self._faults else {}
+
+# %% ../../nbs/lib/course/21_ch03.ipynb #2315ee40
+class PracticeServer(_Faults):
+    "A web server on this machine; use it in a `with` statement, or call `close`."
+
+    def __init__(
+        self,
+        # path -> bytes, text, list or dict (as JSON), or a function of the query that gives one of
+        # these
+        pages: dict | None = None,
+        types: dict | None = None,  # path -> Content-Type, where it is not plain from the content
+    ):
+        """Start the server on a free port of this machine.
+
+        Parameters
+        ----------
+        pages : dict | None, default None
+            path -> bytes, text, list or dict (as JSON), or a function of the query that gives
+            one of these
+        types : dict | None, default None
+            path -> Content-Type, where it is not plain from the content
+        """
+        self.pages, self.types = dict(pages or {}), dict(types or {})
+        self.log, self._faults = [], []
+        self.validators, self._begun = True, time.monotonic()
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self})
+        )
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
+
     def close(self) -> None:
         "Stop the server and forget the faults."
         self._faults.clear()
@@ -141,94 +223,20 @@ class PracticeServer:
     def __enter__(self) -> "PracticeServer":  # itself
         return self
 
-    def __exit__(self, *error) -> None:  # on errors too
+    def __exit__(self, *error: object) -> None:  # on errors too
         self.close()
 
     def paths(self) -> list[str]:  # of all requests so far, with their queries
-        """Of all requests so far, with their queries.
+        """List what was asked for.
 
         Returns
         -------
         list[str]
+            of all requests so far, with their queries
         """
         return [entry["path"] for entry in self.log]
 
-    def _fault(self):
-        return self._faults.pop(0) if self._faults else {}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    "Answers one request for its owner, a `PracticeServer`."
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        parts, fault = urlsplit(self.path), self.owner._fault()
-        entry = {
-            "path": self.path,
-            "at_s": time.monotonic() - self.owner._begun,
-            "headers": dict(self.headers),
-        }
-        self.owner.log.append(entry)
-        page = self.owner.pages.get(parts.path)
-        if callable(page):
-            page = page(dict(parse_qsl(parts.query)))
-        status, body, headers = self._answer(page, parts.path)
-        if fault.get("status"):
-            status, body, headers = fault["status"], b"", fault["headers"]
-        entry.update(
-            status=status,
-            bytes=len(body) if fault.get("after") is None else min(fault["after"], len(body)),
-        )
-        time.sleep(fault.get("seconds", 0))
-        try:
-            self._send(status, body, headers, fault.get("after"))
-        except OSError:
-            self.close_connection = True  # the client has gone, as it may
-
-    def _answer(self, page, path):
-        "State, body and headers, with validators and ranges."
-        if page is None:
-            return 404, b"", {}
-        if isinstance(page, str) and page.startswith("redirect:"):
-            return 302, b"", {"Location": page.removeprefix("redirect:")}
-        kind = {str: "text/html", bytes: "application/octet-stream"}.get(
-            type(page), "application/json"
-        )
-        text = page if isinstance(page, (str, bytes)) else json.dumps(page, ensure_ascii=False)
-        body = text.encode() if isinstance(text, str) else text
-        headers = {"Content-Type": self.owner.types.get(path, kind)}
-        if not self.owner.validators:
-            return 200, body, headers
-        etag = headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-        if self.headers.get("If-None-Match") == etag:
-            return 304, b"", headers
-        span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if not span or self.headers.get("If-Range", etag) != etag:
-            return 200, body, headers
-        start = int(span[1])
-        if start >= len(body):
-            return 416, b"", headers | {"Content-Range": f"bytes */{len(body)}"}
-        return (
-            206,
-            body[start:],
-            headers | {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"},
-        )
-
-    def _send(self, status, body, headers, after):
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            if status != 304 or name != "Content-Length":
-                self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body if after is None else body[:after])
-        if after is not None:
-            self.close_connection = True
-
-    def log_message(self, *args):
-        "Print nothing: the owner keeps a log."
-
-
+# %% ../../nbs/lib/course/21_ch03.ipynb #9eb6e39b
 def pages_of(
     rows: list[dict],  # all rows
     size: int,  # rows of a page
@@ -253,7 +261,7 @@ def pages_of(
         None}
     """
 
-    def page(query):
+    def page(query: dict) -> dict:
         number = int(query.get("page", 1))
         more = number * size < len(rows)
         return {
@@ -271,10 +279,10 @@ def _check_find(answer):
     expect_function(answer, "find")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "people.db"
-        with sqlite3.connect(path) as made:
-            made.execute("create table people (id integer, name text)")
-            made.executemany("insert into people values (?, ?)", list(enumerate(_NAMES)))
-        made.close()
+        with sqlite3.connect(path) as database:
+            database.execute("create table people (id integer, name text)")
+            database.executemany("insert into people values (?, ?)", list(enumerate(_NAMES)))
+        database.close()
         for name in [*_NAMES, "nobody"]:
             _try_find(answer, path, name)
 
@@ -291,22 +299,23 @@ def _try_find(answer, path, name):
     except BigDataError as error:
         expect(False, f"For the name {name!r} the database must answer.", str(error))
     want = [i for i, other in enumerate(_NAMES) if other == name]
-    found = sorted(row.get("id", -1) for row in rows)
+    ids = sorted(row.get("id", -1) for row in rows)
     expect(
-        found == want,
+        ids == want,
         f"For the name {name!r} the rows must be those with the ids {want}.",
-        f"ids {found}",
+        f"ids {ids}",
         "compare the column `name` with the parameter, and select every column.",
     )
 
 
 find = Exercise(
     "find",
-    """A table `people` has the columns `id` and `name`. Write `find(name)`, which gives back the pair `(statement, parameters)` for
-    `read_sql`, so that it finds the rows with exactly this name, whatever the name is.""",
+    """A table `people` has the columns `id` and `name`. Write `find(name)`, which gives back the
+    pair `(statement, parameters)` for `read_sql`, so that it finds the rows with exactly this name,
+    whatever the name is.""",
     _check_find,
     "a bound value travels beside the statement and can't become a part of it.",
-    """
+    solution="""
     def find(name):
         return "select * from people where name = :name", {"name": name}
     """,
@@ -345,13 +354,14 @@ def _check_wait(answer):
 
 wait_s = Exercise(
     "wait_s",
-    """Write `wait_s(tries, retry_after)`: how many seconds to wait before the next try. `tries` counts the further tries so far
-    (0, 1, 2 …). Without a wish of the server (`retry_after` is `None`) the wait is half a second and doubles with each try, up to
-    60 s. With a wish, the wait is what the server asks for; if that is more than 60 s, give up: `float("inf")`.""",
+    """Write `wait_s(tries, retry_after)`: how many seconds to wait before the next try. `tries`
+    counts the further tries so far (0, 1, 2 …). Without a wish of the server (`retry_after` is
+    `None`) the wait is half a second and doubles with each try, up to 60 s. With a wish, the wait
+    is what the server asks for; if that is more than 60 s, give up: `float("inf")`.""",
     _check_wait,
     "errors of a moment are over soon, long ones are not hammered, and a server that says when to"
     " come back is believed.",
-    """
+    solution="""
     def wait_s(tries, retry_after):
         if retry_after is None: return min(60, 0.5 * 2 ** tries)
         return retry_after if retry_after <= 60 else float("inf")
@@ -408,16 +418,18 @@ def _at_offset(rows, query):
     start = int(query.get("offset", 0))
     return {"rows": rows[start : start + 4], "total": len(rows)}
 
-
+# %% ../../nbs/lib/course/21_ch03.ipynb #1b255156
 offsets = Exercise(
     "offsets",
-    """An API answers `{"rows": […], "total": 10}` and takes a parameter `offset`: the number of rows to leave out. It gives at most
-    four rows at a time. Make the `Paging` for it, `offsets = Paging(after, first)`. `after(body, rows, url, params, links)` gets the
-    answer, the number of its rows, and the address and parameters that were asked; it gives back the address and the parameters of
-    the next page, or `None` at the end. `Paging` is in `bigdata_ai.data.acquire.http`.""",
+    """An API answers `{"rows": […], "total": 10}` and takes a parameter `offset`: the number of
+    rows to leave out. It gives at most four rows at a time. Make the `Paging` for it, `offsets =
+    Paging(after, first)`. `after(body, rows, url, params, links)` gets the answer, the number of
+    its rows, and the address and parameters that were asked; it gives back the address and the
+    parameters of the next page, or `None` at the end. `Paging` is in
+    `bigdata_ai.data.acquire.http`.""",
     _check_offsets,
     "the next offset is what has come so far, and the end is where it reaches the total.",
-    """
+    solution="""
     from bigdata_ai.data.acquire.http import Paging
 
     def after(body, rows, url, params, links):
@@ -481,14 +493,15 @@ def _check_changed(answer):
         "sorted(…).",
     )
 
-
+# %% ../../nbs/lib/course/21_ch03.ipynb #32afdd54
 changed = Exercise(
     "changed",
-    """Write `changed(before, now)`, which takes two provenances of many files and gives back the sorted list of the names (`where` in
-    `parts`) of all files that came, went, or have another content.""",
+    """Write `changed(before, now)`, which takes two provenances of many files and gives back the
+    sorted list of the names (`where` in `parts`) of all files that came, went, or have another
+    content.""",
     _check_changed,
     "the name says which file, the hash says which content; size and date say neither.",
-    """
+    solution="""
     def changed(before, now):
         old, new = ({part["where"]: part["sha256"] for part in one.parts} for one in (before, now))
         return sorted(name for name in old | new if old.get(name) != new.get(name))

@@ -4,17 +4,27 @@
 
 # %% auto #0
 __all__ = ['NO_ANSWER', 'WRONG', 'RIGHT', 'Status', 'Wrong', 'NoAnswer', 'to_numpy', 'through', 'makers', 'expect',
-           'expect_function', 'expect_close', 'Exercise']
+           'expect_function', 'expect_close', 'likely_mistake', 'Exercise', 'quiet', 'start']
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #7f18c7b1
+import contextlib
 import inspect
+import logging
+import os
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from types import ModuleType
+from typing import Any, Literal, SupportsFloat
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 
-from ..core import BigDataError, require
+from ..core import BigDataError, InputError
+from ..core import check_choice, check_int, import_extra, require
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #c745d4c4
 class Status(str):
@@ -40,7 +50,7 @@ def to_numpy(
     value: object,
     # the same as ndarray; a text stays a text; a list or tuple of arrays becomes a tuple of
     # ndarrays
-) -> object:
+) -> Any:
     """Turn what a learner's code gave back into NumPy, without importing a framework.
 
     Parameters
@@ -50,7 +60,7 @@ def to_numpy(
 
     Returns
     -------
-    object
+    Any
         the same as ndarray; a text stays a text; a list or tuple of arrays becomes a tuple of
         ndarrays
     """
@@ -82,7 +92,7 @@ def through(
         takes and gives NumPy
     """
 
-    def call(*args):
+    def call(*args: object) -> object:
         result = function(*(make(arg) if isinstance(arg, np.ndarray) else arg for arg in args))
         if _blank(result):
             raise NoAnswer(
@@ -149,7 +159,7 @@ def _used(function):
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #20b76e13
 def expect(
-    holds: bool,  # the condition
+    holds: bool | np.bool_,  # the condition
     must: str,  # what must hold, as a sentence
     received: object = None,  # what came instead; a text is shown as it is
     hint: str = "",  # what the mistake may have been
@@ -158,7 +168,7 @@ def expect(
 
     Parameters
     ----------
-    holds : bool
+    holds : bool | np.bool_
         the condition
     must : str
         what must hold, as a sentence
@@ -167,7 +177,7 @@ def expect(
     hint : str, default ''
         what the mistake may have been
     """
-    require(holds, must, received, hint, Wrong)
+    require(bool(holds), must, received, hint, Wrong)
 
 
 def expect_function(
@@ -189,7 +199,7 @@ def expect_function(
 
 def expect_close(
     got: object,  # what the answer gave
-    want: np.ndarray,  # what is right: array or number
+    want: ArrayLike,  # what is right: array or number
     what: str,  # how the message calls it, such as "The bias"
     tolerance: float = 1e-4,  # largest difference allowed, relative to the larger of 1 and |want|
     hint: str = "",  # what the mistake may have been
@@ -200,7 +210,7 @@ def expect_close(
     ----------
     got : object
         what the answer gave
-    want : np.ndarray
+    want : ArrayLike
         what is right: array or number
     what : str
         how the message calls it, such as "The bias"
@@ -218,17 +228,78 @@ def expect_close(
         return
     at = np.unravel_index(off.argmax(), off.shape)
     place = f" at position {', '.join(map(str, at))}" if at else ""
-    expect(False, f"{what} must be {want[at]:.6g}{place}.", f"{got[at]:.6g}", hint)
+    raise Wrong.of(f"{what} must be {want[at]:.6g}{place}.", f"{got[at]:.6g}", hint)
 
 
 def _numbers(got, what):
     try:
         return np.asarray(got).astype(np.float64)
     except (TypeError, ValueError):
-        expect(False, f"{what} must be numbers of one shape.", got)
+        raise Wrong.of(f"{what} must be numbers of one shape.", got) from None
+
+# %% ../../nbs/lib/course/10_exercise.ipynb #f424207b
+def likely_mistake(
+    got: SupportsFloat,  # what the answer gave
+    want: float,  # what is right
+    mistakes: Mapping[float, str],  # what a known mistake gives -> what to say of it
+) -> str:  # of the mistake that gives `got`; "" where none does
+    """Say how an answer came to be wrong, if its number tells.
+
+    Parameters
+    ----------
+    got : SupportsFloat
+        what the answer gave
+    want : float
+        what is right
+    mistakes : Mapping[float, str]
+        what a known mistake gives -> what to say of it
+
+    Returns
+    -------
+    str
+        of the mistake that gives `got`; "" where none does
+    """
+    for value, text in mistakes.items():
+        if np.isclose(float(got), value) and not np.isclose(value, want):
+            return text
+    return ""
+
+# %% ../../nbs/lib/course/10_exercise.ipynb #c08834c2
+class _Judge:
+    "What judges an answer; `Exercise` gives it a checker."
+
+    name: str
+    why: str
+    _checker: Callable[[object], None]
+
+    def _judge(self, answer):
+        """Right if any kind of tensor makes it right, for a function is right if it works in its
+        own framework."""
+        if _blank(answer):
+            return NO_ANSWER, f"put yours in the place of `...`, then check({self.name})."
+        if not callable(answer):
+            return self._try(answer, "")[1:]
+        tries = []
+        for name, make in makers(answer).items():
+            tries.append(self._try(through(answer, make), f" It was called with {name} arrays."))
+            if tries[-1][1] is RIGHT:
+                break
+        return min(tries, key=lambda one: one[0])[1:]
+
+    def _try(self, answer, called):
+        "Give how telling the outcome is (0 most), the status and the reason."
+        try:
+            self._checker(answer)
+        except NoAnswer as error:
+            return 1, NO_ANSWER, str(error)
+        except Wrong as error:
+            return 1, WRONG, str(error)
+        except Exception as error:
+            return 2, WRONG, f"your code raised {type(error).__name__}: {error}.{called}"
+        return 0, RIGHT, self.why
 
 # %% ../../nbs/lib/course/10_exercise.ipynb #701161e1
-class Exercise:
+class Exercise(_Judge):
     "A question with hints, a solution and a check."
 
     def __init__(
@@ -236,8 +307,9 @@ class Exercise:
         name: str,  # the variable or function that the learner writes
         question: str,  # Markdown
         # raises `Wrong`; gets functions wrapped by `through`, all else as it is
-        checker: Callable[[object], None],
+        checker: Callable[[Any], None],
         why: str,  # one sentence for a right answer: why it is right
+        *,
         solution: str,  # Python source that defines `name`
         hints: Sequence[str] = (),  # from the gentlest to the plainest
     ):
@@ -249,7 +321,7 @@ class Exercise:
             the variable or function that the learner writes
         question : str
             Markdown
-        checker : Callable[[object], None]
+        checker : Callable[[Any], None]
             raises `Wrong`; gets functions wrapped by `through`, all else as it is
         why : str
             one sentence for a right answer: why it is right
@@ -258,12 +330,8 @@ class Exercise:
         hints : Sequence[str], default ()
             from the gentlest to the plainest
         """
-        self.name, self.question, self.why, self.hints = (
-            name,
-            inspect.cleandoc(question),
-            why,
-            tuple(hints),
-        )
+        self.name, self.why, self.hints = name, why, tuple(hints)
+        self.question = inspect.cleandoc(question)
         self._checker, self._solution, self._given = checker, inspect.cleandoc(solution), 0
 
     def check(
@@ -298,34 +366,105 @@ class Exercise:
         "Print one right answer as Python source."
         print(self._solution)
 
-    def _judge(self, answer):
-        """Right if any kind of tensor makes it right, for a function is right if it works in its
-        own framework."""
-        if _blank(answer):
-            return NO_ANSWER, f"put yours in the place of `...`, then check({self.name})."
-        if not callable(answer):
-            return self._try(answer, "")[1:]
-        tries = []
-        for name, make in makers(answer).items():
-            tries.append(self._try(through(answer, make), f" It was called with {name} arrays."))
-            if tries[-1][1] is RIGHT:
-                break
-        return min(tries, key=lambda one: one[0])[1:]
-
-    def _try(self, answer, called):
-        "Give how telling the outcome is (0 most), the status and the reason."
-        try:
-            self._checker(answer)
-        except NoAnswer as error:
-            return 1, NO_ANSWER, str(error)
-        except Wrong as error:
-            return 1, WRONG, str(error)
-        except Exception as error:
-            return 2, WRONG, f"your code raised {type(error).__name__}: {error}.{called}"
-        return 0, RIGHT, self.why
-
     def __repr__(self) -> str:
         return f"Exercise {self.name}: {self.question}"
 
     def _repr_markdown_(self) -> str:
         return f"**Exercise `{self.name}`.** {self.question}"
+
+# %% ../../nbs/lib/course/10_exercise.ipynb #c6594aca
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:  # nothing to bind
+    """Keep what native code and child processes say on standard error off the page while a block
+    runs; where the block raises, all of it is shown.
+
+    Returns
+    -------
+    Iterator[None]
+        nothing to bind
+    """
+    with tempfile.TemporaryFile() as unheard:
+        shown = os.dup(2)
+        os.dup2(unheard.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            unheard.seek(0)
+            os.write(shown, unheard.read())
+            raise
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
+
+# %% ../../nbs/lib/course/10_exercise.ipynb #1bb855af
+def _thread_torch(torch, threads):
+    torch.set_num_threads(threads)
+
+
+def _thread_tensorflow(tensorflow, threads):
+    tensorflow.get_logger().setLevel("ERROR")  # of advice on speed, which is not for a reader
+    logging.getLogger("absl").setLevel("ERROR")
+    threading = tensorflow.config.threading
+    try:
+        threading.set_intra_op_parallelism_threads(threads)
+        threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        must = "`threads` must be set before TensorFlow computes anything."
+        raise InputError.of(must, threads, "restart the kernel.") from None
+    tensorflow.config.list_physical_devices()  # looks for a GPU, and talks about it only once
+
+
+@cache
+def _folder():
+    return tempfile.TemporaryDirectory(prefix="bigdata-ai-")  # goes when the process ends
+
+
+# what libraries say of each other and of this machine, which no reader can act upon
+_UNHEARD = ("PySpark does not yet fully support pandas", r"Glyph \d+ .* missing from")
+
+
+# framework -> what sets its threads, in the order in which they are loaded
+_THREADED = {"torch": _thread_torch, "tensorflow": _thread_tensorflow}
+
+
+def start(
+    smoke: bool = False,  # the chapter's parameter; a smoke run says what it is
+    *,
+    # what the chapter works with, in any order
+    frameworks: Sequence[Literal["torch", "tensorflow"]] = (),
+    threads: int = 1,  # of each framework, at least 1
+    whole_texts: bool = False,  # pandas shows long texts whole
+) -> None:
+    """Set a chapter up: load the frameworks quietly, PyTorch first, set their threads, and keep
+    runs in a temporary folder.
+
+    Raises `InputError` for another framework, or for other threads once TensorFlow computes; and
+    `MissingExtraError` for a framework that is not installed.
+
+    Parameters
+    ----------
+    smoke : bool, default False
+        the chapter's parameter; a smoke run says what it is
+    frameworks : Sequence[Literal['torch', 'tensorflow']], default ()
+        what the chapter works with, in any order
+    threads : int, default 1
+        of each framework, at least 1
+    whole_texts : bool, default False
+        pandas shows long texts whole
+    """
+    check_int(threads, "threads")
+    for name in frameworks:
+        check_choice(name, _THREADED, "frameworks")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ.setdefault("BIGDATA_AI_RUNS", _folder().name)
+    for name in [name for name in _THREADED if name in frameworks]:
+        with quiet():
+            _THREADED[name](import_extra(name, name), threads)
+    for message in _UNHEARD:
+        warnings.filterwarnings("ignore", message=message)
+    # as in a notebook, also where pandas was loaded before there was one
+    pd.set_option("display.max_columns", 20)
+    if whole_texts:
+        pd.set_option("display.max_colwidth", None)
+    if smoke:
+        print("A smoke run: it shows that every cell works. Its figures decide nothing.")

@@ -6,26 +6,144 @@
 __all__ = ['leakage']
 
 # %% ../../nbs/lib/data/22_leakage.ipynb #4afd9d24
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
 import numpy as np
 import pandas as pd
+from pandas.util import hash_pandas_object
 
 from ..core import InputError, check_choice, require, row_digests
 from .seal import SealedTest, check_trainable
 from .tables import Dataset, Table
 
-# %% ../../nbs/lib/data/22_leakage.ipynb #eda6280e
+# %% ../../nbs/lib/data/22_leakage.ipynb #b67b38ed
+def _matches(train_keys, train_ids, keys, ids, values=None):
+    "The rows among `ids` whose key is among `train_keys`, with the first training row that has it."
+    known = (
+        pd.DataFrame({"key": train_keys, "train_id": train_ids})
+        .groupby("key", sort=False)["train_id"]
+        .agg(["first", "size"])
+    )
+    at = known.index.get_indexer(pd.Index(keys))
+    hit, known = at >= 0, known.iloc[at[at >= 0]]
+    value = np.full(len(at), "") if values is None else np.asarray(values, dtype=object)
+    columns = {
+        "id": ids[hit],
+        "train_id": known["first"],
+        "matches": known["size"],
+        "value": value[hit],
+    }
+    return pd.DataFrame(
+        {name: np.asarray(column, dtype=object) for name, column in columns.items()}
+    )
+
+
+def _same_id(train, other, _):
+    partners = getattr(train, "partners", None)  # the second parents of mixed rows
+    ids = (
+        train.ids
+        if partners is None
+        else np.concatenate([train.ids, partners[partners != train.ids]])
+    )
+    return _matches(ids, ids, other.ids, other.ids)
+
+
+def _contents(X):
+    "64 bits a row, of its values."
+    if not isinstance(X, pd.DataFrame):
+        return row_digests(X)
+    categories = {name: object for name in X.select_dtypes("category")}
+    hashed: Any = hash_pandas_object  # pandas hands it out lazily, without a type
+    return hashed(X.astype(categories), index=False).to_numpy()
+
+
+def _same_content(train, other, _):
+    return _matches(_contents(train.X), train.ids, _contents(other.X), other.ids)
+
+# %% ../../nbs/lib/data/22_leakage.ipynb #dcf7c1bc
+def _looked_up(data, what, mapping):
+    "The group or time of each row, or None where nobody knows it."
+    if mapping is None:
+        name = getattr(data, what, None)
+        return None if name is None else np.asarray(data.frame[name])
+    values = pd.Series(mapping).reindex(data.ids)
+    require(
+        not values.isna().any(),
+        f"`{what}s` must have a value for every id.",
+        f"{values.isna().sum()} of {len(values)} ids without one",
+    )
+    return values.to_numpy()
+
+
+def _same_group(train, other, mapping):
+    ours, theirs = _looked_up(train, "group", mapping), _looked_up(other, "group", mapping)
+    if ours is None or theirs is None:
+        return None
+    return _matches(ours, train.ids, theirs, other.ids, theirs)
+
+
+def _not_later(train, other, mapping):
+    "Rows whose time is not after the last one of training; each training row from then on matches."
+    ours, theirs = _looked_up(train, "time", mapping), _looked_up(other, "time", mapping)
+    if ours is None or theirs is None:
+        return None
+    last: Any = pd.Series(ours).idxmax()
+    known = pd.Series(ours).sort_values().to_numpy()
+    early = theirs <= ours[last]
+    matches = len(ours) - np.searchsorted(known, theirs[early], side="left")
+    columns = {
+        "id": other.ids[early],
+        "train_id": train.ids[last],
+        "matches": matches,
+        "value": theirs[early],
+    }
+    return pd.DataFrame(columns).astype(object)
+
+# %% ../../nbs/lib/data/22_leakage.ipynb #ef68ea95
+_CHECKS = {"id": _same_id, "content": _same_content, "group": _same_group, "time": _not_later}
+_NOTHING = pd.DataFrame(
+    {name: pd.Series(dtype=object) for name in ("check", "id", "train_id", "matches", "value")}
+)
+
+
+def _id_kind(data):
+    return "number" if np.asarray(data.ids).dtype.kind in "iu" else "text"
+
+
+def _refusal(table):
+    "The error that names the first finding."
+    counts = ", ".join(
+        f"{count} by {check}" for check, count in table["check"].value_counts().items()
+    )
+    first = table.iloc[0]
+    return InputError.of(
+        "The two sides must not share anything.",
+        f"{counts}; the first is row {first['id']!r}, known from training row"
+        f" {first['train_id']!r}",
+        "without refuse=True they are listed; split by group or time, or drop duplicates first.",
+    )
+
+# %% ../../nbs/lib/data/22_leakage.ipynb #e5ad69a1
 def leakage(
     train: Dataset | Table,  # rows to learn from, perhaps augmented
     other: Dataset | Table | SealedTest,  # rows that must be independent of them
-    groups=None,  # mapping id -> group; None takes the group column, if a Table names one
-    times=None,  # mapping id -> time; None takes the time column, if a Table names one
+    groups: Mapping | None = None,  # id -> group; None takes the column that a Table names
+    times: Mapping | None = None,  # id -> time; None takes the column that a Table names
+    *,
     # which to make, where what they need is known
-    checks: tuple[str, ...] = ("id", "content", "group", "time"),
+    checks: Sequence[Literal["id", "content", "group", "time"]] = (
+        "id",
+        "content",
+        "group",
+        "time",
+    ),
     refuse: bool = False,  # raise `InputError` if anything is found
     # one line a finding: check, id (of the other side), train_id (the first), matches (training
     # rows), value
 ) -> pd.DataFrame:
-    """List the rows of `other` that the training side knows already.
+    """List the rows of `other` that the training side knows already; raises `SealedTestError` for
+    sealed rows to learn from, and `InputError` for what can't be compared.
 
     Parameters
     ----------
@@ -33,11 +151,11 @@ def leakage(
         rows to learn from, perhaps augmented
     other : Dataset | Table | SealedTest
         rows that must be independent of them
-    groups : default None
-        mapping id -> group; None takes the group column, if a Table names one
-    times : default None
-        mapping id -> time; None takes the time column, if a Table names one
-    checks : tuple[str, ...], default ('id', 'content', 'group', 'time')
+    groups : Mapping | None, default None
+        id -> group; None takes the column that a Table names
+    times : Mapping | None, default None
+        id -> time; None takes the column that a Table names
+    checks : Sequence[Literal['id', 'content', 'group', 'time']], default ('id', 'content', 'group', 'time')
         which to make, where what they need is known
     refuse : bool, default False
         raise `InputError` if anything is found
@@ -57,129 +175,12 @@ def leakage(
         "Ids of both sides must be of one kind.",
         f"{train.ids.dtype} and {inside.ids.dtype}",
     )
+    parts, mappings = [_NOTHING], {"group": groups, "time": times}
     for check in checks:
-        check_choice(check, _CHECKS, "checks")
-    found = [
-        _CHECKS[check](train, inside, {"group": groups, "time": times}.get(check))
-        for check in checks
-    ]
-    parts = [
-        part.assign(check=check)
-        for check, part in zip(checks, found, strict=True)
-        if part is not None
-    ]
-    table = pd.concat([_NOTHING, *parts], ignore_index=True)[list(_NOTHING)]
+        part = _CHECKS[check_choice(check, _CHECKS, "checks")](train, inside, mappings.get(check))
+        if part is not None:
+            parts.append(part.assign(check=check))
+    table = pd.concat(parts, ignore_index=True).loc[:, list(_NOTHING)]
     if refuse and len(table):
-        raise InputError(_told(table))
+        raise _refusal(table)
     return table
-
-
-_NOTHING = pd.DataFrame(
-    {name: pd.Series(dtype=object) for name in ("check", "id", "train_id", "matches", "value")}
-)
-
-
-def _id_kind(data):
-    return "number" if np.asarray(data.ids).dtype.kind in "iu" else "text"
-
-
-def _told(table):
-    counts = ", ".join(
-        f"{count} by {check}" for check, count in table["check"].value_counts().items()
-    )
-    first = table.iloc[0]
-    return (
-        f"The two sides must not share anything. Received: {counts}; the first is row"
-        f" {first['id']!r}, known from training row {first['train_id']!r}. Hint: without"
-        " refuse=True they are listed; split by group or time, or drop duplicates first."
-    )
-
-
-def _matches(train_keys, train_ids, keys, ids, values=None):
-    "The rows among `ids` whose key is among `train_keys`, with the first training row that has it."
-    known = (
-        pd.DataFrame({"key": train_keys, "train_id": train_ids})
-        .groupby("key", sort=False)["train_id"]
-        .agg(["first", "size"])
-    )
-    at = known.index.get_indexer(pd.Index(keys))
-    hit, known = at >= 0, known.iloc[at[at >= 0]]
-    value = (
-        np.full(hit.sum(), "", dtype=object)
-        if values is None
-        else np.asarray(values, dtype=object)[hit]
-    )
-    columns = {"id": ids[hit], "train_id": known["first"], "matches": known["size"], "value": value}
-    return pd.DataFrame(
-        {name: np.asarray(column, dtype=object) for name, column in columns.items()}
-    )
-
-
-def _same_id(train, other, _):
-    partners = getattr(train, "partners", None)  # the second parents of mixed rows
-    ids = (
-        train.ids
-        if partners is None
-        else np.concatenate([train.ids, partners[partners != train.ids]])
-    )
-    return _matches(ids, ids, other.ids, other.ids)
-
-
-def _same_content(train, other, _):
-    return _matches(_contents(train.X), train.ids, _contents(other.X), other.ids)
-
-
-def _contents(X):
-    "64 bits a row, of its values."
-    if not isinstance(X, pd.DataFrame):
-        return row_digests(X)
-    return pd.util.hash_pandas_object(
-        X.astype({name: object for name in X.select_dtypes("category")}), index=False
-    ).to_numpy()
-
-
-def _looked_up(data, what, mapping):
-    "The group or time of each row, or None where nobody knows it."
-    if mapping is None:
-        return _own_column(data, what)
-    values = pd.Series(mapping).reindex(data.ids)
-    require(
-        not values.isna().any(),
-        f"{what}s must have a value for every id.",
-        f"{values.isna().sum()} of {len(values)} ids without one",
-    )
-    return values.to_numpy()
-
-
-def _own_column(data, what):
-    name = getattr(data, what, None)
-    return None if name is None else np.asarray(data.frame[name])
-
-
-def _same_group(train, other, mapping):
-    ours, theirs = _looked_up(train, "group", mapping), _looked_up(other, "group", mapping)
-    return (
-        None
-        if ours is None or theirs is None
-        else _matches(ours, train.ids, theirs, other.ids, theirs)
-    )
-
-
-def _not_later(train, other, mapping):
-    ours, theirs = _looked_up(train, "time", mapping), _looked_up(other, "time", mapping)
-    if ours is None or theirs is None:
-        return None
-    known, last = pd.Series(ours).sort_values(), pd.Series(ours).idxmax()
-    early = theirs <= ours[last]
-    matches = len(ours) - np.searchsorted(known.to_numpy(), theirs[early], side="left")
-    return pd.DataFrame(
-        {
-            "id": other.ids[early],
-            "train_id": train.ids[last],
-            "matches": matches,
-            "value": theirs[early],
-        }
-    ).astype(object)
-
-
-_CHECKS = {"id": _same_id, "content": _same_content, "group": _same_group, "time": _not_later}

@@ -8,22 +8,47 @@ __all__ = ['stratified_rows', 'stratified_sample', 'draw_counts', 'balanced', 'c
 
 # %% ../../nbs/lib/data/25_sample.ipynb #6ab8e71b
 import math
-from collections.abc import Iterable
+from typing import Any, Self
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from ..core import check_number, check_int, check_choice, require, rng
-from .tables import Dataset, Table
-from .frames import columns, hash_column, engine_of
+from ..core import InputError, check_choice, check_int, check_number, require, rng
+from .frames import columns, engine_of, hash_column
 from .seal import check_augmentable
 from .split import hash_fraction
+from .tables import RowsT
 
 # %% ../../nbs/lib/data/25_sample.ipynb #6280bb82
+_EDGE = 1e-9  # 0.29 * 100 is a little under 29
+
+
+def _check_sample(share, salt, at_least):
+    inside = 0 < check_number(share, "The share of a sample") <= 1
+    require(inside, "The share of a sample must lie above 0, up to 1.", share)
+    check_int(at_least, "at_least", 0)
+    return salt
+
+
+def _lowest(codes, fraction, share, at_least):
+    "Positions of the share of each code with the lowest fractions; of equal ones the first."
+    counts = np.bincount(codes)
+    quota = np.minimum(np.maximum(share * counts + _EDGE, at_least), counts)
+    quota = np.floor(quota).astype(np.int64)
+    # mostly enough, and sorting all takes longer than all else
+    rows = np.flatnonzero(fraction <= 2 * share)
+    if (np.bincount(codes[rows], minlength=len(counts)) < quota).any():
+        rows = np.arange(len(codes))
+    order = rows[np.lexsort((fraction[rows], codes[rows]))]
+    there = np.bincount(codes[order], minlength=len(counts))
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(there) - there, there)
+    return np.sort(order[rank < quota[codes[order]]])
+
+
 def stratified_rows(
-    ids,  # shape (n,), int or str
-    y,  # shape (n,): the class of each row
+    ids: Any,  # shape (n,), int or str
+    y: Any,  # shape (n,): the class of each row
     share: float,  # share of each class to take, in (0, 1]
     salt: str = "sample",  # names the sample
     at_least: int = 0,  # rows of each class to take if it has them, however small the share
@@ -32,9 +57,9 @@ def stratified_rows(
 
     Parameters
     ----------
-    ids
+    ids : Any
         shape (n,), int or str
-    y
+    y : Any
         shape (n,): the class of each row
     share : float
         share of each class to take, in (0, 1]
@@ -49,23 +74,44 @@ def stratified_rows(
         int64 positions in the order of the table; floor(share * rows) of each class
     """
     y, fraction = np.asarray(y), hash_fraction(ids, _check_sample(share, salt, at_least))
-    require(y.shape == fraction.shape, "y must have one label for each id.", y)
+    require(y.shape == fraction.shape, "`y` must have one label for each id.", y)
     return _lowest(np.unique(y, return_inverse=True)[1], fraction, share, at_least)
+
+# %% ../../nbs/lib/data/25_sample.ipynb #42c1b0ec
+_HASH, _RANK, _QUOTA = "__hash", "__rank", "__quota"  # columns that are there for a while
+
+
+def _sample_in_memory(frame, label, key, share, salt, at_least):
+    opened: Any = nw.from_native(frame, eager_only=True)
+    hashed: Any = nw.from_native(hash_column(opened.select(key).to_native(), key, salt, _HASH))
+    # gaps are a class, as elsewhere
+    codes, _ = pd.factorize(opened[label].to_pandas(), use_na_sentinel=False)
+    return opened[_lowest(codes, hashed[_HASH].to_numpy(), share, at_least)].to_native()
+
+
+def _sample_in_engine(frame, label, key, share, salt, at_least):
+    hashed = nw.from_native(hash_column(frame, key, salt, _HASH))
+    quota = nw.max_horizontal(nw.len().over(label) * share + _EDGE, nw.lit(float(at_least)))
+    rank = nw.col(_HASH).rank("ordinal").over(label)
+    ranked = hashed.with_columns(rank.alias(_RANK), quota.alias(_QUOTA))
+    return ranked.filter(nw.col(_RANK) <= nw.col(_QUOTA)).drop([_HASH, _RANK, _QUOTA]).to_native()
 
 
 def stratified_sample(
-    frame,  # pandas, polars, pyarrow, DuckDB or Spark frame
+    frame: Any,  # pandas, polars, pyarrow, DuckDB or Spark frame
     label: str,  # column with the class
     key: str,  # column with the id of a row, int or str
     share: float,  # share of each class to take, in (0, 1]
     salt: str = "sample",  # names the sample
+    *,
     at_least: int = 0,  # rows of each class to take if it has them
-):  # the same kind of frame, with the rows of `stratified_rows`
-    """Take the same stratified sample from a frame of any engine, where it lies.
+) -> Any:  # the same kind of frame, with the rows of `stratified_rows`
+    """Take the same stratified sample from a frame of any engine, where it lies; raises
+    `InputError` for an unknown column and for a stream.
 
     Parameters
     ----------
-    frame
+    frame : Any
         pandas, polars, pyarrow, DuckDB or Spark frame
     label : str
         column with the class
@@ -80,74 +126,43 @@ def stratified_sample(
 
     Returns
     -------
-    the same kind of frame, with the rows of `stratified_rows`
+    Any
+        the same kind of frame, with the rows of `stratified_rows`
     """
-    for column in (label, key):
-        check_choice(column, columns(frame), "column")
-    require(
-        engine_of(frame) != "spark-stream",
-        "A stream has no share to take.",
-        "spark-stream",
-        "Reservoir samples what goes by.",
-    )
+    names = columns(frame)
+    check_choice(label, names, "label")
+    check_choice(key, names, "key")
+    if engine_of(frame) == "spark-stream":
+        hint = "Reservoir samples what goes by."
+        raise InputError.of("A stream has no share to take.", "spark-stream", hint)
     _check_sample(share, salt, at_least)
-    if engine_of(frame) in ("pandas", "polars", "pyarrow"):
-        opened = nw.from_native(frame, eager_only=True)
-        fraction = nw.from_native(hash_column(opened.select(key).to_native(), key, salt, _HASH))[
-            _HASH
-        ].to_numpy()
-        # gaps are a class, as elsewhere
-        codes, _ = pd.factorize(opened[label].to_pandas(), use_na_sentinel=False)
-        return opened[_lowest(codes, fraction, share, at_least)].to_native()
-    hashed = nw.from_native(hash_column(frame, key, salt, _HASH))
-    quota = nw.max_horizontal(nw.len().over(label) * share + _EDGE, nw.lit(float(at_least)))
-    ranked = hashed.with_columns(
-        nw.col(_HASH).rank("ordinal").over(label).alias(_RANK), quota.alias(_QUOTA)
-    )
-    return ranked.filter(nw.col(_RANK) <= nw.col(_QUOTA)).drop([_HASH, _RANK, _QUOTA]).to_native()
-
-
-def _lowest(codes, fraction, share, at_least):
-    "Positions of the share of each code with the lowest fractions; of equal ones the first."
-    counts = np.bincount(codes)
-    quota = np.floor(np.minimum(np.maximum(share * counts + _EDGE, at_least), counts)).astype(
-        np.int64
-    )
-    # mostly enough, and sorting all takes longer than all else
-    rows = np.flatnonzero(fraction <= 2 * share)
-    if (np.bincount(codes[rows], minlength=len(counts)) < quota).any():
-        rows = np.arange(len(codes))
-    order = rows[np.lexsort((fraction[rows], codes[rows]))]
-    there = np.bincount(codes[order], minlength=len(counts))
-    rank = np.arange(len(order)) - np.repeat(np.cumsum(there) - there, there)
-    return np.sort(order[rank < quota[codes[order]]])
-
-
-_HASH, _RANK, _QUOTA = "__hash", "__rank", "__quota"
-_EDGE = 1e-9  # 0.29 * 100 is a little under 29
-
-
-def _check_sample(share, salt, at_least):
-    require(
-        0 < check_number(share, "The share of a sample") <= 1,
-        "The share of a sample must lie above 0, up to 1.",
-        share,
-    )
-    check_int(at_least, "at_least", 0)
-    return salt
+    in_memory = engine_of(frame) in ("pandas", "polars", "pyarrow")
+    draw = _sample_in_memory if in_memory else _sample_in_engine
+    return draw(frame, label, key, share, salt, at_least)
 
 # %% ../../nbs/lib/data/25_sample.ipynb #d723fadd
+def _draw(rows, count, replace, seed, label):
+    enough = count == 0 or len(rows) > 0 and (replace or count <= len(rows))
+    require(
+        enough,
+        f"Class {label} must have the rows that are drawn.",
+        f"{count} asked of {len(rows)}",
+        "replace=True draws rows again." if len(rows) else "",
+    )
+    return rng(seed, "draw", label).choice(rows, count, replace=replace) if count else rows[:0]
+
+
 def draw_counts(
-    data: Dataset | Table,  # rows to learn from, with classes
+    data: RowsT,  # rows to learn from, with classes
     counts: dict[int, int],  # class -> rows to draw; a class that is not named gives none
     replace: bool = False,  # whether a row may be drawn again
     seed: int = 0,  # of the draw
-) -> Dataset | Table:  # sum(counts) rows in random order
-    """Draw an exact number of rows of each class.
+) -> RowsT:  # sum(counts) rows in random order
+    """Draw an exact number of rows of each class; raises `InputError` where a class has too few.
 
     Parameters
     ----------
-    data : Dataset | Table
+    data : RowsT
         rows to learn from, with classes
     counts : dict[int, int]
         class -> rows to draw; a class that is not named gives none
@@ -158,7 +173,7 @@ def draw_counts(
 
     Returns
     -------
-    Dataset | Table
+    RowsT
         sum(counts) rows in random order
     """
     data = check_augmentable(data, "What is drawn from")
@@ -173,22 +188,22 @@ def draw_counts(
         )
         for label, count in sorted(counts.items())
     ]
-    rows = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
-    require(len(rows) > 0, "At least one row must be drawn.", counts)
-    return data.take(rng(seed, "draw", "order").permutation(rows))
+    chosen = np.concatenate(rows) if rows else np.empty(0, dtype=np.int64)
+    require(len(chosen) > 0, "At least one row must be drawn.", counts)
+    return data.take(rng(seed, "draw", "order").permutation(chosen))
 
-
+# %% ../../nbs/lib/data/25_sample.ipynb #84d45329
 def balanced(
-    data: Dataset | Table,  # rows to learn from, with classes
+    data: RowsT,  # rows to learn from, with classes
     per_class: int | None = None,  # rows of each class; None takes as many as the rarest class has
     replace: bool = False,  # whether a row may be drawn again: needed where a class has fewer rows
     seed: int = 0,  # of the draw
-) -> Dataset | Table:  # equally many rows of each class that `data` has, in random order
+) -> RowsT:  # equally many rows of each class that `data` has, in random order
     """Draw equally many rows of each class.
 
     Parameters
     ----------
-    data : Dataset | Table
+    data : RowsT
         rows to learn from, with classes
     per_class : int | None, default None
         rows of each class; None takes as many as the rarest class has
@@ -199,39 +214,29 @@ def balanced(
 
     Returns
     -------
-    Dataset | Table
+    RowsT
         equally many rows of each class that `data` has, in random order
     """
-    labels, counts = np.unique(check_augmentable(data, "What is drawn from").y, return_counts=True)
+    data = check_augmentable(data, "What is drawn from")
+    labels, counts = np.unique(data.y, return_counts=True)
     size = int(counts.min()) if per_class is None else check_int(per_class, "per_class")
     return draw_counts(data, dict.fromkeys(labels.tolist(), size), replace, seed)
 
-
-def _draw(rows, count, replace, seed, label):
-    enough = count == 0 or len(rows) > 0 and (replace or count <= len(rows))
-    require(
-        enough,
-        f"Class {label} must have the rows that are drawn.",
-        f"{count} asked of {len(rows)}",
-        "replace=True draws rows again." if len(rows) else "",
-    )
-    return rng(seed, "draw", label).choice(rows, count, replace=replace) if count else rows[:0]
-
 # %% ../../nbs/lib/data/25_sample.ipynb #41299ed5
 def correct_prior(
-    proba,  # shape (n, k): probabilities of a model that learned from other shares
-    learned,  # shape (k,): share of each class among the rows it learned from
-    true,  # shape (k,): share of each class where it is used
+    proba: Any,  # shape (n, k): probabilities of a model that learned from other shares
+    learned: Any,  # shape (k,): share of each class among the rows it learned from
+    true: Any,  # shape (k,): share of each class where it is used
 ) -> np.ndarray:  # shape (n, k), float64, rows sum to 1: proba * true / learned, made to sum to 1
     """Turn probabilities for the shares of a sample into probabilities for the shares of the world.
 
     Parameters
     ----------
-    proba
+    proba : Any
         shape (n, k): probabilities of a model that learned from other shares
-    learned
+    learned : Any
         shape (k,): share of each class among the rows it learned from
-    true
+    true : Any
         shape (k,): share of each class where it is used
 
     Returns
@@ -255,7 +260,7 @@ def correct_prior(
 
 # %% ../../nbs/lib/data/25_sample.ipynb #891885e4
 def weighted_rows(
-    weights,  # shape (n,), 0 or greater
+    weights: Any,  # shape (n,), 0 or greater
     n: int,  # rows to draw
     replace: bool = False,  # whether a row may be drawn again
     seed: int = 0,  # of the draw
@@ -264,7 +269,7 @@ def weighted_rows(
 
     Parameters
     ----------
-    weights
+    weights : Any
         shape (n,), 0 or greater
     n : int
         rows to draw
@@ -282,7 +287,7 @@ def weighted_rows(
     fits = (
         weights.ndim == 1 and np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
     )
-    require(fits, "weights must be finite numbers of 0 or more, not all 0.", weights)
+    require(fits, "`weights` must be finite numbers of 0 or more, not all 0.", weights)
     some = np.flatnonzero(weights)
     n = check_int(
         n, "n, the rows to draw of those with a weight,", 1, 2**63 - 1 if replace else len(some)
@@ -293,21 +298,21 @@ def weighted_rows(
     nearest = np.argpartition(keys, n - 1)[:n]
     return some[nearest[np.argsort(keys[nearest])]]
 
-
+# %% ../../nbs/lib/data/25_sample.ipynb #2be278f5
 def weighted(
-    data: Dataset | Table,  # rows to learn from
-    weights,  # shape (len(data),), 0 or greater
+    data: RowsT,  # rows to learn from
+    weights: Any,  # shape (len(data),), 0 or greater
     n: int,  # rows to draw
     replace: bool = False,  # whether a row may be drawn again
     seed: int = 0,  # of the draw
-) -> Dataset | Table:  # n rows
+) -> RowsT:  # n rows
     """Draw `n` rows of a data set in proportion to weights.
 
     Parameters
     ----------
-    data : Dataset | Table
+    data : RowsT
         rows to learn from
-    weights
+    weights : Any
         shape (len(data),), 0 or greater
     n : int
         rows to draw
@@ -318,7 +323,7 @@ def weighted(
 
     Returns
     -------
-    Dataset | Table
+    RowsT
         n rows
     """
     data = check_augmentable(data, "What is drawn from")
@@ -330,8 +335,16 @@ def weighted(
     return data.take(weighted_rows(weights, n, replace, seed))
 
 # %% ../../nbs/lib/data/25_sample.ipynb #26a391b3
-class Reservoir:
-    "A random sample of fixed size of all items that a stream has brought so far."
+def _plain(item):  # for JSON
+    return item.tolist() if isinstance(item, (np.generic, np.ndarray)) else item
+
+
+def _weight(weights, i):
+    return 1.0 if weights is None else float(weights[i])
+
+
+class _Keys:
+    "Items with their keys, and the weight at which the next item gets in."
 
     def __init__(
         self,
@@ -351,19 +364,54 @@ class Reservoir:
         stream : str, default ''
             names the stream; reservoirs that are to be merged need different names or seeds
         """
-        self.size, self.seed, self.streams = (
-            check_int(size, "size"),
-            check_int(seed, "seed", 0),
-            [f"{seed}:{stream}"],
-        )
+        self.size, self.seed = check_int(size, "size"), check_int(seed, "seed", 0)
+        self.streams = [f"{seed}:{stream}"]
         self._generator = rng(seed, "reservoir", stream)
-        self._items, self._keys = [], []
-        # items and weight gone by; the weight at which the next one gets in
-        self.seen, self.weight, self._next = 0, 0.0, None
+        self._items: list = []
+        self._keys: list[float] = []
+        self.seen, self.weight = 0, 0.0  # items and weight gone by
+        self._next: float | None = None  # the weight at which the next one gets in
+
+    def _ends(self, n, weights):
+        """The weight that has gone by after each item; added up one by one, so that portions make
+        no difference."""
+        if weights is None:
+            return self.weight + np.arange(1, n + 1)
+        weights = np.asarray(weights, dtype=np.float64)
+        fits = weights.shape == (n,) and np.isfinite(weights).all() and (weights > 0).all()
+        require(
+            fits, f"`weights` must be {n} numbers above 0.", weights, "leave items of weight 0 out."
+        )
+        return np.cumsum(np.r_[self.weight, weights])[1:]
+
+    def _take(self, item, key):
+        self._items.append(_plain(item))
+        self._keys.append(key)
+
+    def _replace(self, item, weight):
+        """Put an item in the place of the one with the largest key; its own key is drawn from those
+        below."""
+        worst = int(np.argmax(self._keys))
+        chance = -math.expm1(-weight * self._keys[worst])  # that its key is the smaller one
+        self._keys[worst] = -math.log1p(-self._generator.random() * chance) / weight
+        self._items[worst] = _plain(item)
+
+    def _jump(self, weight):
+        self._next = weight + self._generator.exponential() / max(self._keys)
+
+# %% ../../nbs/lib/data/25_sample.ipynb #9a4d4713
+class _Sampling(_Keys):
+    "Lets items go by."
 
     @property
     def items(self) -> list:  # up to `size` items, in no particular order
-        "Up to `size` items, in no particular order."
+        """Give the sample as it is now.
+
+        Returns
+        -------
+        list
+            up to `size` items, in no particular order
+        """
         return list(self._items)
 
     def __len__(self) -> int:
@@ -374,21 +422,21 @@ class Reservoir:
 
     def add(
         self,
-        items: Iterable,  # the next items of the stream
-        weights=None,  # one number above 0 for each item; None gives all the weight 1
-    ) -> "Reservoir":  # itself
-        """Let the next items go by.
+        items: Any,  # the next items of the stream
+        weights: Any = None,  # one number above 0 for each item; None gives all the weight 1
+    ) -> Self:  # itself
+        """Let the next items go by; raises `InputError` for weights that do not fit.
 
         Parameters
         ----------
-        items : Iterable
+        items : Any
             the next items of the stream
-        weights : default None
+        weights : Any, default None
             one number above 0 for each item; None gives all the weight 1
 
         Returns
         -------
-        Reservoir
+        Self
             itself
         """
         items = items if isinstance(items, (list, tuple, range, np.ndarray)) else list(items)
@@ -406,17 +454,40 @@ class Reservoir:
             self._replace(items[at], _weight(weights, at))
             self._jump(ends[at])
             at += 1
-        self.seen, self.weight = (
-            self.seen + len(items),
-            float(ends[-1]) if len(items) else self.weight,
-        )
+        self.seen += len(items)
+        self.weight = float(ends[-1]) if len(items) else self.weight
         return self
+
+    def state(self) -> dict:  # JSON, if the items are
+        """Give all that is needed to go on later or elsewhere.
+
+        Returns
+        -------
+        dict
+            JSON, if the items are
+        """
+        return {
+            "size": self.size,
+            "seed": self.seed,
+            "streams": self.streams,
+            "items": self.items,
+            "keys": list(self._keys),
+            "seen": self.seen,
+            "weight": self.weight,
+            "next": self._next,
+            "generator": self._generator.bit_generator.state,
+        }
+
+# %% ../../nbs/lib/data/25_sample.ipynb #87dad474
+class Reservoir(_Sampling):
+    "A random sample of fixed size of all items that a stream has brought so far."
 
     def merge(
         self,
         other: "Reservoir",  # of another stream, of the same size
     ) -> "Reservoir":  # a new one, as if both streams had gone by one after the other
-        """Put two reservoirs together; neither is changed.
+        """Put two reservoirs together; neither is changed. Raises `InputError` for another size, or
+        the same stream.
 
         Parameters
         ----------
@@ -442,43 +513,19 @@ class Reservoir:
         )
         both = Reservoir(self.size, self.seed, "+".join(sorted(self.streams + other.streams)))
         both.streams = sorted(self.streams + other.streams)
-        kept = sorted(zip(self._keys + other._keys, range(len(self) + len(other)), strict=True))[
-            : self.size
-        ]
-        both._keys, both._items = (
-            [key for key, _ in kept],
-            [(self._items + other._items)[i] for _, i in kept],
-        )
+        keys, items = self._keys + other._keys, self._items + other._items
+        kept = sorted(zip(keys, range(len(keys)), strict=True))[: self.size]
+        both._keys, both._items = [key for key, _ in kept], [items[i] for _, i in kept]
         both.seen, both.weight = self.seen + other.seen, self.weight + other.weight
         if len(both) == both.size:
             both._jump(both.weight)
         return both
 
-    def state(self) -> dict:  # JSON, if the items are
-        """Give all that is needed to go on later or elsewhere.
-
-        Returns
-        -------
-        dict
-            JSON, if the items are
-        """
-        return {
-            "size": self.size,
-            "seed": self.seed,
-            "streams": self.streams,
-            "items": self.items,
-            "keys": list(self._keys),
-            "seen": self.seen,
-            "weight": self.weight,
-            "next": self._next,
-            "generator": self._generator.bit_generator.state,
-        }
-
     @staticmethod
     def from_state(
         state: dict,  # what `state` gave, perhaps through JSON
     ) -> "Reservoir":  # goes on where the other stood
-        """Make a reservoir of a saved state.
+        """Make a reservoir of a saved state; raises `InputError` for anything else.
 
         Parameters
         ----------
@@ -496,47 +543,9 @@ class Reservoir:
             "The state must be one that `Reservoir.state` gave.",
             state,
         )
-        made = Reservoir(state["size"], state["seed"])
-        made.streams, made._items, made._keys = (
-            list(state["streams"]),
-            list(state["items"]),
-            list(state["keys"]),
-        )
-        made.seen, made.weight, made._next = state["seen"], state["weight"], state["next"]
-        made._generator.bit_generator.state = state["generator"]
-        return made
-
-    def _ends(self, n, weights):
-        """The weight that has gone by after each item; added up one by one, so that portions make
-        no difference."""
-        if weights is None:
-            return self.weight + np.arange(1, n + 1)
-        weights = np.asarray(weights, dtype=np.float64)
-        fits = weights.shape == (n,) and np.isfinite(weights).all() and (weights > 0).all()
-        require(
-            fits, f"weights must be {n} numbers above 0.", weights, "leave items of weight 0 out."
-        )
-        return np.cumsum(np.r_[self.weight, weights])[1:]
-
-    def _take(self, item, key):
-        self._items.append(_plain(item))
-        self._keys.append(key)
-
-    def _replace(self, item, weight):
-        """Put an item in the place of the one with the largest key; its own key is drawn from those
-        below."""
-        worst = int(np.argmax(self._keys))
-        chance = -math.expm1(-weight * self._keys[worst])  # that its key is the smaller one
-        self._keys[worst] = -math.log1p(-self._generator.random() * chance) / weight
-        self._items[worst] = _plain(item)
-
-    def _jump(self, weight):
-        self._next = weight + self._generator.exponential() / max(self._keys)
-
-
-def _plain(item):  # for JSON
-    return item.tolist() if isinstance(item, (np.generic, np.ndarray)) else item
-
-
-def _weight(weights, i):
-    return 1.0 if weights is None else float(weights[i])
+        reservoir = Reservoir(state["size"], state["seed"])
+        reservoir.streams, reservoir._items = list(state["streams"]), list(state["items"])
+        reservoir._keys, reservoir._next = list(state["keys"]), state["next"]
+        reservoir.seen, reservoir.weight = state["seen"], state["weight"]
+        reservoir._generator.bit_generator.state = state["generator"]
+        return reservoir

@@ -11,22 +11,40 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from ..core import RunError, import_extra, require
+from ..core import RunError, import_extra, package_folder, require
 
-# %% ../../nbs/lib/data/08_spark.ipynb #e07acbdb
+# %% ../../nbs/lib/data/08_spark.ipynb #dbb81b89
+def _session_settings(memory, conf):
+    "What is set before a session starts; the caller's settings win."
+    return {
+        "spark.driver.memory": memory,
+        "spark.executor.memory": memory,
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": 4,
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.log.level": "ERROR",
+        "spark.ui.showConsoleProgress": "false",
+    } | {name.replace("_", "."): value for name, value in conf.items()}
+
+
 def spark_session(
     # "local[N]" for N threads here, or the address of a cluster: "spark://host:7077"
     master: str = "local[2]",
     memory: str = "1g",  # of the driver, and of each executor
     app: str = "bigdata_ai",  # name in Spark's own pages
     **conf: object,  # further Spark settings, with "_" for ".": spark_sql_shuffle_partitions=4
-):  # pyspark.sql.SparkSession
-    """Start Spark, or give the session that runs.
+) -> Any:  # pyspark.sql.SparkSession
+    """Start Spark, or give the session that runs; raises `MissingExtraError` without pyspark.
 
     Parameters
     ----------
@@ -41,7 +59,8 @@ def spark_session(
 
     Returns
     -------
-    pyspark.sql.SparkSession
+    Any
+        pyspark.sql.SparkSession
     """
     SparkSession = import_extra("pyspark.sql", "spark").SparkSession
     # at each conversion
@@ -51,22 +70,60 @@ def spark_session(
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-    settings = {
-        "spark.driver.memory": memory,
-        "spark.executor.memory": memory,
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": 4,
-        "spark.sql.execution.arrow.pyspark.enabled": "true",
-        "spark.log.level": "ERROR",
-        "spark.ui.showConsoleProgress": "false",
-    } | {name.replace("_", "."): value for name, value in conf.items()}
     builder = SparkSession.builder.master(master).appName(app)
-    for name, value in settings.items():
+    for name, value in _session_settings(memory, conf).items():
         builder = builder.config(name, str(value))
     return builder.getOrCreate()
+
+# %% ../../nbs/lib/data/08_spark.ipynb #e5a9db4c
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_ready(process, log, ready, name, timeout_s):
+    "Read the log until it says `ready`; raise where the process ends or time is up."
+    end = time.monotonic() + timeout_s
+    while ready not in (text := log.read_text(errors="replace")):
+        require(
+            process.poll() is None and time.monotonic() < end,
+            f"{name} must start within {timeout_s:g} s.",
+            text[-500:] or "nothing",
+            error=RunError,
+        )
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _daemon(command, environment, ready, timeout_s):
+    "Run a process until it has said `ready`; end it after the block."
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        log = Path(folder, "log")
+        with log.open("wb") as sink:
+            process = subprocess.Popen(
+                command, stdout=sink, stderr=sink, env=environment, cwd=folder
+            )
+        try:
+            _wait_until_ready(process, log, ready, command[1], timeout_s)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+# %% ../../nbs/lib/data/08_spark.ipynb #58adc4df
+def _master(program, port, page):
+    where = ["--host", "127.0.0.1", "--port", str(port), "--webui-port", str(page)]
+    return [program, "org.apache.spark.deploy.master.Master", *where]
+
+
+def _worker(program, cores, memory, address):
+    where = ["--host", "127.0.0.1", "--webui-port", "0"]
+    size = ["--cores", str(cores), "--memory", memory]
+    return [program, "org.apache.spark.deploy.worker.Worker", *where, *size, address]
 
 
 @contextlib.contextmanager
@@ -74,10 +131,10 @@ def spark_cluster(
     workers: int = 1,  # worker processes, each a JVM of its own
     cores: int = 1,  # of each worker
     memory: str = "1g",  # of each worker
-    wait: float = 60.0,  # seconds until the workers must be there
+    timeout_s: float = 60.0,  # seconds until the workers must be there
 ) -> Iterator[str]:  # the address of the master, "spark://127.0.0.1:PORT"
     """Run a standalone Spark cluster on loopback inside a `with` block: a master and workers, each
-    a JVM of its own.
+    a JVM of its own; raises `RunError` where one does not start in time.
 
     Parameters
     ----------
@@ -87,7 +144,7 @@ def spark_cluster(
         of each worker
     memory : str, default '1g'
         of each worker
-    wait : float, default 60.0
+    timeout_s : float, default 60.0
         seconds until the workers must be there
 
     Returns
@@ -95,77 +152,19 @@ def spark_cluster(
     Iterator[str]
         the address of the master, "spark://127.0.0.1:PORT"
     """
-    home = Path(import_extra("pyspark", "spark").__file__).parent
-    port, page = _free_port(), _free_port()
-    address, ready = f"spark://127.0.0.1:{port}", "Successfully registered with master"
-    base = [str(home / "bin" / "spark-class")]
+    home = package_folder("pyspark", "spark")
+    program, port, page = str(home / "bin" / "spark-class"), _free_port(), _free_port()
+    address = f"spark://127.0.0.1:{port}"
     environment = os.environ | {
         "SPARK_HOME": str(home),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_DAEMON_MEMORY": "256m",
     }
-    master = [
-        *base,
-        "org.apache.spark.deploy.master.Master",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--webui-port",
-        str(page),
-    ]
-    worker = [
-        *base,
-        "org.apache.spark.deploy.worker.Worker",
-        "--host",
-        "127.0.0.1",
-        "--webui-port",
-        "0",
-        "--cores",
-        str(cores),
-        "--memory",
-        memory,
-        address,
-    ]
+    master, elected = _master(program, port, page), "I have been elected leader"
+    worker, joined = _worker(program, cores, memory, address), "Successfully registered with master"
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_daemon(master, environment, "I have been elected leader", wait))
+        stack.enter_context(_daemon(master, environment, elected, timeout_s))
         for _ in range(workers):
-            stack.enter_context(_daemon(worker, environment, ready, wait))
+            stack.enter_context(_daemon(worker, environment, joined, timeout_s))
         yield address
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.contextmanager
-def _daemon(command, environment, ready, wait):
-    "Run a process until it has said `ready`; end it after the block."
-    import tempfile
-
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        log = Path(folder, "log")
-        with log.open("wb") as sink:
-            process = subprocess.Popen(
-                command, stdout=sink, stderr=sink, env=environment, cwd=folder
-            )
-        try:
-            end = time.monotonic() + wait
-            while ready not in (said := log.read_text(errors="replace")):
-                require(
-                    process.poll() is None and time.monotonic() < end,
-                    f"{command[1]} must start within {wait:g} s.",
-                    said[-500:] or "nothing",
-                    error=RunError,
-                )
-                time.sleep(0.1)
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()

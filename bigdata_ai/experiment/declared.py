@@ -16,7 +16,13 @@ from ..core import InputError, check_choice, experiments_path, require, runs_pat
 
 # %% ../../nbs/lib/experiment/02_declared.ipynb #69c0c973
 def experiments() -> list[str]:  # names, sorted
-    "List the experiments that come with the kit."
+    """List the experiments that come with the kit.
+
+    Returns
+    -------
+    list[str]
+        names, sorted
+    """
     return sorted(path.stem for path in experiments_path().glob("*.toml"))
 
 
@@ -24,7 +30,20 @@ def file_of(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
     suffix: str = ".ipynb",  # or ".toml", for what is declared beside it
 ) -> Path:  # absolute; a notebook exists, what is beside it need not
-    "Find the file of an experiment; raises `InputError` where there is none."
+    """Find the file of an experiment; raises `InputError` where there is none.
+
+    Parameters
+    ----------
+    name : str | Path
+        a name from `experiments()`, or the path of a notebook
+    suffix : str, default '.ipynb'
+        or ".toml", for what is declared beside it
+
+    Returns
+    -------
+    Path
+        absolute; a notebook exists, what is beside it need not
+    """
     if Path(name).suffix != ".ipynb":
         return experiments_path() / (check_choice(name, experiments(), "experiment") + suffix)
     require(Path(name).is_file(), "A notebook must exist.", name)
@@ -34,7 +53,18 @@ def file_of(
 def describe(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
 ) -> dict[str, Any]:  # title, quote, full, claims …, as in its .toml
-    "Read what an experiment declares."
+    """Read what an experiment declares.
+
+    Parameters
+    ----------
+    name : str | Path
+        a name from `experiments()`, or the path of a notebook
+
+    Returns
+    -------
+    dict[str, Any]
+        title, quote, full, claims …, as in its .toml
+    """
     path = file_of(name, ".toml")
     return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
@@ -42,7 +72,18 @@ def describe(
 def parameter_names(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
 ) -> list[str]:  # in the notebook's order
-    "List what the cell tagged `parameters` assigns."
+    """List what the cell tagged `parameters` assigns.
+
+    Parameters
+    ----------
+    name : str | Path
+        a name from `experiments()`, or the path of a notebook
+
+    Returns
+    -------
+    list[str]
+        in the notebook's order
+    """
     cells = json.loads(file_of(name).read_text(encoding="utf-8"))["cells"]
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     tree = ast.parse("\n".join("".join(cell["source"]) for cell in tagged))
@@ -54,13 +95,25 @@ def parameter_names(
 
 # %% ../../nbs/lib/experiment/02_declared.ipynb #d8f0c488
 def runs() -> list[str]:  # names, the newest last
-    "List the runs that are kept here."
+    """List the runs that are kept here.
+
+    Returns
+    -------
+    list[str]
+        names, the newest last
+    """
     files = sorted(runs_path().glob("*/run.json"), key=lambda path: path.stat().st_mtime)
     return [path.parent.name for path in files]
 
 
 def latest_run() -> Path:  # its folder
-    "Find the newest run; raises `InputError` where there is none."
+    """Find the newest run; raises `InputError` where there is none.
+
+    Returns
+    -------
+    Path
+        its folder
+    """
     names = runs()
     if not names:
         raise InputError.of(

@@ -16,63 +16,81 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 # %% ../../nbs/lib/experiment/22_forkserver.ipynb #7429ec11
-_KERNEL = (
-    "ipykernel.kernelapp",
-    "ipykernel.ipkernel",
-    "ipykernel.debugger",
-    "ipykernel.zmqshell",
-    # what a kernel imports when it starts, but for matplotlib_inline, which looks for the
-    # kernel when imported
-    "psutil",
-)
+_server = None  # in a kernel, the socket to the fork server that forked it
+
+
+def _kernel(argv, bound, server):
+    "Be a kernel until it is told to end."
+    global _server
+    _server = server
+    os.setpgid(0, 0)
+    os.environ["JPY_PARENT_PID"] = str(os.getppid())
+    if "BIGDATA_AI_LOG" in os.environ:  # what libraries of C write past Python
+        log = os.open(os.environ["BIGDATA_AI_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+    # the variable was read when ipykernel was imported
+    argv = [*argv, f"--IPKernelApp.parent_handle={os.getppid()}"]
+    sys.argv = ["ipykernel_launcher", *argv]
+    from ipykernel.kernelapp import IPKernelApp
+
+    class Kernel(IPKernelApp):
+        "Closes a pipe when its ports are bound: who connects earlier waits for the next try."
+
+        def init_sockets(self) -> None:
+            super().init_sockets()
+            os.close(bound)
+
+    Kernel.launch_instance(argv)
+
+# %% ../../nbs/lib/experiment/22_forkserver.ipynb #d4da0141
+def _call(function, arguments, *streams):
+    "Call a function, with pipes as standard input and output."
+    for stream, number in zip((*streams, os.open(os.devnull, os.O_WRONLY)), range(3), strict=True):
+        os.dup2(stream, number)
+    for stream in streams:
+        os.close(stream)
+    module, _, name = function.partition(":")
+    getattr(importlib.import_module(module), name)(*arguments)
 
 
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def serve(
-    control: socket.socket,  # of type SOCK_SEQPACKET; a message a request and an answer
-    # names to import; one that fails is left to the kernel, which will tell why
-    modules: list[str],
-) -> None:  # when the other side closes
-    """Import modules, then fork a kernel for each request, JSON with argv, env and cwd, and for
-    kernels each `Process` they ask for.
+def _become(request, descriptors, server):
+    "Go on as another process; never returns."
+    status = 1
+    try:
+        # die with the fork server at once: ipykernel looks once a second, and a killed sweep may be
+        # going on again by then
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.environ.clear()
+        os.environ.update(request["env"])
+        os.chdir(request["cwd"])
+        # else all kernels would draw the same numbers
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed()
+        if "argv" in request:
+            _kernel(request["argv"], *descriptors, server)
+        else:
+            _call(request["function"], request["arguments"], *descriptors)
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)  # without what the fork server would do at its end
 
-    Parameters
-    ----------
-    control : socket.socket
-        of type SOCK_SEQPACKET; a message a request and an answer
-    modules : list[str]
-        names to import; one that fails is left to the kernel, which will tell why
-    """
-    # as kernels do, and pyplot reads it when imported
-    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    loud, quiet = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 2)  # libraries of C greet when they are loaded
-    for name in [*_KERNEL, *modules]:
-        try:
-            importlib.import_module(name)
-        except BaseException:
-            pass  # whatever it raises, the kernel that imports it meets the same
-    os.dup2(loud, 2)
-    for handle in (loud, quiet):
-        os.close(handle)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended kernels leave no zombies
-    gc.collect()
-    gc.freeze()  # so that collections in kernels do not touch, and thereby copy, what all share
-    control.send(b"ready")
-    askers = [control]  # and one socket a kernel
-    while True:
-        for asker in select.select(askers, [], [])[0]:
-            if not _answer(asker, askers):
-                if asker is control:
-                    return
-                asker.close()
-                askers.remove(asker)
-
-
+# %% ../../nbs/lib/experiment/22_forkserver.ipynb #a95b73d5
 def _answer(asker, askers):
     "Fork what is asked for; False where the other side has closed."
     try:
@@ -107,73 +125,62 @@ def _answer(asker, askers):
         return False
     return True
 
-
-def _become(request, descriptors, zygote):
-    "Go on as another process; never returns."
-    status = 1
-    try:
-        # die with the zygote at once: ipykernel looks once a second, and a killed sweep may be
-        # going on again by then
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.environ.clear()
-        os.environ.update(request["env"])
-        os.chdir(request["cwd"])
-        # else all kernels would draw the same numbers
-        if "numpy" in sys.modules:
-            sys.modules["numpy"].random.seed()
-        if "argv" in request:
-            _kernel(request["argv"], *descriptors, zygote)
-        else:
-            _call(request["function"], request["arguments"], *descriptors)
-        status = 0
-    except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)  # without what the zygote would do at its end
+# %% ../../nbs/lib/experiment/22_forkserver.ipynb #44e4e655
+_KERNEL = (
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "ipykernel.debugger",
+    "ipykernel.zmqshell",
+    # what a kernel imports when it starts, but for matplotlib_inline, which looks for the
+    # kernel when imported
+    "psutil",
+)
 
 
-_zygote = None  # in a kernel, the socket to the zygote that forked it
+def _import_quietly(modules):
+    "Import modules; whatever one raises, the kernel that imports it meets the same."
+    # as kernels do, and pyplot reads it when imported
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    loud, quiet = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 2)  # libraries of C greet when they are loaded
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            pass
+    os.dup2(loud, 2)
+    for handle in (loud, quiet):
+        os.close(handle)
 
 
-def _kernel(argv, bound, zygote):
-    "Be a kernel until it is told to end."
-    global _zygote
-    _zygote = zygote
-    os.setpgid(0, 0)
-    os.environ["JPY_PARENT_PID"] = str(os.getppid())
-    if "BIGDATA_AI_LOG" in os.environ:  # what libraries of C write past Python
-        log = os.open(os.environ["BIGDATA_AI_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        for stream in (1, 2):
-            os.dup2(log, stream)
-    # the variable was read when ipykernel was imported
-    argv = [*argv, f"--IPKernelApp.parent_handle={os.getppid()}"]
-    sys.argv = ["ipykernel_launcher", *argv]
-    from ipykernel.kernelapp import IPKernelApp
+def serve(
+    control: socket.socket,  # of type SOCK_SEQPACKET; a message a request and an answer
+    # names to import; one that fails is left to the kernel, which will tell why
+    modules: Sequence[str],
+) -> None:  # when the other side closes
+    """Import modules, then fork a kernel for each request, JSON with argv, env and cwd, and for
+    kernels each `FunctionProcess` they ask for.
 
-    class Kernel(IPKernelApp):
-        "Closes a pipe when its ports are bound: who connects earlier waits for the next try."
-
-        def init_sockets(self):
-            super().init_sockets()
-            os.close(bound)
-
-    Kernel.launch_instance(argv)
-
-
-def _call(function, arguments, *streams):
-    "Call a function, with pipes as standard input and output."
-    for stream, number in zip((*streams, os.open(os.devnull, os.O_WRONLY)), range(3), strict=True):
-        os.dup2(stream, number)
-    for stream in streams:
-        os.close(stream)
-    module, _, name = function.partition(":")
-    getattr(importlib.import_module(module), name)(*arguments)
+    Parameters
+    ----------
+    control : socket.socket
+        of type SOCK_SEQPACKET; a message a request and an answer
+    modules : Sequence[str]
+        names to import; one that fails is left to the kernel, which will tell why
+    """
+    _import_quietly([*_KERNEL, *modules])
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended kernels leave no zombies
+    gc.collect()
+    gc.freeze()  # so that collections in kernels do not touch, and thereby copy, what all share
+    control.send(b"ready")
+    askers = [control]  # and one socket a kernel
+    while True:
+        for asker in select.select(askers, [], [])[0]:
+            if not _answer(asker, askers):
+                if asker is control:
+                    return
+                asker.close()
+                askers.remove(asker)
 
 
 def main() -> None:  # in a process of its own, whose arguments are DESCRIPTOR MODULE…
@@ -264,7 +271,7 @@ class FunctionProcess:
         # "module:name"; it must end when its standard input is closed, as it is when this process
         # dies
         function: str,
-        *arguments,  # anything JSON can hold
+        *arguments: Any,  # anything JSON can hold
     ):
         """Start it, with this process's environment and folder; what it writes on standard error is
         lost.
@@ -274,7 +281,7 @@ class FunctionProcess:
         function : str
             "module:name"; it must end when its standard input is closed, as it is when this
             process dies
-        *arguments
+        *arguments : Any
             anything JSON can hold
         """
         (its_input, ours), (theirs, its_output) = os.pipe(), os.pipe()
@@ -286,11 +293,11 @@ class FunctionProcess:
             "cwd": os.getcwd(),
         }
         try:
-            if _zygote is None:
+            if _server is None:
                 self._child = self._start(request, its_input, its_output)
             else:
-                socket.send_fds(_zygote, [json.dumps(request).encode()], [its_input, its_output])
-                self._child = Forked(int(_zygote.recv(64)))
+                socket.send_fds(_server, [json.dumps(request).encode()], [its_input, its_output])
+                self._child = Forked(int(_server.recv(64)))
         finally:
             for stream in (its_input, its_output):
                 os.close(stream)

@@ -8,7 +8,7 @@ __all__ = ['GUARDS', 'key_of', 'wrong_keys', 'other_runs', 'same_seeds', 'lost_c
 
 # %% ../../nbs/lib/experiment/27_guards.ipynb #8b3a78ac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -41,16 +41,16 @@ def key_of(
 
 # %% ../../nbs/lib/experiment/27_guards.ipynb #9d6697ae
 def wrong_keys(
-    found: list[dict],  # rows
-    asked: dict,  # the run's facts; empty where there is none
+    rows: list[dict],  # of evidence
+    facts: dict,  # the run's facts; empty where there is none
 ) -> str:  # a reason, or ""
     """Find rows whose key is not that of their content.
 
     Parameters
     ----------
-    found : list[dict]
-        rows
-    asked : dict
+    rows : list[dict]
+        of evidence
+    facts : dict
         the run's facts; empty where there is none
 
     Returns
@@ -58,26 +58,26 @@ def wrong_keys(
     str
         a reason, or ""
     """
-    bad = sum(row["key"] != key_of(row) for row in found)
+    bad = sum(row["key"] != key_of(row) for row in rows)
     return (
-        f"a result's key is not that of what it says it is ({bad} of {len(found)} rows)"
+        f"a result's key is not that of what it says it is ({bad} of {len(rows)} rows)"
         if bad
         else ""
     )
 
 
 def other_runs(
-    found: list[dict],  # rows
-    asked: dict,  # the run's facts: code and claims count; empty where there is none
+    rows: list[dict],  # of evidence
+    facts: dict,  # the run's facts: code and claims count; empty where there is none
 ) -> str:  # a reason, or ""
     """Find rows on the same data that another run made: of other code, parameters, content of the
     data or versions.
 
     Parameters
     ----------
-    found : list[dict]
-        rows
-    asked : dict
+    rows : list[dict]
+        of evidence
+    facts : dict
         the run's facts: code and claims count; empty where there is none
 
     Returns
@@ -86,8 +86,8 @@ def other_runs(
         a reason, or ""
     """
 
-    def values(part):
-        return {(row["data"]["name"], json.dumps(row.get(part), sort_keys=True)) for row in found}
+    def values(part: str) -> set:
+        return {(row["data"]["name"], json.dumps(row.get(part), sort_keys=True)) for row in rows}
 
     parts = [
         part
@@ -97,7 +97,7 @@ def other_runs(
     parts += [
         name
         for name in ("code", "claims")
-        if name in asked and any(row.get(name) != asked[name] for row in found)
+        if name in facts and any(row.get(name) != facts[name] for row in rows)
     ]
     return (
         f"results of different runs stand together: other {', '.join(dict.fromkeys(parts))}"
@@ -105,19 +105,19 @@ def other_runs(
         else ""
     )
 
-
+# %% ../../nbs/lib/experiment/27_guards.ipynb #272e8008
 def same_seeds(
-    found: list[dict],  # rows
-    asked: dict,  # not needed
+    rows: list[dict],  # of evidence
+    facts: dict,  # not needed
 ) -> str:  # a reason, or ""
     """Find seeds that gave the same numbers to the last digit in all settings, which is one run
     counted twice.
 
     Parameters
     ----------
-    found : list[dict]
-        rows
-    asked : dict
+    rows : list[dict]
+        of evidence
+    facts : dict
         not needed
 
     Returns
@@ -126,7 +126,7 @@ def same_seeds(
         a reason, or ""
     """
     seeds = {}
-    for row in found:
+    for row in rows:
         numbers = [
             row["setting"],
             row["metrics"],
@@ -141,73 +141,7 @@ def same_seeds(
         else ""
     )
 
-
-def lost_classes(
-    found: list[dict],  # rows
-    asked: dict,  # not needed
-) -> str:  # a reason, or ""
-    """Find that in five seeds or more no model predicts as many classes as the data have, although none is rare.
-
-    Asked at the largest size, in the setting where models err least: elsewhere labels changed at random bring a lost class back.
-
-    Parameters
-    ----------
-    found : list[dict]
-        rows
-    asked : dict
-        not needed
-
-    Returns
-    -------
-    str
-        a reason, or ""
-    """
-    last, settings = max(row["setting"].get("n", 0) for row in found), {}
-    for row in found:
-        if row["setting"].get("n", 0) == last:
-            settings.setdefault(json.dumps(row["setting"], sort_keys=True), []).append(row)
-    found = min(
-        settings.values(),
-        key=lambda group: sum(row["metrics"].get("error", 0) for row in group) / len(group),
-    )
-    # a run that was trained briefly may miss a class once
-    enough = len({row["seed"] for row in found}) >= 5
-    # older rows do not have it
-    classes = max(row["checks"].get("test_classes", 0) for row in found) or _classes(found[0])
-    most = max(row["checks"].get("predicted_classes", 0) for row in found)
-    balanced = max(row["checks"].get("majority", 1) for row in found) < 2 / max(classes, 1)
-    return (
-        f"at most {most} of {classes} classes were ever predicted"
-        if enough and balanced and most < classes
-        else ""
-    )
-
-
-def wrong_metric(
-    found: list[dict],  # rows
-    asked: dict,  # not needed
-) -> str:  # a reason, or ""
-    """Find errors that are not the share of wrong answers, by the confusion matrix, which the
-    recorder counts for itself.
-
-    Parameters
-    ----------
-    found : list[dict]
-        rows
-    asked : dict
-        not needed
-
-    Returns
-    -------
-    str
-        a reason, or ""
-    """
-    # older rows do not have it
-    known = [row for row in found if "correct" in row["checks"] and "error" in row["metrics"]]
-    bad = sum(abs(row["metrics"]["error"] - (1 - row["checks"]["correct"])) > 1e-9 for row in known)
-    return f"an error is not the share of wrong answers ({bad} of {len(found)} rows)" if bad else ""
-
-
+# %% ../../nbs/lib/experiment/27_guards.ipynb #c3a573d1
 def _classes(row):
     "How many classes a row's data have, by its parameters or the ledger; 0 where neither tells."
     if "classes" in row["parameters"]:
@@ -218,15 +152,84 @@ def _classes(row):
     )
 
 
+def _best_setting(rows):
+    "The rows of the largest size in the setting where models err least."
+    last, settings = max(row["setting"].get("n", 0) for row in rows), {}
+    for row in rows:
+        if row["setting"].get("n", 0) == last:
+            settings.setdefault(json.dumps(row["setting"], sort_keys=True), []).append(row)
+    return min(
+        settings.values(),
+        key=lambda group: sum(row["metrics"].get("error", 0) for row in group) / len(group),
+    )
+
+
+def lost_classes(
+    rows: list[dict],  # of evidence
+    facts: dict,  # not needed
+) -> str:  # a reason, or ""
+    """Find that in five seeds or more no model predicts as many classes as the data have, although
+    none is rare.
+
+    Parameters
+    ----------
+    rows : list[dict]
+        of evidence
+    facts : dict
+        not needed
+
+    Returns
+    -------
+    str
+        a reason, or ""
+    """
+    best = _best_setting(rows)
+    enough = len({row["seed"] for row in best}) >= 5
+    # older rows do not have it
+    classes = max(row["checks"].get("test_classes", 0) for row in best) or _classes(best[0])
+    most = max(row["checks"].get("predicted_classes", 0) for row in best)
+    balanced = max(row["checks"].get("majority", 1) for row in best) < 2 / max(classes, 1)
+    return (
+        f"at most {most} of {classes} classes were ever predicted"
+        if enough and balanced and most < classes
+        else ""
+    )
+
+# %% ../../nbs/lib/experiment/27_guards.ipynb #6267bc6e
+def wrong_metric(
+    rows: list[dict],  # of evidence
+    facts: dict,  # not needed
+) -> str:  # a reason, or ""
+    """Find errors that are not the share of wrong answers, by the confusion matrix, which the
+    recorder counts for itself.
+
+    Parameters
+    ----------
+    rows : list[dict]
+        of evidence
+    facts : dict
+        not needed
+
+    Returns
+    -------
+    str
+        a reason, or ""
+    """
+    # older rows do not have it
+    known = [row for row in rows if "correct" in row["checks"] and "error" in row["metrics"]]
+    bad = sum(abs(row["metrics"]["error"] - (1 - row["checks"]["correct"])) > 1e-9 for row in known)
+    return f"an error is not the share of wrong answers ({bad} of {len(rows)} rows)" if bad else ""
+
+# %% ../../nbs/lib/experiment/27_guards.ipynb #4ad2de2a
 GUARDS: dict[str, Callable[[list[dict], dict], str]] = {
     guard.__name__: guard
     for guard in (wrong_keys, other_runs, same_seeds, lost_classes, wrong_metric)
 }
 
-# %% ../../nbs/lib/experiment/27_guards.ipynb #272e8008
+# %% ../../nbs/lib/experiment/27_guards.ipynb #3233850c
 def lasting(
     row: dict,  # of evidence
-    asked: dict,  # the run's facts: code and claims
+    facts: dict,  # the run's: code, claims, and the claims as declared
 ) -> str:  # reasons, or ""
     """Say what is wrong with one result by itself, as preconditions and guards would whatever else
     is found.
@@ -235,28 +238,50 @@ def lasting(
     ----------
     row : dict
         of evidence
-    asked : dict
-        the run's facts: code and claims
+    facts : dict
+        the run's: code, claims, and the claims as declared
 
     Returns
     -------
     str
         reasons, or ""
     """
-    facts = pd.json_normalize({**row, **row["setting"], **row["metrics"]})
-    told = [reason for reason, bad in row_checks(facts, asked["claims"]).items() if bad.any()]
-    return "; ".join(
-        [
-            *told,
-            *filter(
-                None, (guard([row], asked) for guard in (wrong_keys, other_runs, wrong_metric))
-            ),
-        ]
-    )
+    table = pd.json_normalize({**row, **row["setting"], **row["metrics"]})
+    # a claim that is declared without a precondition may live with such a row
+    without = {name for claim in facts.get("declared", ()) for name in claim.get("without", ())}
+    checks = row_checks(table, facts["claims"], sorted(without))
+    unfit = [reason for reason, bad in checks.items() if bad.any()]
+    objections = (guard([row], facts) for guard in (wrong_keys, other_runs, wrong_metric))
+    return "; ".join([*unfit, *filter(None, objections)])
 
 # %% ../../nbs/lib/experiment/27_guards.ipynb #05bfb801
+def _meant(claim, row):
+    "Whether a claim is about a row."
+    return all({**row, **row["setting"]}.get(column) == value for column, value in claim.where)
+
+
+def _objections(claim, framework, evidence, facts):
+    "What the guards say of the rows that a claim is judged on in a framework."
+    about = [row for row in evidence if row["framework"] == framework and _meant(claim, row)]
+    return [*filter(None, (guard(about, facts) for guard in GUARDS.values() if about))]
+
+
+def _guarded(claim, lines, evidence, facts):
+    "A claim's lines of verdicts, one a framework and one for all, as guards leave them."
+    *each, whole = lines
+    for line in each:
+        objections = _objections(claim, line["framework"], evidence, facts)
+        if objections:
+            before = [line["reason"]] if line["verdict"] == "invalid" else []
+            line |= {"verdict": "invalid", "reason": "; ".join([*before, *objections])}
+    if any(line["verdict"] == "invalid" for line in each):
+        reasons = [f"{line['framework']}: {line['reason'] or line['verdict']}" for line in each]
+        whole |= {"verdict": "invalid", "reason": "; ".join(reasons)}
+    return lines
+
+
 def judge_guarded(
-    claims: list[Claim],  # of one experiment
+    claims: Sequence[Claim],  # of one experiment
     evidence: Path | str,  # a run's folder, or an evidence file
 ) -> pd.DataFrame:  # as `claims.judge` gives it
     """Judge every claim as `claims.judge` does; it is invalid in a framework where a guard objects
@@ -264,7 +289,7 @@ def judge_guarded(
 
     Parameters
     ----------
-    claims : list[Claim]
+    claims : Sequence[Claim]
         of one experiment
     evidence : Path | str
         a run's folder, or an evidence file
@@ -274,39 +299,13 @@ def judge_guarded(
     pd.DataFrame
         as `claims.judge` gives it
     """
-    folder = Path(evidence)
-    found = rows(folder / "evidence.jsonl" if folder.is_dir() else folder)
-    asked = (
-        json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        if (folder / "run.json").exists()
-        else {}
-    )
-    judged = judge(claims, read(evidence))
+    path = Path(evidence)
+    whole = rows(path / "evidence.jsonl" if path.is_dir() else path)
+    known = path / "run.json"
+    facts = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
+    judged = iter(judge(claims, read(evidence)).to_dict("records"))
+    lines = []
     for claim in claims:
-        own = judged["claim"] == claim.id
-        for at in judged.index[own & (judged["framework"] != "all")]:
-            told = [judged.at[at, "reason"]] if judged.at[at, "verdict"] == "invalid" else []
-            about = [
-                row
-                for row in found
-                if row["framework"] == judged.at[at, "framework"] and _meant(claim, row)
-            ]
-            objections = list(
-                filter(None, (guard(about, asked) for guard in GUARDS.values() if about))
-            )
-            if objections:
-                judged.loc[at, ["verdict", "reason"]] = ["invalid", "; ".join([*told, *objections])]
-        each, at = (
-            judged[own & (judged["framework"] != "all")],
-            judged.index[own & (judged["framework"] == "all")],
-        )
-        if (each["verdict"] == "invalid").any():
-            reason = "; ".join(
-                f"{line.framework}: {line.reason or line.verdict}" for line in each.itertuples()
-            )
-            judged.loc[at, ["verdict", "reason"]] = ["invalid", reason]
-    return judged
-
-
-def _meant(claim, row):
-    return all({**row, **row["setting"]}.get(column) == value for column, value in claim.where)
+        of_claim = [next(judged) for _ in range(len(claim.frameworks) + 1)]
+        lines += _guarded(claim, of_claim, whole, facts)
+    return pd.DataFrame(lines)

@@ -56,7 +56,18 @@ def _face_names(tree):
 def face_modules(
     tree: ast.AST,  # of a module, or of a notebook's cells
 ) -> frozenset[str]:  # dotted names, such as "bigdata_ai.train.loop"
-    "List the modules behind the names of the face that code uses."
+    """List the modules behind the names of the face that code uses.
+
+    Parameters
+    ----------
+    tree : ast.AST
+        of a module, or of a notebook's cells
+
+    Returns
+    -------
+    frozenset[str]
+        dotted names, such as "bigdata_ai.train.loop"
+    """
     names = _face_names(tree)
     return frozenset(module for name, module in _face().items() if names & {name, "*"})
 
@@ -158,7 +169,21 @@ def imported(
     # names of installed modules, in the order in which they are imported, on which a last digit may
     # hang
 ) -> list[str]:
-    "List the modules that cells import."
+    """List the modules that cells import.
+
+    Parameters
+    ----------
+    cells : Iterable[str]
+        code of the cells
+    framework : str | None, default None
+        spares the back-end of the other one; None takes those installed
+
+    Returns
+    -------
+    list[str]
+        names of installed modules, in the order in which they are imported, on which a last
+        digit may hang
+    """
     named = _named([_parsed(cell) for cell in cells])
     names = [name for name in named if _installed(name.partition(".")[0])]
     usual = iter(USUAL_MODULES)

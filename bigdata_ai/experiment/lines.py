@@ -13,7 +13,18 @@ from pathlib import Path
 def read_lines(
     path: Path | str,  # a .jsonl file; one that does not exist has no lines
 ) -> tuple[list[bytes], bytes]:  # the whole lines without their ends, and what stands after them
-    "Read a file of lines once no writer holds it."
+    """Read a file of lines once no writer holds it.
+
+    Parameters
+    ----------
+    path : Path | str
+        a .jsonl file; one that does not exist has no lines
+
+    Returns
+    -------
+    tuple[list[bytes], bytes]
+        the whole lines without their ends, and what stands after them
+    """
     if not Path(path).exists():
         return [], b""
     with Path(path).open("rb") as file:

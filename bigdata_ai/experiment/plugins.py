@@ -24,7 +24,20 @@ def split_name(
     name: str,  # `module:function`
     argument: str = "name",  # how a message calls it
 ) -> tuple[str, str]:  # the module and the function
-    "Take a name apart; raises `InputError` where it is not of that form."
+    """Take a name apart; raises `InputError` where it is not of that form.
+
+    Parameters
+    ----------
+    name : str
+        `module:function`
+    argument : str, default 'name'
+        how a message calls it
+
+    Returns
+    -------
+    tuple[str, str]
+        the module and the function
+    """
     module, colon, function = str(name).partition(":")
     if not (
         colon and function.isidentifier() and all(part.isidentifier() for part in module.split("."))
@@ -39,7 +52,20 @@ def module_file(
     module: str,  # its name, such as "medians" or "package.medians"
     folder: Path | str,  # where a file of that name comes first
 ) -> Path | None:  # its source; None where there is none
-    "Look for the source of a module beside a declaration, then among the installed ones."
+    """Look for the source of a module beside a declaration, then among the installed ones.
+
+    Parameters
+    ----------
+    module : str
+        its name, such as "medians" or "package.medians"
+    folder : Path | str
+        where a file of that name comes first
+
+    Returns
+    -------
+    Path | None
+        its source; None where there is none
+    """
     beside = Path(folder).resolve() / f"{module}.py"
     if beside.is_file():
         return beside
@@ -99,7 +125,22 @@ def source_digest(
     folder: Path | str,  # of the declaration
     argument: str = "name",  # how a message calls it
 ) -> str:  # 64 hexadecimal digits
-    "Hash the code behind a name; raises `InputError` where there is none."
+    """Hash the code behind a name; raises `InputError` where there is none.
+
+    Parameters
+    ----------
+    name : str
+        `module:function`
+    folder : Path | str
+        of the declaration
+    argument : str, default 'name'
+        how a message calls it
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits
+    """
     folder = Path(folder).resolve()
     waiting, code = [_source(name, argument, folder)], {}
     while waiting:
@@ -146,7 +187,22 @@ def load_function(
     folder: Path | str,  # of the declaration
     argument: str = "name",  # how a message calls it
 ) -> Callable:  # the function
-    "Import a named function; raises `InputError` where it or its module is missing or fails."
+    """Import a named function; raises `InputError` where it or its module is missing or fails.
+
+    Parameters
+    ----------
+    name : str
+        `module:function`
+    folder : Path | str
+        of the declaration
+    argument : str, default 'name'
+        how a message calls it
+
+    Returns
+    -------
+    Callable
+        the function
+    """
     module, function = split_name(name, argument)
     code = source_digest(name, folder, argument)
     path = _source(name, argument, folder)

@@ -7,7 +7,6 @@ __all__ = ['view', 'query', 'export', 'diff', 'summary', 'to_mlflow']
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #3682d124
 import difflib
-import fcntl
 import json
 import os
 import re
@@ -21,9 +20,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from ..core import InputError, short_repr, check_choice, data_path, digest, import_extra
-from ..core import require, runs_path
-from ..core import write_atomic
+from ..core import InputError, check_choice, data_path, digest, import_extra, require
+from ..core import runs_path, short_repr, write_atomic
+from .lines import read_lines
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #aa3d66de
 def _files(paths):
@@ -39,12 +38,12 @@ def _files(paths):
             str(path),
             "bigdata-ai run makes evidence.",
         )
-    found = [
+    files = [
         file
         for path in given
         for file in (sorted(path.rglob("*.jsonl")) if path.is_dir() else [path])
     ]
-    return list({file.resolve(): file for file in found}.values())
+    return list({file.resolve(): file for file in files}.values())
 
 
 def _shown(path):
@@ -59,9 +58,7 @@ def _shown(path):
 
 def _lines(path, name):
     "The whole lines of a file that messages call `name`."
-    with path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        *whole, torn = file.read().split(b"\n")
+    whole, torn = read_lines(path)
     if torn:
         where = f"{name}, line {len(whole) + 1}"
         recorded = (data_path() / "evidence").resolve() in path.resolve().parents
@@ -77,7 +74,7 @@ def _lines(path, name):
         )
     return whole
 
-
+# %% ../../nbs/lib/experiment/12_query.ipynb #82184a66
 def _no_number(word):
     raise ValueError(word)
 
@@ -91,8 +88,7 @@ def _row(line, name, number):
     if not isinstance(row, dict) or not all(
         isinstance(row.get(part, {}), dict) for part in ("setting", "metrics")
     ):
-        require(
-            False,
+        raise InputError.of(
             "A line of evidence must be a JSON object, and so its setting and metrics.",
             f"{name}, line {number}: {short_repr(line.decode(errors='replace'))}",
             "take the line out or restore the file.",
@@ -100,21 +96,20 @@ def _row(line, name, number):
     return row
 
 
-def _found(paths):
+def _placed_rows(paths):
     "All rows with their file and line."
-    found = [
-        (name, number, _row(line, name, number))
-        for path in _files(paths)
-        for name in [_shown(path)]
-        for number, line in enumerate(_lines(path, name), 1)
-    ]
-    require(
-        len(found) > 0,
-        "There must be evidence to read.",
-        ", ".join(map(str, paths)) or "none",
-        "run the experiment first.",
-    )
-    return found
+    placed = []
+    for path in _files(paths):
+        name = _shown(path)
+        lines = enumerate(_lines(path, name), 1)
+        placed += [(name, number, _row(line, name, number)) for number, line in lines]
+    if not placed:
+        raise InputError.of(
+            "There must be evidence to read.",
+            ", ".join(map(str, paths)) or "none",
+            "run the experiment first.",
+        )
+    return placed
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #ebf3d414
 def _flat(row, before=""):
@@ -154,11 +149,11 @@ def _column(values):
     )
 
 
-def _table(found):
+def _table(placed):
     "Rows with their file and line as an Arrow table."
-    flat = [_flat(row) for _, _, row in found]
+    flat = [_flat(row) for _, _, row in placed]
     names = list(dict.fromkeys(name for row in flat for name in row))
-    places = [pa.array([file for file, _, _ in found]), pa.array([line for _, line, _ in found])]
+    places = [pa.array([file for file, _, _ in placed]), pa.array([line for _, line, _ in placed])]
     return pa.Table.from_arrays(
         places + [_column([row.get(name) for row in flat]) for name in names],
         ["file", "line", *names],
@@ -180,16 +175,63 @@ def view(
     duckdb.DuckDBPyConnection
         in memory, locked; holds the view `evidence`; close it
     """
-    found = _found(paths)
+    table = _table(_placed_rows(paths))
     engine = duckdb.connect(":memory:")
-    engine.register("evidence", _table(found))
+    engine.register("evidence", table)
     engine.execute("SET enable_external_access = false")  # shuts out Python's variables as well
     engine.execute("SET lock_configuration = true")
     return engine
 
-# %% ../../nbs/lib/experiment/12_query.ipynb #569e3d8b
+# %% ../../nbs/lib/experiment/12_query.ipynb #93f95c10
 # MULTI is a PIVOT
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI}
+
+
+def _nearest(wrong, names):
+    "Up to five names that look or end like a wrong one, case apart."
+    lower = {name.lower(): name for name in names}
+    inside = [name for name in lower if wrong.lower() in name.split(".")]
+    return [
+        lower[name]
+        for name in dict.fromkeys(
+            [*inside, *difflib.get_close_matches(wrong.lower(), lower, n=5, cutoff=0.5)]
+        )
+    ][:5]
+
+
+def _explained(engine, problem):
+    "DuckDB's first line as a message of the kit, with the nearest names."
+    names = [name for name, *_ in engine.execute("DESCRIBE evidence").fetchall()]
+    if match := re.search(r'Referenced table "(.+?)" not found', problem):
+        inside = [f'"{name}"' for name in names if name.startswith(match[1] + ".")]
+        if inside:
+            return (
+                f"A name with a dot must stand in double quotes. Received: {match[1]}.… Hint:"
+                f" {', '.join(inside)}."
+            )
+    if match := re.search(r'column "(.+?)" not found|column named "(.+?)"', problem):
+        wrong = match[1] or match[2]
+        near = ", ".join(f'"{name}"' for name in _nearest(wrong, names))
+        hint = f"nearest: {near}." if near else f"known: {', '.join(names)}."
+        return f"A query must name columns of the evidence. Received: {wrong}. Hint: {hint}"
+    return f"A query must be one that DuckDB can answer from the view evidence. Received: {problem}"
+
+
+def _ask(engine, sql, form):
+    "The answer of one reading statement in the form of one of DuckDB's methods."
+    try:
+        statements = engine.extract_statements(sql)
+        reads = len(statements) == 1 and statements[0].type in _READING
+        require(
+            reads,
+            "A query must be one statement that reads.",
+            short_repr(sql),
+            "SELECT … FROM evidence",
+        )
+        return getattr(engine.sql(sql), form)()
+    except duckdb.Error as error:
+        problem = error
+    raise InputError(_explained(engine, str(problem).partition("\n")[0]))
 
 
 def query(
@@ -213,53 +255,6 @@ def query(
     """
     with view(*paths) as engine:
         return _ask(engine, sql, "df")
-
-
-def _ask(engine, sql, form):
-    "The answer of one reading statement in the form of one of DuckDB's methods."
-    try:
-        statements = engine.extract_statements(sql)
-        reads = len(statements) == 1 and statements[0].type in _READING
-        require(
-            reads,
-            "A query must be one statement that reads.",
-            short_repr(sql),
-            "SELECT … FROM evidence",
-        )
-        return getattr(engine.sql(sql), form)()
-    except duckdb.Error as error:
-        problem = error
-    raise InputError(_explained(engine, str(problem).partition("\n")[0]))
-
-
-def _explained(engine, problem):
-    "DuckDB's first line as a message of the kit, with the nearest names."
-    names = [name for name, *_ in engine.execute("DESCRIBE evidence").fetchall()]
-    if found := re.search(r'Referenced table "(.+?)" not found', problem):
-        inside = [f'"{name}"' for name in names if name.startswith(found[1] + ".")]
-        if inside:
-            return (
-                f"A name with a dot must stand in double quotes. Received: {found[1]}.… Hint:"
-                f" {', '.join(inside)}."
-            )
-    if found := re.search(r'column "(.+?)" not found|column named "(.+?)"', problem):
-        wrong = found[1] or found[2]
-        near = ", ".join(f'"{name}"' for name in _nearest(wrong, names))
-        hint = f"nearest: {near}." if near else f"known: {', '.join(names)}."
-        return f"A query must name columns of the evidence. Received: {wrong}. Hint: {hint}"
-    return f"A query must be one that DuckDB can answer from the view evidence. Received: {problem}"
-
-
-def _nearest(wrong, names):
-    "Up to five names that look or end like a wrong one, case apart."
-    lower = {name.lower(): name for name in names}
-    inside = [name for name in lower if wrong.lower() in name.split(".")]
-    return [
-        lower[name]
-        for name in dict.fromkeys(
-            [*inside, *difflib.get_close_matches(wrong.lower(), lower, n=5, cutoff=0.5)]
-        )
-    ][:5]
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #80426869
 def export(
@@ -311,6 +306,64 @@ _ORIGIN = ("code", "versions", "data", "claims")
 _KEY = ("experiment", "framework", "seed", "setting")
 
 
+def _differing(old, new):
+    "The parts in which two rows differ: of the result, and of where it came from."
+    parts = [
+        part
+        for part in dict.fromkeys([*old, *new])
+        if part not in _CLOCK and old.get(part) != new.get(part)
+    ]
+    return [part for part in parts if part not in _ORIGIN], [
+        part for part in _ORIGIN if part in parts
+    ]
+
+
+def _number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _compared(old, new, by):
+    "One result of two sets as a row of the comparison."
+    row = new if old is None else old
+    result, origin = _differing(old, new) if old and new else ([], [])
+    state = (
+        "added" if old is None else "removed" if new is None else "changed" if result else "same"
+    )
+    line = {
+        **{part: row.get(part) for part in _KEY[:3]},
+        **row.get("setting", {}),
+        **{name: _flat(row).get(name) for name in by},
+        "state": state,
+        "differs": ", ".join(result + origin),
+    }
+    first, second = ((one or {}).get("metrics", {}) for one in (old, new))
+    for name in dict.fromkeys([*first, *second]):
+        a, b = first.get(name), second.get(name)
+        line |= {
+            f"{name}.before": a,
+            f"{name}.after": b,
+            f"{name}.difference": b - a if _number(a) and _number(b) else None,
+        }
+    return line
+
+# %% ../../nbs/lib/experiment/12_query.ipynb #a66e2a92
+def _keyed(path, by):
+    "The rows of one set by what tells results apart; the same result twice is one."
+    keyed = {}
+    for file, line, row in _placed_rows([path]):
+        flat = _flat(row)
+        key = digest([[row.get(part) for part in _KEY], [flat.get(name) for name in by]])
+        twice = key in keyed and _differing(keyed[key], row)[0]
+        require(
+            not twice,
+            "Each result must stand once in a set to compare.",
+            f"{file}, line {line} says something else than a row before",
+            "give one run's folder, or the columns that tell them apart: by=('data.name',).",
+        )
+        keyed[key] = row
+    return keyed
+
+
 def diff(
     before: Path | str,  # an evidence file or folder
     after: Path | str,  # an evidence file or folder
@@ -343,64 +396,6 @@ def diff(
     ]
 
 
-def _keyed(path, by):
-    "The rows of one set by what tells results apart; the same result twice is one."
-    keyed = {}
-    for file, line, row in _found([path]):
-        flat = _flat(row)
-        key = digest([[row.get(part) for part in _KEY], [flat.get(name) for name in by]])
-        twice = key in keyed and _differing(keyed[key], row)[0]
-        require(
-            not twice,
-            "Each result must stand once in a set to compare.",
-            f"{file}, line {line} says something else than a row before",
-            "give one run's folder, or the columns that tell them apart: by=('data.name',).",
-        )
-        keyed[key] = row
-    return keyed
-
-
-def _differing(old, new):
-    "The parts in which two rows differ: of the result, and of where it came from."
-    parts = [
-        part
-        for part in dict.fromkeys([*old, *new])
-        if part not in _CLOCK and old.get(part) != new.get(part)
-    ]
-    return [part for part in parts if part not in _ORIGIN], [
-        part for part in _ORIGIN if part in parts
-    ]
-
-
-def _compared(old, new, by):
-    "One result of two sets as a row of the comparison."
-    row = new if old is None else old
-    result, origin = _differing(old, new) if old and new else ([], [])
-    state = (
-        "added" if old is None else "removed" if new is None else "changed" if result else "same"
-    )
-    told = {
-        **{part: row.get(part) for part in _KEY[:3]},
-        **row.get("setting", {}),
-        **{name: _flat(row).get(name) for name in by},
-        "state": state,
-        "differs": ", ".join(result + origin),
-    }
-    first, second = ((one or {}).get("metrics", {}) for one in (old, new))
-    for name in dict.fromkeys([*first, *second]):
-        a, b = first.get(name), second.get(name)
-        told |= {
-            f"{name}.before": a,
-            f"{name}.after": b,
-            f"{name}.difference": b - a if _number(a) and _number(b) else None,
-        }
-    return told
-
-
-def _number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def summary(
     table: pd.DataFrame,  # from `diff`
 ) -> pd.Series:  # counts: results by state, then results in which a part differs
@@ -429,6 +424,73 @@ def summary(
     )
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #6c701faa
+def _store(tracking):
+    "Where MLflow keeps runs, and where it would keep artifacts."
+    if "://" in str(tracking):
+        return str(tracking), None
+    folder = Path(tracking).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
+
+
+def _logged(client, name, artifacts):
+    "An experiment's id, and its runs by the digest of their row."
+    known = client.get_experiment_by_name(name)
+    experiment = (
+        known.experiment_id
+        if known
+        else client.create_experiment(name, artifact_location=artifacts)
+    )
+    runs, page = {}, None
+    while page is None or page.token:
+        page = client.search_runs(
+            [experiment], max_results=1000, page_token=page.token if page else None
+        )
+        runs |= {
+            run.data.tags["evidence.digest"]: run
+            for run in page
+            if "evidence.digest" in run.data.tags
+        }
+    return experiment, runs
+
+
+def _sorted_out(row):
+    "What went in, what came out, and the rest, of one row: params, metrics and tags."
+    flat, setting = _flat(row), row.get("setting", {})
+    given = [
+        name for name in flat if name in ("framework", "seed") or name.startswith("parameters.")
+    ]
+    params = {name: flat[name] for name in given} | _flat(setting, "setting.")
+    measured = {
+        *row.get("metrics", {}),
+        "wall_s",
+        "peak_mib",
+        *(name for name in flat if name.startswith("checks.")),
+    }
+    metrics = {name: float(flat[name]) for name in flat if name in measured and _number(flat[name])}
+    rest = {name: flat[name] for name in flat if name not in {*params, *metrics, *setting}}
+    return params, metrics, rest
+
+# %% ../../nbs/lib/experiment/12_query.ipynb #fc7580cc
+def _log(mlflow, client, experiment, mark, row):
+    "One row as a run: what went in, what came out, the rest as tags."
+    params, metrics, rest = _sorted_out(row)
+    at = datetime.fromisoformat(row["time"]).timestamp() if "time" in row else time.time()
+    start = int(1000 * at)
+    run = client.create_run(
+        experiment, start_time=start, run_name=mark[:12], tags={"evidence.digest": mark}
+    )
+    entities = mlflow.entities
+    client.log_batch(
+        run.info.run_id,
+        metrics=[entities.Metric(name, value, start, 0) for name, value in metrics.items()],
+        params=[entities.Param(name, _text(value) or "") for name, value in params.items()],
+        tags=[entities.RunTag(name, _text(value) or "") for name, value in rest.items()],
+    )
+    client.set_terminated(run.info.run_id)
+    return client.get_run(run.info.run_id)
+
+# %% ../../nbs/lib/experiment/12_query.ipynb #fd611176
 def to_mlflow(
     tracking: Path | str,  # a folder, which gets mlflow.db, or a tracking URI with "://"
     *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
@@ -452,7 +514,7 @@ def to_mlflow(
     mlflow = import_extra("mlflow", "mlflow")
     uri, artifacts = _store(tracking)
     client, known, logged = mlflow.MlflowClient(tracking_uri=uri), {}, 0
-    for _, _, row in _found(paths):
+    for _, _, row in _placed_rows(paths):
         name, mark = str(row.get("experiment", "evidence")), digest(row)
         if name not in known:
             known[name] = _logged(client, name, artifacts)
@@ -464,69 +526,3 @@ def to_mlflow(
         runs[mark] = _log(mlflow, client, experiment, mark, row)
         logged += 1
     return logged
-
-
-def _store(tracking):
-    "Where MLflow keeps runs, and where it would keep artifacts."
-    if "://" in str(tracking):
-        return str(tracking), None
-    folder = Path(tracking).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
-
-
-def _logged(client, name, artifacts):
-    "An experiment's id, and its runs by the digest of their row."
-    found = client.get_experiment_by_name(name)
-    experiment = (
-        found.experiment_id
-        if found
-        else client.create_experiment(name, artifact_location=artifacts)
-    )
-    runs, page = {}, None
-    while page is None or page.token:
-        page = client.search_runs(
-            [experiment], max_results=1000, page_token=page.token if page else None
-        )
-        runs |= {
-            run.data.tags["evidence.digest"]: run
-            for run in page
-            if "evidence.digest" in run.data.tags
-        }
-    return experiment, runs
-
-
-def _log(mlflow, client, experiment, mark, row):
-    "One row as a run: what went in, what came out, the rest as tags."
-    flat, setting = _flat(row), row.get("setting", {})
-    given = [
-        name for name in flat if name in ("framework", "seed") or name.startswith("parameters.")
-    ]
-    params = {name: flat[name] for name in given} | _flat(setting, "setting.")
-    measured = {
-        *row.get("metrics", {}),
-        "wall_s",
-        "peak_mib",
-        *(name for name in flat if name.startswith("checks.")),
-    }
-    metrics = {name: float(flat[name]) for name in flat if name in measured and _number(flat[name])}
-    tags = {
-        name: _text(value) or ""
-        for name, value in flat.items()
-        if name not in {*params, *metrics, *setting}
-    }
-    start = int(
-        1000 * (datetime.fromisoformat(row["time"]).timestamp() if "time" in row else time.time())
-    )
-    run = client.create_run(
-        experiment, start_time=start, run_name=mark[:12], tags={"evidence.digest": mark}
-    )
-    entities = mlflow.entities
-    client.log_batch(
-        run.info.run_id,
-        metrics=[entities.Metric(name, value, start, 0) for name, value in metrics.items()],
-        params=[entities.Param(name, _text(value) or "") for name, value in params.items()],
-        tags=[entities.RunTag(name, value) for name, value in tags.items()],
-    )
-    client.set_terminated(run.info.run_id)
-    return client.get_run(run.info.run_id)

@@ -11,21 +11,23 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import joblib
 import pandas as pd
 
-from .. import core as errors
-from ..core import RunError, check_choice, data_path, progress, require, runs_path
-from ..core import write_atomic
-from .claims import load_claims
+from ..core import BigDataError, ContentError, DivergedError, InputError
+from ..core import MissingExtraError, RunError, SealedTestError, check_choice, data_path
+from ..core import progress, require, runs_path, write_atomic
+from .claims import Claim, load_claims
+from .declared import describe, file_of
 from .evidence import commit
 from .guards import judge_guarded
 from .mutants import MUTANTS
-from .run import describe, file_of, parameters, run
+from .run import parameters, run
 from ..train.frameworks import backends
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #a2b7698f
@@ -57,97 +59,57 @@ def sizes(
     return {**given, **small} if quick else given
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #6a3a5e13
-def sabotage(
-    name: str | Path,  # an experiment
-    # parameters; None takes those that the experiment declares, see `sizes`
-    given: dict | None = None,
-    # None runs those installed, for `quick` the first of them
-    frameworks: Sequence[str] | None = None,
-    mutants: Sequence[str] = NAMES,  # names in `NAMES`
-    quick: bool = False,  # smaller, in one framework
-    # runs at once, each with one thread; None takes one more than there are cores, since runs also
-    # wait
-    jobs: int | None = None,
-    quiet: bool = False,  # no progress bar
-    # one row a mutant and framework: mutant, framework, killed (None: not applicable), by, lost,
-    # supported, why
-) -> pd.DataFrame:
-    """Run an experiment untouched and with each mutant, and tell which are noticed, and by what.
-
-    Parameters
-    ----------
-    name : str | Path
-        an experiment
-    given : dict | None, default None
-        parameters; None takes those that the experiment declares, see `sizes`
-    frameworks : Sequence[str] | None, default None
-        None runs those installed, for `quick` the first of them
-    mutants : Sequence[str], default NAMES
-        names in `NAMES`
-    quick : bool, default False
-        smaller, in one framework
-    jobs : int | None, default None
-        runs at once, each with one thread; None takes one more than there are cores, since runs
-        also wait
-    quiet : bool, default False
-        no progress bar
-
-    Returns
-    -------
-    pd.DataFrame
-        one row a mutant and framework: mutant, framework, killed (None: not applicable), by,
-        lost, supported, why
-    """
-    for mutant in mutants:
-        check_choice(mutant, NAMES, "mutant")
-    given = sizes(name, quick) if given is None else given
-    frameworks = list(frameworks or (backends()[:1] if quick else backends()))
-    todo = [
-        (mutant, framework)
-        for mutant in ("", *(mutant for mutant in mutants if mutant != LOOSENED))
-        for framework in frameworks
-    ]
-    parallel = joblib.Parallel(
-        n_jobs=jobs or len(os.sched_getaffinity(0)) + 1,
-        prefer="threads",
-        return_as="generator_unordered",
+_NEVER = {"killed": None, "by": "not applicable", "lost": None}
+# what the kit raises on purpose, which is a gate; any other error is a stop
+_OWN_ERRORS = {
+    kind.__name__
+    for kind in (
+        BigDataError,
+        ContentError,
+        DivergedError,
+        InputError,
+        MissingExtraError,
+        RunError,
+        SealedTestError,
     )
-    claims = load_claims(file_of(name, ".toml"))
-    asked = _asked(claims, name, given)  # before the threads start, since it parses
-    running = parallel(joblib.delayed(_damaged)(name, given, *one, asked) for one in todo)
-    folders = dict(
-        running if quiet else progress(running, f"sabotage {Path(name).stem}", len(todo), "run")
-    )
-    table = []
-    for framework in frameworks:
-        whole = folders["", framework]
-        require(
-            not _error(whole, framework),
-            "The untouched run must succeed.",
-            _error(whole, framework),
-            "",
-            RunError,
-        )
-        before = _judged(claims, whole, framework)
-        fit = before.empty or (before["verdict"] != "invalid").all()
-        require(
-            fit,
-            "The untouched run must be fit to judge.",
-            "; ".join(dict.fromkeys(before["reason"])),
-            "more steps or rows",
-            RunError,
-        )
-        for mutant in mutants:
-            if mutant == LOOSENED:
-                line = _noticed(before, _judged(_loosened(claims), whole, framework), "")
-            else:
-                line = _outcome(claims, before, folders[mutant, framework], framework)
-            table.append({"mutant": mutant, "framework": framework, **line})
-    return pd.DataFrame(table).sort_values(
-        "mutant", key=lambda names: names.map(NAMES.index), kind="stable", ignore_index=True
-    )
+}
 
 
+def _killed(by, lost, supported, why):
+    "The outcome of a mutant that something noticed."
+    return {"killed": True, "by": by, "lost": lost, "supported": supported, "why": why}
+
+
+def _lost_claims(before, after):
+    "The supported claims that damage cost, and what the verdicts say of it."
+    supported = before.index[before["verdict"] == "supported"]
+    lost = [claim for claim in supported if after.loc[claim, "verdict"] != "supported"]
+    changes = [f"{claim.partition('.')[2]} {after.loc[claim, 'verdict']}" for claim in lost]
+    return lost, ", ".join(changes)
+
+
+def _noticed(before, after, error):
+    """Whether damage that was done shows: `after` are the verdicts, None where the run stopped with
+    an error."""
+    supported = _supported(before)
+    if error:
+        gate = error.partition(":")[0] in _OWN_ERRORS
+        return _killed("gate" if gate else "stop", supported, supported, error)
+    if before.empty:
+        return {**_NEVER, "supported": 0, "why": "the experiment claims nothing"}
+    lost, why = _lost_claims(before, after)
+    unfit = after.loc[(after["verdict"] == "invalid") & (before["verdict"] != "invalid"), "reason"]
+    if len(unfit):
+        return _killed("gate", len(lost), supported, unfit.iloc[0])
+    if lost:
+        return _killed("claim", len(lost), supported, why)
+    return {"killed": False, "by": "nothing", "lost": 0, "supported": supported, "why": ""}
+
+
+def _supported(judged):
+    return int((judged["verdict"] == "supported").sum())
+
+# %% ../../nbs/lib/experiment/40_sabotage.ipynb #3fa15dad
 def _asked(claims, name, given):
     "Which results each claim is about that these parameters can give."
     values = {**{key: known.default for key, known in parameters(name).items()}, **given}.values()
@@ -160,7 +122,7 @@ def _asked(claims, name, given):
     return [dict(claim.where) for claim in claims if all(value in flat for _, value in claim.where)]
 
 
-def _damaged(name, given, mutant, framework, asked=()):
+def _damaged(name, given, mutant, framework, results=()):
     "Run with a mutant in a folder of its own, where it stands how that ended."
     run_id = f"sabotage-{Path(name).stem}-{mutant or 'untouched'}-{framework}-{time.time_ns():x}"
     startup = (
@@ -168,24 +130,16 @@ def _damaged(name, given, mutant, framework, asked=()):
         if mutant
         else []
     )
-    if mutant and asked:
-        startup.append(f"end_when_lost({asked!r})")
+    if mutant and results:
+        startup.append(f"end_when_lost({results!r})")
     try:
-        run(
-            name,
-            given,
-            [framework],
-            run_id=run_id,
-            startup=startup,
-            quiet=True,
-            limited=False,
-            threads=1,
-        )
+        alone = {"show_progress": False, "limited": False, "threads": 1}
+        run(name, given, [framework], run_id=run_id, startup=startup, **alone)
     except RunError:
         pass
     return (mutant, framework), runs_path() / run_id
 
-
+# %% ../../nbs/lib/experiment/40_sabotage.ipynb #a3b7bc78
 def _error(folder, framework):
     return json.loads((folder / f"{framework}.result").read_text(encoding="utf-8"))["error"]
 
@@ -195,81 +149,128 @@ def _judged(claims, folder, framework):
     return judged[judged["framework"] == framework].set_index("claim")
 
 
+def _outcome(claims, before, folder, framework):
+    "How a mutant that was run fared."
+    error, done = _error(folder, framework), (folder / "damaged").exists()
+    if error and not done:
+        raise RunError.of("A mutant must not stop a run before it does its damage.", error)
+    supported = _supported(before)
+    if not done:
+        why = "the experiment calls nothing that it replaces"
+        return {**_NEVER, "supported": supported, "why": why}
+    if (folder / "lost").exists():
+        why = (folder / "lost").read_text(encoding="utf-8")
+        return _killed("gate", supported, supported, why)
+    return _noticed(before, None if error else _judged(claims, folder, framework), error)
+
+
 def _loosened(claims):
     "Claims with a margin that anything would pass."
 
-    def wide(claim):
+    def wide(claim: Claim) -> dict:
         return {"below": claim.below + 1} if claim.above is None else {"above": claim.above - 1}
 
     return [dataclasses.replace(claim, **wide(claim)) for claim in claims]
 
 
-_NEVER = {"killed": None, "by": "not applicable", "lost": None}
-
-
-def _outcome(claims, before, folder, framework):
-    "How a mutant that was run fared."
-    error, done = _error(folder, framework), (folder / "damaged").exists()
-    require(
-        done or not error,
-        "A mutant must not stop a run before it does its damage.",
-        error,
-        "",
-        RunError,
-    )
-    if not done:
-        return {
-            **_NEVER,
-            "supported": _supported(before),
-            "why": "the experiment calls nothing that it replaces",
-        }
-    if (folder / "lost").exists():
-        good = _supported(before)
-        return {
-            "killed": True,
-            "by": "gate",
-            "lost": good,
-            "supported": good,
-            "why": (folder / "lost").read_text(encoding="utf-8"),
-        }
-    return _noticed(before, None if error else _judged(claims, folder, framework), error)
-
-
-def _supported(judged):
-    return int((judged["verdict"] == "supported").sum())
-
-
-def _noticed(before, after, error):
-    """Whether damage that was done shows: `after` are the verdicts, None where the run stopped with
-    an error."""
-    good = before.index[before["verdict"] == "supported"]
+def _untouched(claims, folder, framework):
+    "The verdicts of the untouched run, which must be fit to judge."
+    error = _error(folder, framework)
     if error:
-        own = hasattr(errors, error.partition(":")[0])
-        return {
-            "killed": True,
-            "by": "gate" if own else "stop",
-            "lost": len(good),
-            "supported": len(good),
-            "why": error,
-        }
-    if before.empty:
-        return {**_NEVER, "supported": 0, "why": "the experiment claims nothing"}
-    lost = [claim for claim in good if after.loc[claim, "verdict"] != "supported"]
-    unfit = after.loc[(after["verdict"] == "invalid") & (before["verdict"] != "invalid"), "reason"]
-    why = (
-        unfit.iloc[0]
-        if len(unfit)
-        else ", ".join(f"{claim.partition('.')[2]} {after.loc[claim, 'verdict']}" for claim in lost)
+        raise RunError.of("The untouched run must succeed.", error)
+    before = _judged(claims, folder, framework)
+    if (before["verdict"] == "invalid").any():
+        reasons = "; ".join(dict.fromkeys(before["reason"]))
+        raise RunError.of("The untouched run must be fit to judge.", reasons, "more steps or rows")
+    return before
+
+
+def _run_all(name, given, todo, results, jobs):
+    "Run all mutants in all frameworks; gives (mutant, framework), folder as they end."
+    parallel = joblib.Parallel(
+        n_jobs=jobs or len(os.sched_getaffinity(0)) + 1,
+        prefer="threads",
+        return_as="generator_unordered",
     )
-    return {
-        "killed": bool(len(unfit) or lost),
-        "by": "gate" if len(unfit) else "claim" if lost else "nothing",
-        "lost": len(lost),
-        "supported": len(good),
-        "why": why,
-    }
+    return parallel(joblib.delayed(_damaged)(name, given, *one, results) for one in todo)
+
+# %% ../../nbs/lib/experiment/40_sabotage.ipynb #8e0a2fa3
+def _outcomes_of(framework, mutants, claims, folders):
+    "One line a mutant: how it fared in a framework."
+    whole = folders["", framework]
+    before = _untouched(claims, whole, framework)
+    for mutant in mutants:
+        if mutant == LOOSENED:
+            line = _noticed(before, _judged(_loosened(claims), whole, framework), "")
+        else:
+            line = _outcome(claims, before, folders[mutant, framework], framework)
+        yield {"mutant": mutant, "framework": framework, **line}
 
 
+def sabotage(
+    name: str | Path,  # an experiment
+    # parameters; None takes those that the experiment declares, see `sizes`
+    given: Mapping[str, Any] | None = None,
+    # None runs those installed, for `quick` the first of them
+    frameworks: Sequence[str] | None = None,
+    mutants: Sequence[str] = NAMES,  # names in `NAMES`
+    *,
+    quick: bool = False,  # smaller, in one framework
+    # runs at once, each with one thread; None takes one more than there are cores, since runs also
+    # wait
+    jobs: int | None = None,
+    show_progress: bool = True,  # one bar for all runs
+    # one row a mutant and framework: mutant, framework, killed (None: not applicable), by, lost,
+    # supported, why
+) -> pd.DataFrame:
+    """Run an experiment untouched and with each mutant, and tell which are noticed, and by what.
+
+    Parameters
+    ----------
+    name : str | Path
+        an experiment
+    given : Mapping[str, Any] | None, default None
+        parameters; None takes those that the experiment declares, see `sizes`
+    frameworks : Sequence[str] | None, default None
+        None runs those installed, for `quick` the first of them
+    mutants : Sequence[str], default NAMES
+        names in `NAMES`
+    quick : bool, default False
+        smaller, in one framework
+    jobs : int | None, default None
+        runs at once, each with one thread; None takes one more than there are cores, since runs
+        also wait
+    show_progress : bool, default True
+        one bar for all runs
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a mutant and framework: mutant, framework, killed (None: not applicable), by,
+        lost, supported, why
+    """
+    for mutant in mutants:
+        check_choice(mutant, NAMES, "mutant")
+    given = sizes(name, quick) if given is None else dict(given)
+    frameworks = list(frameworks or (backends()[:1] if quick else backends()))
+    with_run = ["", *(mutant for mutant in mutants if mutant != LOOSENED)]
+    todo = [(mutant, framework) for mutant in with_run for framework in frameworks]
+    claims = load_claims(file_of(name, ".toml"))
+    results = _asked(claims, name, given)  # before the threads start, since it parses
+    running = _run_all(name, given, todo, results, jobs)
+    if show_progress:
+        running = progress(running, f"sabotage {Path(name).stem}", len(todo), "run")
+    folders = dict(running)
+    table = [
+        line
+        for framework in frameworks
+        for line in _outcomes_of(framework, mutants, claims, folders)
+    ]
+    return pd.DataFrame(table).sort_values(
+        "mutant", key=lambda names: names.map(NAMES.index), kind="stable", ignore_index=True
+    )
+
+# %% ../../nbs/lib/experiment/40_sabotage.ipynb #0de2aeb0
 def kill_rate(
     table: pd.DataFrame,  # from `sabotage`
 ) -> tuple[int, int]:  # killed, and mutants that could be, each counted once a framework
@@ -318,6 +319,10 @@ def summary(
     )
 
 
+def _cut(text, width):
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def outcome_table(
     table: pd.DataFrame,  # from `sabotage`
     width: int = 120,  # columns of text in all
@@ -345,12 +350,7 @@ def outcome_table(
         **{"killed": killed, "by": table["by"], "claims lost": lost}
     )
     used = sum(2 + max(len(name), shown[name].str.len().max()) for name in shown)
-    return shown.assign(
-        why=[
-            why if len(why) <= width - used else why[: width - used - 1] + "…"
-            for why in table["why"]
-        ]
-    )
+    return shown.assign(why=[_cut(why, width - used) for why in table["why"]])
 
 # %% ../../nbs/lib/experiment/40_sabotage.ipynb #34d525d9
 def recordable() -> str:  # 12 hexadecimal digits
@@ -371,7 +371,7 @@ def recordable() -> str:  # 12 hexadecimal digits
     )
     return made_by[:12]
 
-
+# %% ../../nbs/lib/experiment/40_sabotage.ipynb #accc82e5
 def record_outcome(
     name: str,  # an experiment
     table: pd.DataFrame,  # from `sabotage`

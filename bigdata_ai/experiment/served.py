@@ -20,9 +20,11 @@ import numpy as np
 import pandas as pd
 
 from ..core import BigDataError, InputError, check_choice, require
+from ..data.prepare import cleaning_rules  # noqa: F401 (a saved cleaner names its rules)
 from ..data.prepare.clean import Cleaner
-from ..data.prepare.features import Encoder, Prepared
+from ..data.prepare.features import Encoder
 from .forkserver import FunctionProcess
+from ..train.prepared import Prepared
 from ..train.saved import load_model, save_model
 
 # %% ../../nbs/lib/experiment/28_served.ipynb #1eba9dfb
@@ -44,16 +46,17 @@ def save_pipeline(
     Path
         `folder`
     """
-    fits = [type(step) for step in model.steps] == [Cleaner, Encoder]
+    learner, steps = model.parts()
+    fits = [type(step) for step in steps] == [Cleaner, Encoder]
     require(
         fits,
         "A pipeline must be a cleaner, an encoder and a network.",
-        [type(step).__name__ for step in model.steps],
+        [type(step).__name__ for step in steps],
     )
     folder = Path(folder)
-    model.steps[0].save(folder / "cleaner.json")
-    model.steps[1].save(folder / "encoder.json")
-    save_model(model.model, folder / "model.safetensors")
+    steps[0].save(folder / "cleaner.json")
+    steps[1].save(folder / "encoder.json")
+    save_model(learner, folder / "model.safetensors")
     return folder
 
 
@@ -78,7 +81,7 @@ def load_pipeline(
     folder = Path(folder)
     model = load_model(folder / "model.safetensors", backend)
     return Prepared(
-        model, Cleaner.load(folder / "cleaner.json"), Encoder.load(folder / "encoder.json")
+        model, [Cleaner.load(folder / "cleaner.json"), Encoder.load(folder / "encoder.json")]
     )
 
 # %% ../../nbs/lib/experiment/28_served.ipynb #4416bbba

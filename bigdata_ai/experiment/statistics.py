@@ -11,6 +11,7 @@ __all__ = ['DOSES', 'STATISTICS', 'fit_power_law', 'power_laws', 'error_drop', '
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,17 +21,17 @@ from ..estimates import mean_interval
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #217e1bd0
 def fit_power_law(
-    n,  # shape (k,): rows, k >= 2
-    error,  # shape (k,): error rates in [0, 1]
+    n: np.ndarray,  # shape (k,): rows, k >= 2
+    error: np.ndarray,  # shape (k,): error rates in [0, 1]
     floor: float = 5e-4,  # smaller errors count as this; 0.5 / test rows is a good choice
 ) -> tuple[float, float]:  # a and b of error = a * n**-b
     """Fit a power law by least squares in logarithms.
 
     Parameters
     ----------
-    n
+    n : np.ndarray
         shape (k,): rows, k >= 2
-    error
+    error : np.ndarray
         shape (k,): error rates in [0, 1]
     floor : float, default 0.0005
         smaller errors count as this; 0.5 / test rows is a good choice
@@ -42,6 +43,19 @@ def fit_power_law(
     """
     slope, intercept = np.polyfit(np.log(n), np.log(np.maximum(error, floor)), 1)
     return float(np.exp(intercept)), float(-slope)
+
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #11b2d8f5
+def _curves(runs):
+    "Errors as a table, one row a seed and one column a size; seeds that lack a size are left out."
+    return (
+        runs.pivot_table(index="seed", columns="n", values="error", aggfunc="first")
+        .dropna()
+        .sort_index(axis=1)
+    )
+
+
+def _floor(runs):
+    return 0.5 / float(runs["checks.test_rows"].min()) if "checks.test_rows" in runs else 5e-4
 
 
 def power_laws(
@@ -62,7 +76,7 @@ def power_laws(
     pd.DataFrame
         one row a framework: a, b, b_low, b_high, seeds
     """
-    found = []
+    lines = []
     for framework, runs in rows.groupby("framework"):
         curves = _curves(runs)
         laws = [
@@ -70,30 +84,18 @@ def power_laws(
             for curve in curves.to_numpy()
         ]
         b, low, high = mean_interval([law[1] for law in laws], level)
-        found.append(
+        a = float(np.exp(np.mean([np.log(law[0]) for law in laws])))
+        lines.append(
             {
                 "framework": framework,
-                "a": float(np.exp(np.mean([np.log(law[0]) for law in laws]))),
+                "a": a,
                 "b": b,
                 "b_low": low,
                 "b_high": high,
                 "seeds": len(laws),
             }
         )
-    return pd.DataFrame(found)
-
-
-def _curves(runs):
-    "Errors as a table, one row a seed and one column a size; seeds that lack a size are left out."
-    return (
-        runs.pivot_table(index="seed", columns="n", values="error", aggfunc="first")
-        .dropna()
-        .sort_index(axis=1)
-    )
-
-
-def _floor(runs):
-    return 0.5 / float(runs["checks.test_rows"].min()) if "checks.test_rows" in runs else 5e-4
+    return pd.DataFrame(lines)
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #8560d818
 def error_drop(
@@ -150,7 +152,16 @@ def power_law_gain(
     no_change = (curves.loc[:, seen].iloc[:, -1] - truth).abs()
     return no_change - (predicted - truth).abs(), no_change
 
-# %% ../../nbs/lib/experiment/18_statistics.ipynb #0f64aaf3
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #0ebe908a
+def _cells(runs, *names):
+    "Errors as a table, one row a seed and one column a setting; seeds that lack one are left out."
+    return (
+        runs.pivot_table(index="seed", columns=list(names), values="error", aggfunc="first")
+        .dropna()
+        .sort_index(axis=1)
+    )
+
+
 def effective_rows(
     # rows of one framework and one model with seed, n, noise, error and parameters.classes
     runs: pd.DataFrame,
@@ -168,19 +179,16 @@ def effective_rows(
     pd.DataFrame
         one row a seed and noise rate above 0: seed, noise, share, law, right
     """
-    errors, floor, k = (
-        _cells(runs, "noise", "n"),
-        _floor(runs),
-        float(runs["parameters.classes"].iloc[0]),
-    )
-    found = []
+    errors, floor = _cells(runs, "noise", "n"), _floor(runs)
+    k = float(runs["parameters.classes"].iloc[0])
+    lines = []
     for seed, line in errors.iterrows():
         clean = np.log(np.maximum(np.minimum.accumulate(line[0.0]), floor))
         for noise in [noise for noise in line.index.levels[0] if noise > 0]:
             noisy = np.log(max(line[noise].iloc[-1], floor))
             # ends at the smallest size
             same = np.exp(np.interp(-noisy, -clean.to_numpy(), np.log(clean.index.to_numpy(float))))
-            found.append(
+            lines.append(
                 {
                     "seed": seed,
                     "noise": noise,
@@ -189,9 +197,9 @@ def effective_rows(
                     "right": 1 - noise,
                 }
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(lines)
 
-
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #dec1aeed
 def effective_rows_gain(
     # rows of one framework and one model with seed, n, noise, error and parameters.classes
     runs: pd.DataFrame,
@@ -209,9 +217,9 @@ def effective_rows_gain(
     tuple[pd.Series, pd.Series]
         a number a seed, and the control's
     """
-    found = effective_rows(runs)
-    control = (found["share"] - found["right"]).abs().groupby(found["seed"]).mean()
-    return control - (found["share"] - found["law"]).abs().groupby(found["seed"]).mean(), control
+    shares = effective_rows(runs)
+    control = (shares["share"] - shares["right"]).abs().groupby(shares["seed"]).mean()
+    return control - (shares["share"] - shares["law"]).abs().groupby(shares["seed"]).mean(), control
 
 
 def noise_harm(
@@ -268,7 +276,7 @@ def clean_half_gain(
     )
     return errors[noise, n[-1]] - errors[0.0, n[-1] / 2], errors[noise, n[-1]]
 
-
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #4a32539c
 def strategy_gain(
     runs: pd.DataFrame,  # rows of one framework and one model with seed, period, strategy, error
     of: str,  # a strategy
@@ -308,7 +316,8 @@ def strategy_gain(
 def source_gain(
     # rows of one framework and one model with seed, sources, scope ("in" or "out"), error
     runs: pd.DataFrame,
-    what: str,  # "left out" (the cost), "more" or "target"
+    # the cost of a source that was left out, the gain of more sources, or of the target among them
+    what: Literal["left out", "more", "target"],
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
     """Compare errors on the target source: with a source's own test rows, or with mixtures of more
     sources; the most include the target.
@@ -317,8 +326,9 @@ def source_gain(
     ----------
     runs : pd.DataFrame
         rows of one framework and one model with seed, sources, scope ("in" or "out"), error
-    what : str
-        "left out" (the cost), "more" or "target"
+    what : Literal['left out', 'more', 'target']
+        the cost of a source that was left out, the gain of more sources, or of the target among
+        them
 
     Returns
     -------
@@ -332,18 +342,14 @@ def source_gain(
     less, more = {"more": (0, -2), "target": (-2, -1)}[what]
     return out[number[less]] - out[number[more]], out[number[less]]
 
-
-def _cells(runs, *names):
-    "Errors as a table, one row a seed and one column a setting; seeds that lack one are left out."
-    return (
-        runs.pivot_table(index="seed", columns=list(names), values="error", aggfunc="first")
-        .dropna()
-        .sort_index(axis=1)
-    )
-
-# %% ../../nbs/lib/experiment/18_statistics.ipynb #f2e91f9d
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #ed274fe7
 # column -> whether more of it is worse (1) or better (-1)
 DOSES = {"n": -1, "noise": 1, "coverage": -1, "age": 1}
+
+
+def _sides(values, worse):
+    "1 where a dose is worst, -1 where it is best, 0 between."
+    return worse * (1.0 * (values == values.max()) - (values == values.min()))
 
 
 def dose_cost(
@@ -376,11 +382,6 @@ def dose_cost(
     return cost, errors.loc[:, sides[0] < 0].mean(axis=1) if len(of) == 1 else 0 * cost
 
 
-def _sides(values, worse):
-    "1 where a dose is worst, -1 where it is best, 0 between."
-    return worse * (1.0 * (values == values.max()) - (values == values.min()))
-
-
 def dose_costs(
     table: pd.DataFrame,  # evidence with framework, model, seed, the columns of `DOSES`, and error
     level: float = 0.95,  # of the intervals over seeds
@@ -401,23 +402,15 @@ def dose_costs(
         one row a framework, model and fault or pair of faults: framework, model, of, cost, low,
         high
     """
-    found = []
+    lines = []
     for (framework, model), runs in table.groupby(["framework", "model"]):
         for of in [*combinations(DOSES, 1), *combinations(DOSES, 2)]:
             cost, low, high = mean_interval(dose_cost(runs, of)[0], level)
-            found.append(
-                {
-                    "framework": framework,
-                    "model": model,
-                    "of": " × ".join(of),
-                    "cost": cost,
-                    "low": low,
-                    "high": high,
-                }
-            )
-    return pd.DataFrame(found)
+            facts = {"framework": framework, "model": model, "of": " × ".join(of)}
+            lines.append({**facts, "cost": cost, "low": low, "high": high})
+    return pd.DataFrame(lines)
 
-# %% ../../nbs/lib/experiment/18_statistics.ipynb #0ebe908a
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #5f85dfeb
 def stage_gain(
     runs: pd.DataFrame,  # rows of one framework with seed, pipeline, error
     of: str,  # a pipeline
@@ -462,9 +455,9 @@ def majority_gain(
     tuple[pd.Series, pd.Series]
         a number a seed, and the control's
     """
-    own = runs[runs["pipeline"] == of].set_index("seed")
-    guess = 1 - own["checks.majority"]
-    return guess - own["error"], guess
+    rows = runs[runs["pipeline"] == of].set_index("seed")
+    guess = 1 - rows["checks.majority"]
+    return guess - rows["error"], guess
 
 
 def largest(

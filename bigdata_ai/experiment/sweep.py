@@ -11,26 +11,21 @@ import hashlib
 import itertools
 import json
 import os
-import time
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import joblib
 import nbformat
 import pandas as pd
-import papermill
 import yaml
-from papermill.engines import papermill_engines
 
-from ..core import RunError, short_repr, check_int, data_path, digest, package_path
-from ..core import progress
-from ..core import require, runs_path, write_atomic
+from ..core import InputError, RunError, check_int, data_path, digest, package_path
+from ..core import progress, require, runs_path, short_repr, write_atomic
 from .claims import claims_hash, load_claims
-from .engine import WarmEngine
+from .declared import describe, file_of
+from .engine import execute_notebook
 from .evidence import code_hash, versions
-from .run import budget, check_parameters, describe, file_of, limits
-from .run import parameters
+from .run import budget, check_parameters, limits, parameters
 from ..train.frameworks import BACKENDS
 
 # %% ../../nbs/lib/experiment/35_sweep.ipynb #88d589cf
@@ -79,7 +74,7 @@ def load_grid(
     try:
         grid = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        require(False, "A grid must be YAML.", f"{path}: {short_repr(error)}")
+        raise InputError.of("A grid must be YAML.", f"{path}: {short_repr(error)}") from None
     require(
         isinstance(grid, dict) and bool(grid),
         "A grid must map parameters to lists of values.",
@@ -89,11 +84,48 @@ def load_grid(
     return grid
 
 # %% ../../nbs/lib/experiment/35_sweep.ipynb #2fc1451d
+def _result(folder):
+    path = folder / "result.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _execute(job, folder):
+    "Execute a run, and say how it ended."
+    ended = execute_notebook(
+        job["source"],
+        folder / "executed.ipynb",
+        job["parameters"],
+        timeout_s=job["timeout_s"],
+        env={**job["env"], "BIGDATA_AI_RUN": str(folder)},
+        watch=limits(job["budget"]),
+    )
+    return {
+        "state": "failed" if ended.error else "done",
+        "error": ended.error,
+        "traceback": ended.trace,
+        "parameters": job["parameters"],
+        "seconds": round(ended.seconds, 3),
+        "peak_mib": round(ended.peak_mib or 0),
+    }
+
+
+def _run_locked(job, folder, retry):
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another sweep may be at it
+        known = _result(folder)
+        if known and (known["state"] == "done" or not retry):
+            return known
+        result = _execute(job, folder)
+        write_atomic(folder / "result.json", json.dumps(result, indent=1, ensure_ascii=False))
+        return result
+
+
 def run_one(
     job: dict,  # from `plan`
     retry: bool = False,  # whether a run that failed before is tried again
 ) -> dict:  # its result: state "done" or "failed", error, traceback, seconds, peak_mib
-    """Execute one run of a sweep, unless it has a result.
+    """Execute one run of a sweep, unless it has a result; raises `RunError` where none can be kept.
 
     Parameters
     ----------
@@ -111,70 +143,59 @@ def run_one(
         return _run_locked(job, Path(job["folder"]), retry)
     except OSError as problem:
         full = str(problem)
-    require(
-        False,
+    raise RunError.of(
         "A sweep must be able to write down its runs.",
         full,
         "make room, then sweep again: runs with a result are not done twice, the others go on after"
         " their last row.",
-        RunError,
     )
 
-
-def _run_locked(job, folder, retry):
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another sweep may be at it
-        known = _result(folder)
-        if known and (known["state"] == "done" or not retry):
-            return known
-        result = _execute(job, folder)
-        write_atomic(folder / "result.json", json.dumps(result, indent=1, ensure_ascii=False))
-        return result
-
-
-def _result(folder):
-    path = folder / "result.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def _execute(job, folder):
-    # where the package's entry points are not installed, as in a worker
-    papermill_engines.register("bigdata-ai", WarmEngine)
-    watch = limits(job["budget"])
-    start, error, trace = time.perf_counter(), "", ""
+# %% ../../nbs/lib/experiment/35_sweep.ipynb #923dcf8b
+def _code(source):
+    """The hash of a notebook's code and of the kit's; where cells are not plain Python, of all
+    modules of the kit."""
     try:
-        papermill.execute_notebook(
-            job["source"],
-            str(folder / "executed.ipynb"),
-            job["parameters"],
-            engine_name="bigdata-ai",
-            kernel_name="python3",
-            progress_bar=False,
-            request_save_on_cell_execute=False,
-            shutdown_kernel="immediate",
-            execution_timeout=job["timeout_s"],
-            extra_arguments=["--log-level=40"],
-            kernel_env={**job["env"], "BIGDATA_AI_RUN": str(folder)},
-            watch=watch,
+        return code_hash(source)
+    except SyntaxError:
+        cells = [
+            cell["source"]
+            for cell in nbformat.read(source, as_version=4).cells
+            if cell["cell_type"] == "code"
+        ]
+        return digest(
+            [
+                cells,
+                *(
+                    path.read_text(encoding="utf-8")
+                    for path in sorted(package_path().rglob("*.py"))
+                ),
+            ]
         )
-    except papermill.PapermillExecutionError as failed:
-        error, trace = f"{failed.ename}: {failed.evalue}", "\n".join(failed.traceback)
-    # a killed kernel, a timeout
-    except Exception as failed:
-        error, trace = f"{type(failed).__name__}: {failed}", traceback.format_exc()
-    if watch.over:
-        error = f"OverBudget: {watch.over}"
+
+
+def _env(source, code, threads):
+    "The variables of a run's kernel."
+    declared = source.with_suffix(".toml")
     return {
-        "state": "failed" if error else "done",
-        "error": error,
-        "traceback": trace,
-        "parameters": job["parameters"],
-        "seconds": round(time.perf_counter() - start, 3),
-        "peak_mib": round(watch.peak_mib),
+        "OMP_NUM_THREADS": str(threads),
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "BIGDATA_AI_CODE": code,
+        "BIGDATA_AI_CLAIMS": claims_hash(load_claims(declared)) if declared.exists() else "",
     }
 
-# %% ../../nbs/lib/experiment/35_sweep.ipynb #dcbdd1cc
+
+def _keys(points, known, code, threads):
+    "The name of each run: all that its results depend on, hashed."
+    ledger = hashlib.sha256((data_path() / "catalog.toml").read_bytes()).hexdigest()
+    for point in points:
+        whole = {name: one.default for name, one in known.items()} | point
+        framework = whole.get("framework")
+        made_by = versions(framework if framework in BACKENDS else None)
+        yield digest([code, whole, ledger, made_by, threads])[:16]
+
+# %% ../../nbs/lib/experiment/35_sweep.ipynb #ed200891
 def plan(
     # a name from `experiments()`, or a notebook with a cell tagged "parameters"
     notebook: str | Path,
@@ -204,41 +225,17 @@ def plan(
     source, known, about = file_of(notebook), parameters(notebook), describe(notebook)
     points = [check_parameters(notebook, point) for point in expand(grid)]
     folder = Path(folder or runs_path() / f"sweep-{source.stem}").absolute()
-    claims = (
-        claims_hash(load_claims(source.with_suffix(".toml")))
-        if source.with_suffix(".toml").exists()
-        else ""
-    )
-    code, ledger = (
-        _code(source),
-        hashlib.sha256((data_path() / "catalog.toml").read_bytes()).hexdigest(),
-    )
-    env = {
-        "OMP_NUM_THREADS": str(threads),
-        "TF_NUM_INTRAOP_THREADS": str(threads),
-        "TF_NUM_INTEROP_THREADS": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "BIGDATA_AI_CODE": code,
-        "BIGDATA_AI_CLAIMS": claims,
+    code = _code(source)
+    shared = {
+        "source": str(source),
+        "env": _env(source, code, threads),
+        "timeout_s": about.get("timeout_s"),
+        "budget": budget(notebook),
     }
-    jobs = []
-    for point in points:
-        whole = {name: one.default for name, one in known.items()} | point
-        framework = whole.get("framework")
-        key = digest(
-            [code, whole, ledger, versions(framework if framework in BACKENDS else None), threads]
-        )[:16]
-        jobs.append(
-            {
-                "key": key,
-                "source": str(source),
-                "folder": str(folder / key),
-                "parameters": point,
-                "env": env,
-                "timeout_s": about.get("timeout_s"),
-                "budget": budget(notebook),
-            }
-        )
+    jobs = [
+        {"key": key, "folder": str(folder / key), "parameters": point, **shared}
+        for key, point in zip(_keys(points, known, code, threads), points, strict=True)
+    ]
     same = len(jobs) - len({job["key"] for job in jobs})
     require(
         not same,
@@ -248,29 +245,28 @@ def plan(
     )
     return jobs
 
+# %% ../../nbs/lib/experiment/35_sweep.ipynb #34b51567
+def _keyed(job, retry):
+    return job["key"], run_one(job, retry)
 
-def _code(source):
-    """The hash of a notebook's code and of the kit's; where cells are not plain Python, of all
-    modules of the kit."""
+
+def _collect(results, title, number, show_progress):
+    "The results of runs as they come, by key, with a bar that counts failures."
+    by_key, bar = {}, progress(None, title, number, "run") if show_progress else None
     try:
-        return code_hash(source)
-    except SyntaxError:
-        cells = [
-            cell["source"]
-            for cell in nbformat.read(source, as_version=4).cells
-            if cell["cell_type"] == "code"
-        ]
-        return digest(
-            [
-                cells,
-                *(
-                    path.read_text(encoding="utf-8")
-                    for path in sorted(package_path().rglob("*.py"))
-                ),
-            ]
-        )
+        for key, result in results:
+            by_key[key] = result
+            if bar is None:
+                continue
+            failed = sum(one["state"] == "failed" for one in by_key.values())
+            bar.set_postfix_str(f"failed {failed}", refresh=False)
+            bar.update()
+    finally:
+        if bar is not None:
+            bar.close()
+    return by_key
 
-
+# %% ../../nbs/lib/experiment/35_sweep.ipynb #96eca6e3
 def sweep(
     # a name from `experiments()`, or a notebook with a cell tagged "parameters"
     notebook: str | Path,
@@ -279,9 +275,10 @@ def sweep(
     jobs: int | None = 1,
     # where the runs are kept; None takes `sweep-NAME` below `runs_path()`
     folder: Path | str | None = None,
+    *,
     retry: bool = False,  # try again what failed before
     threads: int | None = None,  # of each run; None shares the cores among the jobs
-    quiet: bool = False,  # no progress bar
+    show_progress: bool = True,  # one bar for all runs
     # one row a run in the order of the grid: its parameters, state, seconds, peak_mib, error,
     # folder
 ) -> pd.DataFrame:
@@ -303,8 +300,8 @@ def sweep(
         try again what failed before
     threads : int | None, default None
         of each run; None shares the cores among the jobs
-    quiet : bool, default False
-        no progress bar
+    show_progress : bool, default True
+        one bar for all runs
 
     Returns
     -------
@@ -315,45 +312,23 @@ def sweep(
     if jobs is not None:
         check_int(jobs, "jobs", 1)
     cores = len(os.sched_getaffinity(0))
-    planned = plan(
-        notebook, grid, folder, max(1, cores // (jobs or cores)) if threads is None else threads
-    )
+    share = max(1, cores // (jobs or cores))
+    planned = plan(notebook, grid, folder, share if threads is None else threads)
     # Ray's and Spark's give all at the end
     one_by_one = joblib.parallel.get_active_backend(prefer="threads")[0].supports_return_generator
     parallel = joblib.Parallel(
         n_jobs=jobs, prefer="threads", return_as="generator_unordered" if one_by_one else "list"
     )
-    results, bar = (
-        {},
-        None
-        if quiet
-        else progress(None, f"sweep {Path(planned[0]['source']).stem}", len(planned), "run"),
-    )
-    try:
-        for key, result in parallel(joblib.delayed(_keyed)(job, retry) for job in planned):
-            results[key] = result
-            if bar is None:
-                continue
-            bar.set_postfix_str(
-                f"failed {sum(one['state'] == 'failed' for one in results.values())}", refresh=False
-            )
-            bar.update()
-    finally:
-        if bar is not None:
-            bar.close()
+    running = parallel(joblib.delayed(_keyed)(job, retry) for job in planned)
+    title = f"sweep {Path(planned[0]['source']).stem}"
+    results = _collect(running, title, len(planned), show_progress)
+    shown = ("state", "seconds", "peak_mib", "error")
     table = [
         {
             **job["parameters"],
-            **{
-                name: results[job["key"]][name]
-                for name in ("state", "seconds", "peak_mib", "error")
-            },
+            **{name: results[job["key"]][name] for name in shown},
             "folder": job["folder"],
         }
         for job in planned
     ]
     return pd.DataFrame(table)
-
-
-def _keyed(job, retry):
-    return job["key"], run_one(job, retry)

@@ -21,6 +21,10 @@ from safetensors.numpy import save as save_tensors
 from ..core import ContentError, check_int, require, write_atomic
 
 # %% ../../nbs/lib/train/18_checkpoint.ipynb #315e3067
+def _content(arrays, text):
+    return save_tensors({name: np.ascontiguousarray(one) for name, one in arrays.items()}, text)
+
+
 def write_arrays(
     path: Path | str,  # a file; its folder is made
     arrays: dict[str, np.ndarray],  # name -> array
@@ -42,16 +46,13 @@ def write_arrays(
     Path
         `path`
     """
-    return write_atomic(
-        path,
-        save_tensors({name: np.ascontiguousarray(array) for name, array in arrays.items()}, text),
-    )
+    return write_atomic(path, _content(arrays, text))
 
 
 def read_arrays(
     path: Path | str,  # a file that `write_arrays` wrote
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:  # name -> array, and the text
-    """Read named arrays; raises `ContentError` for a file that is not whole.
+    """Read named arrays. Raises ContentError for a file that is not whole.
 
     Parameters
     ----------
@@ -68,9 +69,7 @@ def read_arrays(
         size = int.from_bytes(data[:8], "little")
         return load_tensors(data), json.loads(data[8 : 8 + size]).get("__metadata__", {})
     except (SafetensorError, ValueError) as error:
-        raise ContentError(
-            f"{path} must be a whole safetensors file. Received: {error}."
-        ) from error
+        raise ContentError.of(f"{path} must be a whole safetensors file.", str(error)) from error
 
 # %% ../../nbs/lib/train/18_checkpoint.ipynb #89f9e8a9
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Checkpoint:
     every: int = 500  # steps between two states, 1 or more; the end of an epoch is kept too
 
     def __post_init__(self):
-        check_int(self.every, "every")
+        check_int(self.every, "`every`")
 
     def save(
         self,
@@ -114,14 +113,9 @@ class Checkpoint:
         Path
             the file
         """
-        whole = save_tensors(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, text
-        )
-        path = write_atomic(
-            Path(self.folder)
-            / f"step-{step:010d}-{hashlib.sha256(whole).hexdigest()[:16]}.safetensors",
-            whole,
-        )
+        content = _content(arrays, text)
+        name = f"step-{step:010d}-{hashlib.sha256(content).hexdigest()[:16]}.safetensors"
+        path = write_atomic(Path(self.folder) / name, content)
         for old in self.files()[:-2]:
             old.unlink(missing_ok=True)
         return path
@@ -142,8 +136,8 @@ class Checkpoint:
 
     # arrays and text; None where nothing is kept
     def latest(self) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
-        """Read the last state that is whole; warns of each that is not, and raises `ContentError`
-        if none is.
+        """Read the last state that is whole, with a warning of each that is not. Raises
+        ContentError if none is.
 
         Returns
         -------

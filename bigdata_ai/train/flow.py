@@ -6,7 +6,10 @@
 __all__ = ['HALF', 'ForwardContext', 'computing', 'run_layers']
 
 # %% ../../nbs/lib/train/14_flow.ipynb #9c082808
-from .spec.layers import Attention, Conv2D, Dense, Parallel
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from .spec.layers import Attention, Conv2D, Dense, Layer, Parallel
 
 # %% ../../nbs/lib/train/14_flow.ipynb #029d6994
 HALF = (Dense, Conv2D, Attention)  # layers that may compute in 16 bits
@@ -17,8 +20,9 @@ class ForwardContext:
 
     def __init__(
         self,
-        draw=None,  # function (shape, dtype) -> uniform numbers in [0, 1); None for no dropout
-        states=(),  # running statistics, in the order of `spec.states`
+        # function (shape, dtype) -> uniform numbers in [0, 1); None for no dropout
+        draw: Callable | None = None,
+        states: Iterable[Any] = (),  # running statistics, in the order of `spec.states`
         training: bool = False,  # whether batches change the running statistics
         half: bool = False,  # whether the layers in `HALF` compute in bfloat16
     ):
@@ -26,47 +30,46 @@ class ForwardContext:
 
         Parameters
         ----------
-        draw : default None
+        draw : Callable | None, default None
             function (shape, dtype) -> uniform numbers in [0, 1); None for no dropout
-        states : default ()
+        states : Iterable[Any], default ()
             running statistics, in the order of `spec.states`
         training : bool, default False
             whether batches change the running statistics
         half : bool, default False
             whether the layers in `HALF` compute in bfloat16
         """
-        self.draw, self.states, self.training, self.half, self.updates = (
-            draw,
-            iter(states),
-            training,
-            half,
-            [],
-        )
+        self.draw, self.states = draw, iter(states)
+        self.training, self.half = training, half
+        self.updates: list[Any] = []
 
 # %% ../../nbs/lib/train/14_flow.ipynb #221bdfeb
 def computing(
-    functions,  # layer type -> function (layer, weights, x, flow) -> tensor
-    cast,  # function (tensor, dtype) -> tensor
-    half,  # the framework's bfloat16
-):  # function (layer, weights, x, flow) -> tensor, for `walk`
+    functions: Mapping[
+        type[Layer], Callable
+    ],  # layer type -> function (layer, weights, x, flow) -> tensor
+    cast: Callable,  # function (tensor, dtype) -> tensor
+    half: Any,  # the framework's bfloat16
+) -> Callable:  # function (layer, weights, x, flow) -> tensor, for `run_layers`
     """Make what computes a layer, where the flow says so in bfloat16 between others in float32
     (Micikevicius et al. 2018).
 
     Parameters
     ----------
-    functions
+    functions : Mapping[type[Layer], Callable]
         layer type -> function (layer, weights, x, flow) -> tensor
-    cast
+    cast : Callable
         function (tensor, dtype) -> tensor
-    half
+    half : Any
         the framework's bfloat16
 
     Returns
     -------
-    function (layer, weights, x, flow) -> tensor, for `walk`
+    Callable
+        function (layer, weights, x, flow) -> tensor, for `run_layers`
     """
 
-    def compute(layer, weights, x, flow):
+    def compute(layer: Layer, weights: list, x: Any, flow: ForwardContext) -> Any:
         function = functions[type(layer)]
         if not (flow.half and isinstance(layer, HALF)):
             return function(layer, weights, x, flow)
@@ -78,40 +81,45 @@ def computing(
 def run_layers(
     # function (layer, weights, x, flow) -> tensor: one layer in a framework; for `Parallel`, x is a
     # list of tensors, one a branch
-    compute,
-    layers,  # of a spec or of a branch
-    weights,  # iterator over tensors, from which each layer takes its own
-    x,  # tensor (n, …)
+    compute: Callable,
+    layers: Iterable[Layer],  # of a spec or of a branch
+    weights: Iterator[Any],  # tensors, from which each layer takes its own
+    x: Any,  # tensor (n, …)
     flow: ForwardContext,  # what the pass carries along
+    *,
     # function (layer, tensor that comes out), called after each layer, those of branches first
-    seen=None,
-):  # tensor (n, …)
+    seen: Callable | None = None,
+) -> Any:  # tensor (n, …)
     """Run a batch through some layers.
 
     Parameters
     ----------
-    compute
+    compute : Callable
         function (layer, weights, x, flow) -> tensor: one layer in a framework; for `Parallel`,
         x is a list of tensors, one a branch
-    layers
+    layers : Iterable[Layer]
         of a spec or of a branch
-    weights
-        iterator over tensors, from which each layer takes its own
-    x
+    weights : Iterator[Any]
+        tensors, from which each layer takes its own
+    x : Any
         tensor (n, …)
     flow : ForwardContext
         what the pass carries along
-    seen : default None
+    seen : Callable | None, default None
         function (layer, tensor that comes out), called after each layer, those of branches
         first
 
     Returns
     -------
-    tensor (n, …)
+    Any
+        tensor (n, …)
     """
     for layer in layers:
         if isinstance(layer, Parallel):
-            x = [run_layers(compute, branch, weights, x, flow, seen) for branch in layer.branches]
+            x = [
+                run_layers(compute, branch, weights, x, flow, seen=seen)
+                for branch in layer.branches
+            ]
         x = compute(
             layer,
             [] if isinstance(layer, Parallel) else [next(weights) for _ in layer.variables()],

@@ -6,14 +6,15 @@
 __all__ = ['cnn', 'recurrent', 'transformer', 'matrix_factorization', 'two_tower', 'wide_and_deep', 'summary']
 
 # %% ../../nbs/lib/train/11_networks.ipynb #a1b7e7a9
+import math
 from collections.abc import Sequence
+from typing import Any, Literal
 
-from ..core import check_int, require
+from ..core import check_choice, check_int, require
 from .spec.layers import GRU, LSTM, Attention, BatchNorm, Columns, Conv2D, Dense
-from .spec.layers import Dropout
-from .spec.layers import Embedding, Flatten, LayerNorm, MaxPool2D, GlobalAveragePool
-from .spec.layers import Parallel
-from .spec.layers import Positions, ReLU, Reshape, residual
+from .spec.layers import Dropout, Embedding, Flatten, GlobalAveragePool, Layer
+from .spec.layers import LayerNorm, MaxPool2D, Parallel, Positions, ReLU, Reshape
+from .spec.layers import residual
 from .spec.network import Spec
 
 # %% ../../nbs/lib/train/11_networks.ipynb #9f247ad4
@@ -25,9 +26,11 @@ def cnn(
     channels: Sequence[int] = (16, 32),
     hidden: int = 0,  # units of a dense layer before the last; 0 for none
     batch_norm: bool = False,  # whether each convolution is normalised, and has no bias
+    *,
     dropout: float = 0.0,  # rate before the last layer, in [0, 1)
 ) -> Spec:  # of flat rows
-    """Describe a small convolutional network (LeCun et al. 1998).
+    """Describe a small convolutional network (LeCun et al. 1998). Raises InputError for an image
+    too small for its poolings.
 
     Parameters
     ----------
@@ -49,7 +52,8 @@ def cnn(
     Spec
         of flat rows
     """
-    layers, wide = [Reshape(tuple(shape))], shape[2]
+    layers: list[Layer] = [Reshape(tuple(shape))]
+    wide = shape[2]
     for one in channels:
         norm = [BatchNorm(one)] if batch_norm else []
         layers += [Conv2D(wide, one, 3, "same", bias=not batch_norm), *norm, ReLU(), MaxPool2D(2)]
@@ -61,20 +65,19 @@ def cnn(
         f"{shape} with {len(channels)} convolutions",
     )
     flat = side[0] * side[1] * wide
-    head = [Dense(flat, hidden), ReLU()] if hidden else []
+    head: list[Layer] = [Dense(flat, hidden), ReLU()] if hidden else []
     head += [Dropout(dropout)] if dropout else []
-    return Spec(
-        (*layers, Flatten(), *head, Dense(hidden or flat, outputs)), shape[0] * shape[1] * shape[2]
-    )
+    return Spec((*layers, Flatten(), *head, Dense(hidden or flat, outputs)), math.prod(shape))
 
-
+# %% ../../nbs/lib/train/11_networks.ipynb #ae0aa2ac
 def recurrent(
     vocabulary: int,  # token numbers lie in [0, vocabulary)
     length: int,  # tokens a text; fill short texts at the left, so that the end is text
     outputs: int,  # raw outputs a row
     features: int = 32,  # of the embedding
     units: int = 64,  # of the recurrent state
-    cell: str = "gru",  # "gru" or "lstm"
+    *,
+    cell: Literal["gru", "lstm"] = "gru",  # which recurrent layer
 ) -> Spec:  # of rows of token numbers
     """Describe embedding, recurrent layer and a dense layer on its last state.
 
@@ -90,28 +93,29 @@ def recurrent(
         of the embedding
     units : int, default 64
         of the recurrent state
-    cell : str, default 'gru'
-        "gru" or "lstm"
+    cell : Literal['gru', 'lstm'], default 'gru'
+        which recurrent layer
 
     Returns
     -------
     Spec
         of rows of token numbers
     """
-    require(cell in ("gru", "lstm"), "cell must be 'gru' or 'lstm'.", cell)
-    layer = {"gru": GRU, "lstm": LSTM}[cell](features, units)
+    cells = {"gru": GRU, "lstm": LSTM}
+    layer = cells[check_choice(cell, cells, "cell")](features, units)
     return Spec(
         (Embedding(vocabulary, features), layer, Dense(units, outputs)),
-        check_int(length, "length"),
+        check_int(length, "`length`"),
     )
 
-
+# %% ../../nbs/lib/train/11_networks.ipynb #e6246c5a
 def transformer(
     vocabulary: int,  # token numbers lie in [0, vocabulary)
     length: int,  # tokens a text
     outputs: int,  # raw outputs a row
     features: int = 32,  # of each place
     heads: int = 4,  # must divide features
+    *,
     blocks: int = 2,  # of attention and dense layers
     dropout: float = 0.0,  # rate after attention and dense layers, in [0, 1)
 ) -> Spec:  # of rows of token numbers
@@ -141,8 +145,8 @@ def transformer(
         of rows of token numbers
     """
     drop = [Dropout(dropout)] if dropout else []
-    layers = [Embedding(vocabulary, features), Positions(length, features)]
-    for _ in range(check_int(blocks, "blocks")):
+    layers: list[Layer] = [Embedding(vocabulary, features), Positions(length, features)]
+    for _ in range(check_int(blocks, "`blocks`")):
         layers += [
             residual(LayerNorm(features), Attention(features, heads), *drop),
             residual(
@@ -155,10 +159,10 @@ def transformer(
         ]
     return Spec(
         (*layers, LayerNorm(features), GlobalAveragePool(), Dense(features, outputs)),
-        check_int(length, "length"),
+        check_int(length, "`length`"),
     )
 
-
+# %% ../../nbs/lib/train/11_networks.ipynb #76e59d9c
 def matrix_factorization(
     users: int,  # user numbers, column 0 of X, lie in [0, users)
     items: int,  # item numbers, column 1, lie in [0, items)
@@ -182,19 +186,20 @@ def matrix_factorization(
         of rows (user, item); one output: the rating, less its mean
     """
 
-    def of(column, size, features):
+    def of(column: int, size: int, features: int) -> tuple[Layer, ...]:
         return (Columns((column,)), Embedding(size, features), Flatten())
 
     product = Parallel((of(0, users, factors), of(1, items, factors)), "dot")
     return Spec((Parallel(((product,), of(0, users, 1), of(1, items, 1)), "add"),), 2)
 
-
+# %% ../../nbs/lib/train/11_networks.ipynb #719aa710
 def two_tower(
     users: int,  # user numbers, column 0 of X, lie in [0, users)
     items: int,  # item numbers, column 1, lie in [0, items)
     user_features: int = 0,  # further columns that describe the user, after the two numbers
     item_features: int = 0,  # further columns that describe the item, after those
     factors: int = 16,  # of what each tower gives
+    *,
     hidden: int = 32,  # units of each tower's inner layer
 ) -> Spec:  # of rows; one output: the dot product of the towers
     """Describe a two-tower recommender (Yi et al. 2019): a network for users, one for items, and
@@ -221,7 +226,7 @@ def two_tower(
         of rows; one output: the dot product of the towers
     """
 
-    def tower(column, size, start, count):
+    def tower(column: int, size: int, start: int, count: int) -> tuple[Layer, ...]:
         number = (Columns((column,)), Embedding(size, factors), Flatten())
         first = (
             (Parallel((number, (Columns(tuple(range(start, start + count))),)), "concat"),)
@@ -233,17 +238,18 @@ def two_tower(
     towers = (tower(0, users, 2, user_features), tower(1, items, 2 + user_features, item_features))
     return Spec((Parallel(towers, "dot"),), 2 + user_features + item_features)
 
-
+# %% ../../nbs/lib/train/11_networks.ipynb #e8357260
 def wide_and_deep(
     numbers: int,  # columns of numbers, the first ones of X
     categories: Sequence[int],  # sizes of the columns of category numbers that follow
     outputs: int,  # raw outputs a row
     hidden: Sequence[int] = (64, 32),  # units of the deep part's layers
     features: int = 8,  # of each category's embedding
+    *,
     dropout: float = 0.0,  # rate after each hidden layer, in [0, 1)
 ) -> Spec:  # of rows: numbers, then category numbers
     """Describe a network for tables (Cheng et al. 2016): a linear part and a deep part, which share
-    nothing, added up.
+    nothing, added up. Raises InputError for a table without columns.
 
     Parameters
     ----------
@@ -271,14 +277,14 @@ def wide_and_deep(
         f"numbers={numbers}, categories={list(categories)}",
     )
 
-    def parts(width):
+    def parts(width: int) -> list[tuple[Layer, ...]]:
         plain = [(Columns(tuple(range(numbers))),)] if numbers else []
         return plain + [
             (Columns((numbers + i,)), Embedding(size, width), Flatten())
             for i, size in enumerate(categories)
         ]
 
-    def joined(width):
+    def joined(width: int) -> tuple[Layer, ...]:
         return (
             (Parallel(tuple(parts(width)), "concat"),) if len(parts(width)) > 1 else parts(width)[0]
         )
@@ -293,9 +299,32 @@ def wide_and_deep(
     )
 
 # %% ../../nbs/lib/train/11_networks.ipynb #3858a8fb
+def _called(layer):
+    "A layer as it is written in the table."
+    if not isinstance(layer, Parallel):
+        return repr(layer)
+    branches = ["(" + ", ".join(_called(one) for one in branch) + ")" for branch in layer.branches]
+    if layer.join == "add" and not layer.branches[0]:
+        return f"residual{branches[1]}"
+    return f"{layer.join}[{', '.join(branches)}]"
+
+
+def _count(weights):
+    return sum(math.prod(v.shape) for v in weights)
+
+
+def _row(layer, shape):
+    return {
+        "layer": _called(layer),
+        "output": " × ".join(map(str, shape)),
+        "parameters": _count(layer.variables()),
+        "statistics": _count(layer.states()),
+    }
+
+
 def summary(
     spec: Spec,  # the network
-):  # pandas.DataFrame, one row a layer: layer, output, parameters, statistics
+) -> Any:  # pandas.DataFrame, one row a layer: layer, output, parameters, statistics
     """Show a network's layers with the shapes of one row and the numbers to learn.
 
     Parameters
@@ -305,40 +334,12 @@ def summary(
 
     Returns
     -------
-    pandas.DataFrame, one row a layer: layer, output, parameters, statistics
+    Any
+        pandas.DataFrame, one row a layer: layer, output, parameters, statistics
     """
-    import math
-
     import pandas as pd
 
-    def count(weights):
-        return sum(math.prod(v.shape) for v in weights)
-
-    def row(name, shape, layer):
-        return {
-            "layer": name,
-            "output": " × ".join(map(str, shape)),
-            "parameters": count(layer.variables()),
-            "statistics": count(layer.states()),
-        }
-
-    rows = [{"layer": "X", "output": str(spec.inputs), "parameters": 0, "statistics": 0}]
-    rows += [row(_said(layer), shape, layer) for layer, shape in spec.flow()]
-    whole = {
-        "layer": "all",
-        "output": "",
-        "parameters": spec.parameters,
-        "statistics": count(spec.states),
-    }
-    return pd.DataFrame([*rows, whole])
-
-
-def _said(layer):
-    if not isinstance(layer, Parallel):
-        return repr(layer)
-    branches = ["(" + ", ".join(_said(one) for one in branch) + ")" for branch in layer.branches]
-    return (
-        f"{layer.join}[{', '.join(branches)}]"
-        if layer.join != "add" or layer.branches[0]
-        else f"residual{branches[1]}"
-    )
+    first = {"layer": "X", "output": str(spec.inputs), "parameters": 0, "statistics": 0}
+    rows = [_row(layer, shape) for layer, shape in spec.flow()]
+    numbers = {"parameters": spec.parameters, "statistics": _count(spec.states)}
+    return pd.DataFrame([first, *rows, {"layer": "all", "output": ""} | numbers])

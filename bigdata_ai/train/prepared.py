@@ -86,7 +86,15 @@ class _FittedPrepared(Predictor):
         learner: Any,
         steps: Sequence[Any] = (),  # Cleaner, Encoder or anything with transform(X), in order
     ):
-        "Put steps before a learner; nothing is checked before it is fitted or used."
+        """Put steps before a learner; nothing is checked before it is fitted or used.
+
+        Parameters
+        ----------
+        learner : Any
+            a classifier or regressor of scikit-learn's kind, a Spec, or what `fit` gave
+        steps : Sequence[Any], default ()
+            Cleaner, Encoder or anything with transform(X), in order
+        """
         self.learner = learner
         self.steps = steps
 
@@ -95,7 +103,13 @@ class _FittedPrepared(Predictor):
         return "learner_" in vars(self) or all(map(is_fitted, [self.learner, *self.steps]))
 
     def parts(self) -> tuple[Any, Sequence[Any]]:  # the fitted learner, the fitted steps
-        "Give what rows go through; raises scikit-learn's `NotFittedError` before `fit`."
+        """Give what rows go through; raises scikit-learn's `NotFittedError` before `fit`.
+
+        Returns
+        -------
+        tuple[Any, Sequence[Any]]
+            the fitted learner, the fitted steps
+        """
         check_fitted(self)
         if "learner_" in vars(self):
             return self.learner_, self.steps_
@@ -103,22 +117,46 @@ class _FittedPrepared(Predictor):
 
     @property
     def origin(self) -> Origin | None:  # the rows it learned from; None where they are not known
-        "Say which rows steps and learner were fitted on."
+        """Say which rows steps and learner were fitted on.
+
+        Returns
+        -------
+        Origin | None
+            the rows it learned from; None where they are not known
+        """
         return vars(self).get("_origin") or origin_of(self.parts()[0])
 
     @property
     def history(self) -> list[dict[str, Any]]:  # one row an epoch
-        "Give the learner's history."
+        """Give the learner's history.
+
+        Returns
+        -------
+        list[dict[str, Any]]
+            one row an epoch
+        """
         return getattr(self.parts()[0], "history", [])
 
     @property
     def start_loss(self) -> float:  # mean training loss at the initial weights; NaN where unknown
-        "Give the loss before the first step."
+        """Give the loss before the first step.
+
+        Returns
+        -------
+        float
+            mean training loss at the initial weights; NaN where unknown
+        """
         return getattr(self.parts()[0], "start_loss", float("nan"))
 
     @property
     def classes_(self) -> np.ndarray | None:  # shape (classes,): the labels; None for real values
-        "Give the class that each column of `predict_proba` stands for."
+        """Give the class that each column of `predict_proba` stands for.
+
+        Returns
+        -------
+        np.ndarray | None
+            shape (classes,): the labels; None for real values
+        """
         return getattr(self.parts()[0], "classes_", None)
 
 # %% ../../nbs/lib/train/50_prepared.ipynb #6307cef6
@@ -145,7 +183,18 @@ class _PredictingPrepared(_FittedPrepared):
         self,
         X: Any,  # raw rows: a frame of any kind that does not stream, or an array
     ) -> np.ndarray:  # shape (n, d): as the learner takes them
-        "Apply the steps."
+        """Apply the steps.
+
+        Parameters
+        ----------
+        X : Any
+            raw rows: a frame of any kind that does not stream, or an array
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, d): as the learner takes them
+        """
         for step in self.parts()[1]:
             X = step.transform(X)
         return _numbers(X)
@@ -155,14 +204,36 @@ class _PredictingPrepared(_FittedPrepared):
         self,
         X: Any,  # raw rows
     ) -> np.ndarray:  # shape (n, classes)
-        "Predict class probabilities of raw rows."
+        """Predict class probabilities of raw rows.
+
+        Parameters
+        ----------
+        X : Any
+            raw rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, classes)
+        """
         return self.parts()[0].predict_proba(self.prepare(X))
 
     def predict(
         self,
         X: Any,  # raw rows
     ) -> np.ndarray:  # shape (n,)
-        "Predict classes or values of raw rows."
+        """Predict classes or values of raw rows.
+
+        Parameters
+        ----------
+        X : Any
+            raw rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,)
+        """
         return self.parts()[0].predict(self.prepare(X))
 
     def __sklearn_tags__(self) -> "Tags":
@@ -225,7 +296,24 @@ class Prepared(_PredictingPrepared):
         validation: Dataset | Table | None = None,  # rows to watch, for a network
     ) -> Self:  # self
         """Fit the steps, then the learner on what they made; raises `InputError` for what does not
-        fit together, `SealedTestError` for test rows."""
+        fit together, `SealedTestError` for test rows.
+
+        Parameters
+        ----------
+        X : Any
+            a Table or a Dataset to learn from, or raw rows: a frame or an array
+        y : Any, default None
+            shape (n,): targets of raw rows; a Table or a Dataset has its own
+        training : Training, default Training()
+            settings of a network
+        validation : Dataset | Table | None, default None
+            rows to watch, for a network
+
+        Returns
+        -------
+        Self
+            self
+        """
         _check_steps(self.steps)
         rows = check_trainable(X) if isinstance(X, SealedTest | Dataset | Table) else None
         if rows is None and hasattr(self.learner, "get_params"):

@@ -33,9 +33,9 @@ class Schedule:
         np.ndarray
             shape (steps,), float64: factor of the learning rate at each step
         """
-        return np.ones(check_int(steps, "steps"))
+        return np.ones(check_int(steps, "`steps`"))
 
-
+# %% ../../nbs/lib/train/12_schedules.ipynb #f948854d
 @dataclass(frozen=True)
 class Step(Schedule):
     """Multiply the rate by `gamma` after each of `parts` equal parts of the run but the last.
@@ -52,11 +52,13 @@ class Step(Schedule):
     gamma: float = 0.1  # in (0, 1]
 
     def __post_init__(self):
-        check_int(self.parts, "parts", 2)
-        require(0 < check_number(self.gamma, "gamma") <= 1, "gamma must lie in (0, 1].", self.gamma)
+        check_int(self.parts, "`parts`", 2)
+        require(
+            0 < check_number(self.gamma, "`gamma`") <= 1, "`gamma` must lie in (0, 1].", self.gamma
+        )
 
-    def factors(self, steps):
-        return self.gamma ** np.floor(np.arange(check_int(steps, "steps")) * self.parts / steps)
+    def factors(self, steps: int) -> np.ndarray:
+        return self.gamma ** np.floor(np.arange(check_int(steps, "`steps`")) * self.parts / steps)
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,14 @@ class Cosine(Schedule):
 
     def __post_init__(self):
         require(
-            0 <= check_number(self.floor, "floor") <= 1, "floor must lie in [0, 1].", self.floor
+            0 <= check_number(self.floor, "`floor`") <= 1, "`floor` must lie in [0, 1].", self.floor
         )
 
-    def factors(self, steps):
-        return (
-            self.floor
-            + (1 - self.floor)
-            * (1 + np.cos(np.pi * np.arange(check_int(steps, "steps")) / steps))
-            / 2
-        )
+    def factors(self, steps: int) -> np.ndarray:
+        angles = np.pi * np.arange(check_int(steps, "`steps`")) / steps
+        return self.floor + (1 - self.floor) * (1 + np.cos(angles)) / 2
 
-
+# %% ../../nbs/lib/train/12_schedules.ipynb #89bec7de
 @dataclass(frozen=True)
 class OneCycle(Schedule):
     """Rise from 1/25 to 1 along half a cosine, then fall to 1/250,000 (Smith and Topin 2018, with
@@ -99,10 +97,10 @@ class OneCycle(Schedule):
     rise: float = 0.3  # share of the steps that rise, in (0, 1)
 
     def __post_init__(self):
-        require(0 < check_number(self.rise, "rise") < 1, "rise must lie in (0, 1).", self.rise)
+        require(0 < check_number(self.rise, "`rise`") < 1, "`rise` must lie in (0, 1).", self.rise)
 
-    def factors(self, steps):
-        steps = check_int(steps, "steps")
+    def factors(self, steps: int) -> np.ndarray:
+        steps = check_int(steps, "`steps`")
         peak = max(float(self.rise * steps) - 1, 1e-9)
         at = np.arange(steps)
         up, down = (
@@ -110,7 +108,7 @@ class OneCycle(Schedule):
             np.clip((at - peak) / max(steps - 1 - peak, 1e-9), 0, 1),
         )
 
-        def between(a, b, share):
+        def between(a: float, b: float, share: np.ndarray) -> np.ndarray:
             return b + (a - b) * (1 + np.cos(np.pi * share)) / 2
 
         return np.where(at <= peak, between(1 / 25, 1, up), between(1, 1 / 25 / 1e4, down))
@@ -134,7 +132,7 @@ class WarmUp(Schedule):
     def __post_init__(self):
         check_int(self.steps, "The steps of the warm-up")
 
-    def factors(self, steps):
-        rising = np.arange(1, check_int(steps, "steps") + 1) / self.steps
+    def factors(self, steps: int) -> np.ndarray:
+        rising = np.arange(1, check_int(steps, "`steps`") + 1) / self.steps
         left = steps - self.steps
         return rising if left <= 0 else np.r_[rising[: self.steps], self.then.factors(left)]

@@ -273,7 +273,7 @@ class Streamed:
         -------
         str
         """
-        settings = json.dumps(self.batches._settings(), sort_keys=True)
+        settings = json.dumps(self.batches.settings(), sort_keys=True)
         return hashlib.sha256(settings.encode()).hexdigest()
 
     def state(self) -> dict[str, str]:  # what a checkpoint must hold beside the step's number

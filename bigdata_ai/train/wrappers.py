@@ -56,7 +56,31 @@ class _NetworkSettings(Predictor):
         device: Device = "cpu",  # "cpu" or "cuda"
         options: Options | None = None,  # smoothing, class weights, clipping, accumulation
     ):
-        "Store the settings; they are checked by `fit`."
+        """Store the settings; they are checked by `fit`.
+
+        Parameters
+        ----------
+        network : Network, default None
+            a spec, or a function (inputs, outputs) -> spec; None makes a small `mlp`
+        backend : Backend, default 'torch'
+            "torch" or "tensorflow"
+        optimizer : Optimizer | None, default None
+            SGD(…), Adam(…), AdamW(…) or RMSprop(…); None is Adam
+        epochs : int, default 10
+            passes over the rows, 1 or more
+        batch_size : int, default 64
+            rows a step, 1 or more
+        seed : int, default 0
+            of weights, row order and dropout; 0 or greater
+        dtype : DType, default 'float32'
+            of weights and rows
+        schedule : Schedule | None, default None
+            of the learning rate over the steps; None keeps it
+        device : Device, default 'cpu'
+            "cpu" or "cuda"
+        options : Options | None, default None
+            smoothing, class weights, clipping, accumulation
+        """
         self.network = network
         self.backend = backend
         self.optimizer = optimizer
@@ -95,19 +119,37 @@ class _TrainedNetwork(_NetworkSettings):
 
     @property
     def origin(self) -> Origin | None:  # the rows it learned from
-        "Say which rows the network was trained on."
+        """Say which rows the network was trained on.
+
+        Returns
+        -------
+        Origin | None
+            the rows it learned from
+        """
         check_fitted(self)
         return self.model_.origin
 
     @property
     def history(self) -> list[dict[str, Any]]:  # one row an epoch: epoch, loss
-        "Give the history of the training."
+        """Give the history of the training.
+
+        Returns
+        -------
+        list[dict[str, Any]]
+            one row an epoch: epoch, loss
+        """
         check_fitted(self)
         return self.model_.history
 
     @property
     def start_loss(self) -> float:  # mean training loss at the initial weights
-        "Give the loss before the first step."
+        """Give the loss before the first step.
+
+        Returns
+        -------
+        float
+            mean training loss at the initial weights
+        """
         check_fitted(self)
         return self.model_.start_loss
 
@@ -155,7 +197,20 @@ class NetworkClassifier(_TrainedNetwork):
         X: Any,  # shape (n, d), finite: array or frame
         y: Any,  # shape (n,): labels, two kinds at least
     ) -> Self:  # self
-        "Train the network; raises `InputError` for settings that can't be, `ValueError` for rows."
+        """Train the network; raises `InputError` for settings that can't be, `ValueError` for rows.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, d), finite: array or frame
+        y : Any
+            shape (n,): labels, two kinds at least
+
+        Returns
+        -------
+        Self
+            self
+        """
         from sklearn.utils.multiclass import check_classification_targets
         from sklearn.utils.validation import validate_data
 
@@ -170,7 +225,18 @@ class NetworkClassifier(_TrainedNetwork):
         self,
         X: Any,  # shape (n, d), finite
     ) -> np.ndarray:  # shape (n, k), float64, rows sum to 1
-        "Compute the probability of each class."
+        """Compute the probability of each class.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, d), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n, k), float64, rows sum to 1
+        """
         X = self._rows(X)
         return self.model_.predict_proba(X)
 
@@ -178,7 +244,18 @@ class NetworkClassifier(_TrainedNetwork):
         self,
         X: Any,  # shape (n, d), finite
     ) -> np.ndarray:  # shape (n,): labels
-        "Predict the most probable label."
+        """Predict the most probable label.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, d), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,): labels
+        """
         X = self._rows(X)
         return self.classes_[self.model_.predict(X)]
 
@@ -199,7 +276,20 @@ class NetworkRegressor(_TrainedNetwork):
         X: Any,  # shape (n, d), finite: array or frame
         y: Any,  # shape (n,): real values
     ) -> Self:  # self
-        "Train the network; raises `InputError` for settings that can't be, `ValueError` for rows."
+        """Train the network; raises `InputError` for settings that can't be, `ValueError` for rows.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, d), finite: array or frame
+        y : Any
+            shape (n,): real values
+
+        Returns
+        -------
+        Self
+            self
+        """
         from sklearn.utils.validation import validate_data
 
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], y_numeric=True)
@@ -209,7 +299,18 @@ class NetworkRegressor(_TrainedNetwork):
         self,
         X: Any,  # shape (n, d), finite
     ) -> np.ndarray:  # shape (n,): real values
-        "Predict the real values."
+        """Predict the real values.
+
+        Parameters
+        ----------
+        X : Any
+            shape (n, d), finite
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,): real values
+        """
         X = self._rows(X)
         return self.model_.predict(X)[:, 0]
 

@@ -17,10 +17,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 
-from ...core import ContentError, check_number, check_int, digest, import_extra, require
-from ...core import write_atomic
+from ...core import ContentError, InputError, check_int, check_number, digest, file_sha256
+from ...core import import_extra, require, write_atomic
 from .files import table_of_records
 from .provenance import Acquired, SourceError, Stream, mask_secrets
 from .provenance import strip_credentials, utc_now, whole_sha256
@@ -29,152 +30,22 @@ from .provenance import strip_credentials, utc_now, whole_sha256
 _PASSING = (429, 500, 502, 503, 504)  # states that may be over in a moment
 
 
-def web_session(
-    # seconds to wait for a connection, and for the next bytes of an answer
-    timeout_s: float = 10.0,
-    retries: int = 4,  # most further tries of a request
-    # wait before the second further try, in seconds; doubled for each one after it, at most 120
-    backoff_s: float = 0.5,
-    longest_wait_s: float = 120.0,  # longest `Retry-After` that is waited for, in seconds
-    per_second: float | None = None,  # most requests a second to one host; None for no limit
-    # sent with each request to the host that was named, such as an Authorization; never kept
-    headers: Mapping | None = None,
-    # folder for answers, which makes requests conditional; None keeps nothing
-    cache: Path | str | None = None,
-    agent: str = "bigdata-ai",  # how the session calls itself
-):  # a requests.Session
-    """Make a session that is patient and polite.
-
-    Parameters
-    ----------
-    timeout_s : float, default 10.0
-        seconds to wait for a connection, and for the next bytes of an answer
-    retries : int, default 4
-        most further tries of a request
-    backoff_s : float, default 0.5
-        wait before the second further try, in seconds; doubled for each one after it, at most
-        120
-    longest_wait_s : float, default 120.0
-        longest `Retry-After` that is waited for, in seconds
-    per_second : float | None, default None
-        most requests a second to one host; None for no limit
-    headers : Mapping | None, default None
-        sent with each request to the host that was named, such as an Authorization; never kept
-    cache : Path | str | None, default None
-        folder for answers, which makes requests conditional; None keeps nothing
-    agent : str, default 'bigdata-ai'
-        how the session calls itself
-
-    Returns
-    -------
-    a requests.Session
-    """
-    for name, value in {
-        "timeout_s": timeout_s,
-        "longest_wait_s": longest_wait_s,
-        "per_second": per_second,
-    }.items():
-        require(
-            value is None or check_number(value, name) > 0, f"{name} must be greater than 0.", value
-        )
-    made, headers = _plain_session(cache, headers or {}), dict(headers or {})
-    made.headers.update({"User-Agent": agent} | headers)
-    made.rebuild_auth = _without(headers, made.rebuild_auth)
-    policy = _retry_class(longest_wait_s)(
-        check_int(retries, "retries", 0),
-        backoff_factor=backoff_s,
-        status_forcelist=_PASSING,
-        allowed_methods=("GET", "HEAD"),
-        raise_on_status=False,
-        retry_after_max=10**9,
-    )
-    for scheme in ("http://", "https://"):
-        made.mount(scheme, _adapter_class()(policy, timeout_s, per_second))
-    return made
-
-
-def _plain_session(cache, headers):
-    if cache is None:
-        return import_extra("requests", "data").Session()
-    caching = import_extra("requests_cache", "data")
-    return caching.CachedSession(
-        str(cache),
-        backend="filesystem",
-        serializer="json",
-        always_revalidate=True,
-        decode_content=False,
-        allowable_codes=(200,),
-        ignored_parameters=[*caching.DEFAULT_IGNORED_PARAMS, *headers],
-    )
-
-
-def _without(headers, rebuild_auth):
-    """requests takes only Authorization away when a server redirects to another host; the caller's
-    own headers may hold a key as well."""
-
-    def rebuild(request, response):
-        rebuild_auth(request, response)
-        if _origin(request.url) != _origin(response.request.url):
-            for name in headers:
-                request.headers.pop(name, None)
-
-    return rebuild
-
-
 def _retry_class(longest_wait_s):
     """urllib3's Retry, which gives up where the server asks for a longer wait; urllib3's own limit
     would ask again too early."""
 
     class Patient(import_extra("urllib3", "data").Retry):
-        def get_retry_after(self, response):
+        def get_retry_after(self, response: Any) -> float | None:
             wait = super().get_retry_after(response)
-            require(
-                wait is None or wait <= longest_wait_s,
-                f"The server must be ready within {longest_wait_s:g} s.",
-                f"Retry-After of {wait} s",
-                "come back later, or allow a longer longest_wait_s.",
-                SourceError,
-            )
+            if wait is not None and wait > longest_wait_s:
+                raise SourceError.of(
+                    f"The server must be ready within {longest_wait_s:g} s.",
+                    f"Retry-After of {wait} s",
+                    "come back later, or allow a longer longest_wait_s.",
+                )
             return wait
 
     return Patient
-
-
-def _adapter_class():
-    requests = import_extra("requests", "data")
-
-    class Polite(requests.adapters.HTTPAdapter):
-        "An adapter with a time limit and a rate, which tries again where a body breaks off."
-
-        def __init__(self, policy, timeout_s, per_second):
-            super().__init__(max_retries=policy)
-            self.timeout_s, self.gap_s, self.next_s, self.lock = (
-                timeout_s,
-                1 / per_second if per_second else 0,
-                {},
-                threading.Lock(),
-            )
-
-        def send(self, request, stream=False, timeout=None, **rest):
-            retries = self.max_retries
-            while True:
-                self.pace(urlsplit(request.url).netloc)
-                response = super().send(
-                    request, stream=stream, timeout=timeout or self.timeout_s, **rest
-                )
-                if stream or _body_came(response):
-                    return response
-                retries = _next_try(retries, request.url)
-
-        def pace(self, host):
-            "Wait for this request's turn."
-            with self.lock:
-                now = time.monotonic()
-                turn = max(now, self.next_s.get(host, now))
-                self.next_s[host] = turn + self.gap_s
-            time.sleep(turn - now)
-
-    return Polite
 
 
 def _body_came(response):
@@ -196,63 +67,139 @@ def _next_try(retries, url):
     retries.sleep()
     return retries
 
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #3185b646
+def _adapter_class():
+    requests = import_extra("requests", "data")
+
+    class Polite(requests.adapters.HTTPAdapter):
+        "An adapter with a time limit and a rate, which tries again where a body breaks off."
+
+        def __init__(self, policy, timeout_s, per_second):
+            super().__init__(max_retries=policy)
+            self.timeout_s, self.gap_s = timeout_s, 1 / per_second if per_second else 0
+            self.next_s, self.lock = {}, threading.Lock()
+
+        def send(
+            self, request: Any, stream: bool = False, timeout: float | None = None, **rest: Any
+        ) -> Any:
+            retries = self.max_retries
+            while True:
+                self.pace(urlsplit(request.url).netloc)
+                response = super().send(
+                    request, stream=stream, timeout=timeout or self.timeout_s, **rest
+                )
+                if stream or _body_came(response):
+                    return response
+                retries = _next_try(retries, request.url)
+
+        def pace(self, host: str) -> None:
+            "Wait for this request's turn."
+            with self.lock:
+                now = time.monotonic()
+                turn = max(now, self.next_s.get(host, now))
+                self.next_s[host] = turn + self.gap_s
+            time.sleep(turn - now)
+
+    return Polite
+
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #6f54655b
+def _check_positive(**values):
+    for name, value in values.items():
+        if value is not None and not check_number(value, name) > 0:
+            raise InputError.of(f"`{name}` must be greater than 0.", value)
+
+
+def _plain_session(cache, headers):
+    if cache is None:
+        return import_extra("requests", "data").Session()
+    caching = import_extra("requests_cache", "data")
+    return caching.CachedSession(
+        str(cache),
+        backend="filesystem",
+        serializer="json",
+        always_revalidate=True,
+        decode_content=False,
+        allowable_codes=(200,),
+        ignored_parameters=[*caching.DEFAULT_IGNORED_PARAMS, *headers],
+    )
+
 
 def _origin(url):
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def fetch(
-    url: str,  # address
-    session=None,  # from `web_session`; None makes one
-    params: Mapping | None = None,  # name -> value, added to the address
-    allow: tuple[int, ...] = (),  # states of 400 and more that are no error
-    **options,  # of requests' `get`, such as headers and stream
-):  # a requests.Response
-    """Get one answer; raises `SourceError` that names the address without its secrets if there is
-    none.
+def _without(headers, rebuild_auth):
+    "`rebuild_auth` of requests, which takes the caller's headers away too where the host changes."
+
+    def rebuild(request: Any, response: Any) -> None:
+        rebuild_auth(request, response)
+        if _origin(request.url) != _origin(response.request.url):
+            for name in headers:
+                request.headers.pop(name, None)
+
+    return rebuild
+
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #f2c71b53
+def web_session(
+    # seconds to wait for a connection, and for the next bytes of an answer
+    timeout_s: float = 10.0,
+    retries: int = 4,  # most further tries of a request
+    *,
+    # wait before the second further try, in seconds; doubled for each one after it, at most 120
+    backoff_s: float = 0.5,
+    longest_wait_s: float = 120.0,  # longest `Retry-After` that is waited for, in seconds
+    per_second: float | None = None,  # most requests a second to one host; None for no limit
+    # sent with each request to the host that was named, such as an Authorization; never kept
+    headers: Mapping[str, str] | None = None,
+    # folder for answers, which makes requests conditional; None keeps nothing
+    cache: Path | str | None = None,
+    agent: str = "bigdata-ai",  # how the session calls itself
+) -> Any:  # a requests.Session
+    """Make a session that is patient and polite; raises `InputError` for a time that is none.
 
     Parameters
     ----------
-    url : str
-        address
-    session : default None
-        from `web_session`; None makes one
-    params : Mapping | None, default None
-        name -> value, added to the address
-    allow : tuple[int, ...], default ()
-        states of 400 and more that are no error
-    **options
-        of requests' `get`, such as headers and stream
+    timeout_s : float, default 10.0
+        seconds to wait for a connection, and for the next bytes of an answer
+    retries : int, default 4
+        most further tries of a request
+    backoff_s : float, default 0.5
+        wait before the second further try, in seconds; doubled for each one after it, at most
+        120
+    longest_wait_s : float, default 120.0
+        longest `Retry-After` that is waited for, in seconds
+    per_second : float | None, default None
+        most requests a second to one host; None for no limit
+    headers : Mapping[str, str] | None, default None
+        sent with each request to the host that was named, such as an Authorization; never kept
+    cache : Path | str | None, default None
+        folder for answers, which makes requests conditional; None keeps nothing
+    agent : str, default 'bigdata-ai'
+        how the session calls itself
 
     Returns
     -------
-    a requests.Response
+    Any
+        a requests.Session
     """
-    requests = import_extra("requests", "data")
-    shown = strip_credentials(
-        requests.Request("GET", url, params=params or {}).prepare().url if _web(url) else url
+    _check_positive(timeout_s=timeout_s, longest_wait_s=longest_wait_s, per_second=per_second)
+    session, headers = _plain_session(cache, headers or {}), dict(headers or {})
+    session.headers.update({"User-Agent": agent} | headers)
+    session.rebuild_auth = _without(headers, session.rebuild_auth)
+    policy = _retry_class(longest_wait_s)(
+        check_int(retries, "retries", 0),
+        backoff_factor=backoff_s,
+        status_forcelist=_PASSING,
+        allowed_methods=("GET", "HEAD"),
+        raise_on_status=False,
+        retry_after_max=10**9,
     )
-    try:
-        response = (session or web_session()).get(url, params=params or None, **options)
-    except requests.RequestException as error:
-        raise SourceError(
-            f"{shown} must answer. Received: {_reason(error)}. Hint: look at the address and the"
-            " connection; the server "
-            # the chain shows secrets
-            "may be down or slow, which a longer timeout_s or more retries can bridge."
-        ) from None
-    advice = _ADVICE.get(response.status_code, "the server says what is wrong in its answer.")
-    require(
-        response.status_code < 400 or response.status_code in allow,
-        f"{shown} must answer with what was asked for.",
-        f"{response.status_code} {response.reason}",
-        advice,
-        SourceError,
-    )
-    return response
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _adapter_class()(policy, timeout_s, per_second))
+    return session
 
-
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #ce89d3cd
 _ADVICE = {
     401: "web_session(headers={'Authorization': …}) sends credentials.",
     403: "the server does not allow this.",
@@ -262,14 +209,12 @@ _ADVICE = {
 }
 
 
-def _web(url):
-    fits = (
-        isinstance(url, str)
-        and urlsplit(url).scheme in ("http", "https")
-        and bool(urlsplit(url).netloc)
-    )
-    require(fits, "An address must begin with http:// or https://.", strip_credentials(url))
-    return True
+def _check_address(url):
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
+        raise InputError.of(
+            "An address must begin with http:// or https://.", strip_credentials(url)
+        )
 
 
 def _reason(error):
@@ -282,14 +227,83 @@ def _reason(error):
             return type(error).__name__
         error = inner
 
+
+def fetch(
+    url: str,  # address
+    session: Any = None,  # from `web_session`; None makes one
+    params: Mapping[str, Any] | None = None,  # name -> value, added to the address
+    allow: tuple[int, ...] = (),  # states of 400 and more that are no error
+    **options: Any,  # of requests' `get`, such as headers and stream
+) -> Any:  # a requests.Response
+    """Get one answer; raises `SourceError` that names the address without its secrets if there is
+    none, `InputError` for what is no address.
+
+    Parameters
+    ----------
+    url : str
+        address
+    session : Any, default None
+        from `web_session`; None makes one
+    params : Mapping[str, Any] | None, default None
+        name -> value, added to the address
+    allow : tuple[int, ...], default ()
+        states of 400 and more that are no error
+    **options : Any
+        of requests' `get`, such as headers and stream
+
+    Returns
+    -------
+    Any
+        a requests.Response
+    """
+    requests = import_extra("requests", "data")
+    _check_address(url)
+    shown = strip_credentials(requests.Request("GET", url, params=params or {}).prepare().url)
+    try:
+        response = (session or web_session()).get(url, params=params or None, **options)
+    except requests.RequestException as error:
+        raise SourceError.of(
+            f"{shown} must answer.",
+            _reason(error),
+            "look at the address and the connection; the server may be down or slow, which a"
+            " longer timeout_s or more retries can bridge.",
+        ) from None  # the chain shows secrets
+    if response.status_code >= 400 and response.status_code not in allow:
+        raise SourceError.of(
+            f"{shown} must answer with what was asked for.",
+            f"{response.status_code} {response.reason}",
+            _ADVICE.get(response.status_code, "the server says what is wrong in its answer."),
+        )
+    return response
+
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #6ba7ad88
+def _keys(body):
+    return ", ".join(map(repr, body)) if isinstance(body, dict) else type(body).__name__
+
+
+def _dig(body, key, *default):
+    "The value at a dotted key of nested objects."
+    for name in key.split("."):
+        there = isinstance(body, dict) and name in body
+        if not there and default:
+            return default[0]
+        if not there:
+            raise SourceError.of(
+                f"The answer must have {key!r}.",
+                f"no {name!r} in {_keys(body)}",
+                "look at one answer and correct the key.",
+            )
+        body = body[name]
+    return body
+
+
 @dataclass(frozen=True)
 class Paging:
     """How one page leads to the next.
 
     Parameters
     ----------
-    after : Callable
+    after : Callable[[Any, int, str, dict, dict], tuple[str, dict] | None]
         (body, number of rows, address, parameters, links of the header) -> (address,
         parameters) of the next page, or None
     first : dict
@@ -298,7 +312,7 @@ class Paging:
 
     # (body, number of rows, address, parameters, links of the header) -> (address, parameters) of
     # the next page, or None
-    after: Callable
+    after: Callable[[Any, int, str, dict, dict], tuple[str, dict] | None]
     first: dict = field(default_factory=dict)  # parameters of the first page
 
 
@@ -312,7 +326,7 @@ def no_pages() -> Paging:  # for an API that gives all rows in one answer
     """
     return Paging(lambda body, rows, url, params, links: None)
 
-
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #1174f506
 def next_link(
     # where the body has the address, such as "links.next"; None takes the Link header's rel="next"
     key: str | None = None,
@@ -331,13 +345,13 @@ def next_link(
         ends where there is no such address
     """
 
-    def after(body, rows, url, params, links):
+    def after(body: Any, rows: int, url: str, params: dict, links: dict) -> Any:
         link = links.get("next", {}).get("url") if key is None else _dig(body, key, None)
         return (urljoin(url, link), {}) if link else None
 
     return Paging(after)
 
-
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #1dc4bd45
 def page_number(
     param: str = "page",  # name of the parameter
     first: int = 1,  # number of the first page
@@ -361,14 +375,14 @@ def page_number(
         ends at `last`, or at a page without rows
     """
 
-    def after(body, rows, url, params, links):
+    def after(body: Any, rows: int, url: str, params: dict, links: dict) -> Any:
         number = int(params[param])
         more = rows > 0 if last is None else number < int(_dig(body, last))
         return (url, {**params, param: number + 1}) if more else None
 
     return Paging(after, {param: first})
 
-
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #4ef94cf2
 def cursor(
     param: str = "cursor",  # name of the parameter that sends the cursor back
     key: str = "next_cursor",  # where the body has the cursor
@@ -388,173 +402,13 @@ def cursor(
         ends where the cursor is missing, null or empty
     """
 
-    def after(body, rows, url, params, links):
+    def after(body: Any, rows: int, url: str, params: dict, links: dict) -> Any:
         value = _dig(body, key, None)
         return (url, {**params, param: value}) if value not in (None, "") else None
 
     return Paging(after)
 
-
-def _dig(body, key, *default):
-    "The value at a dotted key of nested objects."
-    for name in key.split("."):
-        found = isinstance(body, dict) and name in body
-        if not found and default:
-            return default[0]
-        require(
-            found,
-            f"The answer must have {key!r}.",
-            f"no {name!r} in {_keys(body)}",
-            "look at one answer and correct the key.",
-            SourceError,
-        )
-        body = body[name]
-    return body
-
-
-def _keys(body):
-    return ", ".join(map(repr, body)) if isinstance(body, dict) else type(body).__name__
-
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #9fa932cb
-def read_api(
-    url: str,  # address of the first page
-    # where the answer has its list of rows, such as "data.items"; None if the answer is the list
-    rows: str | None = None,
-    paging: Paging | None = None,  # `next_link`, `page_number` or `cursor`; None for a single page
-    # name -> value, sent with each request; with `next_link` only with the first, links being whole
-    params: Mapping | None = None,
-    session=None,  # from `web_session`; None makes one
-    # the schema that must come: what was acquired before, its provenance, a saved file, or a
-    # mapping
-    expect=None,
-    # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    on_change: str = "refuse",
-    # folder that keeps the pages of an unfinished fetch; None begins anew each time
-    resume: Path | str | None = None,
-    # column -> type name such as "float64", instead of the inferred one
-    types: Mapping | None = None,
-    most_pages: int = 10_000,  # an API that never ends is refused after so many
-) -> Acquired:  # all rows, and provenance with a part for each page
-    """Read all pages of an HTTP API.
-
-    Parameters
-    ----------
-    url : str
-        address of the first page
-    rows : str | None, default None
-        where the answer has its list of rows, such as "data.items"; None if the answer is the
-        list
-    paging : Paging | None, default None
-        `next_link`, `page_number` or `cursor`; None for a single page
-    params : Mapping | None, default None
-        name -> value, sent with each request; with `next_link` only with the first, links being
-        whole
-    session : default None
-        from `web_session`; None makes one
-    expect : default None
-        the schema that must come: what was acquired before, its provenance, a saved file, or a
-        mapping
-    on_change : str, default 'refuse'
-        "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    resume : Path | str | None, default None
-        folder that keeps the pages of an unfinished fetch; None begins anew each time
-    types : Mapping | None, default None
-        column -> type name such as "float64", instead of the inferred one
-    most_pages : int, default 10000
-        an API that never ends is refused after so many
-
-    Returns
-    -------
-    Acquired
-        all rows, and provenance with a part for each page
-    """
-    _web(url)
-    paging, params = paging or no_pages(), dict(params or {})
-    folder, session = None if resume is None else Path(resume), session or web_session()
-    pages = _pages(url, rows, paging, params, session, folder, check_int(most_pages, "most_pages"))
-    details = {"rows": rows, "parameters": mask_secrets(params)}
-    got = Stream("api", url, _source(url, pages, types or {}), expect, on_change, details).read()
-    if folder:
-        shutil.rmtree(folder, ignore_errors=True)
-    return got
-
-
-def _source(url, pages, types):
-    records, parts = [], []
-    for body_rows, part in pages:
-        records += body_rows
-        parts.append(part)
-    yield table_of_records(records, strip_credentials(url), types)
-    return {
-        "sha256": whole_sha256([part["sha256"] for part in parts]),
-        "hashed": "bytes",
-        "parts": tuple(parts),
-    }
-
-
-def _pages(url, rows, paging, params, session, folder, most):
-    "(rows, part of the provenance) of each page."
-    asked = {"url": url, "params": {**params, **paging.first}}
-    identity, seen = digest([asked, rows]), set()
-    for number in count(1):
-        require(
-            number <= most,
-            f"{strip_credentials(url)} must end.",
-            f"more than {most:,} pages",
-            "raise most_pages, or look at the paging.",
-            SourceError,
-        )
-        require(
-            digest(asked) not in seen,
-            f"{strip_credentials(url)} must lead to a new page each time.",
-            strip_credentials(asked["url"]),
-            "look at the paging: this page was there before.",
-            SourceError,
-        )
-        seen.add(digest(asked))
-        page = _kept(folder, number, identity) or _asked(asked, session)
-        body = _parsed(page["body"], page["part"]["where"])
-        found = body if rows is None else _dig(body, rows)
-        require(
-            isinstance(found, list),
-            f"{page['part']['where']} must give a list of rows{f' at {rows!r}' if rows else ''}.",
-            f"{type(found).__name__} with {_keys(found)}",
-            "rows='path.to.the.list' says where they are.",
-            SourceError,
-        )
-        if folder and not page["kept"]:
-            _keep(folder, number, identity, page)
-        yield found, page["part"] | {"rows": len(found)}
-        following = paging.after(body, len(found), asked["url"], asked["params"], page["links"])
-        if following is None:
-            return
-        asked = {"url": following[0], "params": following[1]}
-        require(
-            _origin(asked["url"]) == _origin(url),
-            "All pages must be on the same host.",
-            _origin(asked["url"]),
-            f"the first page was on {_origin(url)}; credentials are sent nowhere else.",
-            SourceError,
-        )
-
-
-def _asked(asked, session):
-    response = fetch(asked["url"], session, asked["params"])
-    known = {
-        "etag": response.headers.get("ETag"),
-        "last_modified": response.headers.get("Last-Modified"),
-    }
-    part = {
-        "where": strip_credentials(response.url),
-        "when": utc_now(),
-        "sha256": hashlib.sha256(response.content).hexdigest(),
-        "bytes": len(response.content),
-        "unchanged": bool(getattr(response, "from_cache", False)),
-    }
-    part |= {key: value for key, value in known.items() if value}
-    return {"body": response.content, "links": response.links, "kept": False, "part": part}
-
-
 def _parsed(body, where):
     try:
         return json.loads(body)
@@ -597,58 +451,246 @@ def _kept(folder, number, identity):
     )
     return {"body": body, "links": known["links"], "kept": True, "part": known["part"]}
 
-# %% ../../../nbs/lib/data/acquire/40_http.ipynb #4c7811a2
-def download(
-    url: str,  # address of a file
-    path: Path | str,  # where it shall be; PATH.provenance.json is written beside it
-    session=None,  # from `web_session`; None makes one
-    sha256: str | None = None,  # the hash that the file must have; None accepts any
-    # provenance: kind "download", where, when, sha256, bytes, and etag or last_modified where the
-    # server says them
-) -> dict:
-    """Download a file, going on where an earlier try stopped.
+
+def _from_server(request, session):
+    response = fetch(request["url"], session, request["params"])
+    known = {
+        "etag": response.headers.get("ETag"),
+        "last_modified": response.headers.get("Last-Modified"),
+    }
+    part = {
+        "where": strip_credentials(response.url),
+        "when": utc_now(),
+        "sha256": hashlib.sha256(response.content).hexdigest(),
+        "bytes": len(response.content),
+        "unchanged": bool(getattr(response, "from_cache", False)),
+    }
+    part |= {key: value for key, value in known.items() if value}
+    return {"body": response.content, "links": response.links, "kept": False, "part": part}
+
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #86473456
+def _check_new(request, seen, url):
+    "Raise where a page was there before."
+    key = digest(request)
+    if key in seen:
+        raise SourceError.of(
+            f"{strip_credentials(url)} must lead to a new page each time.",
+            strip_credentials(request["url"]),
+            "look at the paging: this page was there before.",
+        )
+    seen.add(key)
+
+
+def _rows_of(body, rows, where):
+    "The list of rows in an answer."
+    records = body if rows is None else _dig(body, rows)
+    if not isinstance(records, list):
+        raise SourceError.of(
+            f"{where} must give a list of rows{f' at {rows!r}' if rows else ''}.",
+            f"{type(records).__name__} with {_keys(records)}",
+            "rows='path.to.the.list' says where they are.",
+        )
+    return records
+
+
+def _check_same_host(following, url):
+    if _origin(following) != _origin(url):
+        raise SourceError.of(
+            "All pages must be on the same host.",
+            _origin(following),
+            f"the first page was on {_origin(url)}; credentials are sent nowhere else.",
+        )
+
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #67338102
+def _pages(url, rows, paging, params, session, folder, most):
+    "(rows, part of the provenance) of each page."
+    request = {"url": url, "params": {**params, **paging.first}}
+    identity, seen = digest([request, rows]), set()
+    for number in count(1):
+        if number > most:
+            raise SourceError.of(
+                f"{strip_credentials(url)} must end.",
+                f"more than {most:,} pages",
+                "raise most_pages, or look at the paging.",
+            )
+        _check_new(request, seen, url)
+        page = _kept(folder, number, identity) or _from_server(request, session)
+        body = _parsed(page["body"], page["part"]["where"])
+        records = _rows_of(body, rows, page["part"]["where"])
+        if folder and not page["kept"]:
+            _keep(folder, number, identity, page)
+        yield records, page["part"] | {"rows": len(records)}
+        following = paging.after(
+            body, len(records), request["url"], request["params"], page["links"]
+        )
+        if following is None:
+            return
+        request = {"url": following[0], "params": following[1]}
+        _check_same_host(request["url"], url)
+
+
+def _source(url, pages, types):
+    records, parts = [], []
+    for body_rows, part in pages:
+        records += body_rows
+        parts.append(part)
+    yield table_of_records(records, strip_credentials(url), types)
+    return {
+        "sha256": whole_sha256([part["sha256"] for part in parts]),
+        "hashed": "bytes",
+        "parts": tuple(parts),
+    }
+
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #c07f6b17
+def read_api(
+    url: str,  # address of the first page
+    # where the answer has its list of rows, such as "data.items"; None if the answer is the list
+    rows: str | None = None,
+    paging: Paging | None = None,  # `next_link`, `page_number` or `cursor`; None for a single page
+    # name -> value, sent with each request; with `next_link` only with the first, links being whole
+    params: Mapping[str, Any] | None = None,
+    *,
+    session: Any = None,  # from `web_session`; None makes one
+    # the schema that must come: what was acquired before, its provenance, a saved file, or a
+    # mapping
+    expect: Any = None,
+    # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    on_change: Literal["refuse", "accept"] = "refuse",
+    # folder that keeps the pages of an unfinished fetch; None begins anew each time
+    resume: Path | str | None = None,
+    # column -> type name such as "float64", instead of the inferred one
+    types: Mapping[str, Any] | None = None,
+    most_pages: int = 10_000,  # an API that never ends is refused after so many
+) -> Acquired:  # all rows, and provenance with a part for each page
+    """Read all pages of an HTTP API. Raises `SourceError` where an answer is missing or no list of
+    rows, `ContentError` where a kept page was changed.
 
     Parameters
     ----------
     url : str
-        address of a file
-    path : Path | str
-        where it shall be; PATH.provenance.json is written beside it
-    session : default None
+        address of the first page
+    rows : str | None, default None
+        where the answer has its list of rows, such as "data.items"; None if the answer is the
+        list
+    paging : Paging | None, default None
+        `next_link`, `page_number` or `cursor`; None for a single page
+    params : Mapping[str, Any] | None, default None
+        name -> value, sent with each request; with `next_link` only with the first, links being
+        whole
+    session : Any, default None
         from `web_session`; None makes one
-    sha256 : str | None, default None
-        the hash that the file must have; None accepts any
+    expect : Any, default None
+        the schema that must come: what was acquired before, its provenance, a saved file, or a
+        mapping
+    on_change : Literal['refuse', 'accept'], default 'refuse'
+        "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
+    resume : Path | str | None, default None
+        folder that keeps the pages of an unfinished fetch; None begins anew each time
+    types : Mapping[str, Any] | None, default None
+        column -> type name such as "float64", instead of the inferred one
+    most_pages : int, default 10000
+        an API that never ends is refused after so many
 
     Returns
     -------
-    dict
-        provenance: kind "download", where, when, sha256, bytes, and etag or last_modified where
-        the server says them
+    Acquired
+        all rows, and provenance with a part for each page
     """
-    _web(url)
-    path, session = Path(path), session or web_session()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # a large file does not belong in a cache of answers
-    with getattr(session, "cache_disabled", nullcontext)():
-        known = _present(path, url)
-        part, facts = (
-            (None, known)
-            if known and _unchanged(url, session, known)
-            else _transfer(url, path, session)
+    _check_address(url)
+    paging, params = paging or no_pages(), dict(params or {})
+    folder, session = None if resume is None else Path(resume), session or web_session()
+    pages = _pages(url, rows, paging, params, session, folder, check_int(most_pages, "most_pages"))
+    details = {"rows": rows, "parameters": mask_secrets(params)}
+    source = _source(url, pages, types or {})
+    stream = Stream("api", url, source, expect=expect, on_change=on_change, details=details)
+    table = stream.read()
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+    return table
+
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #4c7811a2
+def _validator(known):
+    "What `If-Range` can hold: a strong ETag, else a date."
+    etag = known.get("etag", "")
+    return etag if etag and not etag.startswith("W/") else known.get("last_modified")
+
+
+def _partial(part):
+    "What is known of a partial file that can be continued; None where there is none."
+    try:
+        known = json.loads(Path(f"{part}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return known if part.is_file() and _validator(known) else None
+
+
+def _goes_on(response, start, part, url):
+    "Whether an answer is the rest of a partial file; an answer of other bytes raises."
+    came, span = response.headers, response.headers.get("Content-Range", "")
+    goes_on = response.status_code == 206 and start and span.startswith(f"bytes {start}-")
+    plain = came.get("Content-Encoding", "identity") == "identity"
+    if not plain or not (goes_on or response.status_code == 200):
+        raise SourceError.of(
+            f"{strip_credentials(url)} must give the bytes that were asked for.",
+            f"{response.status_code}, {span or came.get('Content-Encoding')}",
+            f"remove {part.name} to begin anew.",
         )
-    require(
-        sha256 in (None, facts["sha256"]),
-        f"{strip_credentials(url)} must have the sha256 {str(sha256)[:16]}….",
-        f"{facts['sha256'][:16]}…",
-        "the file at the source has changed.",
-        ContentError,
-    )
-    if part is not None:
-        os.replace(part, path)
-        write_atomic(f"{path}.provenance.json", json.dumps(facts, indent=1))
+    return goes_on
+
+
+def _rest(url, part, session):
+    "Append what is missing of a partial file; begin anew where the server has another one by now."
+    known = _partial(part)
+    start = part.stat().st_size if known else 0
+    wanted = {"Accept-Encoding": "identity"}
+    if start:
+        wanted |= {"Range": f"bytes={start}-", "If-Range": _validator(known)}
+    with fetch(url, session, headers=wanted, stream=True, allow=(416,)) as response:
+        came = response.headers
+        # nothing is left of it, or it is not the same file
+        if response.status_code == 416 and start:
+            if came.get("Content-Range", "") == f"bytes */{start}":
+                return known
+            part.unlink()
+            return None
+        goes_on = _goes_on(response, start, part, url)
+        facts = {"etag": came.get("ETag"), "last_modified": came.get("Last-Modified")}
+        facts = {name: value for name, value in facts.items() if value}
+        with open(part, "ab" if goes_on else "wb") as file:
+            # after the old content is gone, before the new one comes
+            write_atomic(f"{part}.json", json.dumps(facts))
+            for block in response.raw.stream(2**16, decode_content=False):
+                file.write(block)
     return facts
 
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #3534c0bb
+def _transfer(url, path, session):
+    "The complete file under a temporary name, and what is known of it."
+    requests, urllib3 = import_extra("requests", "data"), import_extra("urllib3", "data")
+    part, facts = path.with_name(f".{path.name}.part"), None
+    retries = session.get_adapter(url).max_retries
+    while facts is None:
+        try:
+            facts = _rest(url, part, session)
+        except (urllib3.exceptions.HTTPError, ConnectionError):
+            try:
+                retries = _next_try(retries, url)
+            except requests.ConnectionError:
+                raise SourceError.of(
+                    f"{strip_credentials(url)} must come whole.",
+                    f"{part.stat().st_size:,} bytes, then nothing",
+                    "call again; it goes on from there.",
+                ) from None
+    Path(f"{part}.json").unlink()
+    return part, {
+        "kind": "download",
+        "where": strip_credentials(url),
+        "when": utc_now(),
+        "sha256": file_sha256(part),
+        "bytes": part.stat().st_size,
+    } | facts
 
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #3f0eb47f
 def _present(path, url):
     "What is known of a file that was downloaded before and is still the same."
     try:
@@ -658,7 +700,7 @@ def _present(path, url):
     same = (
         known.get("where") == strip_credentials(url)
         and path.is_file()
-        and _sha256(path) == known.get("sha256")
+        and file_sha256(path) == known.get("sha256")
     )
     return known if same else None
 
@@ -672,90 +714,52 @@ def _unchanged(url, session, known):
         return response.status_code == 304
 
 
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def download(
+    url: str,  # address of a file
+    path: Path | str,  # where it shall be; PATH.provenance.json is written beside it
+    session: Any = None,  # from `web_session`; None makes one
+    sha256: str | None = None,  # the hash that the file must have; None accepts any
+    # provenance: kind "download", where, when, sha256, bytes, and etag or last_modified where the
+    # server says them
+) -> dict:
+    """Download a file, going on where an earlier try stopped. Raises `SourceError` where it does
+    not come, `ContentError` where it has another hash.
 
+    Parameters
+    ----------
+    url : str
+        address of a file
+    path : Path | str
+        where it shall be; PATH.provenance.json is written beside it
+    session : Any, default None
+        from `web_session`; None makes one
+    sha256 : str | None, default None
+        the hash that the file must have; None accepts any
 
-def _transfer(url, path, session):
-    "The complete file under a temporary name, and what is known of it."
-    requests, urllib3 = import_extra("requests", "data"), import_extra("urllib3", "data")
-    part, retries, facts = (
-        path.with_name(f".{path.name}.part"),
-        session.get_adapter(url).max_retries,
-        None,
-    )
-    while facts is None:
-        try:
-            facts = _rest(url, part, session)
-        except (urllib3.exceptions.HTTPError, ConnectionError):
-            try:
-                retries = _next_try(retries, url)
-            except requests.ConnectionError:
-                raise SourceError(
-                    f"{strip_credentials(url)} must come whole. Received: {part.stat().st_size:,}"
-                    " bytes, then nothing. Hint: call again; it goes on from there."
-                ) from None
-    Path(f"{part}.json").unlink()
-    return (
-        part,
-        {
-            "kind": "download",
-            "where": strip_credentials(url),
-            "when": utc_now(),
-            "sha256": _sha256(part),
-            "bytes": part.stat().st_size,
-        }
-        | facts,
-    )
-
-
-def _rest(url, part, session):
-    "Append what is missing of a partial file; begin anew where the server has another one by now."
-    known = _partial(part)
-    start = part.stat().st_size if known else 0
-    wanted = {"Accept-Encoding": "identity"} | (
-        {"Range": f"bytes={start}-", "If-Range": _validator(known)} if start else {}
-    )
-    with fetch(url, session, headers=wanted, stream=True, allow=(416,)) as response:
-        came, span = response.headers, response.headers.get("Content-Range", "")
-        # nothing is left of it, or it is not the same file
-        if response.status_code == 416 and start:
-            if span == f"bytes */{start}":
-                return known
-            part.unlink()
-            return None
-        goes_on = response.status_code == 206 and start and span.startswith(f"bytes {start}-")
-        fits = (goes_on or response.status_code == 200) and came.get(
-            "Content-Encoding", "identity"
-        ) == "identity"
-        require(
-            fits,
-            f"{strip_credentials(url)} must give the bytes that were asked for.",
-            f"{response.status_code}, {span or came.get('Content-Encoding')}",
-            f"remove {part.name} to begin anew.",
-            SourceError,
+    Returns
+    -------
+    dict
+        provenance: kind "download", where, when, sha256, bytes, and etag or last_modified where
+        the server says them
+    """
+    _check_address(url)
+    path, session = Path(path), session or web_session()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # a large file does not belong in a cache of answers
+    with getattr(session, "cache_disabled", nullcontext)():
+        known = _present(path, url)
+        part, facts = (
+            (None, known)
+            if known and _unchanged(url, session, known)
+            else _transfer(url, path, session)
         )
-        facts = {"etag": came.get("ETag"), "last_modified": came.get("Last-Modified")}
-        facts = {name: value for name, value in facts.items() if value}
-        with open(part, "ab" if goes_on else "wb") as file:
-            # after the old content is gone, before the new one comes
-            write_atomic(f"{part}.json", json.dumps(facts))
-            for block in response.raw.stream(2**16, decode_content=False):
-                file.write(block)
+    if sha256 not in (None, facts["sha256"]):
+        raise ContentError.of(
+            f"{strip_credentials(url)} must have the sha256 {str(sha256)[:16]}….",
+            f"{facts['sha256'][:16]}…",
+            "the file at the source has changed.",
+        )
+    if part is not None:
+        os.replace(part, path)
+        write_atomic(f"{path}.provenance.json", json.dumps(facts, indent=1))
     return facts
-
-
-def _partial(part):
-    "What is known of a partial file that can be continued; None where there is none."
-    try:
-        known = json.loads(Path(f"{part}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return known if part.is_file() and _validator(known) else None
-
-
-def _validator(known):
-    "What `If-Range` can hold: a strong ETag, else a date."
-    etag = known.get("etag", "")
-    return etag if etag and not etag.startswith("W/") else known.get("last_modified")

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
@@ -22,89 +23,18 @@ from .provenance import Acquired, SourceError, Stream, arrow_types
 from .provenance import mask_secrets, strip_credentials
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #4e37fc15
-def check_statement(
-    statement: str,  # SQL with :name for every value
-    parameters: Mapping,  # name -> value
-    # numbers, texts and quoted names that the statement may contain, because they can't be bound
-    constants: Iterable = (),
-) -> str:  # the statement
-    """Raise `InputError` unless every value in a statement is bound.
-
-    Parameters
-    ----------
-    statement : str
-        SQL with :name for every value
-    parameters : Mapping
-        name -> value
-    constants : Iterable, default ()
-        numbers, texts and quoted names that the statement may contain, because they can't be
-        bound
-
-    Returns
-    -------
-    str
-        the statement
-    """
-    require(
-        isinstance(statement, str) and statement.strip() != "",
-        "A statement must be SQL text.",
-        statement,
-    )
-    tokens, allowed = _tokens(statement), {str(value).lstrip("-") for value in constants}
-    pasted = [
-        text.strip() for kind, text in tokens if kind in _VALUES and _value(text) not in allowed
-    ]
-    require(
-        not pasted,
-        "A statement must contain no values and no quoted names: values are bound, never pasted.",
-        ", ".join(pasted[:3]),
-        "write :name in the statement and parameters={'name': value}; constants=(…) lists what"
-        " can't be bound.",
-    )
-    comments = [text.strip() for kind, text in tokens if kind == "comment"]
-    require(
-        not comments,
-        "A statement must contain no comments.",
-        ", ".join(comments),
-        "a comment can hide the rest of a statement; remove it.",
-    )
-    bare = "".join(text for kind, text in tokens if kind not in _VALUES)
-    other = _OTHER_STYLES.search(bare)
-    require(
-        not other,
-        "Parameters must be written as :name.",
-        other and other.group(),
-        "write :name for each value.",
-    )
-    require(
-        ";" not in bare.strip().rstrip(";"),
-        "A statement must be a single one.",
-        "several, divided by ;",
-        "run one after the other.",
-    )
-    names = set(_NAMED.findall(bare))
-    require(
-        names == set(parameters),
-        "Parameters must be those that the statement names.",
-        f"{sorted(names)} named, {sorted(parameters)} given",
-        "each :name needs a value in parameters={…}, and each value a :name.",
-    )
-    return statement
-
-
 # SQLite takes a quoted name that no column has for a text
 _VALUES = ("string_const", "numeric_const", "quoted_name")
-_OTHER_STYLES = re.compile(r"%s|%\(|\?|\{\w*\}|\$\d|:(?=\d)")
-_NAMED = re.compile(r"(?<![:\w]):([^\W\d]\w*)")
 
 
 def _tokens(statement):
     """(kind, text) of each token, with the blanks behind it. The tokenizer counts bytes, and takes
     the dot of `a.b` for a number."""
-    raw, found = statement.encode(), duckdb.tokenize(statement)
-    ends = [start for start, _ in found[1:]] + [len(raw)]
+    raw, tokens = statement.encode(), duckdb.tokenize(statement)
+    ends = [start for start, _ in tokens[1:]] + [len(raw)]
     pieces = [
-        (kind.name, raw[start:end].decode()) for (start, kind), end in zip(found, ends, strict=True)
+        (kind.name, raw[start:end].decode())
+        for (start, kind), end in zip(tokens, ends, strict=True)
     ]
     return [
         ("operator" if text.strip() == "." else "quoted_name" if text[:1] == '"' else kind, text)
@@ -115,6 +45,87 @@ def _tokens(statement):
 def _value(text):
     text = text.strip()
     return text[1:-1].replace(text[0] * 2, text[0]) if text[:1] in "'\"" else text
+
+# %% ../../../nbs/lib/data/acquire/30_sql.ipynb #04a12c55
+_OTHER_STYLES = re.compile(r"%s|%\(|\?|\{\w*\}|\$\d|:(?=\d)")
+
+
+_NAMED = re.compile(r"(?<![:\w]):([^\W\d]\w*)")
+
+
+def _check_values(tokens, constants):
+    allowed = {str(value).lstrip("-") for value in constants}
+    pasted = [
+        text.strip() for kind, text in tokens if kind in _VALUES and _value(text) not in allowed
+    ]
+    if pasted:
+        raise InputError.of(
+            "A statement must contain no values and no quoted names: values are bound, never"
+            " pasted.",
+            ", ".join(pasted[:3]),
+            "write :name in the statement and parameters={'name': value}; constants=(…) lists what"
+            " can't be bound.",
+        )
+    comments = [text.strip() for kind, text in tokens if kind == "comment"]
+    if comments:
+        raise InputError.of(
+            "A statement must contain no comments.",
+            ", ".join(comments),
+            "a comment can hide the rest of a statement; remove it.",
+        )
+
+
+def _check_names(bare, parameters):
+    "Raise unless the statement without its values is a single one that names the parameters."
+    other = _OTHER_STYLES.search(bare)
+    if other:
+        raise InputError.of(
+            "Parameters must be written as :name.", other.group(), "write :name for each value."
+        )
+    if ";" in bare.strip().rstrip(";"):
+        raise InputError.of(
+            "A statement must be a single one.",
+            "several, divided by ;",
+            "run one after the other.",
+        )
+    names = set(_NAMED.findall(bare))
+    if names != set(parameters):
+        raise InputError.of(
+            "Parameters must be those that the statement names.",
+            f"{sorted(names)} named, {sorted(parameters)} given",
+            "each :name needs a value in parameters={…}, and each value a :name.",
+        )
+
+# %% ../../../nbs/lib/data/acquire/30_sql.ipynb #b758cd2f
+def check_statement(
+    statement: str,  # SQL with :name for every value
+    parameters: Mapping[str, Any],  # name -> value
+    # numbers, texts and quoted names that the statement may contain, because they can't be bound
+    constants: Iterable = (),
+) -> str:  # the statement
+    """Return a statement in which every value is bound; raises `InputError` for any other.
+
+    Parameters
+    ----------
+    statement : str
+        SQL with :name for every value
+    parameters : Mapping[str, Any]
+        name -> value
+    constants : Iterable, default ()
+        numbers, texts and quoted names that the statement may contain, because they can't be
+        bound
+
+    Returns
+    -------
+    str
+        the statement
+    """
+    if not isinstance(statement, str) or statement.strip() == "":
+        raise InputError.of("A statement must be SQL text.", statement)
+    tokens = _tokens(statement)
+    _check_values(tokens, constants)
+    _check_names("".join(text for kind, text in tokens if kind not in _VALUES), parameters)
+    return statement
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #bce5e1ac
 _POSTGRES = {
@@ -131,6 +142,8 @@ _POSTGRES = {
     "timestamp": pa.timestamp("us"),
     "timestamptz": pa.timestamp("us", "UTC"),
 }
+
+
 _AS_TEXT = {
     "uuid": str,
     "json": lambda value: json.dumps(value, ensure_ascii=False),
@@ -149,7 +162,7 @@ def _postgres_name(column):
 def _postgres_kind(column):
     name = _postgres_name(column)
     exact = name == "numeric" and column.precision and column.precision <= 38
-    return pa.decimal128(column.precision, column.scale) if exact else _POSTGRES.get(name)
+    return pa.decimal128(column.precision, column.scale) if exact else _POSTGRES.get(name or "")
 
 
 def _columns(dialect, description):
@@ -157,7 +170,7 @@ def _columns(dialect, description):
     if dialect == "sqlite":
         return [(column[0], None, None) for column in description]
     return [
-        (column[0], _postgres_kind(column), _AS_TEXT.get(_postgres_name(column)))
+        (column[0], _postgres_kind(column), _AS_TEXT.get(_postgres_name(column) or ""))
         for column in description
     ]
 
@@ -170,35 +183,6 @@ def _converted(values, convert):
     )
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #17df3c99
-@contextmanager
-def _connected(database):
-    "A read-only connection of an address or an engine."
-    sqlalchemy = import_extra("sqlalchemy", "data")
-    engine = _engine(sqlalchemy, database) if isinstance(database, (str, Path)) else database
-    dialect = _check_dialect(engine.dialect.name)
-    try:
-        with engine.connect() as connection:
-            if dialect == "postgresql":
-                connection = connection.execution_options(postgresql_readonly=True)
-            else:
-                connection.exec_driver_sql("pragma query_only = on")
-            try:
-                yield connection
-            finally:
-                if dialect == "sqlite":
-                    connection.exec_driver_sql("pragma query_only = off")
-    except (sqlalchemy.exc.SQLAlchemyError, sqlalchemy.exc.DBAPIError) as error:
-        raise SourceError(
-            f"{_shown(engine)} must answer the statement. Received: {_reason(error)}. Hint: look at"
-            " address, "
-            # the chain would show parameters
-            "user, statement and parameters; statements may only read."
-        ) from None
-    finally:
-        if engine is not database:
-            engine.dispose()
-
-
 def _check_dialect(name):
     require(
         name in ("sqlite", "postgresql"),
@@ -209,33 +193,32 @@ def _check_dialect(name):
     return name
 
 
-def _engine(sqlalchemy, database):
+def _url(sqlalchemy, database):
+    "The parsed address of a database."
+    text = str(database)
     try:
-        url = sqlalchemy.engine.make_url(
-            str(database) if "://" in str(database) else f"sqlite:///{database}"
-        )
+        return sqlalchemy.engine.make_url(text if "://" in text else f"sqlite:///{text}")
     except sqlalchemy.exc.ArgumentError:
-        raise InputError(
-            "The database must be an address. Received: a text that is none. Hint:"
-            " sqlite:///FILE, or "
-            # the text may hold a password
-            "postgresql://USER:PASSWORD@HOST:PORT/NAME."
-        ) from None
-    _check_dialect(url.get_backend_name())
-    if url.get_backend_name() == "postgresql":
+        raise InputError.of(
+            "The database must be an address.",
+            "a text that is none",
+            "sqlite:///FILE, or postgresql://USER:PASSWORD@HOST:PORT/NAME.",
+        ) from None  # the text may hold a password
+
+
+def _engine(sqlalchemy, database):
+    "An engine that keeps no connection open."
+    url = _url(sqlalchemy, database)
+    if _check_dialect(url.get_backend_name()) == "postgresql":
         # seconds
         url = url.set(
             drivername="postgresql+psycopg", query={"connect_timeout": "10"} | dict(url.query)
         )
-        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
-    if url.get_backend_name() == "sqlite":
-        there = Path(url.database or "").is_file()
-        require(
-            there,
+    elif not Path(url.database or "").is_file():
+        raise SourceError.of(
             "An SQLite database must be a file that exists.",
             url.database or "no file",
             "sqlite:///shop.db",
-            SourceError,
         )
     return sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
 
@@ -251,45 +234,64 @@ def _reason(error):
     text = str(getattr(error, "orig", None) or error)
     return " ".join(text.split())[:300].rstrip(".")
 
+# %% ../../../nbs/lib/data/acquire/30_sql.ipynb #15597b86
+@contextmanager
+def _read_only(connection, dialect):
+    "The connection, in a transaction that may only read."
+    if dialect == "postgresql":
+        yield connection.execution_options(postgresql_readonly=True)
+        return
+    connection.exec_driver_sql("pragma query_only = on")
+    try:
+        yield connection
+    finally:
+        connection.exec_driver_sql("pragma query_only = off")
+
+
+@contextmanager
+def _connected(database):
+    "A read-only connection of an address or an engine."
+    sqlalchemy = import_extra("sqlalchemy", "data")
+    engine = _engine(sqlalchemy, database) if isinstance(database, (str, Path)) else database
+    dialect = _check_dialect(engine.dialect.name)
+    try:
+        with engine.connect() as connection, _read_only(connection, dialect) as reader:
+            yield reader
+    except (sqlalchemy.exc.SQLAlchemyError, sqlalchemy.exc.DBAPIError) as error:
+        raise SourceError.of(
+            f"{_shown(engine)} must answer the statement.",
+            _reason(error),
+            "look at address, user, statement and parameters; statements may only read.",
+        ) from None  # the chain would show parameters
+    finally:
+        if engine is not database:
+            engine.dispose()
+
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #bcd7d813
-def _source(database, statement, parameters, rows, types):
-    sqlalchemy, whole, kinds = (
-        import_extra("sqlalchemy", "data"),
-        hashlib.sha256(),
-        arrow_types(types),
-    )
+def _for_driver(statement):
+    "The statement as SQLAlchemy takes it: a colon in a text names no parameter."
     text = "".join(
         part.replace(":", "\\:") if kind == "string_const" else part
         for kind, part in _tokens(statement)
     )
-    text = text.rstrip().rstrip(";")  # it becomes the query of a cursor
-    with _connected(database) as connection:
-        result = connection.execution_options(yield_per=rows).execute(
-            sqlalchemy.text(text), parameters
+    return text.rstrip().rstrip(";")  # it becomes the query of a cursor
+
+
+def _result_columns(connection, result, statement):
+    "(name, Arrow type or None, converter or None) of each column, all of different names."
+    if not result.returns_rows:
+        raise InputError.of(
+            "A statement must give rows.", statement, "acquiring only reads: select … from …"
         )
-        require(
-            result.returns_rows,
-            "A statement must give rows.",
-            statement,
-            "acquiring only reads: select … from …",
-        )
-        columns = _columns(connection.dialect.name, result.cursor.description)
-        names = [name for name, _, _ in columns]
-        require(
-            len(set(names)) == len(names),
+    columns = _columns(connection.dialect.name, result.cursor.description)
+    names = [name for name, _, _ in columns]
+    if len(set(names)) != len(names):
+        raise InputError.of(
             "The columns of a result must have different names.",
             ", ".join(names),
             "rename with `as`: select a.id as a_id, b.id as b_id …",
         )
-        empty = True
-        for block in result.partitions(rows):
-            empty = False
-            for row in block:
-                whole.update(f"{tuple(row)!r}\n".encode())
-            yield _table(zip(*block, strict=True), columns, kinds, database)
-        if empty:
-            yield _table([[]] * len(columns), columns, kinds, database)
-    return {"sha256": whole.hexdigest(), "hashed": "rows"}
+    return columns
 
 
 def _table(values, columns, kinds, database):
@@ -304,44 +306,63 @@ def _table(values, columns, kinds, database):
     )
 
 
+def _source(database, statement, parameters, rows, types):
+    sqlalchemy, kinds = import_extra("sqlalchemy", "data"), arrow_types(types)
+    whole, text = hashlib.sha256(), sqlalchemy.text(_for_driver(statement))
+    with _connected(database) as connection:
+        result = connection.execution_options(yield_per=rows).execute(text, parameters)
+        columns, empty = _result_columns(connection, result, statement), True
+        for block in result.partitions(rows):
+            empty = False
+            for row in block:
+                whole.update(f"{tuple(row)!r}\n".encode())
+            yield _table(zip(*block, strict=True), columns, kinds, database)
+        if empty:
+            yield _table([[]] * len(columns), columns, kinds, database)
+    return {"sha256": whole.hexdigest(), "hashed": "rows"}
+
+# %% ../../../nbs/lib/data/acquire/30_sql.ipynb #7b99a33f
 def stream_sql(
     # "sqlite:///FILE", the path of an SQLite file, "postgresql://USER:PASSWORD@HOST:PORT/NAME", or
     # an SQLAlchemy engine
-    database,
+    database: Any,
     statement: str,  # one SQL statement that gives rows, with :name for every value
     # name -> value; bound, never pasted; kept in the provenance unless a name sounds like a secret
-    parameters: Mapping | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    *,
     rows: int = 10_000,  # rows of a piece
     # the schema that must come: what was acquired before, its provenance, a saved file, or a
     # mapping
-    expect=None,
+    expect: Any = None,
     # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    on_change: str = "refuse",
+    on_change: Literal["refuse", "accept"] = "refuse",
     # column -> type name such as "float64", instead of the database's or the inferred one
-    types: Mapping | None = None,
+    types: Mapping[str, str | pa.DataType] | None = None,
     # numbers, texts and quoted names that the statement may contain, because they can't be bound
     constants: Iterable = (),
-) -> Stream:  # of pandas frames; the database is asked when the first piece is
-    """Go through the rows of an SQL statement piece by piece, in constant memory.
+) -> Stream:  # of pandas frames
+    """Go through the rows of an SQL statement piece by piece, in constant memory. Raises
+    `InputError` for a statement with a value in it, `SourceError` where the database can't
+    answer.
 
     Parameters
     ----------
-    database
+    database : Any
         "sqlite:///FILE", the path of an SQLite file,
         "postgresql://USER:PASSWORD@HOST:PORT/NAME", or an SQLAlchemy engine
     statement : str
         one SQL statement that gives rows, with :name for every value
-    parameters : Mapping | None, default None
+    parameters : Mapping[str, Any] | None, default None
         name -> value; bound, never pasted; kept in the provenance unless a name sounds like a
         secret
     rows : int, default 10000
         rows of a piece
-    expect : default None
+    expect : Any, default None
         the schema that must come: what was acquired before, its provenance, a saved file, or a
         mapping
-    on_change : str, default 'refuse'
+    on_change : Literal['refuse', 'accept'], default 'refuse'
         "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    types : Mapping | None, default None
+    types : Mapping[str, str | pa.DataType] | None, default None
         column -> type name such as "float64", instead of the database's or the inferred one
     constants : Iterable, default ()
         numbers, texts and quoted names that the statement may contain, because they can't be
@@ -350,41 +371,37 @@ def stream_sql(
     Returns
     -------
     Stream
-        of pandas frames; the database is asked when the first piece is
+        of pandas frames
     """
     parameters = dict(parameters or {})
     check_statement(statement, parameters, constants)
     source = _source(database, statement, parameters, check_int(rows, "rows"), types or {})
+    details = {"statement": statement, "parameters": mask_secrets(parameters)}
     return Stream(
-        "sql",
-        _shown(database),
-        source,
-        expect,
-        on_change,
-        {"statement": statement, "parameters": mask_secrets(parameters)},
+        "sql", _shown(database), source, expect=expect, on_change=on_change, details=details
     )
 
-
+# %% ../../../nbs/lib/data/acquire/30_sql.ipynb #ebb56a26
 def read_sql(
     # "sqlite:///FILE", the path of an SQLite file, "postgresql://USER:PASSWORD@HOST:PORT/NAME", or
     # an SQLAlchemy engine
-    database,
+    database: Any,
     statement: str,  # one SQL statement that gives rows, with :name for every value
-    parameters: Mapping | None = None,  # name -> value; bound, never pasted
-    **options,  # expect, on_change, types, constants: see `stream_sql`
+    parameters: Mapping[str, Any] | None = None,  # name -> value; bound, never pasted
+    **options: Any,  # expect, on_change, types, constants: see `stream_sql`
 ) -> Acquired:  # all rows; the hash is that of the rows
-    """Read all rows of an SQL statement.
+    """Read all rows of an SQL statement; raises as `stream_sql` does.
 
     Parameters
     ----------
-    database
+    database : Any
         "sqlite:///FILE", the path of an SQLite file,
         "postgresql://USER:PASSWORD@HOST:PORT/NAME", or an SQLAlchemy engine
     statement : str
         one SQL statement that gives rows, with :name for every value
-    parameters : Mapping | None, default None
+    parameters : Mapping[str, Any] | None, default None
         name -> value; bound, never pasted
-    **options
+    **options : Any
         expect, on_change, types, constants: see `stream_sql`
 
     Returns

@@ -10,21 +10,27 @@ import hashlib
 import io
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 
 import pandas as pd
 import pyarrow as pa
 
-from ...core import check_number, import_extra, require
+from ...core import InputError, check_number, import_extra
 from .files import table_of_records
 from .http import fetch, web_session
 from .provenance import Acquired, SourceError, Stream, strip_credentials
 from .provenance import utc_now, whole_sha256
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #c06a0601
+def _guess(content):
+    best = import_extra("charset_normalizer", "data").from_bytes(content).best()
+    return best and best.encoding
+
+
 def decode_page(
     content: bytes,  # the page as received
     content_type: str | None = None,  # the answer's Content-Type header
@@ -48,12 +54,7 @@ def decode_page(
     )
     return text, encoding
 
-
-def _guess(content):
-    best = import_extra("charset_normalizer", "data").from_bytes(content).best()
-    return best and best.encoding
-
-# %% ../../../nbs/lib/data/acquire/50_web.ipynb #f947279e
+# %% ../../../nbs/lib/data/acquire/50_web.ipynb #3f6d4da5
 @dataclass(frozen=True)
 class Page:
     """A web page as text.
@@ -73,6 +74,46 @@ class Page:
     part: dict  # for the provenance: where, when, sha256 of the bytes, bytes, encoding
 
 
+def _page(response):
+    kind, where = response.headers.get("Content-Type", "text/html"), strip_credentials(response.url)
+    if not re.match(r"text/html|application/xhtml|text/plain", kind):
+        raise SourceError.of(
+            f"{where} must be a web page.", kind, "download(url, path) fetches other files."
+        )
+    text, encoding = decode_page(response.content, kind)
+    part = {
+        "where": where,
+        "when": utc_now(),
+        "sha256": hashlib.sha256(response.content).hexdigest(),
+        "bytes": len(response.content),
+        "encoding": encoding,
+    }
+    return Page(response.url, text, part)
+
+# %% ../../../nbs/lib/data/acquire/50_web.ipynb #f947279e
+class _Rules:
+    "What sites allow, read once a site."
+
+    def __init__(self, agent, session):
+        self.agent, self.session, self.known = agent, session, {}
+
+    def of(self, url: str) -> Any:
+        "The rules of the site of an address."
+        site = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+        if site not in self.known:
+            self.known[site] = self._read(f"{site}/robots.txt")
+        return self.known[site]
+
+    def _read(self, url):
+        parse = import_extra("protego", "data").Protego.parse
+        missing = tuple(state for state in range(400, 500) if state != 429)
+        try:
+            response = fetch(url, self.session, allow=missing)
+        except SourceError:
+            return parse("User-agent: *\nDisallow: /")
+        return parse(response.text if response.status_code == 200 else "")
+
+# %% ../../../nbs/lib/data/acquire/50_web.ipynb #7ea8e023
 class Visitor:
     "Fetches web pages, keeping to robots.txt and to a delay between visits."
 
@@ -80,9 +121,9 @@ class Visitor:
         self,
         agent: str = "bigdata-ai",  # the name that robots.txt is asked for, and that the site sees
         delay_s: float = 1.0,  # least time between two visits to a site, in seconds
-        session=None,  # from `web_session`; None makes one; its User-Agent is set to `agent`
+        session: Any = None,  # from `web_session`; None makes one; its User-Agent is set to `agent`
     ):
-        """Make a visitor who has not been anywhere yet.
+        """Make a visitor who has not been anywhere yet; raises `InputError` for a negative delay.
 
         Parameters
         ----------
@@ -90,13 +131,14 @@ class Visitor:
             the name that robots.txt is asked for, and that the site sees
         delay_s : float, default 1.0
             least time between two visits to a site, in seconds
-        session : default None
+        session : Any, default None
             from `web_session`; None makes one; its User-Agent is set to `agent`
         """
-        require(check_number(delay_s, "delay_s") >= 0, "delay_s must be 0 or more.", delay_s)
+        if check_number(delay_s, "delay_s") < 0:
+            raise InputError.of("`delay_s` must be 0 or more.", delay_s)
         self.agent, self.delay_s, self._session = agent, delay_s, session or web_session()
         self._session.headers["User-Agent"] = agent
-        self._rules, self._next_s = {}, {}
+        self._rules, self._next_s = _Rules(agent, self._session), {}
 
     def allowed(
         self,
@@ -114,7 +156,7 @@ class Visitor:
         bool
             whether robots.txt allows it
         """
-        return self._rules_of(url).can_fetch(url, self.agent)
+        return self._rules.of(url).can_fetch(url, self.agent)
 
     def visit(
         self,
@@ -134,81 +176,102 @@ class Visitor:
             decoded
         """
         for _ in range(10):
-            require(
-                self.allowed(url),
-                f"robots.txt must allow {strip_credentials(url)}.",
-                f"it is forbidden for {self.agent!r}",
-                "ask the owner of the site, or look for an API.",
-                SourceError,
-            )
+            if not self.allowed(url):
+                raise SourceError.of(
+                    f"robots.txt must allow {strip_credentials(url)}.",
+                    f"it is forbidden for {self.agent!r}",
+                    "ask the owner of the site, or look for an API.",
+                )
             self._pause(url)
             response = fetch(url, self._session, allow_redirects=False)
             if not response.is_redirect:
                 return _page(response)
             url = urljoin(url, response.headers["Location"])
-        raise SourceError(
-            f"{strip_credentials(url)} must be reached in at most 10 steps. Received: another"
-            " redirect. Hint: look at the address."
+        raise SourceError.of(
+            f"{strip_credentials(url)} must be reached in at most 10 steps.",
+            "another redirect",
+            "look at the address.",
         )
-
-    def _rules_of(self, url):
-        site = "{0.scheme}://{0.netloc}".format(urlsplit(url))
-        if site not in self._rules:
-            self._rules[site] = self._read_rules(f"{site}/robots.txt")
-        return self._rules[site]
-
-    def _read_rules(self, url):
-        parse = import_extra("protego", "data").Protego.parse
-        missing = tuple(state for state in range(400, 500) if state != 429)
-        try:
-            response = fetch(url, self._session, allow=missing)
-        except SourceError:
-            return parse("User-agent: *\nDisallow: /")
-        return parse(response.text if response.status_code == 200 else "")
 
     def _pause(self, url):
         site, now = urlsplit(url).netloc, time.monotonic()
         time.sleep(max(0.0, self._next_s.get(site, now) - now))
-        self._next_s[site] = time.monotonic() + max(
-            self.delay_s, self._rules_of(url).crawl_delay(self.agent) or 0
-        )
-
-
-def _page(response):
-    kind, where = response.headers.get("Content-Type", "text/html"), strip_credentials(response.url)
-    require(
-        re.match(r"text/html|application/xhtml|text/plain", kind),
-        f"{where} must be a web page.",
-        kind,
-        "download(url, path) fetches other files.",
-        SourceError,
-    )
-    text, encoding = decode_page(response.content, kind)
-    part = {
-        "where": where,
-        "when": utc_now(),
-        "sha256": hashlib.sha256(response.content).hexdigest(),
-        "bytes": len(response.content),
-        "encoding": encoding,
-    }
-    return Page(response.url, text, part)
+        wait = self._rules.of(url).crawl_delay(self.agent) or 0
+        self._next_s[site] = time.monotonic() + max(self.delay_s, wait)
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #62272c47
+_READ = {
+    "flavor": "lxml",
+    "keep_default_na": False,
+    "na_values": [""],
+    "dtype_backend": "numpy_nullable",
+}
+
+
+def _name(title):
+    "A header of several rows as one text."
+    return " ".join(dict.fromkeys(map(str, title))) if isinstance(title, tuple) else str(title)
+
+
+def _find_table(page, which, types):
+    "The one table of a page that is meant, as a frame."
+    where, match = page.part["where"], re.escape(which) if isinstance(which, str) else ".+"
+    try:
+        frames = pd.read_html(
+            io.StringIO(page.html), match=match, converters=dict.fromkeys(types, str), **_READ
+        )
+    except (ValueError, ImportError) as error:
+        raise SourceError.of(
+            f"{where} must have the table that was asked for.",
+            str(error),
+            "pages that are put together by a script have no table in their HTML; look for the API"
+            " behind it.",
+        ) from error
+    place = 0 if isinstance(which, str) else which
+    if not 0 <= place < len(frames) or (isinstance(which, str) and len(frames) > 1):
+        columns = [f"{i}: {', '.join(map(str, frame.columns))}" for i, frame in enumerate(frames)]
+        raise SourceError.of(
+            f"{where} must have one such table: {which!r}.",
+            f"{len(frames)} ({'; '.join(columns)[:200]})",
+            "say its position, from 0.",
+        )
+    frame = frames[place]
+    return frame.set_axis([_name(title) for title in frame.columns], axis="columns")
+
+
+def _table(page, which, types):
+    frame = _find_table(page, which, types)
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise SourceError.of(
+            f"The columns of the table in {page.part['where']} must hold values of one type.",
+            str(error),
+            "types={'column': 'string'} keeps one as text.",
+        ) from error
+
+# %% ../../../nbs/lib/data/acquire/50_web.ipynb #359a72fe
+def _one(table, part):
+    yield table
+    return {"sha256": part["sha256"], "hashed": "bytes", "parts": (part | {"rows": len(table)},)}
+
+
 def read_page_table(
     url: str,  # address of a page
     # position of the table in the page, from 0, or a text that only this table contains
     which: int | str = 0,
     visitor: Visitor | None = None,  # None makes one
+    *,
     # the schema that must come: what was acquired before, its provenance, a saved file, or a
     # mapping
-    expect=None,
+    expect: Any = None,
     # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    on_change: str = "refuse",
+    on_change: Literal["refuse", "accept"] = "refuse",
     # column -> "string", for columns of digits that are no numbers, such as codes with leading
     # zeros
-    types: dict | None = None,
+    types: Mapping[str, Literal["string"]] | None = None,
 ) -> Acquired:  # the rows of the table; the hash is that of the page
-    """Read a table of a web page.
+    """Read a table of a web page; raises `SourceError` where the page or the table is missing.
 
     Parameters
     ----------
@@ -218,12 +281,12 @@ def read_page_table(
         position of the table in the page, from 0, or a text that only this table contains
     visitor : Visitor | None, default None
         None makes one
-    expect : default None
+    expect : Any, default None
         the schema that must come: what was acquired before, its provenance, a saved file, or a
         mapping
-    on_change : str, default 'refuse'
+    on_change : Literal['refuse', 'accept'], default 'refuse'
         "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    types : dict | None, default None
+    types : Mapping[str, Literal['string']] | None, default None
         column -> "string", for columns of digits that are no numbers, such as codes with
         leading zeros
 
@@ -232,70 +295,14 @@ def read_page_table(
     Acquired
         the rows of the table; the hash is that of the page
     """
-    only_text = all(kind == "string" for kind in (types or {}).values())
-    require(
-        only_text,
-        "types can only keep columns of a page as texts.",
-        types,
-        "types={'code': 'string'}",
-    )
-    page = (visitor or Visitor()).visit(url)
-    return Stream(
-        "pages",
-        url,
-        _one(_table(page, which, types or {}), page.part),
-        expect,
-        on_change,
-        {"table": which},
-    ).read()
-
-
-def _table(page, which, types):
-    where, match = page.part["where"], re.escape(which) if isinstance(which, str) else ".+"
-    options = {
-        "flavor": "lxml",
-        "keep_default_na": False,
-        "na_values": [""],
-        "dtype_backend": "numpy_nullable",
-    }
-    try:
-        found = pd.read_html(
-            io.StringIO(page.html), match=match, converters=dict.fromkeys(types, str), **options
+    if any(kind != "string" for kind in (types or {}).values()):
+        raise InputError.of(
+            "`types` can only keep columns of a page as texts.", types, "types={'code': 'string'}"
         )
-    except (ValueError, ImportError) as error:
-        raise SourceError(
-            f"{where} must have the table that was asked for. Received: {error}. Hint: pages that"
-            " are put together by a script have no table in their HTML; look for the API"
-            " behind it."
-        ) from error
-    place = 0 if isinstance(which, str) else which
-    fits = 0 <= place < len(found) and (not isinstance(which, str) or len(found) == 1)
-    shown = "; ".join(f"{i}: {', '.join(map(str, frame.columns))}" for i, frame in enumerate(found))
-    require(
-        fits,
-        f"{where} must have one such table: {which!r}.",
-        f"{len(found)} ({shown[:200]})",
-        "say its position, from 0.",
-        SourceError,
-    )
-    frame = found[place].set_axis([_name(title) for title in found[place].columns], axis="columns")
-    try:
-        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SourceError(
-            f"The columns of the table in {where} must hold values of one type. Received: {error}. "
-            "Hint: types={'column': 'string'} keeps one as text."
-        ) from error
-
-
-def _name(title):
-    "A header of several rows as one text."
-    return " ".join(dict.fromkeys(map(str, title))) if isinstance(title, tuple) else str(title)
-
-
-def _one(table, part):
-    yield table
-    return {"sha256": part["sha256"], "hashed": "bytes", "parts": (part | {"rows": len(table)},)}
+    page = (visitor or Visitor()).visit(url)
+    source = _one(_table(page, which, types or {}), page.part)
+    details = {"table": which}
+    return Stream("pages", url, source, expect=expect, on_change=on_change, details=details).read()
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #9dda3110
 _TEXT = pa.schema(
@@ -309,30 +316,15 @@ _TEXT = pa.schema(
 )
 
 
-def read_page_texts(
-    urls: str | Sequence[str],  # addresses of pages
-    visitor: Visitor | None = None,  # None makes one
-    # one row a page: url, title, author, date, text; null where a page has none; the hash is that
-    # of the pages
-) -> Acquired:
-    """Read the main text of web pages.
-
-    Parameters
-    ----------
-    urls : str | Sequence[str]
-        addresses of pages
-    visitor : Visitor | None, default None
-        None makes one
-
-    Returns
-    -------
-    Acquired
-        one row a page: url, title, author, date, text; null where a page has none; the hash is
-        that of the pages
-    """
-    urls, visitor = [urls] if isinstance(urls, str) else list(urls), visitor or Visitor()
-    require(len(urls) > 0, "There must be at least one address.", urls)
-    return Stream("pages", ", ".join(map(strip_credentials, urls)), _texts(urls, visitor)).read()
+def _text(page):
+    document = import_extra("trafilatura", "data").bare_extraction(
+        page.html, url=page.url, with_metadata=True
+    )
+    parts = ("title", "author", "date", "text") if document is not None else ()
+    known = {name: getattr(document, name) or None for name in parts}
+    day = known.get("date")
+    stated = {"url": page.part["where"], "date": day and date.fromisoformat(day)}
+    return dict.fromkeys(_TEXT.names) | known | stated
 
 
 def _texts(urls, visitor):
@@ -349,18 +341,28 @@ def _texts(urls, visitor):
     }
 
 
-def _text(page):
-    found = import_extra("trafilatura", "data").bare_extraction(
-        page.html, url=page.url, with_metadata=True
-    )
-    known = (
-        {}
-        if found is None
-        else {name: getattr(found, name) or None for name in ("title", "author", "date", "text")}
-    )
-    day = known.get("date")
-    return (
-        dict.fromkeys(_TEXT.names)
-        | known
-        | {"url": page.part["where"], "date": day and date.fromisoformat(day)}
-    )
+def read_page_texts(
+    urls: str | Sequence[str],  # addresses of pages
+    visitor: Visitor | None = None,  # None makes one
+    # one row a page: url, title, author, date, text; null where a page has none; the hash is that
+    # of the pages
+) -> Acquired:
+    """Read the main text of web pages; raises `SourceError` for a page that can't be had.
+
+    Parameters
+    ----------
+    urls : str | Sequence[str]
+        addresses of pages
+    visitor : Visitor | None, default None
+        None makes one
+
+    Returns
+    -------
+    Acquired
+        one row a page: url, title, author, date, text; null where a page has none; the hash is
+        that of the pages
+    """
+    urls, visitor = [urls] if isinstance(urls, str) else list(urls), visitor or Visitor()
+    if not urls:
+        raise InputError.of("There must be at least one address.", urls)
+    return Stream("pages", ", ".join(map(strip_credentials, urls)), _texts(urls, visitor)).read()

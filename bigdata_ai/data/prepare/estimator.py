@@ -35,7 +35,18 @@ class Estimator:
         self,
         deep: bool = True,  # whether to add the parameters of parameters, as `learner__C`
     ) -> dict[str, Any]:  # name -> value
-        "Give the parameters as `__init__` got them."
+        """Give the parameters as `__init__` got them.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            whether to add the parameters of parameters, as `learner__C`
+
+        Returns
+        -------
+        dict[str, Any]
+            name -> value
+        """
         params = {name: getattr(self, name) for name in _fields(type(self))}
         inner = {
             f"{name}__{key}": part
@@ -49,7 +60,18 @@ class Estimator:
         self,
         **params: Any,  # name -> value; `learner__C` sets `C` of `learner`
     ) -> Self:  # self
-        "Change parameters; raises `InputError` for a name that there is not."
+        """Change parameters; raises `InputError` for a name that there is not.
+
+        Parameters
+        ----------
+        **params : Any
+            name -> value; `learner__C` sets `C` of `learner`
+
+        Returns
+        -------
+        Self
+            self
+        """
         for name, value in params.items():
             outer, _, inner = name.partition("__")
             check_choice(outer, _fields(type(self)), "parameter")
@@ -78,7 +100,18 @@ class Predictor(Estimator):
         self,
         X: Any,  # n rows
     ) -> np.ndarray:  # shape (n,)
-        "Predict classes or real values."
+        """Predict classes or real values.
+
+        Parameters
+        ----------
+        X : Any
+            n rows
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,)
+        """
         raise NotImplementedError
 
     def score(
@@ -86,7 +119,20 @@ class Predictor(Estimator):
         X: Any,  # n rows
         y: Any,  # shape (n,): their targets
     ) -> float:  # accuracy of classes, R² of real values
-        "Score the predictions of rows as scikit-learn does."
+        """Score the predictions of rows as scikit-learn does.
+
+        Parameters
+        ----------
+        X : Any
+            n rows
+        y : Any
+            shape (n,): their targets
+
+        Returns
+        -------
+        float
+            accuracy of classes, R² of real values
+        """
         from sklearn.base import is_classifier
         from sklearn.metrics import accuracy_score, r2_score
 
@@ -104,7 +150,18 @@ def _not_fitted() -> type[InputError]:
 def is_fitted(
     thing: Any,  # an estimator, or anything with transform or predict
 ) -> bool:  # False for what must be fitted first
-    "Say whether a thing can be used as it is."
+    """Say whether a thing can be used as it is.
+
+    Parameters
+    ----------
+    thing : Any
+        an estimator, or anything with transform or predict
+
+    Returns
+    -------
+    bool
+        False for what must be fitted first
+    """
     if hasattr(thing, "__sklearn_is_fitted__"):
         return bool(thing.__sklearn_is_fitted__())
     learnt = [name for name in vars(thing) if name.endswith("_") and not name.startswith("__")]
@@ -114,7 +171,13 @@ def is_fitted(
 def check_fitted(
     thing: Any,  # an estimator
 ) -> None:
-    "Raise scikit-learn's `NotFittedError`, which is an `InputError` here, for what is not fitted."
+    """Raise scikit-learn's `NotFittedError`, which is an `InputError` here, for what is not fitted.
+
+    Parameters
+    ----------
+    thing : Any
+        an estimator
+    """
     if not is_fitted(thing):
         must, hint = f"The {type(thing).__name__} must be fitted first.", "fit(training rows)"
         raise _not_fitted().of(must, "no fit", hint)
@@ -123,7 +186,18 @@ def check_fitted(
 def is_frame(
     X: Any,  # anything
 ) -> bool:  # True for each kind of data frame that `frames` knows
-    "Tell data frames from arrays, frames without names of columns, and all else."
+    """Tell data frames from arrays, frames without names of columns, and all else.
+
+    Parameters
+    ----------
+    X : Any
+        anything
+
+    Returns
+    -------
+    bool
+        True for each kind of data frame that `frames` knows
+    """
     if isinstance(X, pd.DataFrame) and X.columns.inferred_type == "integer":
         return False
     try:
@@ -137,7 +211,22 @@ def numbered_frame(
     features: int | None = None,  # how many columns there must be; None takes any number
     what: str = "Estimator",  # who expects them, for the message
 ) -> pd.DataFrame:  # columns x0, x1, …; gaps stay gaps
-    "Give an array as a data frame; raises `InputError` for what is neither."
+    """Give an array as a data frame; raises `InputError` for what is neither.
+
+    Parameters
+    ----------
+    X : Any
+        shape (n, d): an array, or lists of lists
+    features : int | None, default None
+        how many columns there must be; None takes any number
+    what : str, default 'Estimator'
+        who expects them, for the message
+
+    Returns
+    -------
+    pd.DataFrame
+        columns x0, x1, …; gaps stay gaps
+    """
     from sklearn.utils import check_array
 
     try:
@@ -169,7 +258,18 @@ class FrameTransformer(Estimator):
         *,
         transform: Output | None = None,  # kind of the result; None leaves it as it is
     ) -> Self:  # self
-        "Choose the kind of frame that `transform` gives."
+        """Choose the kind of frame that `transform` gives.
+
+        Parameters
+        ----------
+        transform : Output | None, default None
+            kind of the result; None leaves it as it is
+
+        Returns
+        -------
+        Self
+            self
+        """
         if transform is not None:
             check_choice(transform, ("default", "pandas", "polars"), "transform")
             self._sklearn_output_config = {"transform": transform}

@@ -7,91 +7,88 @@ __all__ = ['validate']
 
 # %% ../../../nbs/lib/data/prepare/35_validate.ipynb #fb92a226
 from collections.abc import Mapping
+from typing import Any
 
-from ...core import check_choice, import_extra, require, short_repr
+from ...core import InputError, check_choice, import_extra, short_repr
 from ..frames import engine_of, to_arrow, to_narwhals
 
-# %% ../../../nbs/lib/data/prepare/35_validate.ipynb #59b024ec
-def validate(
-    frame,  # any kind that does not stream; pandas is checked as it is, other kinds as polars
-    # a pandera schema, or column -> {"type", "nullable", "unique", "low", "high", "allowed",
-    # "pattern"}, all optional
-    schema,
-):  # `frame` itself
-    """Check a frame against a schema; raises `InputError` that names each failed check and how
-    often it failed.
-
-    Parameters
-    ----------
-    frame
-        any kind that does not stream; pandas is checked as it is, other kinds as polars
-    schema
-        a pandera schema, or column -> {"type", "nullable", "unique", "low", "high", "allowed",
-        "pattern"}, all optional
-
-    Returns
-    -------
-    `frame` itself
-    """
-    pandas = engine_of(frame) == "pandas"
-    pa_ = import_extra("pandera.pandas" if pandas else "pandera.polars", "data")
-    checked = (
-        frame
-        if pandas
-        else import_extra("polars", "data").from_arrow(to_arrow(to_narwhals(frame).to_native()))
-    )
-    if isinstance(schema, Mapping):
-        for column, wants in schema.items():
-            for name in wants:
-                check_choice(
-                    name,
-                    ("type", "nullable", "unique", "low", "high", "allowed", "pattern"),
-                    f"condition of {column!r}",
-                )
-        schema = pa_.DataFrameSchema(
-            {column: _pandera_column(pa_, wants, pandas) for column, wants in schema.items()}
-        )
-    try:
-        schema.validate(checked, lazy=True)
-    except pa_.errors.SchemaErrors as error:
-        cases = error.failure_cases if pandas else error.failure_cases.to_pandas()
-        counts = cases.groupby(
-            [cases["column"].fillna("").astype(str), cases["check"].astype(str)]
-        )["failure_case"]
-        said = [
-            f"{column or 'table'}: {check} failed {len(values)}×, e.g. {short_repr(values.iloc[0])}"
-            for (column, check), values in counts
-        ]
-        require(
-            False,
-            "The table must satisfy its schema.",
-            "; ".join(said),
-            "clean it first, or change the schema on purpose.",
-        )
-    return frame
+# %% ../../../nbs/lib/data/prepare/35_validate.ipynb #5c623841
+_CONDITIONS = ("type", "nullable", "unique", "low", "high", "allowed", "pattern")
 
 
 def _pandera_column(pa_, wants, pandas):
+    "One column's conditions as pandera has them."
     types = {
         "int": "int64" if pandas else int,
         "float": "float64" if pandas else float,
         "str": str,
         "bool": bool,
     }
-    checks = [
-        make(wants[name])
-        for name, make in (
-            ("low", pa_.Check.ge),
-            ("high", pa_.Check.le),
-            ("allowed", pa_.Check.isin),
-            ("pattern", pa_.Check.str_matches),
-        )
-        if name in wants
-    ]
-    given = types[check_choice(wants["type"], types, "type")] if "type" in wants else None
+    ways = (
+        ("low", pa_.Check.ge),
+        ("high", pa_.Check.le),
+        ("allowed", pa_.Check.isin),
+        ("pattern", pa_.Check.str_matches),
+    )
     return pa_.Column(
-        given,
-        checks=checks,
+        types[check_choice(wants["type"], types, "type")] if "type" in wants else None,
+        checks=[way(wants[name]) for name, way in ways if name in wants],
         nullable=wants.get("nullable", False),
         unique=wants.get("unique", False),
     )
+
+
+def _pandera_schema(pa_, conditions, pandas):
+    for column, wants in conditions.items():
+        for name in wants:
+            check_choice(name, _CONDITIONS, f"condition of {column!r}")
+    return pa_.DataFrameSchema(
+        {column: _pandera_column(pa_, wants, pandas) for column, wants in conditions.items()}
+    )
+
+
+def _failures(cases):
+    "Each failed check, how often it failed, and a value."
+    by = [cases["column"].fillna("").astype(str), cases["check"].astype(str)]
+    return "; ".join(
+        f"{column or 'table'}: {check} failed {len(values)}×, e.g. {short_repr(values.iloc[0])}"
+        for (column, check), values in cases.groupby(by)["failure_case"]
+    )
+
+# %% ../../../nbs/lib/data/prepare/35_validate.ipynb #c67030d6
+def validate(
+    frame: Any,  # any kind that does not stream; pandas is checked as it is, other kinds as polars
+    # a pandera schema, or column -> {"type", "nullable", "unique", "low", "high", "allowed",
+    # "pattern"}, all optional
+    schema: Any,
+) -> Any:  # `frame` itself
+    """Check a frame against a schema; raises `InputError` that names each failed check and how
+    often it failed.
+
+    Parameters
+    ----------
+    frame : Any
+        any kind that does not stream; pandas is checked as it is, other kinds as polars
+    schema : Any
+        a pandera schema, or column -> {"type", "nullable", "unique", "low", "high", "allowed",
+        "pattern"}, all optional
+
+    Returns
+    -------
+    Any
+        `frame` itself
+    """
+    pandas = engine_of(frame) == "pandas"
+    pa_ = import_extra("pandera.pandas" if pandas else "pandera.polars", "data")
+    rows = frame
+    if not pandas:
+        rows = import_extra("polars", "data").from_arrow(to_arrow(to_narwhals(frame).to_native()))
+    if isinstance(schema, Mapping):
+        schema = _pandera_schema(pa_, schema, pandas)
+    try:
+        schema.validate(rows, lazy=True)
+    except pa_.errors.SchemaErrors as error:
+        cases = error.failure_cases if pandas else error.failure_cases.to_pandas()
+        hint = "clean it first, or change the schema on purpose."
+        raise InputError.of("The table must satisfy its schema.", _failures(cases), hint) from error
+    return frame

@@ -11,20 +11,21 @@ import glob
 import math
 import weakref
 from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset
-import pyarrow.fs
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from ...core import ContentError, check_number, check_int, check_choice, digest
-from ...core import import_extra, require
-from ...core import rng
+from ...core import ContentError, InputError, check_choice, check_int, check_number, digest
+from ...core import import_extra, require, rng
 
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #dede4749
 @dataclass(slots=True, eq=False)
@@ -51,41 +52,30 @@ class Batch:
     def __len__(self) -> int:
         return len(self.X)
 
-    def __iter__(self):  # a loop over the parts would take longer than cutting a batch does
+    def __iter__(
+        self,
+    ) -> Iterator[np.ndarray]:  # a loop over the parts would take longer than cutting a batch does
         if self.ids is None:
             return iter((self.X,) if self.y is None else (self.X, self.y))
         return iter((self.X, self.ids) if self.y is None else (self.X, self.y, self.ids))
 
-# %% ../../../nbs/lib/data/store/40_batches.ipynb #5be11a58
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #d177e60e
 _ENDINGS = (".parquet", ".parq", ".pq")
 _MAGIC = set("*?[")
 
 
-@dataclass(frozen=True)
-class _File:
-    path: str
-    metadata: pq.FileMetaData
-    keys: dict  # constant columns from folders named key=value
-    footer: str  # hash of the footer
-    stamp: tuple  # size and time of change
+def _counts(parts):
+    return parts[-1].endswith(_ENDINGS) and not any(part.startswith(("_", ".")) for part in parts)
 
 
-def _listed(source):
-    "The file system and the paths of what the caller named."
-    if isinstance(source, pa.dataset.Dataset):
-        return _of_dataset(source)
-    sources = [source] if isinstance(source, str | Path) else source
-    fits = (
-        isinstance(sources, list | tuple)
-        and sources
-        and all(isinstance(one, str | Path) for one in sources)
-    )
-    require(fits, "source must be a path, a URL, a list of them, or a pyarrow dataset.", source)
-    sources = [str(one) for one in sources]
-    if "://" in sources[0]:
-        return _of_urls(sources)
-    found = [path for one in sources for path in _local(one)]
-    return pa.fs.LocalFileSystem(), _some(found, source)
+def _some(paths, source):
+    if not paths:
+        raise InputError.of(
+            "`source` must hold at least one Parquet file.",
+            source,
+            f"a folder is searched for names ending in {', '.join(_ENDINGS)}.",
+        )
+    return paths
 
 
 def _local(source):
@@ -101,30 +91,29 @@ def _local(source):
     return sorted(glob.glob(source, recursive=True))
 
 
+def _paths_of_url(system, path):
+    "The paths of one URL, whose file system is opened."
+    if _MAGIC & set(path):
+        return sorted(system.glob(path))
+    if not system.isdir(path):
+        return [path]
+    below = sorted(system.find(path))
+    return [one for one in below if _counts(one[len(path) :].strip("/").split("/"))]
+
+
 def _of_urls(sources):
-    fsspec, found = import_extra("fsspec", "data"), []
+    fsspec, paths = import_extra("fsspec", "data"), []
     for source in sources:
         system, path = fsspec.core.url_to_fs(source)
-        if _MAGIC & set(path):
-            found += sorted(system.glob(path))
-        elif not system.isdir(path):
-            found.append(path)
-        else:
-            found += [
-                one
-                for one in sorted(system.find(path))
-                if _counts(one[len(path) :].strip("/").split("/"))
-            ]
+        paths += _paths_of_url(system, path)
     protocols = {source.partition("://")[0] for source in sources}
-    require(len(protocols) == 1, "All URLs must be of one protocol.", sorted(protocols))
-    return pa.fs.PyFileSystem(pa.fs.FSSpecHandler(system)), _some(found, sources)
+    if len(protocols) != 1:
+        raise InputError.of("All URLs must be of one protocol.", sorted(protocols))
+    return pafs.PyFileSystem(pafs.FSSpecHandler(system)), _some(paths, sources)
 
-
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #67bdd42e
 def _of_dataset(source):
-    plain = (
-        isinstance(source, pa.dataset.FileSystemDataset)
-        and source.format.default_extname == "parquet"
-    )
+    plain = isinstance(source, ds.FileSystemDataset) and source.format.default_extname == "parquet"
     require(
         plain and not source._scan_options,
         "A dataset must be one of Parquet files, unfiltered.",
@@ -134,20 +123,43 @@ def _of_dataset(source):
     return source.filesystem, _some(list(source.files), "a dataset without files")
 
 
-def _counts(parts):
-    return parts[-1].endswith(_ENDINGS) and not any(part.startswith(("_", ".")) for part in parts)
+def _listed(source):
+    "The file system and the paths of what the caller named."
+    if isinstance(source, ds.Dataset):
+        return _of_dataset(source)
+    sources = [source] if isinstance(source, str | Path) else source
+    listed = isinstance(sources, list | tuple) and len(sources) > 0
+    if not listed or not all(isinstance(one, str | Path) for one in sources):
+        raise InputError.of(
+            "`source` must be a path, a URL, a list of them, or a pyarrow dataset.", source
+        )
+    sources = [str(one) for one in sources]
+    if "://" in sources[0]:
+        return _of_urls(sources)
+    paths = [path for one in sources for path in _local(one)]
+    return pafs.LocalFileSystem(), _some(paths, source)
+
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #5be11a58
+@dataclass(frozen=True)
+class _File:
+    path: str
+    metadata: pq.FileMetaData
+    keys: dict  # constant columns from folders named key=value
+    footer: str  # hash of the footer
+    stamp: tuple  # size and time of change
 
 
-def _some(paths, source):
-    require(
-        paths,
-        "source must hold at least one Parquet file.",
-        source,
-        f"a folder is searched for names ending in {', '.join(_ENDINGS)}.",
+def _why(error):
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"
+
+
+def _unreadable(where, error):
+    return ContentError(
+        f"Parquet must be readable. Received: {where}: {_why(error)}. "
+        "Hint: write the file again, or leave it out with on_error='skip'."
     )
-    return paths
 
-# %% ../../../nbs/lib/data/store/40_batches.ipynb #a1d94767
+
 def _stamp(system, path, footer=""):
     "Size and time of change; where the file system has no times, size and footer."
     info = system.get_file_info(path)
@@ -165,31 +177,20 @@ def _read_footer(system, path):
         raise _unreadable(path, error) from error
     return metadata, footer
 
-
-def _unreadable(where, error):
-    return ContentError(
-        f"Parquet must be readable. Received: {where}: {_why(error)}. "
-        "Hint: write the file again, or leave it out with on_error='skip'."
-    )
-
-
-def _why(error):
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200].rstrip('.')}"
-
-
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #a1d94767
 def _keys(system, paths, source):
     """The constant columns of each file, from folders named key=value or from the dataset's own
     partitioning."""
-    given = isinstance(source, pa.dataset.Dataset)
+    given = isinstance(source, ds.Dataset)
     if not given and not any("=" in path for path in paths):
         return {}
     whole = (
         source
         if given
-        else pa.dataset.dataset(paths, filesystem=system, format="parquet", partitioning="hive")
+        else ds.dataset(paths, filesystem=system, format="parquet", partitioning="hive")
     )
     return {
-        part.path: pa.dataset.get_partition_keys(part.partition_expression)
+        part.path: ds.get_partition_keys(part.partition_expression)
         for part in whole.get_fragments()
     }
 
@@ -205,12 +206,10 @@ def _opened(source, on_error):
             if on_error == "raise":
                 raise
             lost[path] = str(error)
-    require(
-        footers,
-        "At least one Parquet file must be readable.",
-        f"none of {len(paths)}",
-        error=ContentError,
-    )
+    if not footers:
+        raise ContentError.of(
+            "At least one Parquet file must be readable.", f"none of {len(paths)}"
+        )
     keys = _keys(system, list(footers), source)
     files = [
         _File(path, metadata, keys.get(path, {}), footer, _stamp(system, path, footer))
@@ -257,13 +256,13 @@ def _check_columns(kinds, path, wanted, may_lack):
             "features.Encoder turns text, categories and dates into numbers first.",
         )
 
-
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #570d4138
 def _names(value, what):
     names = [value] if isinstance(value, str) else list(value)
-    require(
-        names and all(isinstance(name, str) for name in names), f"{what} must name columns.", value
-    )
-    require(len(set(names)) == len(names), f"{what} must name each column once.", names)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError.of(f"`{what}` must name columns.", value)
+    if len(set(names)) != len(names):
+        raise InputError.of(f"`{what}` must name each column once.", names)
     return names
 
 
@@ -271,21 +270,69 @@ def _filled(fill, names):
     "`fill` as {column: value}."
     if fill is None:
         return {}
-    given = fill if isinstance(fill, dict) else dict.fromkeys(names, fill)
+    given: dict[str, Any] = fill if isinstance(fill, dict) else dict.fromkeys(names, fill)
     for name, value in given.items():
         check_choice(name, names, "column to fill")
-        require(
-            isinstance(value, float)
-            and math.isnan(value)
-            or check_number(value, "fill") is not None,
-            "fill must be a number.",
-            value,
-        )
+        if not (isinstance(value, float) and math.isnan(value)):
+            check_number(value, "fill")
     return {name: float(value) for name, value in given.items()}
+
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #a92889d9
+@dataclass(frozen=True)
+class _Columns:
+    "Which columns become what."
+
+    X: list[str]  # features
+    y: str | list[str] | None  # as the caller named it
+    targets: list[str]  # names of `y`
+    ids: str | None
+    fill: dict[str, float]  # column -> what stands for a missing value
+    labels: bool  # whether `y` is of whole numbers
+    id_type: np.dtype
+
+
+def _check_roles(X, targets, ids):
+    if not X:
+        raise InputError.of("`X` must name at least one column.", "no column besides y and ids")
+    twice = sorted(set(X) & {*targets, ids})
+    if twice:
+        raise InputError.of(
+            "A column must be a feature, a target or an id, and only one of them.", twice
+        )
+
+
+def _id_type(kinds, ids):
+    "The NumPy type of the ids, one for all files."
+    if ids is None:
+        return np.dtype(object)
+    types = {pa.array([], kind[ids]).to_numpy(zero_copy_only=False).dtype for kind in kinds}
+    return types.pop() if len(types) == 1 else np.dtype(object)
+
+
+def _choose_columns(files, X, y, ids, fill):
+    "Resolve what the caller named against every file."
+    kinds = [_kinds(file) for file in files]
+    targets = [] if y is None else _names(y, "y")
+    ids = ids if ids is None else check_choice(ids, kinds[0], "ids")
+    rest = [name for name in kinds[0] if name not in (*targets, ids)]
+    X = rest if X is None else _names(X, "X")
+    _check_roles(X, targets, ids)
+    fill = _filled(fill, X + (targets if isinstance(fill, dict) else []))
+    for file, kind in zip(files, kinds, strict=True):
+        _check_columns(kind, file.path, X + targets, fill)
+        if ids is not None:
+            check_choice(ids, kind, f"column of {file.path}")
+    labels = isinstance(y, str) and y not in fill and all(_whole(kind[y]) for kind in kinds)
+    y = y if y is None or isinstance(y, str) else targets
+    return _Columns(X, y, targets, ids, fill, labels, _id_type(kinds, ids))
 
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #7453d6fb
 _TILE = 4096  # rows; with 20 columns a tile of 320 KiB fits the second-level cache
+
+
 _STREAM = 2**25  # values; a row group with more is read in pieces
+
+
 _PIECE = 2**16  # rows of such a piece
 
 
@@ -310,17 +357,20 @@ def _numbers(table, name, file):
     return _array(table, name).to_numpy(zero_copy_only=False)
 
 
-def _place(columns, out, names, fill, where):
-    "Write columns into row-major `out`, tile by tile."
-    with np.errstate(all="ignore"):  # a value too large for float32 is found below
-        for start in range(0, len(out), _TILE):
-            tile = out[start : start + _TILE]
-            for j, column in enumerate(columns):
-                tile[:, j] = column[start : start + _TILE]
-            if not np.isfinite(np.einsum("ij->", tile)):
-                _mend(tile, names, fill, where)
+def _exact(table, name, file, where):
+    "One column as NumPy in its own type, without nulls."
+    if name in file.keys:
+        return np.broadcast_to(np.asarray(file.keys[name]), table.num_rows)
+    array = _array(table, name)
+    require(
+        array.null_count == 0,
+        "Whole-number labels and ids must not be null.",
+        f"{array.null_count} null in column {name!r}, {where}",
+        "clean the column first: nothing stands for a missing label.",
+    )
+    return array.to_numpy(zero_copy_only=False)
 
-
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #fa00fbb0
 def _mend(tile, names, fill, where):
     "Fill what is missing, or raise."
     missing = np.isnan(tile)
@@ -341,18 +391,15 @@ def _mend(tile, names, fill, where):
     )
 
 
-def _exact(table, name, file, where):
-    "One column as NumPy in its own type, without nulls."
-    if name in file.keys:
-        return np.broadcast_to(np.asarray(file.keys[name]), table.num_rows)
-    array = _array(table, name)
-    require(
-        array.null_count == 0,
-        "Whole-number labels and ids must not be null.",
-        f"{array.null_count} null in column {name!r}, {where}",
-        "clean the column first: nothing stands for a missing label.",
-    )
-    return array.to_numpy(zero_copy_only=False)
+def _place(columns, out, names, fill, where):
+    "Write columns into row-major `out`, tile by tile."
+    with np.errstate(all="ignore"):  # a value too large for float32 is found below
+        for start in range(0, len(out), _TILE):
+            tile = out[start : start + _TILE]
+            for j, column in enumerate(columns):
+                tile[:, j] = column[start : start + _TILE]
+            if not np.isfinite(np.einsum("ij->", tile)):
+                _mend(tile, names, fill, where)
 
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #77590410
 def _range(rows, index, count, even):
@@ -372,56 +419,44 @@ def _segments(order, rows, start, stop):
         if start < stop
         else ()
     )
-    found = []
+    segments = []
     for i in touched:
         begin = int(ends[i] - rows[order[i]])
-        found.append((int(order[i]), max(start - begin, 0), min(stop, int(ends[i])) - begin))
-    return found
+        segments.append((int(order[i]), max(start - begin, 0), min(stop, int(ends[i])) - begin))
+    return segments
 
 
 def _grouped(segments, limit):
     "Consecutive segments of at most `limit` rows together; one that is larger stands alone."
-    windows, held = [], limit
+    windows, filled = [], limit
     for segment in segments:
         size = segment[2] - segment[1]
-        if held + size > limit:
-            windows, held = [*windows, []], 0
+        if filled + size > limit:
+            windows, filled = [*windows, []], 0
         windows[-1].append(segment)
-        held += size
+        filled += size
     return windows
 
+
+def _widest(windows):
+    "Rows of the largest window."
+    return max((sum(stop - start for _, start, stop in window) for window in windows), default=0)
+
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #bba69b66
-def _empty(shape, dtype):
-    "An array that begins on a cache line: TensorFlow takes no other without copying."
-    if dtype == np.dtype(object):
-        return np.empty(shape, dtype)
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    raw = np.empty(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(dtype).reshape(shape)
-
-
-def _cut(rows, start, stop):
-    y, ids = rows.y, rows.ids
-    return Batch(
-        rows.X[start:stop],
-        y if y is None else y[start:stop],
-        ids if ids is None else ids[start:stop],
-    )
-
-
-class Batches:
-    "Batches of Parquet rows; each `for` over it is one epoch."
+class _Opened:
+    "Files and settings, checked."
 
     def __init__(
         self,
         # file, list of files, folder, glob, fsspec URL, or pyarrow dataset; the list of files is
         # taken now
-        source,
-        X=None,  # names of the feature columns, in order; None takes all but `y` and `ids`
+        source: str | Path | Sequence[str | Path] | ds.Dataset,
+        # names of the feature columns, in order; None takes all but `y` and `ids`
+        X: str | Sequence[str] | None = None,
         # name of the target column, or a list of names for (rows, k) targets; None for no target
-        y=None,
+        y: str | Sequence[str] | None = None,
         ids: str | None = None,  # name of the id column; None for no ids
+        *,
         batch_size: int = 256,  # rows a batch, 1 or more
         shuffle: bool = True,  # False keeps the order of the files
         buffer_rows: int | None = 2**18,  # rows permuted together; None means all, an exact shuffle
@@ -429,23 +464,24 @@ class Batches:
         drop_last: bool = False,  # leave out a last batch that is not full
         # number for missing values of X, or {column: number}, of float targets too; None raises for
         # a missing value
-        fill=None,
+        fill: float | Mapping[str, float] | None = None,
         # "raise" or "skip" what can't be read; `skipped` then tells what was left out
-        on_error: str = "raise",
+        on_error: Literal["raise", "skip"] = "raise",
         # row groups read at a time; Arrow spreads the columns of each over all cores
         threads: int = 2,
         prefetch: int = 1,  # windows read ahead, 0 or more
     ):
-        """Read the footers and check everything that can be checked without reading data.
+        """Read the footers and check everything that can be checked without reading data. Raises
+        `InputError` for a column or setting that is none, `ContentError` for an unreadable file.
 
         Parameters
         ----------
-        source
+        source : str | Path | Sequence[str | Path] | ds.Dataset
             file, list of files, folder, glob, fsspec URL, or pyarrow dataset; the list of files
             is taken now
-        X : default None
+        X : str | Sequence[str] | None, default None
             names of the feature columns, in order; None takes all but `y` and `ids`
-        y : default None
+        y : str | Sequence[str] | None, default None
             name of the target column, or a list of names for (rows, k) targets; None for no
             target
         ids : str | None, default None
@@ -460,99 +496,40 @@ class Batches:
             of the order, 0 or greater
         drop_last : bool, default False
             leave out a last batch that is not full
-        fill : default None
+        fill : float | Mapping[str, float] | None, default None
             number for missing values of X, or {column: number}, of float targets too; None
             raises for a missing value
-        on_error : str, default 'raise'
+        on_error : Literal['raise', 'skip'], default 'raise'
             "raise" or "skip" what can't be read; `skipped` then tells what was left out
         threads : int, default 2
             row groups read at a time; Arrow spreads the columns of each over all cores
         prefetch : int, default 1
             windows read ahead, 0 or more
         """
-        self.batch_size, self.seed = (
-            check_int(batch_size, "batch_size"),
-            check_int(seed, "seed", 0),
-        )
+        self.batch_size = check_int(batch_size, "batch_size")
+        self.seed = check_int(seed, "seed", 0)
         self.prefetch = check_int(prefetch, "prefetch", 0)
         self.buffer_rows = None if buffer_rows is None else check_int(buffer_rows, "buffer_rows")
         self.threads = check_int(threads, "threads")
-        self.shuffle, self.drop_last, self.on_error = (
-            bool(shuffle),
-            bool(drop_last),
-            check_choice(on_error, ("raise", "skip"), "on_error"),
-        )
+        self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
+        self.on_error = check_choice(on_error, ("raise", "skip"), "on_error")
         # skipped: {file or file and row group: why}
         self._system, self._files, self.skipped = _opened(source, on_error)
-        self._choose_columns(X, y, ids, fill)
+        self._columns = _choose_columns(self._files, X, y, ids, fill)
+        self.X, self.y, self.ids = self._columns.X, self._columns.y, self._columns.ids
         self._units = [
             (f, g)
             for f, file in enumerate(self._files)
             for g in range(file.metadata.num_row_groups)
         ]
-        self._rows = np.array(
-            [self._files[f].metadata.row_group(g).num_rows for f, g in self._units], dtype=np.int64
-        )
+        rows = [self._files[f].metadata.row_group(g).num_rows for f, g in self._units]
+        self._rows = np.array(rows, dtype=np.int64)
         self.index, self.count, self.even = 0, 1, "no"
         self.epoch, self._done, self._resumed, self._running = 0, 0, 0, None
 
-    def _choose_columns(self, X, y, ids, fill):
-        kinds = [_kinds(file) for file in self._files]
-        self._targets = targets = [] if y is None else _names(y, "y")
-        self.y = y if y is None or isinstance(y, str) else targets
-        self.ids = ids if ids is None else check_choice(ids, kinds[0], "column")
-        self.X = (
-            [name for name in kinds[0] if name not in (*targets, ids)]
-            if X is None
-            else _names(X, "X")
-        )
-        require(self.X, "X must name at least one column.", "no column besides y and ids")
-        twice = sorted(set(self.X) & {*targets, ids})
-        require(
-            not twice, "A column must be a feature, a target or an id, and only one of them.", twice
-        )
-        self._fill = _filled(fill, self.X + (targets if isinstance(fill, dict) else []))
-        for file, kind in zip(self._files, kinds, strict=True):
-            _check_columns(kind, file.path, self.X + targets, self._fill)
-            if ids is not None:
-                check_choice(ids, kind, f"column of {file.path}")
-        self._labels = (
-            isinstance(y, str) and y not in self._fill and all(_whole(kind[y]) for kind in kinds)
-        )
-        types = (
-            {pa.array([], kind[ids]).to_numpy(zero_copy_only=False).dtype for kind in kinds}
-            if ids is not None
-            else set()
-        )
-        self._id_type = types.pop() if len(types) == 1 else np.dtype(object)
-
-    # batches an epoch; those of skipped row groups that are not known yet are counted
-    def __len__(self) -> int:
-        rows = self._size(self._windows(self.epoch))
-        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
-
-    def __repr__(self) -> str:
-        shard = "" if self.count == 1 else f", shard {self.index} of {self.count}"
-        return (
-            f"Batches({len(self._files)} files, {len(self._rows)} row groups, {self._rows.sum():,}"
-            f" rows{shard}; {len(self):,} batches of {self.batch_size} × {len(self.X)}, epoch"
-            f" {self.epoch}, window {self._widest(self._windows(self.epoch)):,} rows)"
-        )
-
-    # The plan
-
-    def _windows(self, epoch):
-        "The epoch as a list of windows, each a list of segments."
-        order = np.arange(len(self._rows))
-        if self.shuffle:
-            order = rng(self.seed, "row groups", epoch).permutation(order)
-        segments = _segments(
-            order, self._rows, *_range(int(self._rows.sum()), self.index, self.count, self.even)
-        )
-        return _grouped(
-            segments,
-            max(int(self._rows.sum()), 1) if self.buffer_rows is None else self.buffer_rows,
-        )
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #3162aa08
+class _Order(_Opened):
+    "Which rows come when."
 
     def _lost(self, unit):
         return self._name(unit) in self.skipped
@@ -570,18 +547,26 @@ class Batches:
             if not self._lost(unit)
         )
 
-    def _widest(self, windows):
-        return max(
-            (sum(stop - start for _, start, stop in window) for window in windows), default=0
+    # The plan
+
+    def _windows(self, epoch):
+        "The epoch as a list of windows, each a list of segments."
+        order = np.arange(len(self._rows))
+        if self.shuffle:
+            order = rng(self.seed, "row groups", epoch).permutation(order)
+        segments = _segments(
+            order, self._rows, *_range(int(self._rows.sum()), self.index, self.count, self.even)
+        )
+        return _grouped(
+            segments,
+            max(int(self._rows.sum()), 1) if self.buffer_rows is None else self.buffer_rows,
         )
 
     def _shuffled(self, epoch, number, rows):
         "Positions of a window's rows in the order they come out."
-        return (
-            rng(self.seed, "rows", epoch, self.index, number).permutation(rows)
-            if self.shuffle
-            else np.arange(rows)
-        )
+        if not self.shuffle:
+            return np.arange(rows)
+        return rng(self.seed, "rows", epoch, self.index, number).permutation(rows)
 
     def order(
         self,
@@ -602,22 +587,106 @@ class Batches:
             shape (rows,), int64: position of each row in the files one after another, in the
             order it comes out
         """
-        epoch, first = (
-            self.epoch if epoch is None else check_int(epoch, "epoch", 0),
-            np.cumsum(self._rows) - self._rows,
-        )
-        parts = [np.zeros(0, dtype=np.int64)]
+        epoch = self.epoch if epoch is None else check_int(epoch, "epoch", 0)
+        first, parts = np.cumsum(self._rows) - self._rows, [np.zeros(0, dtype=np.int64)]
         for number, window in enumerate(self._windows(epoch)):
-            rows = np.concatenate(
-                [
-                    np.where(self._lost(unit), -1, first[unit] + np.arange(start, stop))
-                    for unit, start, stop in window
-                ]
-            )
+            rows = [
+                np.where(self._lost(unit), -1, first[unit] + np.arange(start, stop))
+                for unit, start, stop in window
+            ]
+            rows = np.concatenate(rows)
             rows = rows[self._shuffled(epoch, number, len(rows))]
             parts.append(rows[rows >= 0])
         rows = np.concatenate(parts)
         return rows[: len(rows) // self.batch_size * self.batch_size] if self.drop_last else rows
+
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #5545fd49
+_SETTINGS = ("X", "y", "ids", "batch_size", "shuffle", "buffer_rows", "seed", "drop_last")
+
+
+class _Shards(_Order):
+    "Rows of one of several workers."
+
+    def shard(
+        self,
+        index: int,  # this worker, 0 … count-1
+        count: int,  # workers, 1 or more
+        # "drop" or "pad" give every shard the same number of rows; "no" lets them differ by one
+        even: Literal["no", "drop", "pad"] = "no",
+    ) -> Self:  # the same batches, of this worker's rows only
+        """Give the rows of one of several workers.
+
+        Parameters
+        ----------
+        index : int
+            this worker, 0 … count-1
+        count : int
+            workers, 1 or more
+        even : Literal['no', 'drop', 'pad'], default 'no'
+            "drop" or "pad" give every shard the same number of rows; "no" lets them differ by
+            one
+
+        Returns
+        -------
+        Self
+            the same batches, of this worker's rows only
+        """
+        other = copy.copy(self)
+        other.count = check_int(count, "count")
+        other.index = check_int(index, "index", 0, count - 1)
+        other.even = check_choice(even, ("no", "drop", "pad"), "even")
+        other._done, other._resumed, other._running, other.skipped = 0, 0, None, dict(self.skipped)
+        return other
+
+    def settings(self) -> dict:  # plain JSON
+        """Tell all that decides which rows come when.
+
+        Returns
+        -------
+        dict
+            plain JSON
+        """
+        return {name: getattr(self, name) for name in _SETTINGS} | {
+            "fill": {name: repr(value) for name, value in self._columns.fill.items()},
+            "shard": [self.index, self.count, self.even],
+            "files": digest([file.footer for file in self._files]),
+        }
+
+    # batches an epoch; those of skipped row groups that are not known yet are counted
+    def __len__(self) -> int:
+        rows = self._size(self._windows(self.epoch))
+        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
+
+    def __repr__(self) -> str:
+        shard = "" if self.count == 1 else f", shard {self.index} of {self.count}"
+        return (
+            f"Batches({len(self._files)} files, {len(self._rows)} row groups, {self._rows.sum():,}"
+            f" rows{shard}; {len(self):,} batches of {self.batch_size} × {len(self.X)}, epoch"
+            f" {self.epoch}, window {_widest(self._windows(self.epoch)):,} rows)"
+        )
+
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #50e233a2
+def _check_state(state, mine):
+    "Raise unless a state is of batches with these settings."
+    parts = {"epoch", "batch", "skipped", "settings"}
+    if not isinstance(state, dict) or not parts <= state.keys():
+        raise InputError.of("A state must come from Batches.state.", state)
+    theirs = state["settings"]
+    other = [
+        f"{name}: {theirs.get(name)} there, {mine[name]} here"
+        for name in mine
+        if mine[name] != theirs.get(name)
+    ]
+    if other:
+        raise InputError.of(
+            "A state must be of the same files and settings.",
+            "; ".join(other),
+            "open the batches as they were when the state was taken.",
+        )
+
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #266ec64a
+class _Position(_Shards):
+    "Where a pass stands."
 
     # Where it stands
 
@@ -634,60 +703,6 @@ class Batches:
         """
         self._stop()
         self.epoch, self._done, self._resumed = check_int(epoch, "epoch", 0), 0, 0
-
-    def shard(
-        self,
-        index: int,  # this worker, 0 … count-1
-        count: int,  # workers, 1 or more
-        # "drop" or "pad" give every shard the same number of rows; "no" lets them differ by one
-        even: str = "no",
-    ) -> "Batches":  # the same batches, of this worker's rows only
-        """Give the rows of one of several workers.
-
-        Parameters
-        ----------
-        index : int
-            this worker, 0 … count-1
-        count : int
-            workers, 1 or more
-        even : str, default 'no'
-            "drop" or "pad" give every shard the same number of rows; "no" lets them differ by
-            one
-
-        Returns
-        -------
-        Batches
-            the same batches, of this worker's rows only
-        """
-        other = copy.copy(self)
-        other.count = check_int(count, "count")
-        other.index, other.even = (
-            check_int(index, "index", 0, count - 1),
-            check_choice(even, ("no", "drop", "pad"), "even"),
-        )
-        other._done, other._resumed, other._running, other.skipped = 0, 0, None, dict(self.skipped)
-        return other
-
-    def _settings(self):
-        "All that decides which rows come when, as JSON."
-        plain = {
-            name: getattr(self, name)
-            for name in (
-                "X",
-                "y",
-                "ids",
-                "batch_size",
-                "shuffle",
-                "buffer_rows",
-                "seed",
-                "drop_last",
-            )
-        }
-        return plain | {
-            "fill": {name: repr(value) for name, value in self._fill.items()},
-            "shard": [self.index, self.count, self.even],
-            "files": digest([file.footer for file in self._files]),
-        }
 
     # plain JSON: epoch, batches handed out in it, what was skipped, and the settings
     def state(self) -> dict:
@@ -707,36 +722,22 @@ class Batches:
             "epoch": self.epoch,
             "batch": self._done,
             "skipped": lost,
-            "settings": self._settings(),
+            "settings": self.settings(),
         }
 
     def restore(
         self,
         state: dict,  # from `state`, of the same files and settings
     ) -> None:
-        """Make the next pass begin right after the batch at which `state` was taken.
+        """Make the next pass begin right after the batch at which `state` was taken. Raises
+        `InputError` for a state of other files or settings.
 
         Parameters
         ----------
         state : dict
             from `state`, of the same files and settings
         """
-        whole = (
-            isinstance(state, dict) and {"epoch", "batch", "skipped", "settings"} <= state.keys()
-        )
-        require(whole, "A state must come from Batches.state.", state)
-        mine, theirs = self._settings(), state["settings"]
-        other = [
-            f"{name}: {theirs.get(name)} there, {mine[name]} here"
-            for name in mine
-            if mine[name] != theirs.get(name)
-        ]
-        require(
-            not other,
-            "A state must be of the same files and settings.",
-            "; ".join(other),
-            "open the batches as they were when the state was taken.",
-        )
+        _check_state(state, self.settings())
         self.set_epoch(state["epoch"])
         self._done = self._resumed = check_int(state["batch"], "batch", 0)
         self.skipped |= {self._name(unit): why for unit, why in state["skipped"]}
@@ -745,44 +746,34 @@ class Batches:
         "A copy for another process has no running pass."
         return self.__dict__ | {"_running": None}
 
-    # The pass
-
-    def __iter__(self):
-        self._stop()
-        first, self._resumed = self._resumed, 0
-        self._done = first
-        running = self._pass(self.epoch, first)
-        # weak, so that a loop that is broken off ends the pass and its threads at once
-        self._running = weakref.ref(running)
-        return running
-
     def _stop(self):
         running = self._running and self._running()
         if running is not None:
             running.close()
         self._running = None
 
-    def _pass(self, epoch, first):
-        "One epoch from batch `first` on."
-        for file in self._files:
-            self._check_same(file)
-        windows, skip = self._windows(epoch), first * self.batch_size
-        for chunk in self._chunks(epoch, windows, skip):
-            end = len(chunk) - len(chunk) % self.batch_size if self.drop_last else len(chunk)
-            for start in range(0, end, self.batch_size):
-                self._done += 1
-                yield _cut(chunk, start, start + self.batch_size)
-        self.epoch, self._done = epoch + 1, 0
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #6e7df2ad
+def _empty(shape, dtype):
+    "An array that begins on a cache line: TensorFlow takes no other without copying."
+    if dtype == np.dtype(object):
+        return np.empty(shape, dtype)
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
 
-    def _check_same(self, file):
-        same = _stamp(self._system, file.path, file.footer) == file.stamp
-        require(
-            same,
-            "A file must not change while batches are taken of it.",
-            file.path,
-            "make the Batches again.",
-            ContentError,
-        )
+
+def _cut(rows, start, stop):
+    y, ids = rows.y, rows.ids
+    return Batch(
+        rows.X[start:stop],
+        y if y is None else y[start:stop],
+        ids if ids is None else ids[start:stop],
+    )
+
+
+class _Rows(_Position):
+    "From a table to rows of a block."
 
     def room(
         self,
@@ -800,34 +791,94 @@ class Batches:
         Batch
             arrays of the shapes and dtypes of a batch, not filled
         """
-        shape = rows if isinstance(self.y, str) else (rows, len(self._targets))
-        y = None if self.y is None else _empty(shape, np.int64 if self._labels else np.float32)
-        return Batch(
-            _empty((rows, len(self.X)), np.float32),
-            y,
-            None if self.ids is None else _empty(rows, self._id_type),
+        columns = self._columns
+        shape = rows if isinstance(columns.y, str) else (rows, len(columns.targets))
+        kind = np.int64 if columns.labels else np.float32
+        y = None if columns.y is None else _empty(shape, kind)
+        ids = None if columns.ids is None else _empty(rows, columns.id_type)
+        return Batch(_empty((rows, len(columns.X)), np.float32), y, ids)
+
+    def _write(self, table, file, block, at, where):
+        rows, columns = slice(at, at + table.num_rows), self._columns
+        features = [_numbers(table, name, file) for name in columns.X]
+        _place(features, block.X[rows], columns.X, columns.fill, where)
+        if columns.ids is not None:
+            block.ids[rows] = _exact(table, columns.ids, file, where)
+        if columns.labels:
+            block.y[rows] = _exact(table, columns.y, file, where)
+        elif columns.y is not None:
+            targets = [_numbers(table, name, file) for name in columns.targets]
+            out = block.y[rows].reshape(table.num_rows, -1)
+            _place(targets, out, columns.targets, columns.fill, where)
+
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #8353a7dc
+class _Groups(_Rows):
+    "From a row group to rows of a block."
+
+    def _check_same(self, file):
+        same = _stamp(self._system, file.path, file.footer) == file.stamp
+        require(
+            same,
+            "A file must not change while batches are taken of it.",
+            file.path,
+            "make the Batches again.",
+            ContentError,
         )
 
-    def _chunks(self, epoch, windows, skip):
-        """A few batches at a time, gathered from one window after another; the last chunk may be
-        shorter."""
-        step = max(1, min(_TILE, self._widest(windows)) // self.batch_size) * self.batch_size
-        chunk, filled = self.room(step), 0
-        for block, rows in self._loaded(epoch, windows, skip):
-            at = 0
-            while at < len(rows):
-                picked = rows[at : at + step - filled]
-                for part, out in zip(block, chunk, strict=True):
-                    # "raise" would copy once more
-                    np.take(
-                        part, picked, axis=0, out=out[filled : filled + len(picked)], mode="clip"
-                    )
-                at, filled = at + len(picked), filled + len(picked)
-                if filled == step:
-                    yield chunk
-                    chunk, filled = self.room(step), 0
-        if filled:
-            yield _cut(chunk, 0, filled)
+    def _tables(self, file, group):
+        "One row group as tables of the chosen columns: one, or for a very large group several."
+        have = set(file.metadata.schema.to_arrow_schema().names) - set(file.keys)
+        columns = self._columns
+        names = (*columns.X, *columns.targets, *filter(None, [columns.ids]))
+        wanted = [name for name in names if name in have]
+        # fetching ahead pays where a read has to travel, and costs elsewhere
+        far = not isinstance(self._system, pafs.LocalFileSystem)
+        options = {"metadata": file.metadata, "pre_buffer": far, "page_checksum_verification": True}
+        with (
+            self._system.open_input_file(file.path) as source,
+            pq.ParquetFile(source, **options) as parquet,
+        ):
+            rows = file.metadata.row_group(group).num_rows
+            if rows * max(len(wanted), 1) <= _STREAM:
+                yield parquet.read_row_group(group, columns=wanted, use_threads=True)
+                return
+            for part in parquet.iter_batches(_PIECE, [group], wanted, use_threads=False):
+                yield pa.Table.from_batches([part])
+
+    def _read(self, segment, block, at):
+        (unit, first, last), (f, g) = segment, self._units[segment[0]]
+        file, position = self._files[f], 0
+        self._check_same(file)
+        for table in self._tables(file, g):
+            low, high = max(first - position, 0), min(last - position, table.num_rows)
+            if low < high:
+                self._write(table.slice(low, high - low), file, block, at, self._name(unit))
+                at += high - low
+            position += table.num_rows
+
+    def _load(self, segment, block, start, stop):
+        "Read one segment into rows start … stop of a block; give them back where they are lost."
+        if self._lost(segment[0]):
+            return start, stop
+        try:
+            self._read(segment, block, start)
+        except (pa.ArrowException, OSError) as error:
+            if self.on_error == "raise":
+                raise _unreadable(self._name(segment[0]), error) from error
+            self.skipped[self._name(segment[0])] = _why(error)
+            return start, stop
+
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #eca8f4d2
+class _Ahead(_Groups):
+    "Windows read ahead."
+
+    def _start(self, pool, epoch, windows, number, block):
+        ends = np.cumsum([0, *(stop - start for _, start, stop in windows[number])]).tolist()
+        loads = [
+            pool.submit(self._load, segment, block, *span)
+            for segment, span in zip(windows[number], pairwise(ends), strict=True)
+        ]
+        return block, loads, pool.submit(self._shuffled, epoch, number, ends[-1])
 
     def _loaded(self, epoch, windows, skip):
         "Each window as (block, positions in the order they come out), read ahead by the threads."
@@ -836,8 +887,7 @@ class Batches:
         first = int(np.searchsorted(sizes, skip, "right"))
         skip -= int(sizes[first - 1]) if first else 0
         blocks = [
-            self.room(self._widest(windows))
-            for _ in range(min(self.prefetch + 1, len(windows) - first))
+            self.room(_widest(windows)) for _ in range(min(self.prefetch + 1, len(windows) - first))
         ]
         ahead, coming = deque(), iter(range(first, len(windows)))
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="batches")
@@ -858,98 +908,71 @@ class Batches:
         finally:  # also when the caller breaks off: nothing is read any more
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self, pool, epoch, windows, number, block):
-        ends = np.cumsum([0, *(stop - start for _, start, stop in windows[number])]).tolist()
-        loads = [
-            pool.submit(self._load, segment, block, *span)
-            for segment, span in zip(windows[number], pairwise(ends), strict=True)
-        ]
-        return block, loads, pool.submit(self._shuffled, epoch, number, ends[-1])
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #bacf5f44
+class Batches(_Ahead):
+    "Batches of Parquet rows; each `for` over it is one epoch."
 
-    def _load(self, segment, block, start, stop):
-        "Read one segment into rows start … stop of a block; give them back where they are lost."
-        if self._lost(segment[0]):
-            return start, stop
-        try:
-            self._read(segment, block, start)
-        except (pa.ArrowException, OSError) as error:
-            if self.on_error == "raise":
-                raise _unreadable(self._name(segment[0]), error) from error
-            self.skipped[self._name(segment[0])] = _why(error)
-            return start, stop
+    def __iter__(self) -> Iterator[Batch]:
+        self._stop()
+        first, self._resumed = self._resumed, 0
+        self._done = first
+        running = self._pass(self.epoch, first)
+        # weak, so that a loop that is broken off ends the pass and its threads at once
+        self._running = weakref.ref(running)
+        return running
 
-    def _read(self, segment, block, at):
-        (unit, first, last), (f, g) = segment, self._units[segment[0]]
-        file, position = self._files[f], 0
-        self._check_same(file)
-        for table in self._tables(file, g):
-            low, high = max(first - position, 0), min(last - position, table.num_rows)
-            if low < high:
-                self._write(table.slice(low, high - low), file, block, at, self._name(unit))
-                at += high - low
-            position += table.num_rows
+    def _pass(self, epoch, first):
+        "One epoch from batch `first` on."
+        for file in self._files:
+            self._check_same(file)
+        windows, skip = self._windows(epoch), first * self.batch_size
+        for chunk in self._chunks(epoch, windows, skip):
+            end = len(chunk) - len(chunk) % self.batch_size if self.drop_last else len(chunk)
+            for start in range(0, end, self.batch_size):
+                self._done += 1
+                yield _cut(chunk, start, start + self.batch_size)
+        self.epoch, self._done = epoch + 1, 0
 
-    def _tables(self, file, group):
-        "One row group as tables of the chosen columns: one, or for a very large group several."
-        have = set(file.metadata.schema.to_arrow_schema().names) - set(file.keys)
-        wanted = [
-            name for name in (*self.X, *self._targets, *filter(None, [self.ids])) if name in have
-        ]
-        # fetching ahead pays where a read has to travel, and costs elsewhere
-        far = not isinstance(self._system, pa.fs.LocalFileSystem)
-        options = {"metadata": file.metadata, "pre_buffer": far, "page_checksum_verification": True}
-        with (
-            self._system.open_input_file(file.path) as source,
-            pq.ParquetFile(source, **options) as parquet,
-        ):
-            rows = file.metadata.row_group(group).num_rows
-            if rows * max(len(wanted), 1) <= _STREAM:
-                yield parquet.read_row_group(group, columns=wanted, use_threads=True)
-                return
-            for part in parquet.iter_batches(_PIECE, [group], wanted, use_threads=False):
-                yield pa.Table.from_batches([part])
-
-    def _write(self, table, file, block, at, where):
-        rows = slice(at, at + table.num_rows)
-        _place(
-            [_numbers(table, name, file) for name in self.X],
-            block.X[rows],
-            self.X,
-            self._fill,
-            where,
-        )
-        if self.ids is not None:
-            block.ids[rows] = _exact(table, self.ids, file, where)
-        if self._labels:
-            block.y[rows] = _exact(table, self.y, file, where)
-        elif self.y is not None:
-            out = block.y[rows].reshape(table.num_rows, -1)
-            _place(
-                [_numbers(table, name, file) for name in self._targets],
-                out,
-                self._targets,
-                self._fill,
-                where,
-            )
+    def _chunks(self, epoch, windows, skip):
+        """A few batches at a time, gathered from one window after another; the last chunk may be
+        shorter."""
+        step = max(1, min(_TILE, _widest(windows)) // self.batch_size) * self.batch_size
+        chunk, filled = self.room(step), 0
+        for block, rows in self._loaded(epoch, windows, skip):
+            at = 0
+            while at < len(rows):
+                picked = rows[at : at + step - filled]
+                for part, out in zip(block, chunk, strict=True):
+                    # "raise" would copy once more
+                    np.take(
+                        part, picked, axis=0, out=out[filled : filled + len(picked)], mode="clip"
+                    )
+                at, filled = at + len(picked), filled + len(picked)
+                if filled == step:
+                    yield chunk
+                    chunk, filled = self.room(step), 0
+        if filled:
+            yield _cut(chunk, 0, filled)
 
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #f4deb7fb
 def shuffle_quality(
-    order,  # shape (n,): positions in the files, in the order they come out; from `Batches.order`
+    # shape (n,): positions in the files, in the order they come out; from `Batches.order`
+    order: np.ndarray,
     batch_size: int,  # rows a batch
     # rank_correlation in [-1, 1], 0 for a good shuffle; batch_spread from 0, 1 for a good shuffle
-) -> dict:
+) -> dict[str, float]:
     """Measure how far an order is from that of the files.
 
     Parameters
     ----------
-    order
+    order : np.ndarray
         shape (n,): positions in the files, in the order they come out; from `Batches.order`
     batch_size : int
         rows a batch
 
     Returns
     -------
-    dict
+    dict[str, float]
         rank_correlation in [-1, 1], 0 for a good shuffle; batch_spread from 0, 1 for a good
         shuffle
     """

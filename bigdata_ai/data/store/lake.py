@@ -7,7 +7,6 @@ __all__ = ['Lake']
 
 # %% ../../../nbs/lib/data/store/30_lake.ipynb #6f167360
 import contextlib
-import hashlib
 import itertools
 import json
 import math
@@ -19,9 +18,12 @@ import tempfile
 import time
 import uuid
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import duckdb
@@ -31,14 +33,15 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
-from ...core import BigDataError, ContentError, InputError, check_int, check_choice, digest
-from ...core import import_extra, require
+from ...core import BigDataError, ContentError, InputError, check_choice, check_int, digest
+from ...core import import_extra
+from ..acquire.provenance import stream_sha256
 from ..frames import engine_of, to_arrow
-from .roots import _MirroredStore, NATIVE_SCHEMES, _NativeStore
-from .schema import _plain
-from .schema import LakeError, _cast, _storage_error, _target, lake_schema
+from .roots import MirroredRoot, open_root
+from .schema import LakeError, cast_batch, evolved_schema, lake_schema
+from .schema import one_line, storage_error
 
-# %% ../../../nbs/lib/data/store/30_lake.ipynb #c4bece05
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #122c6ec5
 _BATCH = 65_536  # rows that are in memory at once
 
 
@@ -46,7 +49,7 @@ def _once(reader):
     "A function that gives `reader` the first time and says why not the second."
     left = [reader]
 
-    def start():
+    def start() -> pa.RecordBatchReader:
         if not left:
             raise LakeError(
                 "Another writer came first, and a reader can be read only once. Received: a"
@@ -64,21 +67,72 @@ def _source(frame):
     if isinstance(frame, ds.Dataset):
         return frame.schema, lambda: frame.to_batches(batch_size=_BATCH)
     name = engine_of(frame)
-    require(
-        name != "spark-stream",
-        "A stream has no end, so it must be stored batch by batch.",
-        "a streaming Spark frame",
-        "stream.writeStream.foreachBatch(lambda frame, i: lake.append(frame, once=('name', i))).",
-    )
+    if name == "spark-stream":
+        raise InputError.of(
+            "A stream has no end, so it must be stored batch by batch.",
+            "a streaming Spark frame",
+            "stream.writeStream.foreachBatch(lambda frame, i:"
+            " lake.append(frame, once=('name', i))).",
+        )
     if name == "duckdb":
         return frame.limit(0).to_arrow_table().schema, lambda: frame.to_arrow_reader(_BATCH)
     table = to_arrow(frame)
     return table.schema, lambda: table.to_batches(max_chunksize=_BATCH)
 
-# %% ../../../nbs/lib/data/store/30_lake.ipynb #23249287
-class Lake:
-    """A table kept as Parquet files and a log of versions under one root: a folder, or any URL that
-    delta-rs or fsspec speaks."""
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #c4bece05
+def _sha256(files, path):
+    with files.open_input_stream(path) as file:
+        return stream_sha256(file)
+
+
+class _Sums:
+    "The sha256 of each file of a lake, kept beside its log."
+
+    def __init__(self, store):
+        self._store, self._lists, self._sums = store, set(), {}
+
+    def known(self) -> dict[str, str]:
+        "The sha256 of each file, as far as it was kept."
+        files = self._store.files()
+        try:
+            infos = files.get_file_info(pafs.FileSelector("_sha256", allow_not_found=True))
+            lists = {info.path for info in infos if info.is_file}
+        except FileNotFoundError:
+            lists = set()
+        for path in lists - self._lists:
+            try:
+                with files.open_input_stream(path) as file:
+                    self._sums |= json.loads(file.read())
+            # being merged by another writer, or cut off by its death
+            except (OSError, ValueError):
+                continue
+            self._lists.add(path)
+        return self._sums
+
+    def keep(self, paths: list[str], merge: bool = False) -> dict[str, str]:
+        """Keep the sha256 of those files that have none yet, and name them; `merge` makes one list
+        of all lists."""
+        files, known = self._store.files(), self.known()
+        new = {path: _sha256(files, path) for path in paths if path not in known}
+        if not new and not merge:
+            return new
+        old = set(self._lists) if merge else set()
+        files.create_dir("_sha256", recursive=True)
+        name = f"_sha256/{uuid.uuid4().hex}.json"
+        with files.open_output_stream(name) as file:
+            file.write(json.dumps({**known, **new} if merge else new).encode())
+        for path in old:
+            try:
+                files.delete_file(path)
+            except OSError:
+                continue  # another writer merged them too
+        self._sums |= new
+        self._lists = self._lists - old | {name}
+        return new
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #f5d61771
+class _Root:
+    "A root, and the versions that are committed there."
 
     def __init__(
         self,
@@ -86,9 +140,9 @@ class Lake:
         # keep the sha256 of each file, and compare it before a file is first read
         check: bool = True,
         # of delta-rs for file, s3, gs, az, abfs and hdfs; of fsspec for every other scheme
-        **storage_options,
+        **storage_options: Any,
     ):
-        """Name the lake; nothing is read or written yet.
+        """Name the lake; nothing is read or written yet. Raises `InputError` for what is no root.
 
         Parameters
         ----------
@@ -96,38 +150,19 @@ class Lake:
             folder or URL; made by the first `append`
         check : bool, default True
             keep the sha256 of each file, and compare it before a file is first read
-        **storage_options
+        **storage_options : Any
             of delta-rs for file, s3, gs, az, abfs and hdfs; of fsspec for every other scheme
         """
-        require(
-            isinstance(root, str | Path) and str(root) != "",
-            "The root of a lake must be a path or a URL.",
-            root,
-        )
+        if not isinstance(root, str | Path) or str(root) == "":
+            raise InputError.of("The root of a lake must be a path or a URL.", root)
         import_extra("deltalake", "data")
-        self.root, self.check, scheme = (
-            str(root),
-            check,
-            str(root).partition("://")[0] if "://" in str(root) else "file",
-        )
-        native = scheme in NATIVE_SCHEMES and "::" not in str(root)
-        self._store = (_NativeStore if native else _MirroredStore)(self.root, storage_options)
-        self._sound, self._sums_read, self._sums = set(), set(), {}
-
-    def __repr__(self) -> str:
-        return (
-            f"Lake({self.root!r}: version {self.version}, {len(self):,} rows)"
-            if self.exists()
-            else f"Lake({self.root!r}: empty)"
-        )
-
-    def __len__(self) -> int:
-        return self._open().count()
-
-    # What is there
+        self.root, self.check = str(root), check
+        self._store = open_root(self.root, storage_options)
+        self._sums = _Sums(self._store)
+        self._sound: set[str] = set()
 
     def exists(self) -> bool:  # True after the first commit
-        """Say whether anything was ever committed here.
+        """Say whether anything was ever committed here. Raises `LakeError` where that can't be seen.
 
         Returns
         -------
@@ -140,7 +175,88 @@ class Lake:
                 self._store.uri, self._store.options
             )
         except Exception as error:
-            raise _storage_error(error, self.root) from error
+            raise storage_error(error, self.root) from error
+
+    # Within
+
+    def _open(self, version=None):
+        "The version as a `DeltaTable`."
+        delta = import_extra("deltalake", "data")
+        try:
+            self._store.pull()
+            table = delta.DeltaTable(self._store.uri, storage_options=self._store.options)
+            if version is not None:
+                table.load_as_version(version)
+            return table
+        except delta.exceptions.TableNotFoundError:
+            raise InputError.of(
+                "The root must hold a lake.", self.root, "append makes one."
+            ) from None
+        except Exception as error:
+            if version is None:
+                raise storage_error(error, self.root) from error
+            raise InputError(
+                f"The lake must have the version. Received: {version!r}: {one_line(error)}. "
+                "Hint: history() lists the versions; vacuum deletes the files of old ones."
+            ) from None
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #c228ae6a
+def _history_row(entry):
+    "One commit of delta-rs's history, in the words of ours."
+    done = dict(entry.get("operationMetrics", {}))
+    done |= dict(
+        zip(
+            ("num_added_files", "num_removed_files", "num_deleted_rows"),
+            entry.get("compacted") or entry.get("deleted") or (),
+            strict=False,
+        )
+    )
+
+    def pick(*names: str) -> int:
+        return next((int(done[name]) for name in names if name in done), 0)
+
+    ours = {"compacted": "COMPACT", "deleted": "DELETE"}
+    return {
+        "version": entry["version"],
+        "time": pd.Timestamp(entry["timestamp"], unit="ms", tz="UTC"),
+        "operation": next((ours[name] for name in ours if name in entry), entry["operation"]),
+        "rows_added": pick("num_added_rows"),
+        "rows_deleted": pick("num_deleted_rows"),
+        "files_added": pick("num_added_files", "numRestoredFile"),
+        "files_removed": pick("num_removed_files", "numRemovedFile"),
+    }
+
+
+def _entries(text, name):
+    "The actions of one kind in a log entry."
+    return [entry[name] for entry in map(json.loads, text.splitlines()) if name in entry]
+
+
+def _added_digest(store, version, sums):
+    "The hash of what a commit added, or None where a part of it is not known."
+    try:
+        with store.files().open_input_stream(f"_delta_log/{version:020}.json") as file:
+            text = file.read().decode()
+    except OSError:
+        return None
+    added = {
+        path: sums.get(path) for path in (unquote(add["path"]) for add in _entries(text, "add"))
+    }
+    return digest(added) if added and all(added.values()) else None
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #1e482fb2
+class _Versions(_Root):
+    "What is there, and how it came to be."
+
+    def __repr__(self) -> str:
+        return (
+            f"Lake({self.root!r}: version {self.version}, {len(self):,} rows)"
+            if self.exists()
+            else f"Lake({self.root!r}: empty)"
+        )
+
+    def __len__(self) -> int:  # rows of the newest version
+        return self._open().count()
 
     @property
     def version(self) -> int:  # 0 after the first commit
@@ -195,16 +311,29 @@ class Lake:
             one row a version, newest first: time, operation, rows and files added and removed,
             sha256 of what was added, note
         """
-        sums = self._known()
+        sums = self._sums.known()
         rows = [
-            _told(entry)
+            _history_row(entry)
             | {
-                "sha256": self._content(entry["version"], sums),
+                "sha256": _added_digest(self._store, entry["version"], sums),
                 "note": entry.get("note"),
             }
             for entry in self._open().history(limit)
         ]
         return pd.DataFrame(rows).set_index("version")
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #885c4e73
+def _actions(table):
+    "The files of a version with what its log says of each."
+    return pa.table(table.get_add_actions(flatten=True))
+
+
+def _live_paths(table):
+    return [unquote(path) for path in _actions(table)["path"].to_pylist()]
+
+
+class _Files(_Versions):
+    "The files of a version."
 
     def files(
         self,
@@ -225,42 +354,208 @@ class Lake:
             one row a file: path, rows, bytes, sha256, the partition's values, and each column's
             null_count, min and max
         """
-        table, sums = self._open(version), self._known()
-        found = pa.table(table.get_add_actions(flatten=True)).to_pandas()
-        paths = found["path"].map(unquote) if len(found) else pd.Series([], dtype=str)
-        rest = found.drop(
+        actions, sums = _actions(self._open(version)).to_pandas(), self._sums.known()
+        paths = actions["path"].map(unquote) if len(actions) else pd.Series([], dtype=str)
+        rest = actions.drop(
             columns=["path", "size_bytes", "modification_time", "num_records"], errors="ignore"
         )
         known = {
             "path": paths,
-            "rows": found.get("num_records"),
-            "bytes": found["size_bytes"],
+            "rows": actions.get("num_records"),
+            "bytes": actions["size_bytes"],
             "sha256": paths.map(sums.get),
         }
         return pd.DataFrame(known).join(rest)
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #23249287
+def _subset(dataset, keep):
+    "The dataset of those fragments whose path `keep` accepts."
+    parts = [part for part in dataset.get_fragments() if keep(part.path)]
+    return ds.FileSystemDataset(parts, dataset.schema, dataset.format, dataset.filesystem)
+
+
+def _undecodable(dataset):
+    try:
+        dataset.to_table()
+    except FileNotFoundError:
+        return "is missing"
+    except (pa.ArrowException, OSError) as error:
+        return f"can't be read ({one_line(error)[:80]})"
+    return None
+
+
+def _decode(files, path):
+    for _ in ds.dataset(path, format="parquet", filesystem=files).to_batches():
+        pass
+
+
+def _problem(files, path, sums, decode):
+    "What is wrong with a file, or None."
+    try:
+        if path in sums and _sha256(files, path) != sums[path]:
+            return "has another sha256 than when it was written"
+        if path not in sums and decode:
+            _decode(files, path)
+    except FileNotFoundError:
+        return "is missing"
+    except (pa.ArrowException, OSError) as error:
+        absent = files.get_file_info(path).type == pafs.FileType.NotFound
+        return "is missing" if absent else f"can't be read ({one_line(error)[:80]})"
+    return None
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #b9b73d4a
+class _Checked(_Files):
+    "Which files are damaged."
+
+    def _problems(self, paths, afresh=False):
+        "What is wrong with each damaged file of `paths`; sound ones are remembered."
+        sums, files, problems = self._sums.known(), self._store.files(), {}
+        for path in paths:
+            if path in self._sound and not afresh:
+                continue
+            problem = _problem(files, path, sums, afresh)
+            if problem:
+                problems[path] = problem
+            elif path in sums:
+                self._sound.add(path)
+        self._sound -= set(problems)
+        return problems
+
+    # Damage
+
+    def verify(
+        self,
+        version: int | datetime | None = None,  # None for the newest
+        # one row a damaged file: path, rows, bytes, problem; empty where all is well
+    ) -> pd.DataFrame:
+        """Read every file of a version and compare it with its sha256, or decode it where none is
+        known.
+
+        Parameters
+        ----------
+        version : int | datetime | None, default None
+            None for the newest
+
+        Returns
+        -------
+        pd.DataFrame
+            one row a damaged file: path, rows, bytes, problem; empty where all is well
+        """
+        listed = self.files(version)
+        problems = self._problems(list(listed["path"]), afresh=True)
+        damaged = listed.loc[listed["path"].isin(problems), ["path", "rows", "bytes"]].reset_index(
+            drop=True
+        )
+        return damaged.assign(problem=damaged["path"].map(problems))
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #dc51fa29
+class _Datasets(_Checked):
+    "A version as an Arrow dataset of sound files."
+
+    def _dataset(self, where, version, on_corrupt):
+        "The version as an Arrow dataset of those files that may hold rows of `where`, all sound."
+        check_choice(on_corrupt, ("raise", "skip"), "on_corrupt")
+        table, files = self._open(version), self._store.files()
+        try:
+            dataset = table.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where)
+        except Exception:  # a condition that only DuckDB understands can't prune
+            dataset = table.to_pyarrow_dataset(filesystem=files)
+        return (
+            self._without(dataset, self._problems(dataset.files), on_corrupt)
+            if self.check
+            else dataset
+        )
+
+    def _without(self, dataset, problems, on_corrupt):
+        "The dataset without damaged files, or `ContentError` that names them."
+        if not problems:
+            return dataset
+        listed = "; ".join(f"{path} {problem}" for path, problem in sorted(problems.items()))
+        what = f"{len(problems)} of {len(dataset.files)} files damaged: {listed}"
+        if on_corrupt != "skip":
+            raise ContentError.of(
+                "The files of a lake must be as they were written.",
+                what,
+                'on_corrupt="skip" reads the others; restore an earlier version, or write these'
+                " rows again. vacuum deletes files of old versions.",
+            )
+        warnings.warn(f"skipped {what}", stacklevel=4)
+        return _subset(dataset, lambda path: path not in problems)
+
+    def _named(self, action, dataset, on_corrupt):
+        "Run `action` on the dataset; where reading fails, find out which files it was."
+        try:
+            return action(dataset)
+        except (
+            pa.ArrowException,
+            OSError,
+            duckdb.InvalidInputException,
+            duckdb.IOException,
+        ) as error:
+            problems = {
+                path: problem
+                for path in dataset.files
+                if (problem := _undecodable(_subset(dataset, path.__eq__)))
+            }
+            if not problems:
+                raise storage_error(error, self.root) from error
+            return action(self._without(dataset, problems, on_corrupt))
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #06e70118
+def _connect():
+    "A DuckDB connection of its own, on which times with a zone are UTC."
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    return connection
+
+
+_SQL_ERRORS = (
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+)
+
+
+@contextlib.contextmanager
+def _sql_errors(where, dataset):
+    "Tell DuckDB's errors about a condition as errors of the caller."
+    try:
+        yield
+    except _SQL_ERRORS as error:
+        raise InputError(
+            f"`where` must be an SQL condition on the lake's columns. Received: {where}:"
+            f" {one_line(error)}. Hint: columns are {', '.join(dataset.schema.names)}; texts"
+            " stand in single quotes."
+        ) from None
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #abbb7794
+class _Reads(_Datasets):
+    "Rows in memory."
 
     # Reading
 
     def read(
         self,
-        columns: list[str] | None = None,  # which, in this order; None for all
+        columns: Sequence[str] | None = None,  # which, in this order; None for all
         where: str | None = None,  # SQL condition, such as "month = 3 and delay > 60"
         version: int | datetime | None = None,  # number or moment of a version; None for the newest
         # "raise" names damaged files; "skip" leaves out their rows, warns and counts
-        on_corrupt: str = "raise",
+        on_corrupt: Literal["raise", "skip"] = "raise",
     ) -> pa.Table:  # the rows in no promised order; .to_pandas() for pandas
-        """Read rows into memory; only the columns asked for, and only files whose statistics allow
-        `where`, are read.
+        """Read rows into memory; only the columns that are wanted, and only files whose statistics
+        allow `where`, are read. Raises `InputError` for a column or condition that is none,
+        `ContentError` where a file is damaged.
 
         Parameters
         ----------
-        columns : list[str] | None, default None
+        columns : Sequence[str] | None, default None
             which, in this order; None for all
         where : str | None, default None
             SQL condition, such as "month = 3 and delay > 60"
         version : int | datetime | None, default None
             number or moment of a version; None for the newest
-        on_corrupt : str, default 'raise'
+        on_corrupt : Literal['raise', 'skip'], default 'raise'
             "raise" names damaged files; "skip" leaves out their rows, warns and counts
 
         Returns
@@ -270,28 +565,32 @@ class Lake:
         """
         dataset = self._dataset(where, version, on_corrupt)
         known = [
-            check_choice(name, dataset.schema.names, "column")
+            check_choice(name, dataset.schema.names, "columns")
             for name in columns or dataset.schema.names
         ]
         if where is None:
             return self._named(lambda part: part.to_table(columns=known), dataset, on_corrupt)
         wanted = pa.schema([dataset.schema.field(name) for name in known])
 
-        def select(part):
+        def select(part: ds.Dataset) -> pa.Table:
             relation = _connect().from_arrow(part).filter(where)
             return (
                 relation.select(*map(duckdb.ColumnExpression, known)).to_arrow_table().cast(wanted)
             )
 
-        with self._sql_errors(where, dataset):
+        with _sql_errors(where, dataset):
             return self._named(select, dataset, on_corrupt)
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #497cdcb0
+class _Opens(_Datasets):
+    "Versions as lazy frames."
 
     def duckdb(
         self,
         # where the relation shall live; None makes a new one
         connection: duckdb.DuckDBPyConnection | None = None,
         version: int | datetime | None = None,  # None for the newest
-        on_corrupt: str = "raise",  # as in `read`
+        on_corrupt: Literal["raise", "skip"] = "raise",  # as in `read`
     ) -> duckdb.DuckDBPyRelation:  # lazy: columns and filters of a query reach the files
         """Open a version as a DuckDB relation; `.create_view(name)` gives it a name on its
         connection.
@@ -302,7 +601,7 @@ class Lake:
             where the relation shall live; None makes a new one
         version : int | datetime | None, default None
             None for the newest
-        on_corrupt : str, default 'raise'
+        on_corrupt : Literal['raise', 'skip'], default 'raise'
             as in `read`
 
         Returns
@@ -351,27 +650,46 @@ class Lake:
         """
         return nw.from_native(self.duckdb(version=version))
 
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #ee851cc9
+def _quoted(name):
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _from_folder(name):
+    "Spark takes each byte of a folder's name for a letter; put the bytes of UTF-8 together again."
+    return f"decode(encode({_quoted(name)}, 'ISO-8859-1'), 'UTF-8') as {_quoted(name)}"
+
+
+def _for_hadoop(path):
+    "A path whose `*`, `?`, `{` and `[` Hadoop takes for themselves, not for a pattern."
+    return re.sub(r"([\[\]{}*?\\,])", r"\\\1", path)
+
+
+class _OpensSpark(_Datasets):
+    "Versions as frames of Spark."
+
     def spark(
         self,
-        session,  # a SparkSession
+        session: Any,  # a SparkSession
         version: int | datetime | None = None,  # None for the newest
-        on_corrupt: str = "raise",  # as in `read`
-    ):  # pyspark.sql.DataFrame with the lake's columns and types
+        on_corrupt: Literal["raise", "skip"] = "raise",  # as in `read`
+    ) -> Any:  # pyspark.sql.DataFrame with the lake's columns and types
         """Open a version in Spark: its list of files where Spark speaks the root's scheme, else its
         rows through Arrow.
 
         Parameters
         ----------
-        session
+        session : Any
             a SparkSession
         version : int | datetime | None, default None
             None for the newest
-        on_corrupt : str, default 'raise'
+        on_corrupt : Literal['raise', 'skip'], default 'raise'
             as in `read`
 
         Returns
         -------
-        pyspark.sql.DataFrame with the lake's columns and types
+        Any
+            pyspark.sql.DataFrame with the lake's columns and types
         """
         dataset = self._dataset(None, version, on_corrupt)
         types = import_extra("pyspark.sql.types", "spark").StructType.fromJson(
@@ -396,25 +714,253 @@ class Lake:
             *[_from_folder(name) if name in folders else _quoted(name) for name in types.names]
         )
 
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #b5ab560c
+_TRIES = 30  # how often a change is made again because another writer came first
+# else history older than 30 days goes at a checkpoint
+_SETTINGS = {"delta.logRetentionDuration": "interval 3650 days"}
+
+
+def _conflict(error):
+    "Whether a write failed because another one came first."
+    if isinstance(
+        error, (import_extra("deltalake.exceptions", "data").CommitFailedError, FileExistsError)
+    ):
+        return True
+    return (
+        re.search(r"already exists at|[Vv]ersion.{0,20}already exists|concurrent", str(error))
+        is not None
+    )
+
+
+def _properties(note, once=None, alone=False, **more):
+    """What goes into the log with a commit; one that is `alone` fails if any other came first, and
+    is made again by `_change`."""
+    delta = import_extra("deltalake", "data")
+    metadata = more | ({} if note is None else {"note": str(note)})
+    return delta.CommitProperties(
+        custom_metadata=metadata or None,
+        max_commit_retries=0 if alone else 50,
+        app_transactions=[delta.Transaction(once[0], once[1])] if once is not None else None,
+    )
+
+
+class _Commits(_Datasets):
+    "One change at a time."
+
+    def _change(self, act):
+        """Run `act` and publish it; where another writer came first, run it again on what that one
+        left."""
+        for attempt in itertools.count():
+            try:
+                self._store.pull()
+                result = act()
+                self._store.publish()
+                break
+            except BigDataError:
+                raise
+            except Exception as error:
+                if not _conflict(error):
+                    raise storage_error(error, self.root) from error
+                if attempt == _TRIES:
+                    raise LakeError(
+                        f"Another writer came first {_TRIES} times. Received: {one_line(error)}. "
+                        "Hint: try again when it is done."
+                    ) from error
+            time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
+        if self.check:
+            self._seal()
+        return result
+
+    def _seal(self, merge=False):
+        "Keep the sha256 of files that have none yet, whoever wrote them."
+        self._sound |= set(self._sums.keep(_live_paths(self._open()), merge))
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #99c937f8
+@dataclass(frozen=True)
+class _Write:
+    "What `append` or `overwrite` was called with."
+
+    mode: str  # "append" or "overwrite"
+    by: list[str] | None  # columns that become folders
+    evolve: bool
+    once: tuple[str, int] | None
+    note: str | None
+
+
+_FOLDERS = (pa.types.is_string, pa.types.is_integer, pa.types.is_boolean, pa.types.is_date)
+
+
+def _check_folders(target, parts):
+    "Raise unless these columns may become folders."
+    types = {name: target.field(name).type for name in parts}
+    wrong = [
+        f"{name}: {type}"
+        for name, type in types.items()
+        if not any(is_kind(type) for is_kind in _FOLDERS)
+    ]
+    if wrong:
+        raise InputError.of(
+            "A column to partition by must hold texts, whole numbers, booleans or dates.",
+            ", ".join(wrong),
+        )
+    if len(parts) >= len(target.names):
+        raise InputError.of("A lake must have a column that is no partition.", ", ".join(parts))
+
+
+def _check_typed(target):
+    empty = [field.name for field in target if pa.types.is_null(field.type)]
+    if empty:
+        raise InputError.of(
+            "The first frame of a lake must show the type of each column.",
+            f"only nulls in {', '.join(empty)}",
+            "cast these columns first.",
+        )
+
+
+def _planned(table, schema, write):
+    "Schema and partition columns of the lake after the write."
+    now = None if table is None else list(table.metadata().partition_columns)
+    if table is None or write.mode == "overwrite" and write.evolve:
+        target, parts = lake_schema(schema), list(now or [] if write.by is None else write.by)
+        for name in parts:
+            check_choice(name, target.names, "column to partition by")
+        _check_typed(target)
+        _check_folders(target, parts)
+    else:
+        target = evolved_schema(pa.schema(table.schema().to_arrow()), schema, write.evolve)
+        parts = now
+    have = parts if now is None else now
+    if write.by is not None and list(write.by) != have:
+        must = "The partition columns of a lake are fixed by its first commit."
+        raise InputError.of(must, write.by, f"they are {have}.")
+    return target, parts
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #db41f76d
+def _done(table, once):
+    "Whether a step of a job, or a later one, was committed."
+    last = table.transaction_version(once[0])
+    return last is not None and last >= once[1]
+
+
+def _relay(batches, caught):
+    "Give on the batches; keep an error of ours, which delta-rs would wrap into its own."
+    try:
+        yield from batches
+    except BigDataError as error:
+        caught.append(error)
+        raise
+
+
+class _WritesFrames(_Commits):
+    "Rows of a frame as one commit."
+
+    _plan = staticmethod(_planned)
+
+    def _write(self, frame, write):
+        "One commit of `append` or `overwrite`."
+        schema, start = _source(frame)
+
+        def act() -> None:
+            table = self._open() if self.exists() else None
+            if write.once is None or table is None or not _done(table, write.once):
+                target, parts = self._plan(table, schema, write)
+                self._write_batches(table, start(), target, parts, write)
+
+        self._change(act)
+        return self.version
+
+    def _write_batches(self, table, batches, target, parts, write):
+        delta, caught = import_extra("deltalake", "data"), []
+        rows = _relay((cast_batch(batch, target, parts) for batch in batches), caught)
+        same = table is None or target == pa.schema(table.schema().to_arrow())
+        alone = write.once is not None or write.mode == "overwrite"
+        first = {
+            "storage_options": self._store.options,
+            "configuration": _SETTINGS,
+            "mode": "error",
+        }
+        try:
+            delta.write_deltalake(
+                table or self._store.uri,
+                pa.RecordBatchReader.from_batches(target, rows),
+                partition_by=parts or None,
+                schema_mode=None if same else "merge" if write.mode == "append" else "overwrite",
+                commit_properties=_properties(write.note, write.once, alone),
+                **({"mode": write.mode} if table else first),
+            )
+        except Exception as error:
+            raise (caught or [error])[0] from None
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #2f43af83
+def _staged(files, name, schema):
+    "The rows that Spark left in a folder, as a reader with the types of `schema`."
+    paths = [
+        info.path
+        for info in files.get_file_info(pafs.FileSelector(name))
+        if info.path.endswith(".parquet")
+    ]
+    reading = ds.ParquetFileFormat(ds.ParquetReadOptions(coerce_int96_timestamp_unit="us"))
+    batches = (
+        pa.RecordBatch.from_arrays(
+            [column.cast(want.type) for column, want in zip(batch.columns, schema, strict=True)],
+            schema=schema,
+        )
+        for batch in ds.dataset(paths, format=reading, filesystem=files).to_batches(
+            batch_size=_BATCH
+        )
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+class _WritesSpark(_WritesFrames):
+    "Rows of a Spark frame as one commit."
+
+    def _write_spark(self, frame, write):
+        if self._store.spark is None:
+            return self._write(frame.toArrow(), write)
+        name, files = f"_staging-{uuid.uuid4().hex}", self._store.files()
+        schema = import_extra("pyspark.sql.pandas.types", "spark").to_arrow_schema(
+            frame.schema, timezone="UTC"
+        )
+        try:
+            frame.write.parquet(f"{self._store.spark.rstrip('/')}/{name}")
+            return self._write(_staged(files, name, schema), write)
+        finally:
+            if files.get_file_info(name).type == pafs.FileType.Directory:
+                files.delete_dir(name)
+
+    def _write_any(self, frame, mode, partition_by, evolve, once, note):
+        by = [partition_by] if isinstance(partition_by, str) else partition_by
+        write = _Write(mode, by, evolve, once, note)
+        stream = isinstance(frame, pa.RecordBatchReader | ds.Dataset)
+        if not stream and engine_of(frame) == "spark":
+            return self._write_spark(frame, write)
+        return self._write(frame, write)
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #e1685446
+class _Writes(_WritesSpark):
+    "Rows in."
+
     # Writing
 
     def append(
         self,
-        frame,  # any kind of `data.frames`, a pyarrow.RecordBatchReader or a pyarrow Dataset
+        frame: Any,  # any kind of `data.frames`, a pyarrow.RecordBatchReader or a pyarrow Dataset
         # columns that become folders; fixed by the first commit
-        partition_by: str | list[str] | None = None,
+        partition_by: str | Sequence[str] | None = None,
         evolve: bool = False,  # add columns that are new, fill those that are missing with nulls
         # name of a job and number of its step: a step that was committed is not appended again
         once: tuple[str, int] | None = None,
         note: str | None = None,  # any text, kept in `history`
     ) -> int:  # the lake's newest version
-        """Add rows in one commit: all or none of them can be seen.
+        """Add rows in one commit: all or none of them can be seen. Raises `InputError` where
+        columns, types or values do not fit the lake.
 
         Parameters
         ----------
-        frame
+        frame : Any
             any kind of `data.frames`, a pyarrow.RecordBatchReader or a pyarrow Dataset
-        partition_by : str | list[str] | None, default None
+        partition_by : str | Sequence[str] | None, default None
             columns that become folders; fixed by the first commit
         evolve : bool, default False
             add columns that are new, fill those that are missing with nulls
@@ -429,12 +975,12 @@ class Lake:
         int
             the lake's newest version
         """
-        return self._write(frame, "append", partition_by, evolve, once, note)
+        return self._write_any(frame, "append", partition_by, evolve, once, note)
 
     def overwrite(
         self,
-        frame,  # as in `append`
-        partition_by: str | list[str] | None = None,  # as in `append`
+        frame: Any,  # as in `append`
+        partition_by: str | Sequence[str] | None = None,  # as in `append`
         evolve: bool = False,  # take the frame's schema, whatever it is
         note: str | None = None,  # any text, kept in `history`
     ) -> int:  # the lake's newest version
@@ -442,9 +988,9 @@ class Lake:
 
         Parameters
         ----------
-        frame
+        frame : Any
             as in `append`
-        partition_by : str | list[str] | None, default None
+        partition_by : str | Sequence[str] | None, default None
             as in `append`
         evolve : bool, default False
             take the frame's schema, whatever it is
@@ -456,7 +1002,110 @@ class Lake:
         int
             the lake's newest version
         """
-        return self._write(frame, "overwrite", partition_by, evolve, None, note)
+        return self._write_any(frame, "overwrite", partition_by, evolve, None, note)
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #e970f0e9
+def _scratch_files(rows, by, target_bytes, files):
+    "Write rows as Parquet files that no version names yet; the log's entries of them."
+    delta = import_extra("deltalake", "data")
+    with tempfile.TemporaryDirectory(prefix="lake-") as folder:
+        delta.write_deltalake(
+            folder, rows, partition_by=by or None, target_file_size=2 * target_bytes
+        )
+        log = Path(folder, "_delta_log", f"{0:020}.json").read_text(encoding="utf-8")
+        adds = _entries(log, "add")
+        for path in (unquote(add["path"]) for add in adds):
+            with (
+                open(Path(folder, path), "rb") as source,
+                files.open_output_stream(path) as target,
+            ):
+                shutil.copyfileobj(source, target, 4 * 2**20)
+    return adds
+
+
+def _add_action(add):
+    "An entry of the log as delta-rs takes it in a transaction."
+    return import_extra("deltalake.transaction", "data").AddAction(
+        unquote(add["path"]),
+        add["size"],
+        add["partitionValues"],
+        add["modificationTime"],
+        True,
+        add["stats"],
+    )
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #5c648c79
+@dataclass(frozen=True)
+class _Plan:
+    "A replacement of files."
+
+    table: Any  # the version that it was planned on
+    old: list[str]  # paths of the files that go
+    new: list  # actions that add files
+    result: Any  # what the caller gets
+    facts: dict  # what `history` knows the commit by
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #609deb8e
+class _Rewrites(_Commits):
+    "Files in the place of others."
+
+    def _placed(self, table, rows, target_bytes=100 * 2**20):
+        "Actions that add `rows` as files of the lake that no version names yet."
+        by = table.metadata().partition_columns
+        return [
+            _add_action(add) for add in _scratch_files(rows, by, target_bytes, self._store.files())
+        ]
+
+    def _rewrite(self, plan_of, note):
+        """Replace files by others in one commit, unless another writer removed one of them: then
+        plan again."""
+        for _ in range(_TRIES):
+            try:
+                plan = plan_of()
+            except BigDataError:
+                raise
+            except Exception as error:
+                raise storage_error(error, self.root) from error
+            if not plan.old or self._change(partial(self._replace, plan, note)):
+                return plan.result
+            for action in plan.new:
+                self._store.files().delete_file(action.path)
+        raise LakeError(
+            f"Another writer changed the files under the work {_TRIES} times. Received: {self!r}. "
+            "Hint: try again when it is done."
+        )
+
+    def _replace(self, plan, note):
+        "Commit a plan; False where one of the files that go is not there any more."
+        table, now = self._open(), int(time.time() * 1000)
+        remove = import_extra("deltalake.transaction", "data").RemoveAction
+        actions = pa.table(table.get_add_actions()).to_pylist()
+        sizes = {unquote(file["path"]): file["size_bytes"] for file in actions}
+        if not sizes.keys() >= set(plan.old):
+            return False
+        changes_rows = "compacted" not in plan.facts
+        for action in plan.new:
+            action.data_change = changes_rows
+        gone = [
+            remove(path=path, size=sizes[path], data_change=changes_rows, deletion_timestamp=now)
+            for path in plan.old
+        ]
+        by, properties = (
+            table.metadata().partition_columns,
+            _properties(note, None, True, **plan.facts),
+        )
+        table.create_write_transaction(
+            [*plan.new, *gone], "append", table.schema(), by, commit_properties=properties
+        )
+        return True
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #6f04f54b
+def _count(dataset, where):
+    return _connect().from_arrow(dataset).filter(where).count("*").fetchall()[0][0]
+
+
+class _Deletes(_Rewrites):
+    "Rows out."
 
     def delete(
         self,
@@ -464,7 +1113,7 @@ class Lake:
         note: str | None = None,  # any text, kept in `history`
     ) -> int:  # rows deleted
         """Delete the rows for which `where` holds in one commit; files with other rows are written
-        anew.
+        anew. Raises `InputError` for a condition that is none.
 
         Parameters
         ----------
@@ -478,19 +1127,67 @@ class Lake:
         int
             rows deleted
         """
-        require(
-            isinstance(where, str) and where.strip() != "",
-            "where must be an SQL condition.",
-            repr(where),
-            "'true' deletes every row.",
-        )
+        if not isinstance(where, str) or where.strip() == "":
+            raise InputError.of(
+                "`where` must be an SQL condition.", repr(where), "'true' deletes every row."
+            )
         return self._rewrite(lambda: self._survivors(where), note)
+
+    def _survivors(self, where):
+        "The plan that keeps the other rows of the files with rows for which `where` holds."
+        version = self.version
+        dataset, table = self._dataset(where, version, "raise"), self._open(version)
+        with _sql_errors(where, dataset):
+            counts = {path: _count(_subset(dataset, path.__eq__), where) for path in dataset.files}
+            hits = {path: n for path, n in counts.items() if n}
+            new = self._placed(table, self._others(dataset, hits, where)) if hits else []
+        gone = sum(hits.values())
+        return _Plan(table, list(hits), new, gone, {"deleted": [len(new), len(hits), gone]})
+
+    def _others(self, dataset, hits, where):
+        "The rows of some files for which `where` does not hold."
+        rest = (
+            _connect()
+            .from_arrow(_subset(dataset, hits.__contains__))
+            .filter(f"not coalesce(({where}\n), false)")
+        )
+        batches = (cast_batch(batch, dataset.schema, ()) for batch in rest.to_arrow_reader(_BATCH))
+        return pa.RecordBatchReader.from_batches(dataset.schema, batches)
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #c2386327
+def _fill_bins(files, target):
+    "Groups of two or more files that make about `target` bytes together."
+    bin, size = [], 0
+    for file in files:
+        if bin and size + file["size_bytes"] > 1.5 * target:
+            if len(bin) > 1:
+                yield bin
+            bin, size = [], 0
+        bin.append(file)
+        size += file["size_bytes"]
+    if len(bin) > 1:
+        yield bin
+
+
+def _bins(files, target):
+    "Groups of small files of one partition each."
+    small = [file for file in files if file["size_bytes"] < target]
+
+    def partition(file: dict) -> str:
+        return repr([file[name] for name in file if name.startswith("partition.")])
+
+    for _, group in itertools.groupby(sorted(small, key=partition), partition):
+        yield from _fill_bins(group, target)
+
+
+class _Compacts(_Rewrites):
+    "Few files instead of many."
 
     def compact(
         self,
         target_bytes: int = 128 * 2**20,  # about the size of a file afterwards
         note: str | None = None,  # any text, kept in `history`
-    ) -> dict:  # files added and removed
+    ) -> dict[str, int]:  # files_added and files_removed
         """Merge small files of each partition in one commit; the rows stay the same.
 
         Parameters
@@ -502,8 +1199,8 @@ class Lake:
 
         Returns
         -------
-        dict
-            files added and removed
+        dict[str, int]
+            files_added and files_removed
         """
         check_int(target_bytes, "target_bytes")
         done = self._rewrite(lambda: self._merged(target_bytes), note)
@@ -511,11 +1208,28 @@ class Lake:
             self._seal(merge=True)
         return done
 
+    def _merged(self, target):
+        "The plan that puts the small files of each partition together."
+        version, old, new = self.version, [], []
+        dataset, table = self._dataset(None, version, "raise"), self._open(version)
+        for files in _bins(_actions(table).to_pylist(), target):
+            paths = {unquote(file["path"]): None for file in files}
+            old += paths
+            part = _subset(dataset, paths.__contains__)
+            new += self._placed(table, part.scanner(batch_size=_BATCH).to_reader(), target)
+        counts = {"files_added": len(new), "files_removed": len(old)}
+        return _Plan(table, old, new, counts, {"compacted": [len(new), len(old)]})
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #3175490f
+class _Restores(_Compacts):
+    "Earlier versions come back."
+
     def restore(
         self,
         version: int | datetime,  # number or moment of an earlier version
     ) -> int:  # the lake's newest version
-        """Make the rows of an earlier version the newest ones, in one commit.
+        """Make the rows of an earlier version the newest ones, in one commit. Raises `InputError`
+        for a version that is not there, `ContentError` where its files are damaged.
 
         Parameters
         ----------
@@ -528,13 +1242,48 @@ class Lake:
             the lake's newest version
         """
 
-        def act():
-            self._sound_table(version)
+        def act() -> None:
+            self._fetch_sound(version)
             if version != self.version:
                 self._open().restore(version, commit_properties=_properties(None, alone=True))
 
         self._change(act)
         return self.version
+
+    def _fetch_sound(self, version):
+        "Have the files of a version at hand, once they are known to be sound."
+        table = self._open(version)
+        if self.check:
+            self._dataset(None, version, "raise")
+        self._store.pull(_live_paths(table))
+
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #e8344446
+def _stand_ins(folder, infos):
+    "Empty files with the names and times of the remote ones, by which delta-rs finds what may go."
+    for info in infos:
+        path = folder / info.path
+        if not info.is_file or path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        stamp = info.mtime.timestamp() if info.mtime else 0
+        os.utime(path, (stamp, stamp))
+
+
+def _needless(table, root, hours):
+    "Paths of the files that no version of the last `hours` needs."
+    paths = table.vacuum(
+        retention_hours=math.ceil(hours),
+        dry_run=True,
+        enforce_retention_duration=False,
+        full=True,
+    )
+    paths = {os.path.relpath(path, root) if os.path.isabs(path) else path for path in paths}
+    return [path for path in sorted(paths) if not path.startswith("_")]
+
+
+class _Upkeep(_Restores):
+    "The files that old versions need go when these are old enough."
 
     def vacuum(
         self,
@@ -556,704 +1305,22 @@ class Lake:
         list[str]
             paths of the files that were deleted
         """
-        require(hours >= 0, "hours must be 0 or more.", hours)
-        table, files, limit = (
-            self._open(),
-            self._store.files(),
-            datetime.now(UTC) - timedelta(hours=hours),
-        )
-        found = files.get_file_info(pafs.FileSelector("", recursive=True))
-        if isinstance(self._store, _MirroredStore):
-            _stand_ins(Path(self._store.uri), found)
-        gone = sorted(
-            {
-                os.path.relpath(path, self._store.uri) if os.path.isabs(path) else path
-                for path in table.vacuum(
-                    retention_hours=math.ceil(hours),
-                    dry_run=True,
-                    enforce_retention_duration=False,
-                    full=True,
-                )
-            }
-        )
-        gone = [path for path in gone if not path.startswith("_")]
-        gone += [
-            info.path
-            for info in found
-            if info.path.startswith("_staging-") and info.is_file and info.mtime < limit
-        ]
-        there = {info.path for info in found if info.is_file}
-        gone = [path for path in gone if path in there]
+        if not hours >= 0:
+            raise InputError.of("`hours` must be 0 or more.", hours)
+        limit = datetime.now(UTC) - timedelta(hours=hours)
+        table, files = self._open(), self._store.files()
+        infos = files.get_file_info(pafs.FileSelector("", recursive=True))
+        if isinstance(self._store, MirroredRoot):
+            _stand_ins(Path(self._store.uri), infos)
+        there = {info.path: info for info in infos if info.is_file}
+        staged = [path for path in there if path.startswith("_staging-")]
+        gone = [path for path in _needless(table, self._store.uri, hours) if path in there]
+        gone += [path for path in staged if there[path].mtime < limit]
         for path in gone:
             files.delete_file(path)
         return gone
 
-    # Damage
-
-    def verify(
-        self,
-        version: int | datetime | None = None,  # None for the newest
-        # one row a damaged file: path, rows, bytes, problem; empty where all is well
-    ) -> pd.DataFrame:
-        """Read every file of a version and compare it with its sha256, or decode it where none is
-        known.
-
-        Parameters
-        ----------
-        version : int | datetime | None, default None
-            None for the newest
-
-        Returns
-        -------
-        pd.DataFrame
-            one row a damaged file: path, rows, bytes, problem; empty where all is well
-        """
-        listed = self.files(version)
-        problems = self._problems(list(listed["path"]), afresh=True)
-        damaged = listed.loc[listed["path"].isin(problems), ["path", "rows", "bytes"]].reset_index(
-            drop=True
-        )
-        return damaged.assign(problem=damaged["path"].map(problems))
-
-    # Within
-
-    def _open(self, version=None):
-        "The version as a `DeltaTable`."
-        delta = import_extra("deltalake", "data")
-        try:
-            self._store.pull()
-            table = delta.DeltaTable(self._store.uri, storage_options=self._store.options)
-            if version is not None:
-                table.load_as_version(version)
-            return table
-        except delta.exceptions.TableNotFoundError:
-            raise InputError(
-                f"The root must hold a lake. Received: {self.root}. Hint: append makes one."
-            ) from None
-        except Exception as error:
-            if version is None:
-                raise _storage_error(error, self.root) from error
-            raise InputError(
-                f"The lake must have the version. Received: {version!r}: {_plain(error)}. "
-                "Hint: history() lists the versions; vacuum deletes the files of old ones."
-            ) from None
-
-    def _dataset(self, where, version, on_corrupt):
-        "The version as an Arrow dataset of those files that may hold rows of `where`, all sound."
-        check_choice(on_corrupt, ("raise", "skip"), "on_corrupt")
-        table, files = self._open(version), self._store.files()
-        try:
-            dataset = table.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where)
-        except Exception:  # a condition that only DuckDB understands can't prune
-            dataset = table.to_pyarrow_dataset(filesystem=files)
-        return (
-            self._without(dataset, self._problems(dataset.files), on_corrupt)
-            if self.check
-            else dataset
-        )
-
-    def _without(self, dataset, problems, on_corrupt):
-        "The dataset without damaged files, or `ContentError` that names them."
-        if not problems:
-            return dataset
-        told = "; ".join(f"{path} {problem}" for path, problem in sorted(problems.items()))
-        what = f"{len(problems)} of {len(dataset.files)} files damaged: {told}"
-        require(
-            on_corrupt == "skip",
-            "The files of a lake must be as they were written.",
-            what,
-            'on_corrupt="skip" reads the others; restore an earlier version, or write these rows'
-            " again. vacuum deletes files of old versions.",
-            ContentError,
-        )
-        warnings.warn(f"skipped {what}", stacklevel=4)
-        return _subset(dataset, lambda path: path not in problems)
-
-    def _named(self, action, dataset, on_corrupt):
-        "Run `action` on the dataset; where reading fails, find out which files it was."
-        try:
-            return action(dataset)
-        except (
-            pa.ArrowException,
-            OSError,
-            duckdb.InvalidInputException,
-            duckdb.IOException,
-        ) as error:
-            problems = {
-                path: problem
-                for path in dataset.files
-                if (problem := _undecodable(_subset(dataset, path.__eq__)))
-            }
-            if not problems:
-                raise _storage_error(error, self.root) from error
-            return action(self._without(dataset, problems, on_corrupt))
-
-    def _problems(self, paths, afresh=False):
-        "What is wrong with each damaged file of `paths`; sound ones are remembered."
-        sums, files, found = self._known(), self._store.files(), {}
-        for path in paths:
-            if path in self._sound and not afresh:
-                continue
-            try:
-                if path in sums and _sha256(files, path) != sums[path]:
-                    found[path] = "has another sha256 than when it was written"
-                elif path not in sums and afresh:
-                    _decode(files, path)
-            except FileNotFoundError:
-                found[path] = "is missing"
-            except (pa.ArrowException, OSError) as error:
-                found[path] = (
-                    "is missing"
-                    if _absent(files, path)
-                    else f"can't be read ({_plain(error)[:80]})"
-                )
-            if path in sums and path not in found:
-                self._sound.add(path)
-        self._sound -= set(found)
-        return found
-
-    def _sound_table(self, version=None):
-        """A version whose rows shall be copied or come back, once its files are at hand and known
-        to be sound."""
-        table = self._open(version)
-        if self.check:
-            self._dataset(None, version, "raise")
-        self._store.pull(
-            [
-                unquote(path)
-                for path in pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()
-            ]
-        )
-        return table
-
-    def _merged(self, target):
-        "Small files of each partition, what they become together, and what to tell."
-        version, old, new = self.version, [], []
-        dataset, table = self._dataset(None, version, "raise"), self._open(version)
-        for files in _bins(pa.table(table.get_add_actions(flatten=True)).to_pylist(), target):
-            old += [unquote(file["path"]) for file in files]
-            part = _subset(dataset, {unquote(file["path"]) for file in files}.__contains__)
-            new += self._placed(table, part.scanner(batch_size=_BATCH).to_reader(), target)
-        return (
-            table,
-            old,
-            new,
-            {"files_added": len(new), "files_removed": len(old)},
-            {"compacted": [len(new), len(old)]},
-        )
-
-    def _survivors(self, where):
-        """Files with rows for which `where` holds, what their other rows become, and how many rows
-        go."""
-        version = self.version
-        dataset, table = self._dataset(where, version, "raise"), self._open(version)
-        with self._sql_errors(where, dataset):
-            hits = {
-                path: n
-                for path in dataset.files
-                if (n := _count(_subset(dataset, path.__eq__), where))
-            }
-            rest = (
-                _connect()
-                .from_arrow(_subset(dataset, hits.__contains__))
-                .filter(f"not coalesce(({where}\n), false)")
-            )
-            batches = (_cast(batch, dataset.schema, ()) for batch in rest.to_arrow_reader(_BATCH))
-            new = (
-                self._placed(table, pa.RecordBatchReader.from_batches(dataset.schema, batches))
-                if hits
-                else []
-            )
-        gone = sum(hits.values())
-        return table, list(hits), new, gone, {"deleted": [len(new), len(hits), gone]}
-
-    def _placed(self, table, rows, target=100 * 2**20):
-        """Write rows as Parquet files of the lake that no version names yet: delta-rs makes files
-        and statistics in a scratch table."""
-        delta, action = (
-            import_extra("deltalake", "data"),
-            import_extra("deltalake.transaction", "data").AddAction,
-        )
-        files, by = self._store.files(), table.metadata().partition_columns
-        with tempfile.TemporaryDirectory(prefix="lake-") as folder:
-            delta.write_deltalake(
-                folder, rows, partition_by=by or None, target_file_size=2 * target
-            )
-            adds = _entries(
-                Path(folder, "_delta_log", f"{0:020}.json").read_text(encoding="utf-8"), "add"
-            )
-            for add in adds:
-                with (
-                    open(Path(folder, unquote(add["path"])), "rb") as source,
-                    files.open_output_stream(unquote(add["path"])) as target,
-                ):
-                    shutil.copyfileobj(source, target, 4 * 2**20)
-        return [
-            action(
-                unquote(add["path"]),
-                add["size"],
-                add["partitionValues"],
-                add["modificationTime"],
-                True,
-                add["stats"],
-            )
-            for add in adds
-        ]
-
-    def _rewrite(self, plan, note):
-        """Replace files by others in one commit, unless another writer removed one of them: then
-        plan again."""
-        for _ in range(_TRIES):
-            try:
-                table, old, new, result, told = plan()
-            except BigDataError:
-                raise
-            except Exception as error:
-                raise _storage_error(error, self.root) from error
-            replace = partial(
-                self._replace,
-                old,
-                new,
-                _properties(note, alone=True, **told),
-                "compacted" not in told,
-            )
-            if not old or self._change(replace):
-                return result
-            for action in new:
-                self._store.files().delete_file(action.path)
-        raise LakeError(
-            f"Another writer changed the files under the work {_TRIES} times. Received: {self!r}. "
-            "Hint: try again when it is done."
-        )
-
-    def _replace(self, old, new, properties, changes_rows):
-        "Commit `new` for `old`; False where one of these is not there any more."
-        table, remove, now = (
-            self._open(),
-            import_extra("deltalake.transaction", "data").RemoveAction,
-            int(time.time() * 1000),
-        )
-        live = {
-            unquote(file["path"]): file["size_bytes"]
-            for file in pa.table(table.get_add_actions()).to_pylist()
-        }
-        if not live.keys() >= set(old):
-            return False
-        for action in new:
-            action.data_change = changes_rows
-        gone = [
-            remove(path=path, size=live[path], data_change=changes_rows, deletion_timestamp=now)
-            for path in old
-        ]
-        by = table.metadata().partition_columns
-        table.create_write_transaction(
-            [*new, *gone], "append", table.schema(), by, commit_properties=properties
-        )
-        return True
-
-    @contextlib.contextmanager
-    def _sql_errors(self, where, dataset):
-        "Tell DuckDB's errors about a condition as errors of the caller."
-        try:
-            yield
-        except (
-            duckdb.ParserException,
-            duckdb.BinderException,
-            duckdb.CatalogException,
-            duckdb.ConversionException,
-        ) as error:
-            raise InputError(
-                f"where must be an SQL condition on the lake's columns. Received: {where}:"
-                f" {_plain(error)}. Hint: columns are {', '.join(dataset.schema.names)}; texts"
-                " stand in single quotes."
-            ) from None
-
-    def _known(self):
-        "The sha256 of each file, as far as it was kept."
-        files = self._store.files()
-        try:
-            listed = [
-                info.path
-                for info in files.get_file_info(pafs.FileSelector("_sha256", allow_not_found=True))
-                if info.is_file
-            ]
-        except FileNotFoundError:
-            listed = []
-        for path in set(listed) - self._sums_read:
-            try:
-                with files.open_input_stream(path) as file:
-                    self._sums |= json.loads(file.read())
-            # being merged by another writer, or cut off by its death
-            except (OSError, ValueError):
-                continue
-            self._sums_read.add(path)
-        return self._sums
-
-    def _seal(self, merge=False):
-        """Keep the sha256 of files that have none yet, whoever wrote them; `merge` makes one list
-        of all lists."""
-        files, known = self._store.files(), self._known()
-        paths = [
-            unquote(path)
-            for path in pa.table(self._open().get_add_actions(flatten=True))["path"].to_pylist()
-        ]
-        new = {path: _sha256(files, path) for path in paths if path not in known}
-        if not new and not merge:
-            return
-        old = list(self._sums_read) if merge else []
-        files.create_dir("_sha256", recursive=True)
-        name = f"_sha256/{uuid.uuid4().hex}.json"
-        with files.open_output_stream(name) as file:
-            file.write(json.dumps({**known, **new} if merge else new).encode())
-        for path in old:
-            try:
-                files.delete_file(path)
-            except OSError:
-                continue  # another writer merged them too
-        self._sums |= new
-        self._sums_read = self._sums_read - set(old) | {name}
-        self._sound |= set(new)
-
-    def _content(self, version, sums):
-        "The hash of what a commit added, or None where a part of it is not known."
-        try:
-            with self._store.files().open_input_stream(f"_delta_log/{version:020}.json") as file:
-                text = file.read().decode()
-        except OSError:
-            return None
-        known = {
-            path: sums.get(path) for path in (unquote(add["path"]) for add in _entries(text, "add"))
-        }
-        return digest(known) if known and all(known.values()) else None
-
-    def _write(self, frame, mode, partition_by, evolve, once, note):
-        "One commit of `append` or `overwrite`."
-        by = [partition_by] if isinstance(partition_by, str) else partition_by
-        stream = isinstance(frame, pa.RecordBatchReader | ds.Dataset)
-        if not stream and engine_of(frame) == "spark":
-            return self._write_spark(frame, mode, by, evolve, once, note)
-        schema, start = _source(frame)
-        delta, caught = import_extra("deltalake", "data"), []
-
-        def act():
-            table = self._open() if self.exists() else None
-            if once is not None and table is not None and _done(table, once):
-                return
-            target, parts = self._plan(table, schema, by, evolve, mode)
-            caught.clear()
-            rows = pa.RecordBatchReader.from_batches(
-                target, _relay((_cast(batch, target, parts) for batch in start()), caught)
-            )
-            same = table is None or target == pa.schema(table.schema().to_arrow())
-            first = {
-                "storage_options": self._store.options,
-                "configuration": _SETTINGS,
-                "mode": "error",
-            }
-            try:
-                delta.write_deltalake(
-                    table or self._store.uri,
-                    rows,
-                    partition_by=parts or None,
-                    schema_mode=None if same else "merge" if mode == "append" else "overwrite",
-                    commit_properties=_properties(
-                        note, once, alone=once is not None or mode == "overwrite"
-                    ),
-                    **({"mode": mode} if table else first),
-                )
-            except Exception as error:
-                raise (caught or [error])[0] from None
-
-        self._change(act)
-        return self.version
-
-    def _plan(self, table, schema, by, evolve, mode):
-        "Schema and partition columns of the lake after the write."
-        if table is None or mode == "overwrite" and evolve:
-            target, parts = (
-                lake_schema(schema),
-                list(
-                    by
-                    if by is not None
-                    else []
-                    if table is None
-                    else table.metadata().partition_columns
-                ),
-            )
-            for name in parts:
-                check_choice(name, target.names, "column to partition by")
-            empty = [field.name for field in target if pa.types.is_null(field.type)]
-            require(
-                not empty,
-                "The first frame of a lake must show the type of each column.",
-                f"only nulls in {', '.join(empty)}",
-                "cast these columns first.",
-            )
-            folders = [
-                f"{name}: {target.field(name).type}"
-                for name in parts
-                if not _names_a_folder(target.field(name).type)
-            ]
-            require(
-                not folders,
-                "A column to partition by must hold texts, whole numbers, booleans or dates.",
-                ", ".join(folders),
-            )
-            require(
-                len(parts) < len(target.names),
-                "A lake must have a column that is no partition.",
-                ", ".join(parts),
-            )
-        else:
-            target, parts = (
-                _target(pa.schema(table.schema().to_arrow()), schema, evolve),
-                list(table.metadata().partition_columns),
-            )
-        have = list(table.metadata().partition_columns) if table is not None else parts
-        require(
-            by is None or list(by) == have,
-            "The partition columns of a lake are fixed by its first commit.",
-            by,
-            f"they are {have}.",
-        )
-        return target, parts
-
-    def _write_spark(self, frame, mode, by, evolve, once, note):
-        "Let Spark write Parquet beside the lake, then commit its rows in one stream."
-        name, files = f"_staging-{uuid.uuid4().hex}", self._store.files()
-        schema = import_extra("pyspark.sql.pandas.types", "spark").to_arrow_schema(
-            frame.schema, timezone="UTC"
-        )
-        if self._store.spark is None:
-            return self._write(frame.toArrow(), mode, by, evolve, once, note)
-        try:
-            frame.write.parquet(f"{self._store.spark.rstrip('/')}/{name}")
-            paths = [
-                info.path
-                for info in files.get_file_info(pafs.FileSelector(name))
-                if info.path.endswith(".parquet")
-            ]
-            reading = ds.ParquetFileFormat(ds.ParquetReadOptions(coerce_int96_timestamp_unit="us"))
-            staged = ds.dataset(paths, format=reading, filesystem=files)
-            batches = (
-                pa.RecordBatch.from_arrays(
-                    [
-                        column.cast(want.type)
-                        for column, want in zip(batch.columns, schema, strict=True)
-                    ],
-                    schema=schema,
-                )
-                for batch in staged.to_batches(batch_size=_BATCH)
-            )
-            return self._write(
-                pa.RecordBatchReader.from_batches(schema, batches), mode, by, evolve, once, note
-            )
-        finally:
-            if files.get_file_info(name).type == pafs.FileType.Directory:
-                files.delete_dir(name)
-
-    def _change(self, act):
-        """Run `act` and publish it; where another writer came first, run it again on what that one
-        left."""
-        for attempt in itertools.count():
-            try:
-                self._store.pull()
-                result = act()
-                self._store.publish()
-                break
-            except BigDataError:
-                raise
-            except Exception as error:
-                if not _conflict(error):
-                    raise _storage_error(error, self.root) from error
-                if attempt == _TRIES:
-                    raise LakeError(
-                        f"Another writer came first {_TRIES} times. Received: {_plain(error)}. "
-                        "Hint: try again when it is done."
-                    ) from error
-            time.sleep(random.uniform(0, 0.02 * 2 ** min(attempt, 6)))
-        if self.check:
-            self._seal()
-        return result
-
-
-# else history older than 30 days goes at a checkpoint
-_SETTINGS = {"delta.logRetentionDuration": "interval 3650 days"}
-
-
-_TRIES = 30  # how often a change is made again because another writer came first
-
-
-def _told(entry):
-    "One commit of delta-rs's history, in the words of ours."
-    done = dict(entry.get("operationMetrics", {}))
-    done |= dict(
-        zip(
-            ("num_added_files", "num_removed_files", "num_deleted_rows"),
-            entry.get("compacted") or entry.get("deleted") or (),
-            strict=False,
-        )
-    )
-
-    def pick(*names):
-        return next((int(done[name]) for name in names if name in done), 0)
-
-    ours = (
-        "COMPACT"
-        if "compacted" in entry
-        else "DELETE"
-        if "deleted" in entry
-        else entry["operation"]
-    )
-    return {
-        "version": entry["version"],
-        "time": pd.Timestamp(entry["timestamp"], unit="ms", tz="UTC"),
-        "operation": ours,
-        "rows_added": pick("num_added_rows"),
-        "rows_deleted": pick("num_deleted_rows"),
-        "files_added": pick("num_added_files", "numRestoredFile"),
-        "files_removed": pick("num_removed_files", "numRemovedFile"),
-    }
-
-
-def _entries(text, name):
-    "The actions of one kind in a log entry."
-    return [entry[name] for entry in map(json.loads, text.splitlines()) if name in entry]
-
-
-def _bins(files, target):
-    "Groups of two or more small files of one partition that make about `target` bytes together."
-    small = [file for file in files if file["size_bytes"] < target]
-
-    def key(file):
-        return repr([file[name] for name in file if name.startswith("partition.")])
-
-    for _, group in itertools.groupby(sorted(small, key=key), key):
-        bin, size = [], 0
-        for file in group:
-            if bin and size + file["size_bytes"] > 1.5 * target:
-                if len(bin) > 1:
-                    yield bin
-                bin, size = [], 0
-            bin.append(file)
-            size += file["size_bytes"]
-        if len(bin) > 1:
-            yield bin
-
-
-def _connect():
-    "A DuckDB connection of its own, on which times with a zone are UTC."
-    connection = duckdb.connect()
-    connection.execute("set timezone = 'UTC'")
-    return connection
-
-
-def _conflict(error):
-    "Whether a write failed because another one came first."
-    if isinstance(
-        error, (import_extra("deltalake.exceptions", "data").CommitFailedError, FileExistsError)
-    ):
-        return True
-    return (
-        re.search(r"already exists at|[Vv]ersion.{0,20}already exists|concurrent", str(error))
-        is not None
-    )
-
-
-def _properties(note, once=None, alone=False, **more):
-    """What goes into the log with a commit; one that is `alone` fails if any other came first, and
-    is made again by `_change`."""
-    delta = import_extra("deltalake", "data")
-    told = more | ({} if note is None else {"note": str(note)})
-    return delta.CommitProperties(
-        custom_metadata=told or None,
-        max_commit_retries=0 if alone else 50,
-        app_transactions=[delta.Transaction(once[0], once[1])] if once is not None else None,
-    )
-
-
-def _done(table, once):
-    "Whether a step of a job, or a later one, was committed."
-    last = table.transaction_version(once[0])
-    return last is not None and last >= once[1]
-
-
-def _relay(batches, caught):
-    "Give on the batches; keep an error of ours, which delta-rs would wrap into its own."
-    try:
-        yield from batches
-    except BigDataError as error:
-        caught.append(error)
-        raise
-
-
-def _names_a_folder(type):
-    return (
-        pa.types.is_string(type)
-        or pa.types.is_integer(type)
-        or pa.types.is_boolean(type)
-        or pa.types.is_date(type)
-    )
-
-
-def _quoted(name):
-    return "`" + name.replace("`", "``") + "`"
-
-
-def _from_folder(name):
-    "Spark takes each byte of a folder's name for a letter; put the bytes of UTF-8 together again."
-    return f"decode(encode({_quoted(name)}, 'ISO-8859-1'), 'UTF-8') as {_quoted(name)}"
-
-
-def _for_hadoop(path):
-    "A path whose `*`, `?`, `{` and `[` Hadoop takes for themselves, not for a pattern."
-    return re.sub(r"([\[\]{}*?\\,])", r"\\\1", path)
-
-
-def _subset(dataset, keep):
-    "The dataset of those fragments whose path `keep` accepts."
-    parts = [part for part in dataset.get_fragments() if keep(part.path)]
-    return ds.FileSystemDataset(parts, dataset.schema, dataset.format, dataset.filesystem)
-
-
-def _count(dataset, where):
-    return _connect().from_arrow(dataset).filter(where).count("*").fetchall()[0][0]
-
-
-def _undecodable(dataset):
-    try:
-        dataset.to_table()
-    except FileNotFoundError:
-        return "is missing"
-    except (pa.ArrowException, OSError) as error:
-        return f"can't be read ({_plain(error)[:80]})"
-    return None
-
-
-def _decode(files, path):
-    for _ in ds.dataset(path, format="parquet", filesystem=files).to_batches():
-        pass
-
-
-def _absent(files, path):
-    return files.get_file_info(path).type == pafs.FileType.NotFound
-
-
-def _sha256(files, path):
-    whole = hashlib.sha256()
-    with files.open_input_stream(path) as file:
-        while part := file.read(4 * 2**20):
-            whole.update(part)
-    return whole.hexdigest()
-
-
-def _stand_ins(folder, found):
-    "Empty files with the names and times of the remote ones, by which delta-rs finds what may go."
-    for info in found:
-        path = folder / info.path
-        if not info.is_file or path.exists():
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        stamp = info.mtime.timestamp() if info.mtime else 0
-        os.utime(path, (stamp, stamp))
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #5b8a678b
+class Lake(_Reads, _Opens, _OpensSpark, _Writes, _Deletes, _Upkeep):
+    """A table kept as Parquet files and a log of versions under one root: a folder, or any URL that
+    delta-rs or fsspec speaks."""

@@ -52,7 +52,15 @@ class NativeRoot:
         root: str,  # folder or URL
         options: dict,  # `storage_options` of delta-rs
     ):
-        "Name the root. Raises `InputError` for a path over which delta-rs fails."
+        """Name the root. Raises `InputError` for a path over which delta-rs fails.
+
+        Parameters
+        ----------
+        root : str
+            folder or URL
+        options : dict
+            `storage_options` of delta-rs
+        """
         self.local = "://" not in root or root.startswith(("file://", "local://"))
         self.uri = os.path.abspath(root.rpartition("://")[2]) if self.local else root
         # delta-rs makes URLs of paths, and fails over these
@@ -64,7 +72,13 @@ class NativeRoot:
         self.options = options or None
 
     def files(self) -> pafs.FileSystem:  # paths are relative to the root
-        "Give the root as a file system of pyarrow."
+        """Give the root as a file system of pyarrow.
+
+        Returns
+        -------
+        pafs.FileSystem
+            paths are relative to the root
+        """
         if self.local:
             return pafs.SubTreeFileSystem(self.uri, pafs.LocalFileSystem())
         handler = import_extra("deltalake.fs", "data").DeltaStorageHandler(self.uri, self.options)
@@ -78,7 +92,13 @@ class NativeRoot:
         self,
         data: Iterable[str] = (),  # paths of data files
     ) -> None:
-        "Do nothing: delta-rs reads the root itself."
+        """Do nothing: delta-rs reads the root itself.
+
+        Parameters
+        ----------
+        data : Iterable[str], default ()
+            paths of data files
+        """
 
     def publish(self) -> None:
         "Do nothing: what delta-rs wrote is there."
@@ -132,7 +152,13 @@ class _Mirror:
 
     def files(self) -> pafs.FileSystem:  # paths are relative to the root
         """Give the root as a file system of pyarrow; unless it is made for many requests at once,
-        it gets one at a time."""
+        it gets one at a time.
+
+        Returns
+        -------
+        pafs.FileSystem
+            paths are relative to the root
+        """
         handler = pafs.FSSpecHandler(self.remote)
         if not getattr(self.remote.fs, "async_impl", False):
             handler.open_input_file = handler.open_input_stream = lambda path: pa.PythonFile(
@@ -191,7 +217,13 @@ class MirroredRoot(_Exclusive):
         self,
         data: Iterable[str] = (),  # paths of data files that are needed too
     ) -> None:
-        "Drop what was not published, then fetch what is new in the log, and `data`."
+        """Drop what was not published, then fetch what is new in the log, and `data`.
+
+        Parameters
+        ----------
+        data : Iterable[str], default ()
+            paths of data files that are needed too
+        """
         for path in self._local_paths() - self.theirs:
             Path(self.uri, path).unlink()
         self.remote.invalidate_cache()
@@ -205,7 +237,8 @@ class MirroredRoot(_Exclusive):
 
     def publish(self) -> None:
         """Upload data, then log entries by exclusive creation. Raises `FileExistsError` where
-        another writer's entry is there; ours is withdrawn."""
+        another writer's entry is there; ours is withdrawn.
+        """
         new = self._local_paths() - self.theirs
         entries = sorted(path for path in new if re.fullmatch(r"_delta_log/\d+\.json", path))
         data = [path for path in new if not path.startswith("_delta_log")]
@@ -250,7 +283,20 @@ def open_root(
     root: str,  # folder or URL
     options: dict,  # of delta-rs for a native scheme, of fsspec for every other
 ) -> NativeRoot | MirroredRoot:  # with the same methods
-    "Choose the kind of root by the scheme of its URL; an address that fsspec chains is mirrored."
+    """Choose the kind of root by the scheme of its URL; an address that fsspec chains is mirrored.
+
+    Parameters
+    ----------
+    root : str
+        folder or URL
+    options : dict
+        of delta-rs for a native scheme, of fsspec for every other
+
+    Returns
+    -------
+    NativeRoot | MirroredRoot
+        with the same methods
+    """
     scheme = root.partition("://")[0] if "://" in root else "file"
     native = scheme in NATIVE_SCHEMES and "::" not in root
     return NativeRoot(root, options) if native else MirroredRoot(root, options)

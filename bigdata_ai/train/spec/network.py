@@ -8,67 +8,28 @@ __all__ = ['Spec', 'mlp', 'initial_weights', 'initial_states', 'check_weights']
 # %% ../../../nbs/lib/train/spec/20_network.ipynb #4cc6bfba
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from ...core import ContentError, InputError, check_int, require, rng
-from .layers import _all_layers, _layer_dict, _layer_of, _vocabularies
 from .layers import Dense, Dropout, Layer, Parallel, ReLU, Tanh, Weight
+from .layers import all_layers, embedded_columns
+from .layers import layer_from_dict, layer_to_dict
 
-# %% ../../../nbs/lib/train/spec/20_network.ipynb #c3e5f6fd
+# %% ../../../nbs/lib/train/spec/20_network.ipynb #7ed15932
 @dataclass(frozen=True)
-class Spec:
-    """A network as a sequence of layers; it is hashable and compares by value.
+class _Layers:
+    "Layers in a row, and what follows from them."
 
-    Parameters
-    ----------
-    layers : tuple
-        of `Layer`s
-    inputs : int, default 0
-        columns of a row of X; 0 takes them from the first layer, if that is Dense
-    """
-
-    layers: tuple  # of `Layer`s
+    layers: tuple[Layer, ...]  # first to last
     inputs: int = 0  # columns of a row of X; 0 takes them from the first layer, if that is Dense
-
-    def __post_init__(self):
-        known = len(self.layers) > 0 and all(isinstance(layer, Layer) for layer in self.layers)
-        require(
-            known,
-            "A network must be a sequence of layers of train.spec.",
-            self.layers,
-            "Spec((Dense(4, 8), ReLU(), Dense(8, 2)))",
-        )
-        if not self.inputs:
-            first = self.layers[0]
-            known = isinstance(first, Dense)
-            require(
-                known,
-                "The number of inputs must be given, unless the first layer is Dense.",
-                first,
-                "Spec(layers, 784)",
-            )
-            object.__setattr__(self, "inputs", first.inputs)
-        check_int(self.inputs, "inputs")
-        raw = not isinstance(self.layers[-1], (ReLU, Tanh, Dropout))
-        require(
-            raw,
-            "A network must end with raw outputs; squashing them belongs to the loss.",
-            self.layers[-1],
-            "end with a Dense layer.",
-        )
-        last = self.flow()[-1][1]
-        require(
-            len(last) == 1,
-            "A network must give one vector a row.",
-            f"shape {last}",
-            "Flatten() before a Dense layer.",
-        )
 
     # (layer, shape that comes out), first to last
     def flow(self) -> list[tuple[Layer, tuple[int, ...]]]:
-        """Follow the shape of one row through the layers.
+        """Follow the shape of one row through the layers. Raises InputError where one does not fit.
 
         Returns
         -------
@@ -86,38 +47,72 @@ class Spec:
 
     @property
     def outputs(self) -> int:  # raw outputs a row
-        "Raw outputs a row."
+        """Count what comes out.
+
+        Returns
+        -------
+        int
+            raw outputs a row
+        """
         return self.flow()[-1][1][0]
 
     @property
     def variables(self) -> list[Weight]:  # in layer order
-        "In layer order."
+        """Name the weights.
+
+        Returns
+        -------
+        list[Weight]
+            in layer order
+        """
         return [v for layer in self.layers for v in layer.variables()]
 
     @property
     def states(self) -> list[Weight]:  # running statistics
-        "Running statistics."
+        """Name the running statistics.
+
+        Returns
+        -------
+        list[Weight]
+            running statistics
+        """
         return [v for layer in self.layers for v in layer.states()]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:  # of all weights, in layer order
-        "Of all weights, in layer order."
+        """Give the shapes of the weights.
+
+        Returns
+        -------
+        list[tuple[int, ...]]
+            of all weights, in layer order
+        """
         return [v.shape for v in self.variables]
 
     @property
     def parameters(self) -> int:  # numbers to learn
-        "Numbers to learn."
+        """Count the numbers to learn.
+
+        Returns
+        -------
+        int
+            numbers to learn
+        """
         return sum(math.prod(shape) for shape in self.shapes)
+
+# %% ../../../nbs/lib/train/spec/20_network.ipynb #3cad2dc2
+class _Inside(_Layers):
+    "What is asked of layers one by one, those of branches too."
 
     def has(
         self,
-        kind: type,  # of layer
+        kind: type[Layer],  # of layer
     ) -> bool:  # whether there is one, in a branch too
         """Look for a kind of layer.
 
         Parameters
         ----------
-        kind : type
+        kind : type[Layer]
             of layer
 
         Returns
@@ -125,7 +120,7 @@ class Spec:
         bool
             whether there is one, in a branch too
         """
-        return any(isinstance(layer, kind) for layer in _all_layers(self.layers))
+        return any(isinstance(layer, kind) for layer in all_layers(self.layers))
 
     def names(self) -> list[str]:  # one a weight, then one a running statistic: "0.dense.weight"
         """Name all arrays, as a file does.
@@ -137,7 +132,7 @@ class Spec:
         """
         numbered = [
             (f"{i}.{type(layer).__name__.lower()}", layer)
-            for i, layer in enumerate(_all_layers(self.layers))
+            for i, layer in enumerate(all_layers(self.layers))
             if not isinstance(layer, Parallel)
         ]
         return [
@@ -155,7 +150,51 @@ class Spec:
         dict[int, int]
             column of X -> size of the embedding that reads it
         """
-        return dict(_vocabularies(self.layers, list(range(self.inputs))))
+        return dict(embedded_columns(self.layers, list(range(self.inputs))))
+
+# %% ../../../nbs/lib/train/spec/20_network.ipynb #c1e19833
+@dataclass(frozen=True)
+class Spec(_Inside):
+    """A network as a sequence of layers; it is hashable and compares by value.
+
+    Parameters
+    ----------
+    layers : tuple[Layer, ...]
+        first to last
+    inputs : int, default 0
+        columns of a row of X; 0 takes them from the first layer, if that is Dense
+    """
+
+    def __post_init__(self):
+        require(
+            len(self.layers) > 0 and all(isinstance(layer, Layer) for layer in self.layers),
+            "A network must be a sequence of layers of train.spec.",
+            self.layers,
+            "Spec((Dense(4, 8), ReLU(), Dense(8, 2)))",
+        )
+        if not self.inputs:
+            first = self.layers[0]
+            if not isinstance(first, Dense):
+                raise InputError.of(
+                    "The number of inputs must be given, unless the first layer is Dense.",
+                    first,
+                    "Spec(layers, 784)",
+                )
+            object.__setattr__(self, "inputs", first.inputs)
+        check_int(self.inputs, "`inputs`")
+        require(
+            not isinstance(self.layers[-1], (ReLU, Tanh, Dropout)),
+            "A network must end with raw outputs; squashing them belongs to the loss.",
+            self.layers[-1],
+            "end with a Dense layer.",
+        )
+        last = self.flow()[-1][1]
+        require(
+            len(last) == 1,
+            "A network must give one vector a row.",
+            f"shape {last}",
+            "Flatten() before a Dense layer.",
+        )
 
     def to_json(self) -> str:  # one line
         """Write the network as JSON.
@@ -166,15 +205,15 @@ class Spec:
             one line
         """
         return json.dumps(
-            {"inputs": self.inputs, "layers": [_layer_dict(layer) for layer in self.layers]}
+            {"inputs": self.inputs, "layers": [layer_to_dict(layer) for layer in self.layers]}
         )
 
     @classmethod
     def from_json(
         cls,
         text: str,  # what `to_json` gave
-    ):  # Spec
-        """Read a network; raises `ContentError` for what is not one.
+    ) -> Self:  # the network again
+        """Read a network. Raises ContentError for what is not one.
 
         Parameters
         ----------
@@ -183,22 +222,23 @@ class Spec:
 
         Returns
         -------
-        Spec
+        Self
+            the network again
         """
         try:
             state = json.loads(text)
-            return cls(tuple(_layer_of(layer) for layer in state["layers"]), state["inputs"])
+            return cls(tuple(layer_from_dict(one) for one in state["layers"]), state["inputs"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ContentError(
-                f"The text must be a saved network. Received: {text[:60]!r} ({error})."
-            ) from error
+            message = f"The text must be a saved network. Received: {text[:60]!r} ({error})."
+            raise ContentError(message) from error
 
-
+# %% ../../../nbs/lib/train/spec/20_network.ipynb #4bfa538e
 def mlp(
     *sizes: int,  # features in, each hidden width, outputs: at least two
     dropout: float = 0.0,  # rate after every hidden ReLU, in [0, 1)
 ) -> Spec:  # Dense, ReLU, (Dropout), …, Dense
-    """Describe a multi-layer perceptron with ReLU between its dense layers.
+    """Describe a multi-layer perceptron with ReLU between its dense layers. Raises InputError for
+    fewer than two sizes.
 
     Parameters
     ----------
@@ -218,14 +258,14 @@ def mlp(
         sizes,
         "mlp(784, 128, 64, 10)",
     )
-    layers: list = []
+    layers: list[Layer] = []
     for inputs, outputs in zip(sizes, sizes[1:], strict=False):
         layers += [Dense(inputs, outputs), ReLU()] + ([Dropout(dropout)] if dropout else [])
     while not isinstance(layers[-1], Dense):
         layers.pop()
     return Spec(tuple(layers))
 
-# %% ../../../nbs/lib/train/spec/20_network.ipynb #7ed15932
+# %% ../../../nbs/lib/train/spec/20_network.ipynb #2b977cdf
 def initial_weights(
     spec: Spec,  # the network
     seed: int = 0,  # 0 or greater
@@ -250,7 +290,7 @@ def initial_weights(
         "normal": lambda v: generator.normal(0, v.scale, v.shape),
         "constant": lambda v: np.full(v.shape, v.scale),
     }
-    return [draw[v.law](v) for v in spec.variables]
+    return [draw[v.distribution](v) for v in spec.variables]
 
 
 def initial_states(
@@ -270,33 +310,33 @@ def initial_states(
     """
     return [np.full(v.shape, v.scale) for v in spec.states]
 
-
+# %% ../../../nbs/lib/train/spec/20_network.ipynb #931f7239
 def check_weights(
     spec: Spec,  # the network
-    weights,  # a sequence of arrays
+    weights: Sequence[np.ndarray],  # one a shape of `spec.shapes`
 ) -> list[np.ndarray]:  # the arrays as float64
-    """Raise `InputError` unless the arrays fit the network.
+    """Give weights as float64. Raises InputError unless they fit the network.
 
     Parameters
     ----------
     spec : Spec
         the network
-    weights
-        a sequence of arrays
+    weights : Sequence[np.ndarray]
+        one a shape of `spec.shapes`
 
     Returns
     -------
     list[np.ndarray]
         the arrays as float64
     """
-    weights = [np.asarray(w, dtype=np.float64) for w in weights]
-    shapes = [w.shape for w in weights]
+    arrays = [np.asarray(w, dtype=np.float64) for w in weights]
+    shapes = [w.shape for w in arrays]
     require(
         shapes == spec.shapes, f"The weights must have the spec's shapes {spec.shapes}.", shapes
     )
     require(
-        all(np.isfinite(w).all() for w in weights),
+        all(np.isfinite(w).all() for w in arrays),
         "The weights must be finite.",
         "NaN or inf among them",
     )
-    return weights
+    return arrays
