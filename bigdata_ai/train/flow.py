@@ -45,9 +45,8 @@ class ForwardContext:
 
 # %% ../../nbs/lib/train/14_flow.ipynb #221bdfeb
 def computing(
-    functions: Mapping[
-        type[Layer], Callable
-    ],  # layer type -> function (layer, weights, x, flow) -> tensor
+    # layer type -> function (layer, weights, x, flow) -> tensor
+    functions: Mapping[type[Layer], Callable],
     cast: Callable,  # function (tensor, dtype) -> tensor
     half: Any,  # the framework's bfloat16
 ) -> Callable:  # function (layer, weights, x, flow) -> tensor, for `run_layers`
