@@ -378,21 +378,6 @@ class WarmKernelManager(AsyncKernelManager):
                 setattr(self.provisioner, name, getattr(self, name))
         return await super()._async_pre_start_kernel(**kwargs)
 
-
-class _Later(type):
-    "A class whose attributes are those of another one, which is made when first asked."
-
-    def __getattr__(cls, name):
-        return getattr(_papermill_engine(), name)
-
-
-class WarmEngine(metaclass=_Later):
-    """papermill's engine with warm kernels: `papermill --engine bigdata-ai`.
-
-    Options over papermill's own: `kernel_env`, variables of the kernel over those of this process,
-    and `watch`, a `Watch`.
-    """
-
 # %% ../../nbs/lib/experiment/24_engine.ipynb #2c47a725
 @cache
 def _papermill_engine():
@@ -421,6 +406,21 @@ def _papermill_engine():
             )
 
     return Warm
+
+
+class _Later(type):
+    "A class whose attributes are those of another one, which is made when first asked."
+
+    def __getattr__(cls, name):
+        return getattr(_papermill_engine(), name)
+
+
+class WarmEngine(metaclass=_Later):
+    """papermill's engine with warm kernels: `papermill --engine bigdata-ai`.
+
+    Options over papermill's own: `kernel_env`, variables of the kernel over those of this process,
+    and `watch`, a `Watch`.
+    """
 
 # %% ../../nbs/lib/experiment/24_engine.ipynb #b012be24
 @dataclass(frozen=True)
