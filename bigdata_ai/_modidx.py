@@ -3793,6 +3793,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                           'bigdata_ai/train/torch_backend/inspect.py'),
                                                         'bigdata_ai.train.torch_backend.inspect._text': ( 'lib/train/torch_backend/inspect.html#_text',
                                                                                                           'bigdata_ai/train/torch_backend/inspect.py'),
+                                                        'bigdata_ai.train.torch_backend.inspect._watched': ( 'lib/train/torch_backend/inspect.html#_watched',
+                                                                                                             'bigdata_ai/train/torch_backend/inspect.py'),
                                                         'bigdata_ai.train.torch_backend.inspect.walk_module': ( 'lib/train/torch_backend/inspect.html#walk_module',
                                                                                                                 'bigdata_ai/train/torch_backend/inspect.py'),
                                                         'bigdata_ai.train.torch_backend.inspect.walk_spec': ( 'lib/train/torch_backend/inspect.html#walk_spec',

@@ -139,7 +139,7 @@ def _spec_table(backend, spec, weights, states, X, y, loss, dtype, options, trai
     layers = spec.layers if broken is None else spec.layers[: broken[0]]
     targets = None if y is None or broken else _targets(y, X, loss)
     rows, fault, value, gradients = framework_module(backend, "inspect").walk_spec(
-        layers, weights, states, X, targets, dtype, options, training
+        layers, weights, states, X, targets, dtype=dtype, options=options, training=training
     )
     if broken:
         fault, names = broken[1], [*names[: len(rows)], _named(spec.layers, broken[0])]
@@ -156,7 +156,7 @@ def _spec_table(backend, spec, weights, states, X, y, loss, dtype, options, trai
 def _module_table(backend, module, X, y, loss, options, training):
     targets = None if y is None else _targets(y, X, loss)
     rows, fault, value, gradients = framework_module(backend, "inspect").walk_module(
-        module, X, targets, options, training
+        module, X, targets, options=options, training=training
     )
     return _table(X, rows, fault, value, gradients, y)
 
