@@ -139,15 +139,15 @@ def parameters(
 # %% ../../nbs/lib/experiment/30_run.ipynb #5607c71e
 def _typed(name, default, value):
     "`value` if it has the default's type, lists item by item."
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
     kind = type(default)
+    if issubclass(kind, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
     require(
         type(value) is kind,
         f"The parameter {name} must be of type {kind.__name__}, such as {short_repr(default)}.",
         value,
     )
-    if kind is not list:
+    if not isinstance(value, list):
         return value
     require(len(value) > 0, f"The parameter {name} must not be empty.", value)
     return [_typed(f"{name}[{i}]", default[0], item) for i, item in enumerate(value)]

@@ -315,7 +315,8 @@ def sweep(
     share = max(1, cores // (jobs or cores))
     planned = plan(notebook, grid, folder, share if threads is None else threads)
     # Ray's and Spark's give all at the end
-    one_by_one = joblib.parallel.get_active_backend(prefer="threads")[0].supports_return_generator
+    pool = joblib.parallel.get_active_backend(prefer="threads")[0]
+    one_by_one = getattr(pool, "supports_return_generator", False)
     parallel = joblib.Parallel(
         n_jobs=jobs, prefer="threads", return_as="generator_unordered" if one_by_one else "list"
     )

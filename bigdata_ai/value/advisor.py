@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
+from narwhals.stable.v2.typing import IntoFrame
 from sklearn.base import BaseEstimator
 
 from ..core import InputError, check_number, progress, require, rng, write_atomic
@@ -145,10 +145,11 @@ class _Rehearsal(_Errors):
     def run(self) -> _Run:
         "All that the plan asks for."
         run = self.rows()
-        if "source" in self.ratios and self.problem.source.max() > 0:
-            run = replace(run, source=self.sources())
-        if "refresh" in self.ratios:
-            run = replace(run, refresh=self.times())
+        codes, age = self.problem.source, self.problem.age
+        if "source" in self.ratios and codes is not None and codes.max() > 0:
+            run = replace(run, source=self.sources(codes))
+        if "refresh" in self.ratios and age is not None:
+            run = replace(run, refresh=self.times(age))
         return run
 
     def rows(self) -> _Run:
@@ -165,9 +166,9 @@ class _Rehearsal(_Errors):
         cleaned = self.error(near, test) if some and 20 <= len(near) < len(train) else None
         return _Run(sizes, curve, noisy, len(train), cleaned, len(near) / len(train))
 
-    def sources(self) -> np.ndarray | None:
+    def sources(self, codes: np.ndarray) -> np.ndarray | None:
         "Leave one out: its rows are the test and the purchase."
-        codes, ratio = self.problem.source, self.ratios["source"]
+        ratio = self.ratios["source"]
         big = [s for s in np.unique(codes) if 20 <= (codes == s).sum() <= len(codes) - 40][:8]
         if not big:
             return None
@@ -178,9 +179,9 @@ class _Rehearsal(_Errors):
         test, extra = away[: len(away) // 2], away[len(away) // 2 :]
         return np.array([self.bought(base, rows, extra, ratio) for rows in (test, home_test)])
 
-    def times(self) -> np.ndarray:
+    def times(self, age: np.ndarray) -> np.ndarray:
         "Score on a block of time; learn from what is older, and from other rows of the block."
-        first, age = (0.0, 0.2, 0.35)[self.seed % 3], self.problem.age
+        first = (0.0, 0.2, 0.35)[self.seed % 3]
         inside = (age >= first) & (age < first + 0.2)
         block = self.random.permutation(np.flatnonzero(inside))
         older = self.random.permutation(np.flatnonzero(age >= first + 0.2))
@@ -506,14 +507,15 @@ def _advice(plan, runs, random):
     gains = _drawn_gains(plan, runs, random)
     now = gains.pop("now")
     table = _ranking(plan, gains)
-    decided = bool(len(table) == 1 or table["best"][0] >= 0.8)
+    first = table.to_dict("records")[0]
+    decided = bool(len(table) == 1 or first["best"] >= 0.8)
     unit = "root mean squared error over the target's standard deviation"
     return Advice(
         ranking=table,
-        best=table["spend"][0],
+        best=first["spend"],
         decided=decided,
         measurement="" if decided else _measurement(plan, table, gains),
-        error=float(now[0]),
+        error=float(now.to_numpy()[0]),
         control=plan.problem.control,
         wrong=plan.wrong,
         unit="share of wrong answers" if plan.problem.classes else unit,
@@ -544,7 +546,7 @@ def _rehearsed(plan, seeds, seed, time_limit_s):
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #88337ae0
 def advise(
-    table: nw.typing.IntoFrame,  # frame of any kind the kit knows, 50 rows or more
+    table: IntoFrame,  # frame of any kind the kit knows, 50 rows or more
     target: str,  # its column to predict
     budget: float,  # money to spend, > 0
     # price of a row, and of a "label" put right, a row of another "source", a row of now
@@ -572,7 +574,7 @@ def advise(
 
     Parameters
     ----------
-    table : nw.typing.IntoFrame
+    table : IntoFrame
         frame of any kind the kit knows, 50 rows or more
     target : str
         its column to predict

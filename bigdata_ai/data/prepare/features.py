@@ -493,7 +493,7 @@ class Pieces(FeatureRule):
         known = opened.select(*wanted).filter(~nw.col(self.column).is_null())
         rows = to_pandas(known.head(self.sample).to_native())
         require(len(rows) > 0, f"Pieces({self.column!r}) needs texts to learn from.", "none")
-        counts, pieces = _counted_pieces(self, rows[self.column])
+        counts, pieces = _counted_pieces(self, pd.Series(rows[self.column]))
         if self.target is None:
             score = np.asarray(counts.sum(axis=0)).ravel()
         else:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import unquote
 
 import duckdb
@@ -630,7 +630,8 @@ class _Opens(_Datasets):
         duckdb.DuckDBPyRelation
             lazy: .df(), .to_arrow_table() or .show() runs it
         """
-        return self.duckdb(version=version).query("lake", query)
+        relation = self.duckdb(version=version).query("lake", query)
+        return cast(duckdb.DuckDBPyRelation, relation)
 
     def scan(
         self,

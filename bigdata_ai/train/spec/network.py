@@ -166,12 +166,12 @@ class Spec(_Inside):
     """
 
     def __post_init__(self):
-        require(
-            len(self.layers) > 0 and all(isinstance(layer, Layer) for layer in self.layers),
-            "A network must be a sequence of layers of train.spec.",
-            self.layers,
-            "Spec((Dense(4, 8), ReLU(), Dense(8, 2)))",
-        )
+        if not self.layers or not all(isinstance(layer, Layer) for layer in self.layers):
+            raise InputError.of(
+                "A network must be a sequence of layers of train.spec.",
+                self.layers,
+                "Spec((Dense(4, 8), ReLU(), Dense(8, 2)))",
+            )
         if not self.inputs:
             first = self.layers[0]
             if not isinstance(first, Dense):
