@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -32,7 +33,7 @@ _LOST = (
 
 
 def _exchange(strategy):
-    def summed(vector):
+    def summed(vector: tf.Tensor) -> tf.Tensor:
         return tf.distribute.get_replica_context().all_reduce(
             tf.distribute.ReduceOp.SUM, tf.identity(vector)
         )
@@ -67,43 +68,12 @@ _PROGRAM = (
 )
 
 
-def launch(
-    folder: Path,  # where `fit_distributed` wrote the job
-    workers: int,  # of them, 2 or more
-    timeout: float,  # seconds that workers wait for each other
-    spark=None,  # not used: the processes are started from here
-    # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
-) -> tuple[dict[int, int | None], str]:
-    """Run the workers of a job to their end.
-
-    Parameters
-    ----------
-    folder : Path
-        where `fit_distributed` wrote the job
-    workers : int
-        of them, 2 or more
-    timeout : float
-        seconds that workers wait for each other
-    spark : default None
-        not used: the processes are started from here
-
-    Returns
-    -------
-    tuple[dict[int, int | None], str]
-        exit codes of workers seen to fail, by rank, None for one that stands still; what was
-        said
-    """
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
-    processes = []
-    try:
-        for rank in range(workers):
-            processes.append(_start(folder, addresses, rank))
-        return _watch(processes, folder, timeout), ""
-    finally:
-        for process in processes:
-            process.kill()
-        for process in processes:
-            process.wait()
+def _free_ports(count):
+    with contextlib.ExitStack() as stack:  # all are held at once, so that they differ
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def _start(folder, addresses, rank):
@@ -117,7 +87,7 @@ def _start(folder, addresses, rank):
             command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
         )
 
-
+# %% ../../../nbs/lib/train/tensorflow_backend/70_distributed.ipynb #56cf5617
 def _still(folder, workers, timeout):
     "Workers that stand still; TensorFlow's exchange would wait for them without end."
     files = {rank: Path(folder, f"worker-{rank + 1}.beat") for rank in range(workers)}
@@ -126,14 +96,6 @@ def _still(folder, workers, timeout):
         for rank, file in files.items()
         if file.exists() and time.time() - file.stat().st_mtime > timeout
     ]
-
-
-def _free_ports(count):
-    with contextlib.ExitStack() as stack:  # all are held at once, so that they differ
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def _watch(processes, folder, timeout):
@@ -163,3 +125,43 @@ def _watch(processes, folder, timeout):
         for rank, process in enumerate(processes)
         if process.poll() and rank not in failed
     }
+
+# %% ../../../nbs/lib/train/tensorflow_backend/70_distributed.ipynb #f3df6cb4
+def launch(
+    folder: Path,  # where `fit_distributed` wrote the job
+    workers: int,  # of them, 2 or more
+    timeout: float,  # seconds that workers wait for each other
+    # not used: the processes are started from here
+    spark: Any = None,
+    # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
+) -> tuple[dict[int, int | None], str]:
+    """Run the workers of a job to their end.
+
+    Parameters
+    ----------
+    folder : Path
+        where `fit_distributed` wrote the job
+    workers : int
+        of them, 2 or more
+    timeout : float
+        seconds that workers wait for each other
+    spark : Any, default None
+        not used: the processes are started from here
+
+    Returns
+    -------
+    tuple[dict[int, int | None], str]
+        exit codes of workers seen to fail, by rank, None for one that stands still; what was
+        said
+    """
+    addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
+    processes = []
+    try:
+        for rank in range(workers):
+            processes.append(_start(folder, addresses, rank))
+        return _watch(processes, folder, timeout), ""
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()

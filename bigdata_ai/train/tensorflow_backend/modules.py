@@ -6,6 +6,7 @@
 __all__ = ['measure', 'ModuleSession']
 
 # %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #e8ad6445
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -73,8 +74,105 @@ def measure(
     )
     return int(outputs.shape[1]), learned
 
+# %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #5b88bf3f
+class _Variables(Session):
+    "The variables of a model, and what the optimizer keeps in one vector a slot."
 
-class ModuleSession(Session):
+    def _begin(self, network, training):
+        self.spec, self.batch_size, self.dtype = network, training.batch_size, training.dtype
+        self.options, self._module, self._device = training.options, network.module, training.device
+        self._variables = list(self._module.trainable_variables)
+        floats = [v for v in self._module.non_trainable_variables if v.dtype == self.dtype]
+        self._kept, self._shapes = floats, [tuple(v.shape) for v in self._variables]
+        size = sum(int(np.prod(shape)) for shape in self._shapes)
+        count = SLOTS[type(training.optimizer)]
+        self._slots = tuple(tf.Variable(tf.zeros([size], self.dtype)) for _ in range(count))
+        self._done = tf.Variable(0, dtype=tf.int64)
+
+    def weights(self) -> list[np.ndarray]:
+        return [to_numpy(tf.convert_to_tensor(v)) for v in self._variables]
+
+    def states(self) -> list[np.ndarray]:
+        return [to_numpy(tf.convert_to_tensor(v)) for v in self._kept]
+
+    def slots(self) -> list[list[np.ndarray]]:
+        vectors = [unflatten(slot.value(), self._shapes) for slot in self._slots]
+        return [[to_numpy(part) for part in parts] for parts in vectors]
+
+    @property
+    def done(self) -> int:
+        return int(self._done)
+
+    def restore(
+        self,
+        weights: list[np.ndarray],
+        states: list[np.ndarray],
+        slots: list[list[np.ndarray]] | None = None,
+        done: int = 0,
+    ) -> None:
+        arrays = zip((*self._variables, *self._kept), (*weights, *states), strict=True)
+        for variable, array in arrays:
+            variable.assign(array)
+        self._done.assign(done)
+        if slots is None:
+            return
+        for slot, parts in zip(self._slots, slots, strict=True):
+            slot.assign(flatten([to_native(part, self.dtype) for part in parts]))
+
+# %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #be0944ea
+class _ModuleSteps(_Variables):
+    "Steps of a model in one graph."
+
+    _update: Callable  # the optimizer's rule
+    _numbers: dict[str, float]  # its numbers but the learning rate
+    _loss_of: Callable
+
+    def _loss(self, outputs, y):
+        smoothing, weights = self.options.label_smoothing, self.options.class_weights
+        return self._loss_of(outputs, y, smoothing, weights)
+
+    def _gradient(self, x, y):
+        "The loss of a batch, and its gradient in one vector."
+        values = [v.value for v in self._variables]
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            loss = self._loss(self._module(x, training=True), y)
+        gradient = flatten([tf.convert_to_tensor(g) for g in tape.gradient(loss, values)])
+        if self.options.clip_norm is not None:
+            norm = tf.norm(gradient) + 1e-6
+            gradient = gradient * tf.minimum(self.options.clip_norm / norm, 1)
+        return loss, gradient
+
+    def _step(self, x, y, rate):
+        loss, gradient = self._gradient(x, y)
+        self._done.assign_add(1)
+        flat, slots = self._update(
+            flatten([v.value for v in self._variables]),
+            gradient,
+            tuple(slot.value() for slot in self._slots),
+            tf.cast(self._done, self.dtype),
+            self._numbers | {"learning_rate": rate},
+        )
+        for variable, part in zip(self._variables, unflatten(flat, self._shapes), strict=True):
+            variable.assign(part)
+        for slot, new in zip(self._slots, slots, strict=True):
+            slot.assign(new)
+        return loss
+
+    def _steps_of(self, X, y, order, rates):
+        X, y, n = tf.gather(X, order), tf.gather(y, order), tf.size(order, tf.int64)
+        batches = (n + self.batch_size - 1) // self.batch_size
+
+        def body(i: tf.Tensor, losses: tf.TensorArray) -> tuple:
+            rows = slice(i * self.batch_size, tf.minimum((i + 1) * self.batch_size, n))
+            return i + 1, losses.write(tf.cast(i, tf.int32), self._step(X[rows], y[rows], rates[i]))
+
+        start = (tf.constant(0, tf.int64), tf.TensorArray(self.dtype, tf.cast(batches, tf.int32)))
+        _, losses = tf.while_loop(lambda i, _: i < batches, body, start, parallel_iterations=1)
+        return losses.stack()
+
+# %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #eb1683f6
+class ModuleSession(_ModuleSteps):
     "A Keras model in training in TensorFlow."
 
     def __init__(
@@ -91,7 +189,7 @@ class ModuleSession(Session):
         training : Training
             the settings, its loss among them
         """
-        options, optimizer, loss = training.options, training.optimizer, training.loss
+        options, optimizer = training.options, training.optimizer
         require(
             options.precision == "full" and options.accumulate == 1,
             "Mixed precision and accumulation need a spec.",
@@ -99,117 +197,24 @@ class ModuleSession(Session):
         )
         check_device(training.device)
         keras.utils.set_random_seed(training.seed)
-        self.spec, self.batch_size, self.dtype = network, training.batch_size, training.dtype
-        self.options, self._module, self._device = options, network.module, training.device
-        dtype = self.dtype
-        self._variables = list(self._module.trainable_variables)
-        self._kept = [v for v in self._module.non_trainable_variables if v.dtype == dtype]
-        self._shapes = [tuple(v.shape) for v in self._variables]
-        self._numbers, self._rate = hyper_parameters(optimizer), optimizer.learning_rate
-        self._numbers = {
-            name: value
-            for name, value in self._numbers.items()
-            if value and name != "learning_rate"
-        }
-        self._update, self._loss_of = OPTIMIZER[type(optimizer)], LOSS[loss]
-        size = sum(int(np.prod(shape)) for shape in self._shapes)
-        self._slots = tuple(
-            tf.Variable(tf.zeros([size], dtype)) for _ in range(SLOTS[type(optimizer)])
-        )
-        self._done = tf.Variable(0, dtype=tf.int64)
-        self._steps, self._outputs_of = (
-            tf.function(self._steps_of, autograph=False, reduce_retracing=True),
-            tf.function(
-                lambda X: self._module(X, training=False), autograph=False, reduce_retracing=True
-            ),
-        )
+        self._begin(network, training)
+        self._update, self._loss_of = OPTIMIZER[type(optimizer)], LOSS[training.loss]
+        self._rate, numbers = optimizer.learning_rate, hyper_parameters(optimizer)
+        self._numbers = {n: v for n, v in numbers.items() if v and n != "learning_rate"}
+        how = {"autograph": False, "reduce_retracing": True}
+        self._steps = tf.function(self._steps_of, **how)
+        self._outputs_of = tf.function(lambda X: self._module(X, training=False), **how)
 
-    def _step(self, x, y, rate):
-        with tf.GradientTape() as tape:
-            tape.watch([v.value for v in self._variables])
-            loss = self._loss_of(
-                self._module(x, training=True),
-                y,
-                self.options.label_smoothing,
-                self.options.class_weights,
-            )
-        found = flatten(
-            [
-                tf.convert_to_tensor(g)
-                for g in tape.gradient(loss, [v.value for v in self._variables])
-            ]
-        )
-        if self.options.clip_norm is not None:
-            found = found * tf.minimum(self.options.clip_norm / (tf.norm(found) + 1e-6), 1)
-        self._done.assign_add(1)
-        flat, slots = self._update(
-            flatten([v.value for v in self._variables]),
-            found,
-            tuple(slot.value() for slot in self._slots),
-            tf.cast(self._done, self.dtype),
-            self._numbers | {"learning_rate": rate},
-        )
-        for variable, part in zip(self._variables, unflatten(flat, self._shapes), strict=True):
-            variable.assign(part)
-        for slot, new in zip(self._slots, slots, strict=True):
-            slot.assign(new)
-        return loss
-
-    def _steps_of(self, X, y, order, rates):
-        X, y, n = tf.gather(X, order), tf.gather(y, order), tf.size(order, tf.int64)
-        batches = (n + self.batch_size - 1) // self.batch_size
-
-        def body(i, losses):
-            rows = slice(i * self.batch_size, tf.minimum((i + 1) * self.batch_size, n))
-            return i + 1, losses.write(tf.cast(i, tf.int32), self._step(X[rows], y[rows], rates[i]))
-
-        start = (tf.constant(0, tf.int64), tf.TensorArray(self.dtype, tf.cast(batches, tf.int32)))
-        return tf.while_loop(lambda i, _: i < batches, body, start, parallel_iterations=1)[
-            1
-        ].stack()
-
-    def run(self, rows, order, rates=None):
+    def run(
+        self, rows: tuple[Any, ...], order: np.ndarray, rates: np.ndarray | None = None
+    ) -> np.ndarray:
         rates = np.full(-(-len(order) // self.batch_size), self._rate) if rates is None else rates
-        return (
-            self._steps(*rows[:2], tf.constant(order, tf.int64), to_native(rates, self.dtype))
-            .numpy()
-            .astype(np.float64)
-        )
+        positions = tf.constant(order, tf.int64)
+        losses = self._steps(*rows[:2], positions, to_native(rates, self.dtype))
+        return losses.numpy().astype(np.float64)
 
-    def outputs(self, X):
+    def outputs(self, X: np.ndarray) -> np.ndarray:
         return to_numpy(self._outputs_of(to_native(X, self.dtype)))
 
-    def mean_loss(self, rows):
-        return float(
-            self._loss_of(
-                self._outputs_of(rows[0]),
-                rows[1],
-                self.options.label_smoothing,
-                self.options.class_weights,
-            )
-        )
-
-    def weights(self):
-        return [to_numpy(tf.convert_to_tensor(v)) for v in self._variables]
-
-    def states(self):
-        return [to_numpy(tf.convert_to_tensor(v)) for v in self._kept]
-
-    def slots(self):
-        return [
-            [to_numpy(part) for part in unflatten(slot.value(), self._shapes)]
-            for slot in self._slots
-        ]
-
-    @property
-    def done(self):
-        return int(self._done)
-
-    def restore(self, weights, states, slots=None, done=0):
-        for own, given in zip((*self._variables, *self._kept), (*weights, *states), strict=True):
-            own.assign(given)
-        self._done.assign(done)
-        if slots is None:
-            return
-        for own, given in zip(self._slots, slots, strict=True):
-            own.assign(flatten([to_native(part, self.dtype) for part in given]))
+    def mean_loss(self, rows: tuple[Any, ...]) -> float:
+        return float(self._loss(self._outputs_of(rows[0]), rows[1]))

@@ -49,21 +49,21 @@ class _Gradient:
         self.loss_of, self.half = LOSS[loss], options.precision == "bfloat16"
         self.rule, self.count_slots = OPTIMIZER[optimizer_type], SLOTS[optimizer_type]
 
-    def forward(self, weights, states, X):
+    def _forward(self, weights, states, X):
         return forward(self.spec, weights, X, ForwardContext(None, states, False, self.half))
 
-    def loss(self, outputs, y):
+    def _loss(self, outputs, y):
         return self.loss_of(outputs, y, self.options.label_smoothing, self.options.class_weights)
 
-    def gradient(self, weights, states, x, y, draw):
+    def _gradient(self, weights, states, x, y, draw):
         context = ForwardContext(draw, states, True, self.half)
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            value = self.loss(forward(self.spec, weights, x, context), y)
+            value = self._loss(forward(self.spec, weights, x, context), y)
         gradients = [tf.convert_to_tensor(g) for g in tape.gradient(value, weights)]
         return gradients, value, context.updates or states
 
-    def accumulated(self, weights, states, x, y, draw):
+    def _accumulated(self, weights, states, x, y, draw):
         "The gradient of a batch from its parts, each counting by the weights of its rows."
         parts, class_weights = self.options.accumulate, self.options.class_weights
         size = (tf.shape(y)[0] + parts - 1) // parts
@@ -72,7 +72,7 @@ class _Gradient:
         for i in range(parts):
             px, py = x[i * size : (i + 1) * size], y[i * size : (i + 1) * size]
             share = tf.cast(weight_sum(py, class_weights) / total, self.dtype)
-            part, value, _ = self.gradient(weights, states, px, py, draw)
+            part, value, _ = self._gradient(weights, states, px, py, draw)
             filled = tf.shape(py)[0] > 0  # the last parts of a small batch may be empty
             sums = [
                 a + tf.where(filled, b * share, tf.zeros_like(b))
@@ -88,17 +88,17 @@ class _Step(_Gradient):
         super().__init__(*network)
         self.exchange = exchange
 
-    def update(self, weights, gradients, slots, count, h):
+    def _update(self, weights, gradients, slots, count, h):
         pairs = [
             self.rule(w, g, slot, tf.cast(count, self.dtype), h)
             for w, g, slot in zip(weights, gradients, slots, strict=True)
         ]
         return [w for w, _ in pairs], [list(slot) for _, slot in pairs]
 
-    def step(self, weights, states, slots, count, x, y, h, seed, update=None):
+    def _step(self, weights, states, slots, count, x, y, h, seed, update=None):
         options = self.options
         draw = _drawer(seed, count) if self.spec.has(Dropout) else None
-        gradient_of = self.gradient if options.accumulate == 1 else self.accumulated
+        gradient_of = self._gradient if options.accumulate == 1 else self._accumulated
         gradients, value, states = gradient_of(weights, states, x, y, draw)
         if self.exchange is not None:
             share = tf.cast(weight_sum(y, options.class_weights), self.dtype)
@@ -106,40 +106,42 @@ class _Step(_Gradient):
         if options.clip_norm is not None:
             scale = tf.minimum(options.clip_norm / (tf.linalg.global_norm(gradients) + 1e-6), 1)
             gradients = [g * scale for g in gradients]
-        return *(update or self.update)(weights, gradients, slots, count, h), states, value
+        return *(update or self._update)(weights, gradients, slots, count, h), states, value
 
-    def joint_step(self, weights, states, slots, count, x, y, h, seed):
+    def _joint_step(self, weights, states, slots, count, x, y, h, seed):
         """A step whose weights are one vector, since many small operations of an update get in the
         way of the large ones of such networks."""
 
-        def whole(_, gradients, *rest):
-            return self.update(weights, [flatten(gradients)], *rest)
+        def whole(_: list, gradients: list, *rest: Any) -> tuple[list, list]:
+            return self._update(weights, [flatten(gradients)], *rest)
 
         parts = unflatten(weights[0], self.spec.shapes)
-        return self.step(parts, states, slots, count, x, y, h, seed, whole)
+        return self._step(parts, states, slots, count, x, y, h, seed, whole)
 
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #975c3d80
 _MOST_STEPS = 256  # steps that XLA runs in one call
 
 
-class _Stretches(_Step):
-    "Steps that XLA compiles, up to `_MOST_STEPS` a call."
+class _Stretch(_Step):
+    "Up to `_MOST_STEPS` steps, which XLA compiles as one call."
 
     batch_size: int
 
-    def one(self, rows, step, weights, states, slots, count, X, y, rate, h, seed):
+    def _one(self, rows, step, weights, states, slots, count, X, y, rate, h, seed):
         x, targets = tf.gather(X, rows), tf.gather(y, rows)
         h = h | {"learning_rate": rate}
         return step(weights, states, slots, count, x, targets, h, seed)
 
-    def many(self, weights, states, slots, done, X, y, order, rates, steps, h, seed):
+    def _many(self, weights, states, slots, done, X, y, order, rates, steps, h, seed):
         "The first `steps` steps of a stretch."
 
-        def body(i, weights, states, slots, losses):
+        def body(
+            i: tf.Tensor, weights: list, states: list, slots: list, losses: tf.TensorArray
+        ) -> tuple:
             rows = tf.slice(order, [i * self.batch_size], [self.batch_size])
             count = done + tf.cast(i, tf.int64) + 1
-            weights, slots, states, value = self.one(
-                rows, self.step, weights, states, slots, count, X, y, rates[i], h, seed
+            weights, slots, states, value = self._one(
+                rows, self._step, weights, states, slots, count, X, y, rates[i], h, seed
             )
             return i + 1, weights, states, slots, losses.write(i, value)
 
@@ -150,7 +152,13 @@ class _Stretches(_Step):
         )
         return weights, states, slots, losses.stack()
 
-    def stretches(self, weights, states, slots, done, X, y, order, rates, h, seed):
+# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #0fcde850
+class _Stretches(_Stretch):
+    "All steps, a stretch a call."
+
+    compiled: Callable  # `_many` as XLA makes it
+
+    def _stretches(self, weights, states, slots, done, X, y, order, rates, h, seed):
         "All whole batches."
         size, most = self.batch_size, _MOST_STEPS
         steps = tf.size(order, tf.int64) // size
@@ -159,7 +167,9 @@ class _Stretches(_Step):
         order = tf.concat([order[: steps * size], tf.zeros([blank * size], tf.int64)], 0)
         rates = tf.concat([rates[:steps], tf.zeros([blank], self.dtype)], 0)
 
-        def body(i, weights, states, slots, losses):
+        def body(
+            i: tf.Tensor, weights: list, states: list, slots: list, losses: tf.TensorArray
+        ) -> tuple:
             rows, its = (
                 tf.ensure_shape(a[i * k : (i + 1) * k], [k])
                 for a, k in ((order, most * size), (rates, most))
@@ -177,24 +187,26 @@ class _Stretches(_Step):
         )
         return weights, states, slots, tf.reshape(losses.stack(), [-1])[:steps]
 
-# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #0fcde850
+# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #348d0740
 class _Batches(_Stretches):
     "Steps in a plain graph, one call a step."
 
     joint: bool  # whether weights are one vector between the steps
 
-    def batches(self, weights, states, slots, done, X, y, order, rates, h, seed):
+    def _batches(self, weights, states, slots, done, X, y, order, rates, h, seed):
         "All whole batches."
         size = self.batch_size
         steps = tf.size(order, tf.int64) // size
         if self.joint:
             weights = [flatten(weights)]
             slots = [[flatten(part) for part in zip(*slots, strict=True)]]
-        step = self.joint_step if self.joint else self.step
+        step = self._joint_step if self.joint else self._step
 
-        def body(i, weights, states, slots, losses):
+        def body(
+            i: tf.Tensor, weights: list, states: list, slots: list, losses: tf.TensorArray
+        ) -> tuple:
             rows = tf.ensure_shape(order[i * size : (i + 1) * size], [size])
-            weights, slots, states, value = self.one(
+            weights, slots, states, value = self._one(
                 rows, step, weights, states, slots, done + i + 1, X, y, rates[i], h, seed
             )
             return i + 1, weights, states, slots, losses.write(tf.cast(i, tf.int32), value)
@@ -210,41 +222,73 @@ class _Batches(_Stretches):
             slots = [list(slot) for slot in zip(*parts, strict=True)]
         return weights, states, slots, losses.stack()
 
-    def last(self, left, weights, states, slots, done, X, y, order, rates, h, seed):
+    def _last(self, left, weights, states, slots, done, X, y, order, rates, h, seed):
         "The last batch, which is smaller, if there is one."
 
-        def step():
-            new, kept, running, value = self.one(
-                order[-left:], self.step, weights, states, slots, done + 1, X, y, rates[-1], h, seed
+        def step() -> tuple:
+            new, kept, running, value = self._one(
+                order[-left:],
+                self._step,
+                weights,
+                states,
+                slots,
+                done + 1,
+                X,
+                y,
+                rates[-1],
+                h,
+                seed,
             )
             return new, running, kept, value[None]
 
         none = (weights, states, slots, tf.zeros([0], self.dtype))
         return tf.cond(left > 0, step, lambda: none)
 
+# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #ff69178d
+class _Runs(_Batches):
+    "A chunk of batches, and the loss of many rows."
+
+    pads: bool  # whether XLA runs, for which rows are padded
+    outputs: Callable  # `_forward`, compiled
+
+    def _run(self, weights, states, slots, done, X, y, order, rates, h, seed):
+        left = tf.size(order, tf.int64) % self.batch_size
+        whole = self._stretches if self.pads else self._batches
+        weights, states, slots, losses = whole(
+            weights, states, slots, done, X, y, order, rates, h, seed
+        )
+        done += tf.size(losses, tf.int64)
+        weights, states, slots, value = self._last(
+            left, weights, states, slots, done, X, y, order, rates, h, seed
+        )
+        return weights, states, slots, done + tf.minimum(left, 1), tf.concat([losses, value], 0)
+
+    def _mean_loss(self, weights, states, X, y):
+        return self._loss(self.outputs(weights, states, X), y)
+
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #2558fbdf
 # layers whose networks XLA does not compile
 _PLAIN_GRAPH = (Conv2D, MaxPool2D, LSTM, GRU, Attention)
 
 
-class _Program(_Batches):
+class _Program(_Runs):
     "`run`, `outputs` and `mean_loss` of one network as compiled functions."
 
-    def __init__(self, spec, loss, optimizer_type, used, dtype, options, batch_size, exchange):
+    def __init__(self, spec, loss, optimizer_type, used, dtype, *, options, batch_size, exchange):
         super().__init__(spec, loss, optimizer_type, dtype, options, exchange=exchange)
         self.batch_size, self.joint = batch_size, any(map(spec.has, _PLAIN_GRAPH))
         plain = exchange is not None or options.accumulate > 1 or self.joint
-        self.pads = bool(options.fuse) and not plain  # whether XLA runs, for which rows are padded
+        self.pads = bool(options.fuse) and not plain
         weights, states, features, targets = self._like(loss)
         scalar, whole = tf.TensorSpec([], dtype), tf.TensorSpec([], tf.int64)
         slots = [[w] * self.count_slots for w in weights]
         orders = tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], dtype)
         numbers = {name: scalar for name in used}
         run = [weights, states, slots, whole, features, targets, *orders, numbers, whole]
-        self.compiled = tf.function(self.many, jit_compile=True, autograph=False)
+        self.compiled = tf.function(self._many, jit_compile=True, autograph=False)
         self.run = tf.function(self._run, input_signature=run, autograph=False)
         self.outputs = tf.function(
-            self.forward, input_signature=[weights, states, features], autograph=False
+            self._forward, input_signature=[weights, states, features], autograph=False
         )
         self.mean_loss = tf.function(
             self._mean_loss, input_signature=[weights, states, features, targets], autograph=False
@@ -259,21 +303,6 @@ class _Program(_Batches):
         values = tf.TensorSpec([None, spec.outputs], tf.float64)
         targets = values if loss == "mse" else tf.TensorSpec([None], tf.int64)
         return *arrays, tf.TensorSpec([None, spec.inputs], dtype), targets
-
-    def _run(self, weights, states, slots, done, X, y, order, rates, h, seed):
-        left = tf.size(order, tf.int64) % self.batch_size
-        whole = self.stretches if self.pads else self.batches
-        weights, states, slots, losses = whole(
-            weights, states, slots, done, X, y, order, rates, h, seed
-        )
-        done += tf.size(losses, tf.int64)
-        weights, states, slots, value = self.last(
-            left, weights, states, slots, done, X, y, order, rates, h, seed
-        )
-        return weights, states, slots, done + tf.minimum(left, 1), tf.concat([losses, value], 0)
-
-    def _mean_loss(self, weights, states, X, y):
-        return self.loss(self.outputs(weights, states, X), y)
 
 
 _compiled = lru_cache(maxsize=64)(_Program)  # one for all sessions alike
@@ -293,13 +322,13 @@ def _on_device(method):
     "Run a method of a session where its tensors lie."
 
     @wraps(method)
-    def there(self, *args, **kwargs):
+    def there(self: Any, *args: Any, **kwargs: Any) -> Any:
         with device_scope(self._device):
             return method(self, *args, **kwargs)
 
     return there
 
-
+# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #a3d96e54
 class _State:
     "Weights, running statistics, and what the optimizer keeps."
 
@@ -338,6 +367,10 @@ class _State:
         "Steps so far."
         return int(self._done)
 
+# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #d7f4a910
+class _Restorable(_State):
+    "A state that can be put back."
+
     @_on_device
     def restore(
         self,
@@ -369,8 +402,8 @@ class _State:
                 for parts in zip(*slots, strict=True)
             ]
 
-# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #a3d96e54
-class _Asked(_State):
+# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #e41c8068
+class _Evaluation(_Restorable):
     "Outputs and losses outside training."
 
     @_on_device
@@ -425,53 +458,11 @@ class _Asked(_State):
             return losses[0]
         return sum(loss * part for loss, part in zip(losses, sums, strict=True)) / sum(sums)
 
-# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #d7f4a910
-class Session(_Asked):
-    "One network in training in TensorFlow."
+# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #82c2ddb0
+class _Steps(_Evaluation):
+    "Optimizer steps."
 
     _pads = False  # whether placed rows are padded
-
-    def __init__(
-        self,
-        spec: Spec,  # the network
-        weights: Sequence[np.ndarray],  # initial weights in the order of `spec.shapes`
-        training: Training,  # the settings, its loss among them
-        # function (vector) -> sum of the vectors of all workers; None for one worker
-        exchange: Callable | None = None,
-    ):
-        """Build the network and its optimizer; raises `InputError` for a device that is not here.
-
-        Parameters
-        ----------
-        spec : Spec
-            the network
-        weights : Sequence[np.ndarray]
-            initial weights in the order of `spec.shapes`
-        training : Training
-            the settings, its loss among them
-        exchange : Callable | None, default None
-            function (vector) -> sum of the vectors of all workers; None for one worker
-        """
-        check_device(training.device)
-        self.spec, self.batch_size, self._seed = spec, training.batch_size, training.seed
-        self.dtype, self.options, self._device = training.dtype, training.options, training.device
-        optimizer = training.optimizer
-        numbers = {
-            name: value
-            for name, value in hyper_parameters(optimizer).items()
-            if value and name != "learning_rate"
-        }
-        key = spec, training.loss, type(optimizer), tuple(numbers), self.dtype, self.options
-        self._program = _compiled(*key, self.batch_size, exchange)
-        self._pads, self._rate = self._program.pads, optimizer.learning_rate
-        with device_scope(self._device):
-            self._weights, self._states = (
-                [to_native(a, self.dtype, self._device) for a in arrays]
-                for arrays in (weights, initial_states(spec))
-            )
-            self._slots = [[tf.zeros_like(w)] * SLOTS[type(optimizer)] for w in self._weights]
-            self._numbers = {n: tf.constant(v, self.dtype) for n, v in numbers.items()}
-            self._done = tf.constant(0, tf.int64)
 
     @_on_device
     def place(
@@ -534,3 +525,50 @@ class Session(_Asked):
             *state, *rows[:2], order, rates, self._numbers, self._seed
         )
         return losses.numpy().astype(np.float64)
+
+# %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #505e8852
+class Session(_Steps):
+    "One network in training in TensorFlow."
+
+    def __init__(
+        self,
+        spec: Spec,  # the network
+        weights: Sequence[np.ndarray],  # initial weights in the order of `spec.shapes`
+        training: Training,  # the settings, its loss among them
+        # function (vector) -> sum of the vectors of all workers; None for one worker
+        exchange: Callable | None = None,
+    ):
+        """Build the network and its optimizer; raises `InputError` for a device that is not here.
+
+        Parameters
+        ----------
+        spec : Spec
+            the network
+        weights : Sequence[np.ndarray]
+            initial weights in the order of `spec.shapes`
+        training : Training
+            the settings, its loss among them
+        exchange : Callable | None, default None
+            function (vector) -> sum of the vectors of all workers; None for one worker
+        """
+        check_device(training.device)
+        self.spec, self.batch_size, self._seed = spec, training.batch_size, training.seed
+        self.dtype, self.options, self._device = training.dtype, training.options, training.device
+        optimizer = training.optimizer
+        numbers = {
+            name: value
+            for name, value in hyper_parameters(optimizer).items()
+            if value and name != "learning_rate"
+        }
+        network = spec, training.loss, type(optimizer), tuple(numbers), self.dtype
+        settings = {"options": self.options, "batch_size": self.batch_size, "exchange": exchange}
+        self._program = _compiled(*network, **settings)
+        self._pads, self._rate = self._program.pads, optimizer.learning_rate
+        with device_scope(self._device):
+            self._weights, self._states = (
+                [to_native(a, self.dtype, self._device) for a in arrays]
+                for arrays in (weights, initial_states(spec))
+            )
+            self._slots = [[tf.zeros_like(w)] * SLOTS[type(optimizer)] for w in self._weights]
+            self._numbers = {n: tf.constant(v, self.dtype) for n, v in numbers.items()}
+            self._done = tf.constant(0, tf.int64)

@@ -13,6 +13,7 @@ import re
 import signal
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed
@@ -64,12 +65,38 @@ def work(
         torch.distributed.destroy_process_group()
 
 # %% ../../../nbs/lib/train/torch_backend/70_distributed.ipynb #845c07ae
+@contextlib.contextmanager
+def _session(spark, workers):
+    # a session that runs in another thread counts too
+    before = import_extra("pyspark", "spark").SparkContext._active_spark_context
+    running = spark or spark_session(f"local[{workers}]", "512m")
+    try:
+        yield running
+    finally:
+        if spark is None and before is None:
+            running.stop()
+
+
+def _exit_codes(text):
+    "What `torchrun` says of workers that failed, by rank."
+    table = {
+        int(rank): int(code)
+        for rank, code in re.findall(r"\(local_rank: (\d+)\)\s+exitcode\s*: (-?\d+) ", text)
+    }
+    first = {
+        int(rank): int(code)
+        for code, rank in re.findall(r"failed \(exitcode: (-?\d+)\) local_rank: (\d+) ", text)[:1]
+    }
+    # torchrun terminates those that are left
+    return {rank: code for rank, code in table.items() if code != -signal.SIGTERM} | first
+
+# %% ../../../nbs/lib/train/torch_backend/70_distributed.ipynb #c2c922ab
 def launch(
     folder: Path,  # where `fit_distributed` wrote the job
     workers: int,  # of them, 2 or more
     timeout: float,  # seconds that workers wait for each other
     # a Spark session; None takes the running one, or starts a local one and stops it afterwards
-    spark=None,
+    spark: Any = None,
     # exit codes of workers seen to fail, by rank, None for one that stands still; what was said
 ) -> tuple[dict[int, int | None], str]:
     """Run the workers of a job to their end.
@@ -82,7 +109,7 @@ def launch(
         of them, 2 or more
     timeout : float
         seconds that workers wait for each other
-    spark : default None
+    spark : Any, default None
         a Spark session; None takes the running one, or starts a local one and stops it
         afterwards
 
@@ -92,7 +119,7 @@ def launch(
         exit codes of workers seen to fail, by rank, None for one that stands still; what was
         said
     """
-    with _session(spark, workers) as running, contextlib.redirect_stdout(io.StringIO()) as said:
+    with _session(spark, workers) as running, contextlib.redirect_stdout(io.StringIO()) as printed:
         local = running.sparkContext.master.startswith("local")
         distributor = import_extra("pyspark.ml.torch.distributor", "spark").TorchDistributor(
             num_processes=workers, local_mode=local, use_gpu=False
@@ -103,28 +130,7 @@ def launch(
             distributor.run(work, str(folder))
         except Exception as error:
             failed = str(error)  # what it was stands in the workers' files
-    text = said.getvalue() + failed
+    text = printed.getvalue() + failed
     if not local:
         return {}, text  # there each machine counts its workers from 0
-    table = {
-        int(rank): int(code)
-        for rank, code in re.findall(r"\(local_rank: (\d+)\)\s+exitcode\s*: (-?\d+) ", text)
-    }
-    first = {
-        int(rank): int(code)
-        for code, rank in re.findall(r"failed \(exitcode: (-?\d+)\) local_rank: (\d+) ", text)[:1]
-    }
-    # torchrun terminates those that are left
-    return {rank: code for rank, code in table.items() if code != -signal.SIGTERM} | first, text
-
-
-@contextlib.contextmanager
-def _session(spark, workers):
-    # a session that runs in another thread counts too
-    before = import_extra("pyspark", "spark").SparkContext._active_spark_context
-    running = spark or spark_session(f"local[{workers}]", "512m")
-    try:
-        yield running
-    finally:
-        if spark is None and before is None:
-            running.stop()
+    return _exit_codes(text), text

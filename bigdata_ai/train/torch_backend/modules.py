@@ -58,7 +58,7 @@ def measure(
     require(learned > 0, "The module must have parameters to learn.", module)
     return outputs.shape[1], learned
 
-
+# %% ../../../nbs/lib/train/torch_backend/55_modules.ipynb #fbfbea8e
 class ModuleSession(Session):
     "A module in training in PyTorch."
 
