@@ -2997,6 +2997,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'bigdata_ai/train/distributed.py'),
                                               'bigdata_ai.train.distributed._read_job': ( 'lib/train/distributed.html#_read_job',
                                                                                           'bigdata_ai/train/distributed.py'),
+                                              'bigdata_ai.train.distributed._redirect': ( 'lib/train/distributed.html#_redirect',
+                                                                                          'bigdata_ai/train/distributed.py'),
                                               'bigdata_ai.train.distributed._rows': ( 'lib/train/distributed.html#_rows',
                                                                                       'bigdata_ai/train/distributed.py'),
                                               'bigdata_ai.train.distributed._say': ( 'lib/train/distributed.html#_say',

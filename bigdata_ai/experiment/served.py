@@ -13,6 +13,7 @@ import threading
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -85,6 +86,35 @@ def load_pipeline(
     )
 
 # %% ../../nbs/lib/experiment/28_served.ipynb #4416bbba
+def _end_with_input():
+    sys.stdin.read()
+    os._exit(0)
+
+
+def _handler(root):
+    known = cache(lambda name: load_pipeline(root / name))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            try:
+                names = sorted(path.name for path in root.iterdir())
+                name = check_choice(self.path.strip("/"), names, "pipeline")
+                rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                probabilities = known(name).predict_proba(pd.DataFrame(rows))
+                status, answer = 200, {"probabilities": probabilities.tolist()}
+            except (BigDataError, ValueError, KeyError, TypeError) as error:
+                status, answer = 400, {"error": f"{error}"}
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    return Handler
+
+# %% ../../nbs/lib/experiment/28_served.ipynb #cb8f3cf8
 def serve(
     root: Path | str,  # holds one folder a pipeline, as `save_pipeline` writes it
 ) -> None:  # never: the process ends when its standard input is closed
@@ -99,38 +129,6 @@ def serve(
     server = HTTPServer(("127.0.0.1", 0), _handler(Path(root)))
     print(server.server_port, flush=True)
     server.serve_forever()
-
-
-def _end_with_input():
-    sys.stdin.read()
-    os._exit(0)
-
-
-def _handler(root):
-    known = cache(lambda name: load_pipeline(root / name))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            try:
-                name = check_choice(
-                    self.path.strip("/"), sorted(path.name for path in root.iterdir()), "pipeline"
-                )
-                rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                status, answer = (
-                    200,
-                    {"probabilities": known(name).predict_proba(pd.DataFrame(rows)).tolist()},
-                )
-            except (BigDataError, ValueError, KeyError, TypeError) as error:
-                status, answer = 400, {"error": f"{error}"}
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
-
-        def log_message(self, *_):
-            pass
-
-    return Handler
 
 # %% ../../nbs/lib/experiment/28_served.ipynb #829c6b21
 class Service:

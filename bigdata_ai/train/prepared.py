@@ -23,7 +23,8 @@ from ..data.tables import Dataset, Table, from_arrays
 from .loop import fit
 from .training import Training
 
-if TYPE_CHECKING:
+# %% ../../nbs/lib/train/50_prepared.ipynb #dc43a7ad
+if TYPE_CHECKING:  # importing scikit-learn takes longer than importing the kit
     from sklearn.utils import Tags
 
 # %% ../../nbs/lib/train/50_prepared.ipynb #dd13b2cf

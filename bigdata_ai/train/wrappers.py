@@ -28,7 +28,8 @@ from .spec.optimizers import Adam, Optimizer
 from .spec.options import Options
 from .training import DType, Training
 
-if TYPE_CHECKING:
+# %% ../../nbs/lib/train/52_wrappers.ipynb #62da7961
+if TYPE_CHECKING:  # importing scikit-learn takes longer than importing the kit
     from sklearn.utils import Tags
 
 # %% ../../nbs/lib/train/52_wrappers.ipynb #1058eb2b

@@ -63,8 +63,8 @@ def _with_values(data, names, values, measured):
 def jitter(
     data: Dataset | Table,  # rows to learn from
     share: float = 0.05,  # of each column's standard deviation
-    columns: Sequence[Hashable]
-    | None = None,  # which to change; None means all numbers but group and time
+    # which to change; None means all numbers but group and time
+    columns: Sequence[Hashable] | None = None,
     *,
     copies: int = 1,  # made rows for each row
     seed: int = 0,  # another seed makes other rows

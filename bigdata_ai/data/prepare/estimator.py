@@ -19,7 +19,8 @@ from ...core import InputError, check_choice, import_extra
 from ..frames import engine_of, to_arrow, to_pandas
 from ..seal import SealedTest
 
-if TYPE_CHECKING:
+# %% ../../../nbs/lib/data/prepare/05_estimator.ipynb #dd861b0c
+if TYPE_CHECKING:  # importing scikit-learn takes longer than importing the kit
     from sklearn.utils import Tags
 
 # %% ../../../nbs/lib/data/prepare/05_estimator.ipynb #d7dda9c2
