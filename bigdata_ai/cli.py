@@ -572,13 +572,16 @@ def _hints(font):
 
 @app.command("doctor")
 def doctor_command() -> None:
-    """Check the machine: versions, extras, cores, memory, fonts, and where runs go."""
+    """Check the machine: versions, extras, devices, cores, memory, fonts, and where runs go."""
+    from bigdata_ai.course.exercise import quiet
     from bigdata_ai.experiment.evidence import versions
-    from bigdata_ai.train.frameworks import BACKENDS
+    from bigdata_ai.train.frameworks import BACKENDS, backends, devices
     from bigdata_ai.viz import cjk_font
 
     memory = psutil.virtual_memory()
     free, total = memory.available / 2**30, memory.total / 2**30
+    with quiet():  # TensorFlow reports missing GPUs
+        devices_of = {name: devices(name) for name in backends()}
     facts = {
         "bigdata-ai": f"{__version__} in {package_path()}",
         "python": f"{platform.python_version()} at {sys.executable}",
@@ -591,13 +594,14 @@ def doctor_command() -> None:
         "extras": ", ".join(
             f"{name} {'present' if installed(name) else 'missing'}" for name in BACKENDS
         ),
+        **{f"{name} sees": ", ".join(devices_of[name]) for name in devices_of},
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{free:.1f} of {total:.1f} GiB free",
         "CJK font": cjk_font() or "none",
         "runs go to": str(runs_path()),
     }
     for name, fact in facts.items():
-        typer.echo(f"{name:14} {fact}")
+        typer.echo(f"{name:15} {fact}")
     for hint in _hints(cjk_font()):
         typer.echo(f"hint: {hint}")
 

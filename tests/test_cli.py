@@ -88,6 +88,8 @@ def test_doctor_knows_the_machine(bigdata_ai):
             "python",
             "torch present",
             "tensorflow present",
+            "torch sees      cpu",
+            "tensorflow sees cpu",
             "cores",
             "GiB",
             "CJK font",

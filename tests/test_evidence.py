@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ import time
 
 import pytest
 
+from bigdata_ai import core
 from bigdata_ai.core import InputError
-from bigdata_ai.experiment.evidence import append, read, rows
+from bigdata_ai.experiment import evidence
+from bigdata_ai.experiment.evidence import append, code_hash, read, rows
 
 
 def write_many(path, writer, count):
@@ -79,3 +82,57 @@ def test_a_value_that_is_no_number_is_refused_before_anything_is_written(tmp_pat
 def test_reading_nothing_is_a_clear_error(tmp_path):
     with pytest.raises(InputError, match=r"must be evidence to read\. Received: .*Hint"):
         read(tmp_path)
+
+
+@pytest.fixture
+def kit(tmp_path, monkeypatch):
+    "A copy of the package whose modules are hashed in place of the real ones."
+    copy = tmp_path / "bigdata_ai"
+    shutil.copytree(core.package_path(), copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(evidence, "package_path", lambda: copy)
+    return copy
+
+
+def notebook(folder, code):
+    path = folder / "a.ipynb"
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "metadata": {}, "source": code}]}))
+    return path
+
+
+USES_FIT = [
+    "import bigdata_ai as bd\nbd.fit(bd.mlp(2, 2), bd.load('digits'))",
+    "import bigdata_ai\nbigdata_ai.fit",
+    "from bigdata_ai import fit as learn",
+    "import bigdata_ai as bd\nfor name in ('fit',): getattr(bd, name)",
+    "from bigdata_ai.train.loop import fit",
+]
+
+
+@pytest.mark.parametrize("code", USES_FIT)
+@pytest.mark.parametrize("edited", ["train/loop.py", "train/torch_backend/steps.py", "core.py"])
+def test_editing_what_stands_behind_the_face_changes_the_hash(kit, tmp_path, code, edited):
+    path = notebook(tmp_path, code)
+    before = code_hash(path)
+    with (kit / edited).open("a") as file:
+        file.write("\nEDITED = 1\n")
+    assert code_hash(path) != before
+
+
+@pytest.mark.parametrize("code", ["import bigdata_ai as bd\nbd.from_arrays([[0.0]], [0])", "x = 1"])
+def test_editing_what_a_notebook_does_not_use_keeps_the_hash(kit, tmp_path, code):
+    path = notebook(tmp_path, code)
+    before = code_hash(path)
+    for edited in ("train/loop.py", "viz.py"):
+        with (kit / edited).open("a") as file:
+            file.write("\nEDITED = 1\n")
+    assert code_hash(path) == before
+
+
+@pytest.mark.parametrize("head", ["def f():", "async def f():", "class F:"])
+def test_a_docstring_is_no_part_of_the_hash(kit, tmp_path, head):
+    path = notebook(tmp_path, f"{head}\n    'one'\n    x = 1")
+    before = code_hash(path)
+    notebook(tmp_path, f"{head}\n    'two'\n    x = 1  # note")
+    assert code_hash(path) == before
+    notebook(tmp_path, f"{head}\n    'two'\n    x = 2")
+    assert code_hash(path) != before

@@ -24,8 +24,21 @@ import pandas as pd
 from ..core import digest, package_path, require, runs_path, write_atomic
 from ..data.origin import Trained
 from ..data.tables import Dataset
+from .imports import face_modules
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #40faaff9
+def _whole_end(handle):
+    "Where the last whole line ends."
+    end = os.lseek(handle, 0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - 4096)
+        cut = os.pread(handle, end - start, start).rfind(b"\n")
+        if cut >= 0:
+            return start + cut + 1
+        end = start
+    return 0
+
+# %% ../../nbs/lib/experiment/10_evidence.ipynb #198b260a
 def append(
     path: Path | str,  # a .jsonl file; it and its folder are created
     row: dict,  # anything JSON can hold
@@ -57,18 +70,6 @@ def append(
         os.close(handle)
 
 
-def _whole_end(handle):
-    "Where the last whole line ends."
-    end = os.lseek(handle, 0, os.SEEK_END)
-    while end > 0:
-        start = max(0, end - 4096)
-        cut = os.pread(handle, end - start, start).rfind(b"\n")
-        if cut >= 0:
-            return start + cut + 1
-        end = start
-    return 0
-
-
 def rows(
     path: Path | str,  # a .jsonl file; one that does not exist has no rows
 ) -> list[dict]:  # in the order they were appended; a torn last line is left out
@@ -89,6 +90,47 @@ def rows(
     return [json.loads(line) for line in lines]
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #34909342
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _bare(tree):
+    "A syntax tree as text, without docstrings and positions; the tree is changed."
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+@lru_cache(512)
+def _parsed(source, room=None):
+    """The bare tree of a module in the folder `room`, or of a notebook, and what of the kit it
+    imports, as paths without their ending."""
+    tree, names = ast.parse(source), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            folders = room or ()
+            above = ["bigdata_ai", *folders[: len(folders) + 1 - node.level]] if node.level else []
+            module = ".".join([*above, *filter(None, [node.module])])
+            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
+    if room is None:  # modules name what they need; a "*" of the face would be all of the kit
+        names |= face_modules(tree)
+    return _bare(tree), frozenset(
+        name.removeprefix("bigdata_ai.").replace(".", "/")
+        for name in names
+        if name.startswith("bigdata_ai.")
+    )
+
+
+def _files(names):
+    "Those of the kit's modules that exist; both back-ends count as imported by the loop."
+    files = {package_path() / f"{name}.py" for name in names}
+    if "train/loop" in names:
+        files |= set(package_path().glob("train/*_backend/*.py"))
+    return {file for file in files if file.exists()}
+
+# %% ../../nbs/lib/experiment/10_evidence.ipynb #180be58a
 def code_hash(
     notebook: Path | str,  # an .ipynb file
 ) -> str:  # 64 hexadecimal digits
@@ -106,13 +148,13 @@ def code_hash(
     """
     # nbformat would cost every kernel a second
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    own = [
+    code = [
         cell
         for cell in cells
         if cell["cell_type"] == "code"
         and "injected-parameters" not in cell["metadata"].get("tags", [])
     ]
-    text, imports = _parsed("\n".join("".join(cell["source"]) for cell in own))
+    text, imports = _parsed("\n".join("".join(cell["source"]) for cell in code))
     package, modules, waiting = package_path(), {}, _files(imports)
     while waiting:
         path = waiting.pop()
@@ -126,45 +168,14 @@ def code_hash(
         [text, sorted((str(path.relative_to(package)), text) for path, text in modules.items())]
     )
 
-
-@lru_cache(512)
-def _parsed(source, room=()):
-    """The bare tree of a module in the folder `room`, and what of the kit it imports, as paths
-    without their ending."""
-    tree, names = ast.parse(source), set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        if isinstance(node, ast.ImportFrom):
-            above = ["bigdata_ai", *room[: len(room) + 1 - node.level]] if node.level else []
-            module = ".".join([*above, *filter(None, [node.module])])
-            names |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-    return _bare(tree), frozenset(
-        name.removeprefix("bigdata_ai.").replace(".", "/")
-        for name in names
-        if name.startswith("bigdata_ai.")
-    )
-
-
-def _files(names):
-    "Those of the kit's modules that exist; both back-ends count as imported by the loop."
-    files = {package_path() / f"{name}.py" for name in names}
-    if "train/loop" in names:
-        files |= set(package_path().glob("train/*_backend/*.py"))
-    return {file for file in files if file.exists()}
-
-
-def _bare(tree):
-    "A syntax tree as text, without docstrings and positions; the tree is changed."
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef))
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree)
-
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #ebaeda85
+def _version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
 # backend -> distributions
 FRAMEWORK_PACKAGES = {"torch": ("torch",), "tensorflow": ("tensorflow", "keras")}
 
@@ -188,11 +199,9 @@ def versions(
     return {name: _version(name) for name in names}
 
 
-def _version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
+def _git(root, *words):
+    command = ["git", "-C", str(root), *words]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 # 40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a checkout
@@ -207,14 +216,9 @@ def commit() -> str:
     root = package_path().parent
     if not (root / ".git").exists():
         return ""
-
-    def git(*words):
-        return subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True
-        ).stdout.strip()
-
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!data/evidence")
-    return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
+    tracked = ("--porcelain", "--untracked-files=no", "--", ".", ":!data/evidence")
+    changed = _git(root, "status", *tracked)
+    return _git(root, "rev-parse", "HEAD") + ("-dirty" if changed else "")
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #92b72cd4
 def read(
@@ -236,14 +240,14 @@ def read(
         one row a result
     """
     files = [path / "evidence.jsonl" if (path := Path(given)).is_dir() else path for given in paths]
-    found = [
+    results = [
         row
         for file in files
         for row in rows(file)
         if all(row[key] == value for key, value in (only or {}).items())
     ]
     require(
-        len(found) > 0,
+        len(results) > 0,
         "There must be evidence to read.",
         ", ".join(map(str, paths)) or "no path",
         "run the experiment first.",
@@ -254,12 +258,79 @@ def read(
             **row["setting"],
             **row["metrics"],
         }
-        for row in found
+        for row in results
     ]
     return pd.json_normalize(flat)
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #c94c9115
-class Recorder:
+def _facts(experiment, framework, data, parameters):
+    "What all rows of an experiment have in common."
+    return {
+        "experiment": experiment,
+        "framework": framework,
+        "parameters": json.loads(json.dumps(parameters)),
+        "data": {"name": data.name, "sha256": data.sha256},
+        "code": os.environ.get("BIGDATA_AI_CODE", "interactive"),
+        "claims": os.environ.get("BIGDATA_AI_CLAIMS", ""),
+        "versions": versions(framework),
+    }
+
+
+def _checks(model, scores):
+    "What the preconditions of claims need of one result."
+    checks = {
+        "overlap": scores.overlap,
+        "predicted_classes": scores.predicted_classes,
+        "majority": scores.majority,
+        "test_rows": scores.n,
+        "start_loss": model.start_loss,
+        "end_loss": model.history[-1]["loss"],
+    }
+    # told apart from the metrics, which the caller chooses
+    if getattr(scores, "confusion", None) is not None:
+        checks["correct"] = float(scores.confusion.trace() / scores.confusion.sum())
+        checks["test_classes"] = int((scores.confusion.sum(axis=1) > 0).sum())
+    return checks
+
+# %% ../../nbs/lib/experiment/10_evidence.ipynb #56adcc77
+class _RunEvidence:
+    "The evidence file of a run."
+
+    def __init__(self, folder, facts, total):
+        self.folder, self.path = folder, folder / "evidence.jsonl"
+        self.framework, self.total, self._facts = facts["framework"], total, facts
+        self._keys = {row["key"] for row in rows(self.path)}
+        self._commit, self._finished, self._clock = commit(), 0, time.perf_counter()
+
+    def _key(self, seed, setting):
+        facts = {name: value for name, value in self._facts.items() if name != "claims"}
+        return digest({**facts, "seed": seed, "setting": setting})
+
+    def _append(self, key, result, device):
+        now = time.perf_counter()
+        append(
+            self.path,
+            {
+                **self._facts,
+                "key": key,
+                **result,
+                "device": device,
+                "commit": self._commit,
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "wall_s": round(now - self._clock, 4),
+                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            },
+        )
+        self._keys.add(key)
+        self._clock = now
+        self._step()
+
+    def _step(self):
+        self._finished += 1
+        write_atomic(self.folder / f"{self.framework}.progress", f"{self._finished} {self.total}")
+
+# %% ../../nbs/lib/experiment/10_evidence.ipynb #546ac77f
+class Recorder(_RunEvidence):
     "Appends the results of one experiment in one framework to a run's evidence."
 
     def __init__(
@@ -285,24 +356,13 @@ class Recorder:
         total : int, default 0
             rows to come in all, for the progress bar
         """
-        self.folder = Path(os.environ.get("BIGDATA_AI_RUN", runs_path() / "interactive"))
-        self.path, self.framework, self.total = self.folder / "evidence.jsonl", framework, total
-        self._facts = {
-            "experiment": experiment,
-            "framework": framework,
-            "parameters": json.loads(json.dumps(parameters)),
-            "data": {"name": data.name, "sha256": data.sha256},
-            "code": os.environ.get("BIGDATA_AI_CODE", "interactive"),
-            "claims": os.environ.get("BIGDATA_AI_CLAIMS", ""),
-            "versions": versions(framework),
-        }
-        self._keys = {row["key"] for row in rows(self.path)}
-        self._commit, self._finished, self._clock = commit(), 0, time.perf_counter()
+        folder = Path(os.environ.get("BIGDATA_AI_RUN", runs_path() / "interactive"))
+        super().__init__(folder, _facts(experiment, framework, data, parameters), total)
 
     def done(
         self,
         seed: int,  # of the result
-        **setting,  # what varies within the run, such as n=100
+        **setting: Any,  # what varies within the run, such as n=100
     ) -> bool:  # True if the run's evidence has it
         """Say whether a result is there already.
 
@@ -310,7 +370,7 @@ class Recorder:
         ----------
         seed : int
             of the result
-        **setting
+        **setting : Any
             what varies within the run, such as n=100
 
         Returns
@@ -353,38 +413,9 @@ class Recorder:
             f"seed {seed}, {setting}",
             "ask done() first.",
         )
-        checks = {
-            "overlap": scores.overlap,
-            "predicted_classes": scores.predicted_classes,
-            "majority": scores.majority,
-            "test_rows": scores.n,
-            "start_loss": model.start_loss,
-            "end_loss": model.history[-1]["loss"],
-        }
-        # told apart from the metrics, which the caller chooses
-        if getattr(scores, "confusion", None) is not None:
-            checks["correct"] = float(scores.confusion.trace() / scores.confusion.sum())
-            checks["test_classes"] = int((scores.confusion.sum(axis=1) > 0).sum())
-        now = time.perf_counter()
-        append(
-            self.path,
-            {
-                **self._facts,
-                "key": key,
-                "seed": seed,
-                "setting": setting,
-                "metrics": metrics,
-                "checks": checks,
-                "device": getattr(model, "device", "cpu"),
-                "commit": self._commit,
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
-                "wall_s": round(now - self._clock, 4),
-                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-            },
-        )
-        self._keys.add(key)
-        self._clock = now
-        self._step()
+        result = {"seed": seed, "setting": setting, "metrics": metrics}
+        result["checks"] = _checks(model, scores)
+        self._append(key, result, getattr(model, "device", "cpu"))
 
     def table(self) -> pd.DataFrame:  # one row a result, as `read` gives it
         """Read the results of this experiment, framework, data, parameters and code only, also
@@ -396,16 +427,3 @@ class Recorder:
             one row a result, as `read` gives it
         """
         return read(self.path, only=self._facts)
-
-    def _key(self, seed, setting):
-        return digest(
-            {
-                **{k: v for k, v in self._facts.items() if k != "claims"},
-                "seed": seed,
-                "setting": setting,
-            }
-        )
-
-    def _step(self):
-        self._finished += 1
-        write_atomic(self.folder / f"{self.framework}.progress", f"{self._finished} {self.total}")

@@ -26,8 +26,10 @@ from .guards import lasting
 from ..train import estimators, loop
 
 # %% ../../nbs/lib/experiment/38_mutants.ipynb #3bec02b4
-def _replace(module, name, change):
-    setattr(module, name, change(getattr(module, name)))
+def _replace(module, name, substitute):
+    "Let `substitute(honest, *args, **kwargs)` answer for a function of the library."
+    honest = getattr(module, name)
+    setattr(module, name, lambda *args, **kwargs: substitute(honest, *args, **kwargs))
 
 
 def _mark():
@@ -39,148 +41,126 @@ def _mark():
 def _in_networks(damage):
     "Change each session that trains or asks a network."
 
-    def changed(make):
-        def made(*job):
-            session = damage(make(*job))
-            _mark()  # after it: a mutant that fails by itself has done no damage
-            return session
+    def _open(honest, *job):
+        session = damage(honest(*job))
+        _mark()  # after it: a mutant that fails by itself has done no damage
+        return session
 
-        return made
+    _replace(loop, "open_session", _open)
 
-    _replace(loop, "open_session", changed)
+
+def _in_splits(damage):
+    "Change the two sides of each split."
+
+    def _split(honest, *args, **kwargs):
+        sides = damage(*honest(*args, **kwargs))
+        _mark()
+        return sides
+
+    _replace(splitting, "split", _split)
+
+# %% ../../nbs/lib/experiment/38_mutants.ipynb #f4aac19b
+def _shuffled(y):
+    return y[rng(0, "shuffle").permutation(len(y))]
+
+
+def _place_shuffled(session):
+    place = session.place
+    session.place = lambda X, y: place(X, _shuffled(y))
+    return session
+
+
+def _fit_shuffled(honest, estimator, train, seed=0):
+    _mark()
+    return honest(estimator, dataclasses.replace(train, y=_shuffled(train.y)), seed)
 
 
 def shuffled_labels() -> None:
     "Give every training row the label of another one."
+    _in_networks(_place_shuffled)
+    _replace(loop, "fit_estimator", _fit_shuffled)
 
-    def mixed(y):
-        return y[rng(0, "shuffle").permutation(len(y))]
 
-    def damage(session):
-        place = session.place
-        session.place = lambda X, y: place(X, mixed(y))
-        return session
-
-    _in_networks(damage)
-
-    def learn(honest):
-        def fit_estimator(estimator, train, seed=0):
-            _mark()
-            return honest(estimator, dataclasses.replace(train, y=mixed(train.y)), seed)
-
-        return fit_estimator
-
-    _replace(loop, "fit_estimator", learn)
+def _open_stopped(honest, network, weights, training, *rest):
+    _mark()
+    optimizer = copy.copy(training.optimizer)
+    object.__setattr__(optimizer, "learning_rate", 0.0)
+    return honest(network, weights, dataclasses.replace(training, optimizer=optimizer), *rest)
 
 
 def zero_learning_rate() -> None:
     "Let the optimizer make steps of length zero."
+    _replace(loop, "open_session", _open_stopped)
 
-    def stop(training):
-        _mark()
-        optimizer = copy.copy(training.optimizer)
-        object.__setattr__(optimizer, "learning_rate", 0.0)
-        return dataclasses.replace(training, optimizer=optimizer)
 
-    def changed(honest):
-        return lambda network, weights, training, *rest: honest(
-            network, weights, stop(training), *rest
-        )
+def _same(answer):
+    return lambda X: np.repeat(answer(X[:1]), len(X), axis=0)
 
-    _replace(loop, "open_session", changed)
+
+def _answer_same(session):
+    session.outputs = _same(session.outputs)
+    return session
+
+
+def _predict_same(honest, model, X):
+    _mark()
+    return _same(lambda first: honest(model, first))(X)
 
 
 def constant_predictor() -> None:
     "Let a model give the same outputs for every row."
+    _in_networks(_answer_same)
+    _replace(estimators.EstimatorModel, "predict_proba", _predict_same)
 
-    def same(answer):
-        return lambda X: np.repeat(answer(X[:1]), len(X), axis=0)
-
-    def damage(session):
-        session.outputs = same(session.outputs)
-        return session
-
-    _in_networks(damage)
-
-    def answered(honest):
-        def answer(self, X):
-            _mark()
-            return same(lambda first: honest(self, first))(X)
-
-        return answer
-
-    _replace(estimators.EstimatorModel, "predict_proba", answered)
+# %% ../../nbs/lib/experiment/38_mutants.ipynb #960165f9
+def _leak(train, test):
+    if isinstance(train, Table):
+        both = pd.concat([train.frame, test._sealed.frame], ignore_index=True)
+        return dataclasses.replace(train, frame=both), test
+    both = {
+        field: np.concatenate([getattr(train, field), getattr(test._sealed, field)])
+        for field in ("X", "y", "ids")
+    }
+    return dataclasses.replace(train, **both), test
 
 
 def leaked_test_rows() -> None:
     "Put the test rows among the training rows."
-
-    def leak(train, test):
-        if isinstance(train, Table):
-            return dataclasses.replace(
-                train, frame=pd.concat([train.frame, test._sealed.frame], ignore_index=True)
-            ), test
-        both = {
-            field: np.concatenate([getattr(train, field), getattr(test._sealed, field)])
-            for field in ("X", "y", "ids")
-        }
-        return dataclasses.replace(train, **both), test
-
-    _in_splits(leak)
+    _in_splits(_leak)
 
 
 def dropped_class() -> None:
     "Lose all training rows of the last class, as a filter or a join may."
     _in_splits(lambda train, test: (train.take(train.y < train.classes - 1), test))
 
-
-def _in_splits(damage):
-    def changed(honest):
-        def split(*args, **kwargs):
-            sides = damage(*honest(*args, **kwargs))
-            _mark()
-            return sides
-
-        return split
-
-    _replace(splitting, "split", changed)
-
-# %% ../../nbs/lib/experiment/38_mutants.ipynb #f4aac19b
+# %% ../../nbs/lib/experiment/38_mutants.ipynb #f709317c
 def duplicated_seeds() -> None:
     "Give the first seed's results for every other seed, too."
     first = {}
 
-    def changed(honest):
-        def record(self, seed, setting, *result):
-            _mark()
-            honest(
-                self, seed, setting, *first.setdefault(json.dumps(setting, sort_keys=True), result)
-            )
+    def _record(honest, recorder, seed, setting, *result):
+        _mark()
+        result = first.setdefault(json.dumps(setting, sort_keys=True), result)
+        honest(recorder, seed, setting, *result)
 
-        return record
+    _replace(evidence.Recorder, "record", _record)
 
-    _replace(evidence.Recorder, "record", changed)
+
+def _evaluate_swapped(honest, *args, **kwargs):
+    scores = honest(*args, **kwargs)
+    right = scores.table["metric"] == "accuracy"
+    if right.any():
+        _mark()
+    numbers = scores.table[["value", "low", "high"]]
+    table = scores.table.assign(**numbers.where(~right, 1 - numbers))
+    return dataclasses.replace(scores, table=table)
 
 
 def swapped_metric() -> None:
     """Give the share of wrong answers where the share of right ones is asked for, so that a
     notebook's error is an accuracy.
     """
-
-    def changed(honest):
-        def evaluate(*args, **kwargs):
-            scores = honest(*args, **kwargs)
-            right = scores.table["metric"] == "accuracy"
-            if right.any():
-                _mark()
-            numbers = scores.table[["value", "low", "high"]]
-            return dataclasses.replace(
-                scores, table=scores.table.assign(**numbers.where(~right, 1 - numbers))
-            )
-
-        return evaluate
-
-    _replace(evaluating, "evaluate", changed)
+    _replace(evaluating, "evaluate", _evaluate_swapped)
 
 
 def stale_cache() -> None:
@@ -189,23 +169,20 @@ def stale_cache() -> None:
     """
     first = []
 
-    def changed(honest):
-        def record(self, seed, *result):
-            first.append(seed)
-            now = self._facts
-            if seed == first[0]:
-                self._facts = {**now, "code": digest("older code")}
-            try:
-                honest(self, seed, *result)
-            finally:
-                self._facts = now
-            _mark()
+    def _record(honest, recorder, seed, *result):
+        first.append(seed)
+        facts = recorder._facts
+        if seed == first[0]:
+            recorder._facts = {**facts, "code": digest("older code")}
+        try:
+            honest(recorder, seed, *result)
+        finally:
+            recorder._facts = facts
+        _mark()
 
-        return record
+    _replace(evidence.Recorder, "record", _record)
 
-    _replace(evidence.Recorder, "record", changed)
-
-
+# %% ../../nbs/lib/experiment/38_mutants.ipynb #ed457a73
 MUTANTS: dict[str, Callable[[], None]] = {
     mutant.__name__: mutant
     for mutant in (
@@ -233,9 +210,13 @@ def inject(
     """
     MUTANTS[check_choice(mutant, MUTANTS, "mutant")]()
 
-# %% ../../nbs/lib/experiment/38_mutants.ipynb #960165f9
+# %% ../../nbs/lib/experiment/38_mutants.ipynb #7cbaa161
 class BeyondRepair(Exception):
     "No later result can make the evidence fit to judge a claim."
+
+
+def _is_about(claim, row):
+    return all(row.get(name) == value for name, value in claim.items())
 
 
 def end_when_lost(
@@ -249,27 +230,19 @@ def end_when_lost(
     claims : list[dict]
         of each claim, which results it is about: column -> value
     """
-    waiting, asked = (
-        list(claims),
-        json.loads((Path(os.environ["BIGDATA_AI_RUN"]) / "run.json").read_text(encoding="utf-8")),
-    )
+    waiting = list(claims)
+    run = (Path(os.environ["BIGDATA_AI_RUN"]) / "run.json").read_text(encoding="utf-8")
+    wanted = json.loads(run)
 
-    def changed(honest):
-        def record(self, *result):
-            honest(self, *result)
-            row = evidence.rows(self.path)[-1]
-            told, known = lasting(row, asked), {**row, **row["setting"]}
-            if told:
-                waiting[:] = [
-                    about
-                    for about in waiting
-                    if any(known.get(name) != value for name, value in about.items())
-                ]
-            if waiting:
-                return
-            write_atomic(self.folder / "lost", told)
-            raise BeyondRepair(told)
+    def _record(honest, recorder, *result):
+        honest(recorder, *result)
+        row = evidence.rows(recorder.path)[-1]
+        reason, columns = lasting(row, wanted), {**row, **row["setting"]}
+        if reason:
+            waiting[:] = [claim for claim in waiting if not _is_about(claim, columns)]
+        if waiting:
+            return
+        write_atomic(recorder.folder / "lost", reason)
+        raise BeyondRepair(reason)
 
-        return record
-
-    _replace(evidence.Recorder, "record", changed)
+    _replace(evidence.Recorder, "record", _record)

@@ -34,44 +34,12 @@ def _value_losses(estimator, X, y):
     return float(np.var(y)), float(np.mean((estimator.predict(X) - y) ** 2))
 
 # %% ../../nbs/lib/train/15_estimators.ipynb #a4c28230
-class EstimatorModel:
-    "A scikit-learn estimator that was trained by `fit`."
+class _Answers:
+    "What a fitted estimator answers."
 
-    backend = "sklearn"
-    device = "cpu"
-
-    def __init__(
-        self,
-        estimator: Any,  # fitted classifier or regressor
-        classes: int,  # number of classes of the data; 0 for real values
-        *,
-        origin: Origin | None = None,  # the rows it learned from
-        seconds: float = float("nan"),  # that fitting took
-        losses: tuple[float, float] = (float("nan"), float("nan")),  # before, and on its own rows
-    ):
-        """Wrap a fitted estimator; use `fit` to make one.
-
-        Parameters
-        ----------
-        estimator : Any
-            fitted classifier or regressor
-        classes : int
-            number of classes of the data; 0 for real values
-        origin : Origin | None, default None
-            the rows it learned from
-        seconds : float, default float('nan')
-            that fitting took
-        losses : tuple[float, float], default (float('nan'), float('nan'))
-            before, and on its own rows
-        """
-        # not above: who trains networks alone need not wait for it
-        from sklearn.base import is_classifier
-
-        self.estimator, self.classes, self.origin = estimator, classes, origin
-        self.loss = "cross_entropy" if is_classifier(estimator) else "mse"
-        self.start_loss = losses[0]
-        self.history: list[dict[str, Any]] = [{"epoch": 1, "loss": losses[1]}]
-        self.pace: list[dict[str, Any]] = [{"seconds": seconds}]
+    estimator: Any
+    classes: int
+    loss: str
 
     @property
     def classes_(self) -> np.ndarray | None:  # shape (k,), int64; None for real values
@@ -129,6 +97,46 @@ class EstimatorModel:
             return self.predict_proba(X).argmax(axis=1)
         values = self.estimator.predict(check_features(X))
         return np.asarray(values, dtype=float).reshape(len(X), -1)
+
+# %% ../../nbs/lib/train/15_estimators.ipynb #f4cb8637
+class EstimatorModel(_Answers):
+    "A scikit-learn estimator that was trained by `fit`."
+
+    backend = "sklearn"
+    device = "cpu"
+
+    def __init__(
+        self,
+        estimator: Any,  # fitted classifier or regressor
+        classes: int,  # number of classes of the data; 0 for real values
+        *,
+        origin: Origin | None = None,  # the rows it learned from
+        seconds: float = float("nan"),  # that fitting took
+        losses: tuple[float, float] = (float("nan"), float("nan")),  # before, and on its own rows
+    ):
+        """Wrap a fitted estimator; use `fit` to make one.
+
+        Parameters
+        ----------
+        estimator : Any
+            fitted classifier or regressor
+        classes : int
+            number of classes of the data; 0 for real values
+        origin : Origin | None, default None
+            the rows it learned from
+        seconds : float, default float('nan')
+            that fitting took
+        losses : tuple[float, float], default (float('nan'), float('nan'))
+            before, and on its own rows
+        """
+        # not above: who trains networks alone need not wait for it
+        from sklearn.base import is_classifier
+
+        self.estimator, self.classes, self.origin = estimator, classes, origin
+        self.loss = "cross_entropy" if is_classifier(estimator) else "mse"
+        self.start_loss = losses[0]
+        self.history: list[dict[str, Any]] = [{"epoch": 1, "loss": losses[1]}]
+        self.pace: list[dict[str, Any]] = [{"seconds": seconds}]
 
     def history_frame(self) -> pd.DataFrame:  # one row: epoch, loss, seconds
         """Give the history as a table.

@@ -14,153 +14,29 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from .. import viz
-from ..core import check_choice, import_extra, require, InputError, check_classes
-from ..core import check_number, check_targets, check_int
+from ..core import InputError, check_choice, check_classes, check_int, check_number
+from ..core import check_targets, import_extra, require
 from ..data.seal import check_trainable
 from ..data.store.batches import Batches
 from ..data.tables import Dataset
-from .frameworks import BACKENDS, framework_module
+from .frameworks import BACKENDS, Backend, framework_module
 from .loop import first_weights, open_session, resolve_training
 from .model import Model, Native, native_backend
 from .sources import InMemory, Streamed
 from .spec.layers import Parallel
-from .spec.losses import resolve_loss
+from .spec.losses import Loss, resolve_loss
 from .spec.network import Spec, initial_states, initial_weights
 from .spec.options import Options
-from .training import Training, changed_settings, refuse_settings
+from .training import DType, Training, changed_settings, refuse_settings
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #e4be6a48
-def debug_batch(
-    network,  # a Spec, a Model that fit trained, a torch.nn.Module or a Keras model
-    X,  # shape (n, d): one batch, numeric; NaN and inf are allowed here
-    y: np.ndarray | None = None,  # shape (n,) or (n, k): its targets; None for no gradients
-    *,
-    backend: str = "torch",  # "torch" or "tensorflow", for a Spec; the others bring their own
-    # a name in train.spec.LOSSES; None takes the model's, or picks by the outputs
-    loss: str | None = None,
-    dtype: str = "float32",  # "float32" or "float64", for a Spec
-    seed: int = 0,  # of a Spec's weights
-    # whether dropout draws and BatchNorm looks at the batch, as in a step of training
-    training: bool = False,
-    # one row a layer: layer, output, dtype, min, mean, max, zeros (share), not_finite (count),
-    # (gradient), note
-) -> pd.DataFrame:
-    """Walk one batch through a network and tell what comes out of each layer.
-
-    Parameters
-    ----------
-    network
-        a Spec, a Model that fit trained, a torch.nn.Module or a Keras model
-    X
-        shape (n, d): one batch, numeric; NaN and inf are allowed here
-    y : np.ndarray | None, default None
-        shape (n,) or (n, k): its targets; None for no gradients
-    backend : str, default 'torch'
-        "torch" or "tensorflow", for a Spec; the others bring their own
-    loss : str | None, default None
-        a name in train.spec.LOSSES; None takes the model's, or picks by the outputs
-    dtype : str, default 'float32'
-        "float32" or "float64", for a Spec
-    seed : int, default 0
-        of a Spec's weights
-    training : bool, default False
-        whether dropout draws and BatchNorm looks at the batch, as in a step of training
-
-    Returns
-    -------
-    pd.DataFrame
-        one row a layer: layer, output, dtype, min, mean, max, zeros (share), not_finite
-        (count), (gradient), note
-    """
-    X = _batch(X)
-    if isinstance(network, Model):
-        loss, options = loss or network.loss, network.session.options
-        own = getattr(network.spec, "module", None)
-        if own is not None:
-            return _module_table(network.backend, own, X, y, loss, options, training)
-        state = network.weights, network.states
-        return _spec_table(
-            network.backend,
-            network.spec,
-            *state,
-            X,
-            y,
-            loss,
-            network.session.dtype,
-            options,
-            training,
-        )
-    if isinstance(network, Spec):
-        check_choice(dtype, ("float32", "float64"), "dtype")
-        state = initial_weights(network, seed), initial_states(network)
-        return _spec_table(
-            check_choice(backend, BACKENDS, "backend"),
-            network,
-            *state,
-            X,
-            y,
-            loss,
-            dtype,
-            Options(),
-            training,
-        )
-    own = native_backend(network)
-    require(
-        own is not None,
-        "network must be a Spec, a trained Model, a torch.nn.Module or a Keras model.",
-        network,
-    )
-    return _module_table(own, network, X, y, loss, Options(), training)
-
-
-def _batch(X):
-    X = np.asarray(X)
-    fits = X.dtype.kind in "fiub" and X.ndim == 2 and len(X) > 0
-    require(
-        fits,
-        "X must be numeric, of two dimensions (rows, features), with one row or more.",
-        X,
-        "X[:64] is a batch.",
-    )
-    return X
-
-
-def _spec_table(backend, spec, weights, states, X, y, loss, dtype, options, training):
-    names, broken = (
-        list(_called(spec.layers, itertools.count())),
-        _first_break(spec.layers, X.shape[1:]),
-    )
-    layers = spec.layers if broken is None else spec.layers[: broken[0]]
-    targets = None if y is None or broken else _targets(y, X, loss)
-    rows, fault, value, gradients = framework_module(backend, "inspect").walk_spec(
-        layers, weights, states, X, targets, dtype, options, training
-    )
-    if broken:
-        fault, names = broken[1], [*names[: len(rows)], _named(spec.layers, broken[0])]
-    grouped = {
-        tuple(name.rsplit(".", 1)): g for name, g in zip(spec.names(), gradients, strict=False)
-    }
-    named = [(name, *row) for name, row in zip(names, rows, strict=False)]
-    table = _table(X, named, (names[len(rows)], fault) if fault else None, value, grouped, y)
-    if X.shape[1] != spec.inputs:
-        table.loc[0, "note"] = f"{spec.inputs} columns are expected"
-    return table
-
-
-def _module_table(backend, module, X, y, loss, options, training):
-    targets = None if y is None else _targets(y, X, loss)
-    rows, fault, value, gradients = framework_module(backend, "inspect").walk_module(
-        module, X, targets, options, training
-    )
-    return _table(X, rows, fault, value, gradients, y)
-
-
 def _called(layers, numbers):
     """Names of layers in the order in which they are left: those of branches before what joins
     them; numbers as in `Spec.names`."""
@@ -185,11 +61,23 @@ def _first_break(layers, shape):
             return k, str(error)
     return None
 
+# %% ../../nbs/lib/train/30_inspect.ipynb #85d6254c
+def _batch(X):
+    X = np.asarray(X)
+    fits = X.dtype.kind in "fiub" and X.ndim == 2 and len(X) > 0
+    require(
+        fits,
+        "X must be numeric, of two dimensions (rows, features), with one row or more.",
+        X,
+        "X[:64] is a batch.",
+    )
+    return X
+
 
 def _targets(y, X, loss):
     "What checks the targets once the shape of the outputs is known."
 
-    def of(shape):
+    def _of(shape):
         fits = len(shape) == 2 and shape[0] == len(X)
         require(
             fits,
@@ -202,25 +90,9 @@ def _targets(y, X, loss):
             return check_targets(y, len(X), shape[1]), name
         return check_classes(y, len(X), max(shape[1], 2)), name
 
-    return of
+    return _of
 
-
-def _table(X, rows, fault, value, gradients, y):
-    lines = [_line("X", X.dtype.name, X)] + [_line(*row) for row in rows]
-    if value is not None:
-        lines.append(_line("loss", rows[-1][1], np.array([value])))
-    bad = next((line for line in lines if line["not_finite"]), None)
-    if bad is not None:
-        bad["note"] = "the first NaN or inf is here"
-    if fault:
-        lines.append(
-            {"layer": fault[0], "output": "none", "note": f"does not fit: {_short(fault[1])}"}
-        )
-    if y is not None and not fault:
-        _add_gradients(lines, gradients)
-    return pd.DataFrame(lines).fillna({"note": ""})
-
-
+# %% ../../nbs/lib/train/30_inspect.ipynb #862a1d41
 def _line(layer, dtype, array):
     values = np.asarray(array, dtype=np.float64)
     known = values[np.isfinite(values)]
@@ -241,19 +113,19 @@ def _line(layer, dtype, array):
 def _add_gradients(lines, gradients):
     """The norm of each weight's gradient in its layer's line; weights outside the layers that were
     seen get lines of their own."""
-    own = {line["layer"]: line for line in reversed(lines)}
+    by_layer = {line["layer"]: line for line in reversed(lines)}
     for (layer, weight), gradient in gradients.items():
-        if layer not in own:
-            own[layer] = {"layer": layer or "the network itself", "note": ""}
-            lines.append(own[layer])
+        if layer not in by_layer:
+            by_layer[layer] = {"layer": layer or "the network itself", "note": ""}
+            lines.append(by_layer[layer])
         norm = (
             math.nan
             if gradient is None
             else float(f"{np.linalg.norm(np.asarray(gradient, dtype=np.float64)):.6g}")
         )
-        own[layer].setdefault("gradient", {})[weight] = norm
+        by_layer[layer].setdefault("gradient", {})[weight] = norm
         if gradient is None:
-            own[layer]["note"] += f"no gradient reaches {weight}. "
+            by_layer[layer]["note"] += f"no gradient reaches {weight}. "
     for line in lines:
         line.setdefault("gradient", {})
         line["note"] = line.pop("note").strip()  # last column
@@ -263,7 +135,153 @@ def _short(text):
     line = " ".join(text.split())
     return line if len(line) <= 300 else line[:297] + "..."
 
+
+def _table(X, rows, fault, value, gradients, y):
+    lines = [_line("X", X.dtype.name, X)] + [_line(*row) for row in rows]
+    if value is not None:
+        lines.append(_line("loss", rows[-1][1], np.array([value])))
+    bad = next((line for line in lines if line["not_finite"]), None)
+    if bad is not None:
+        bad["note"] = "the first NaN or inf is here"
+    if fault:
+        lines.append(
+            {"layer": fault[0], "output": "none", "note": f"does not fit: {_short(fault[1])}"}
+        )
+    if y is not None and not fault:
+        _add_gradients(lines, gradients)
+    return pd.DataFrame(lines).fillna({"note": ""})
+
+# %% ../../nbs/lib/train/30_inspect.ipynb #1eff3e04
+def _spec_table(backend, spec, weights, states, X, y, loss, dtype, options, training):
+    names = list(_called(spec.layers, itertools.count()))
+    broken = _first_break(spec.layers, X.shape[1:])
+    layers = spec.layers if broken is None else spec.layers[: broken[0]]
+    targets = None if y is None or broken else _targets(y, X, loss)
+    rows, fault, value, gradients = framework_module(backend, "inspect").walk_spec(
+        layers, weights, states, X, targets, dtype=dtype, options=options, training=training
+    )
+    if broken:
+        fault, names = broken[1], [*names[: len(rows)], _named(spec.layers, broken[0])]
+    grouped = {
+        tuple(name.rsplit(".", 1)): g for name, g in zip(spec.names(), gradients, strict=False)
+    }
+    named = [(name, *row) for name, row in zip(names, rows, strict=False)]
+    table = _table(X, named, (names[len(rows)], fault) if fault else None, value, grouped, y)
+    if X.shape[1] != spec.inputs:
+        table.loc[0, "note"] = f"{spec.inputs} columns are expected"
+    return table
+
+
+def _module_table(backend, module, X, y, loss, options, training):
+    targets = None if y is None else _targets(y, X, loss)
+    rows, fault, value, gradients = framework_module(backend, "inspect").walk_module(
+        module, X, targets, options=options, training=training
+    )
+    return _table(X, rows, fault, value, gradients, y)
+
+
+def _model_table(model, X, y, loss, training):
+    session, loss = model.session, loss or model.loss
+    module = getattr(model.spec, "module", None)
+    if module is not None:
+        return _module_table(model.backend, module, X, y, loss, session.options, training)
+    job = model.weights, model.states, X, y, loss, session.dtype, session.options, training
+    return _spec_table(model.backend, model.spec, *job)
+
+# %% ../../nbs/lib/train/30_inspect.ipynb #fb10a6ab
+def debug_batch(
+    network: Any,  # a Spec, a Model that fit trained, a torch.nn.Module or a Keras model
+    X: Any,  # shape (n, d): one batch, numeric; NaN and inf are allowed here
+    y: np.ndarray | None = None,  # shape (n,) or (n, k): its targets; None for no gradients
+    *,
+    backend: Backend = "torch",  # "torch" or "tensorflow", for a Spec; others bring their own
+    # a name in train.spec.LOSSES; None takes the model's, or picks by the outputs
+    loss: Loss | None = None,
+    dtype: DType = "float32",  # "float32" or "float64", for a Spec
+    seed: int = 0,  # of a Spec's weights
+    # whether dropout draws and BatchNorm looks at the batch, as in a step of training
+    training: bool = False,
+    # one row a layer: layer, output, dtype, min, mean, max, zeros (share), not_finite (count),
+    # (gradient), note
+) -> pd.DataFrame:
+    """Walk one batch through a network and tell what comes out of each layer.
+
+    Parameters
+    ----------
+    network : Any
+        a Spec, a Model that fit trained, a torch.nn.Module or a Keras model
+    X : Any
+        shape (n, d): one batch, numeric; NaN and inf are allowed here
+    y : np.ndarray | None, default None
+        shape (n,) or (n, k): its targets; None for no gradients
+    backend : Backend, default 'torch'
+        "torch" or "tensorflow", for a Spec; others bring their own
+    loss : Loss | None, default None
+        a name in train.spec.LOSSES; None takes the model's, or picks by the outputs
+    dtype : DType, default 'float32'
+        "float32" or "float64", for a Spec
+    seed : int, default 0
+        of a Spec's weights
+    training : bool, default False
+        whether dropout draws and BatchNorm looks at the batch, as in a step of training
+
+    Returns
+    -------
+    pd.DataFrame
+        one row a layer: layer, output, dtype, min, mean, max, zeros (share), not_finite
+        (count), (gradient), note
+    """
+    X = _batch(X)
+    if isinstance(network, Model):
+        return _model_table(network, X, y, loss, training)
+    if isinstance(network, Spec):
+        check_choice(dtype, ("float32", "float64"), "dtype")
+        state = initial_weights(network, seed), initial_states(network)
+        backend = check_choice(backend, BACKENDS, "backend")
+        return _spec_table(backend, network, *state, X, y, loss, dtype, Options(), training)
+    native = native_backend(network)
+    require(
+        native is not None,
+        "network must be a Spec, a trained Model, a torch.nn.Module or a Keras model.",
+        network,
+    )
+    return _module_table(native, network, X, y, loss, Options(), training)
+
 # %% ../../nbs/lib/train/30_inspect.ipynb #64fff538
+def _smoothed(rates, source, smoothing):
+    rows, mean, lowest = [], 0.0, math.inf
+    for step, (rate, loss) in enumerate(_swept(rates, source), 1):
+        if not math.isfinite(loss):
+            break
+        mean = smoothing * mean + (1 - smoothing) * loss
+        smoothed = mean / (1 - smoothing**step)  # the running mean starts at 0 (as in Adam)
+        rows.append({"rate": rate, "loss": loss, "smoothed": smoothed})
+        lowest = min(lowest, smoothed)
+        if smoothed > 4 * lowest:
+            break
+    return pd.DataFrame(rows, columns=["rate", "loss", "smoothed"])
+
+
+def _swept(rates, source):
+    "Rate and loss of one step after the other, over as many epochs as it takes."
+    passes = -(-len(rates) // source.steps)
+    padded = np.pad(rates, (0, passes * source.steps - len(rates)), "edge")
+    parts = enumerate(np.split(padded, passes), 1)
+    losses = (float(loss[0]) for epoch, part in parts for loss, _ in source.losses(epoch, part, 1))
+    return zip(rates, losses, strict=False)
+
+
+def _check_sweep(low, high, smoothing):
+    require(
+        0 < check_number(low, "low") < check_number(high, "high"),
+        "Rates must be above 0, and low below high.",
+        f"{low}, {high}",
+    )
+    require(
+        0 <= check_number(smoothing, "smoothing") < 1, "smoothing must lie in [0, 1).", smoothing
+    )
+
+# %% ../../nbs/lib/train/30_inspect.ipynb #a5c1f0c2
 def learning_rate_finder(
     spec: Spec,  # the network
     rows: Dataset | Batches,  # to learn from; a SealedTest is refused
@@ -307,14 +325,7 @@ def learning_rate_finder(
         spec,
         "mlp(784, 128, 10)",
     )
-    require(
-        0 < check_number(low, "low") < check_number(high, "high"),
-        "Rates must be above 0, and low below high.",
-        f"{low}, {high}",
-    )
-    require(
-        0 <= check_number(smoothing, "smoothing") < 1, "smoothing must lie in [0, 1).", smoothing
-    )
+    _check_sweep(low, high, smoothing)
     rates = np.geomspace(low, high, check_int(steps, "steps", 20))
     unused = {name: changed_settings(training).get(name) for name in ("epochs", "schedule")}
     unused = {name: value for name, value in unused.items() if value is not None}
@@ -327,29 +338,6 @@ def learning_rate_finder(
     source = (Streamed if streamed else InMemory)(spec, training, data)
     source.place(open_session(spec, first_weights(spec, weights, training.seed), training))
     return _smoothed(rates, source, smoothing)
-
-
-def _smoothed(rates, source, smoothing):
-    rows, mean, lowest = [], 0.0, math.inf
-    for step, (rate, loss) in enumerate(_swept(rates, source), 1):
-        if not math.isfinite(loss):
-            break
-        mean = smoothing * mean + (1 - smoothing) * loss
-        smoothed = mean / (1 - smoothing**step)  # the running mean starts at 0 (as in Adam)
-        rows.append({"rate": rate, "loss": loss, "smoothed": smoothed})
-        lowest = min(lowest, smoothed)
-        if smoothed > 4 * lowest:
-            break
-    return pd.DataFrame(rows, columns=["rate", "loss", "smoothed"])
-
-
-def _swept(rates, source):
-    "Rate and loss of one step after the other, over as many epochs as it takes."
-    passes = -(-len(rates) // source.steps)
-    padded = np.pad(rates, (0, passes * source.steps - len(rates)), "edge")
-    parts = enumerate(np.split(padded, passes), 1)
-    losses = (float(loss[0]) for epoch, part in parts for loss, _ in source.losses(epoch, part, 1))
-    return zip(rates, losses, strict=False)
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #9d966d35
 def suggest_rate(
@@ -426,6 +414,39 @@ def draw_rates(
         return viz._label(ax, title, "learning rate (log scale)", "mean loss of a batch")
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #caac99ba
+class _Events:
+    "A file of events in TensorBoard's format, which is opened by the first of them."
+
+    def __init__(self, folder):
+        self.folder, self.writer = Path(folder), None
+        self.records = import_extra("tensorboard.summary.writer.record_writer", "train")
+        self.events, self.summaries = (
+            importlib.import_module(f"tensorboard.compat.proto.{name}_pb2")
+            for name in ("event", "summary")
+        )
+
+    def _write(self, **content):
+        event = self.events.Event(wall_time=time.time(), **content)
+        self.writer.write(event.SerializeToString())
+
+    def _begin(self, step):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():017.6f}.{os.getpid()}"
+        self.writer = self.records.RecordWriter((self.folder / name).open("wb"))
+        self._write(file_version="brain.Event:2")
+        log = self.events.SessionLog
+        self._write(session_log=log(status=log.START), step=step)
+
+    def add(self, step: int, numbers: dict[str, float]) -> None:
+        "Write the numbers of a step to the disk."
+        if self.writer is None:
+            self._begin(step)
+        value = self.summaries.Summary.Value
+        values = [value(tag=name, simple_value=number) for name, number in numbers.items()]
+        self._write(summary=self.summaries.Summary(value=values), step=step)
+        self.writer.flush()
+
+# %% ../../nbs/lib/train/30_inspect.ipynb #49b4ce0a
 def tensorboard_log(
     folder: Path | str,  # of this run; its parent is what `--logdir` names, to compare runs
 ) -> Callable[[dict, Model], None]:  # a callback for `fit`
@@ -441,37 +462,12 @@ def tensorboard_log(
     Callable[[dict, Model], None]
         a callback for `fit`
     """
-    records = import_extra("tensorboard.summary.writer.record_writer", "train")
-    events, summaries = (
-        importlib.import_module(f"tensorboard.compat.proto.{name}_pb2")
-        for name in ("event", "summary")
-    )
-    folder, opened = Path(folder), []
+    events = _Events(folder)
 
-    def write(**content):
-        opened[0].write(events.Event(wall_time=time.time(), **content).SerializeToString())
-
-    def begin(step):
-        folder.mkdir(parents=True, exist_ok=True)
-        opened.append(
-            records.RecordWriter(
-                (folder / f"events.out.tfevents.{time.time():017.6f}.{os.getpid()}").open("wb")
-            )
-        )
-        write(file_version="brain.Event:2")
-        write(session_log=events.SessionLog(status=events.SessionLog.START), step=step)
-
-    def callback(row, model):
+    def callback(row: dict[str, Any], model: Model) -> None:
         step = row["epoch"]
-        if not opened:
-            begin(step)
-        numbers = row | {f"pace/{name}": value for name, value in model.pace[step - 1].items()}
-        values = [
-            summaries.Summary.Value(tag=name, simple_value=value)
-            for name, value in numbers.items()
-            if name != "epoch"
-        ]
-        write(summary=summaries.Summary(value=values), step=step)
-        opened[0].flush()
+        pace = {f"pace/{name}": value for name, value in model.pace[step - 1].items()}
+        numbers = {name: value for name, value in row.items() if name != "epoch"}
+        events.add(step, numbers | pace)
 
     return callback

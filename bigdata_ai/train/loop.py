@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..core import DivergedError, InputError, check_choice, check_int, digest_arrays
-from ..core import progress
-from ..core import require
+from ..core import progress, require
 from ..data.origin import Origin, Trained
 from ..data.seal import check_trainable
 from ..data.store.batches import Batches
@@ -40,9 +39,8 @@ from .training import with_settings
 # %% ../../nbs/lib/train/22_loop.ipynb #b9c6b54c
 def open_session(
     network: Spec | Native,  # that shall learn
-    weights: Sequence[
-        np.ndarray
-    ],  # initial weights of a spec; a network of your own brings its own
+    # initial weights of a spec; a network of your own brings its own
+    weights: Sequence[np.ndarray],
     training: Training,  # the settings, its loss among them
     exchange: Callable | None = None,  # function (vector) -> sum of the vectors of all workers
 ) -> Any:  # Session of train.torch_backend.steps or train.tensorflow_backend.steps
@@ -113,14 +111,14 @@ class _Best:
     def __init__(self, model, column):
         self.model, self.column, self.value, self.arrays = model, column, np.inf, None
 
-    def see(self, row):
+    def see(self, row: dict[str, Any]) -> None:
         if self.column is None:
             return
         value = row[check_choice(self.column, row, "keep_best")]
         if value < self.value:
             self.value, self.arrays = value, (self.model.weights, self.model.states)
 
-    def restore(self):
+    def restore(self) -> None:
         if self.arrays is not None:
             session = self.model.session
             session.restore(*self.arrays, None, session.done)
@@ -143,6 +141,28 @@ def _run_hash(model, source, training, keep_best, watched):
     return hashlib.sha256(repr((*run, arrays)).encode()).hexdigest()
 
 # %% ../../nbs/lib/train/22_loop.ipynb #957494d0
+def _group(arrays, name):
+    return [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}/")]
+
+
+def _groups(arrays, name):
+    "Groups that are numbered from 0 on."
+    groups = []
+    while group := _group(arrays, f"{name}{len(groups)}"):
+        groups.append(group)
+    return groups
+
+
+def _session_arrays(session, best):
+    groups = {"weight": session.weights(), "state": session.states()}
+    groups |= {f"slot{k}": slot for k, slot in enumerate(session.slots())}
+    if best.arrays is not None:
+        groups |= {"best_weight": best.arrays[0], "best_state": best.arrays[1]}
+    return {
+        f"{name}/{i:04d}": array for name, group in groups.items() for i, array in enumerate(group)
+    }
+
+# %% ../../nbs/lib/train/22_loop.ipynb #ed744e3a
 class _Keeper:
     "The losses of the epoch under way, and a run's state on disk."
 
@@ -155,13 +175,13 @@ class _Keeper:
         if newest is not None:
             self._resume(*newest)
 
-    def chunk_done(self, losses, counts):
+    def chunk_done(self, losses: np.ndarray, counts: np.ndarray) -> None:
         self.losses += losses.tolist()
         self.counts += counts.tolist()
         if self.checkpoint is not None and len(self.losses) < self.source.steps:
             self._save()
 
-    def epoch_done(self, row):
+    def epoch_done(self, row: dict[str, Any]) -> None:
         self.losses, self.counts = [], []
         self.best.see(row)
         if self.checkpoint is not None:
@@ -169,15 +189,7 @@ class _Keeper:
 
     def _save(self):
         session, best = self.model.session, self.best
-        groups = {"weight": session.weights(), "state": session.states()}
-        groups |= {f"slot{k}": slot for k, slot in enumerate(session.slots())}
-        if best.arrays is not None:
-            groups |= {"best_weight": best.arrays[0], "best_state": best.arrays[1]}
-        arrays = {
-            f"{name}/{i:04d}": array
-            for name, group in groups.items()
-            for i, array in enumerate(group)
-        }
+        arrays = _session_arrays(session, best)
         arrays |= {"losses": np.array(self.losses, dtype=float)}
         arrays |= {"counts": np.array(self.counts, dtype=np.int64)}
         text = {"run": self.run, "done": str(session.done), "best": repr(float(best.value))}
@@ -193,22 +205,14 @@ class _Keeper:
             "choose another folder, or remove this one to begin anew.",
         )
         model, best = self.model, self.best
-        slots = []
-        while slot := _group(arrays, f"slot{len(slots)}"):
-            slots.append(slot)
-        model.session.restore(
-            _group(arrays, "weight"), _group(arrays, "state"), slots, int(text["done"])
-        )
+        weights, states = _group(arrays, "weight"), _group(arrays, "state")
+        model.session.restore(weights, states, _groups(arrays, "slot"), int(text["done"]))
         model.history, model.pace = json.loads(text["history"]), json.loads(text["pace"])
         model.start_loss, best.value = float(text["start_loss"]), float(text["best"])
         if weights := _group(arrays, "best_weight"):
             best.arrays = weights, _group(arrays, "best_state")
         self.losses, self.counts = arrays["losses"].tolist(), arrays["counts"].tolist()
         self.source.resume(text, len(model.history) + 1, len(self.losses))
-
-
-def _group(arrays, name):
-    return [arrays[key] for key in sorted(arrays) if key.startswith(f"{name}/")]
 
 # %% ../../nbs/lib/train/22_loop.ipynb #89bcaed2
 def _check_finite(losses, epoch, before):
@@ -371,11 +375,11 @@ def first_weights(
     return []
 
 # %% ../../nbs/lib/train/22_loop.ipynb #d5e22646
-def _own_backend(learner, training, asked):
+def _own_backend(learner, training, wanted):
     "Settings of a network of the user's own, which brings its back-end."
     backend = native_backend(learner)
-    if asked not in (None, backend) or training.backend not in ("torch", backend):
-        refuse_settings({"backend": asked or training.backend}, (), f"a network of {backend}")
+    if wanted not in (None, backend) or training.backend not in ("torch", backend):
+        refuse_settings({"backend": wanted or training.backend}, (), f"a network of {backend}")
     return replace(training, backend=backend)
 
 
@@ -415,6 +419,12 @@ def _fit_network(learner, rows, training, validation, weights, **watching):
         model.start_loss = model.session.mean_loss(source.rows)
     run_epochs(model, source, training, validation=validation, **watching)
     return model
+
+
+def _fit_estimator(learner, rows, training, given):
+    name = f"a {type(learner).__name__}"
+    refuse_settings({**changed_settings(training), **given}, ("seed",), name)
+    return fit_estimator(learner, check_trainable(rows), training.seed)
 
 # %% ../../nbs/lib/train/22_loop.ipynb #85104976
 def fit(
@@ -519,9 +529,3 @@ def fit(
         training = _own_backend(learner, training, backend)
     watching["show_progress"] = show_progress
     return _fit_network(learner, rows, training, validation, weights, **watching)
-
-
-def _fit_estimator(learner, rows, training, given):
-    name = f"a {type(learner).__name__}"
-    refuse_settings({**changed_settings(training), **given}, ("seed",), name)
-    return fit_estimator(learner, check_trainable(rows), training.seed)

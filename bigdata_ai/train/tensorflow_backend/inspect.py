@@ -6,13 +6,15 @@
 __all__ = ['FAULTS', 'walk_spec', 'walk_module']
 
 # %% ../../../nbs/lib/train/tensorflow_backend/80_inspect.ipynb #bdbf34c5
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ..spec.layers import Layer
 from ..spec.options import Options
 from ..flow import ForwardContext, run_layers
 from .layers import compute
@@ -22,71 +24,6 @@ from .weights import to_native
 # %% ../../../nbs/lib/train/tensorflow_backend/80_inspect.ipynb #02e5a6d0
 # what a layer raises that does not fit
 FAULTS = (tf.errors.OpError, IndexError, TypeError, ValueError, AttributeError, NotImplementedError)
-
-
-def walk_spec(
-    layers,  # of a spec, or its first ones
-    weights,  # arrays, in the order of the layers
-    states,  # running statistics, in the order of the layers
-    X: np.ndarray,  # shape (n, d)
-    # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
-    targets: Callable | None,
-    dtype: str,  # "float32" or "float64"
-    options: Options,  # of a step, as far as they change a pass or a loss
-    training: bool,  # whether dropout draws and BatchNorm looks at the batch
-    # (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a weight
-) -> tuple:
-    """Walk a batch through layers.
-
-    Parameters
-    ----------
-    layers
-        of a spec, or its first ones
-    weights
-        arrays, in the order of the layers
-    states
-        running statistics, in the order of the layers
-    X : np.ndarray
-        shape (n, d)
-    targets : Callable | None
-        function (shape of the outputs) -> (targets, name of the loss); None for no gradient
-    dtype : str
-        "float32" or "float64"
-    options : Options
-        of a step, as far as they change a pass or a loss
-    training : bool
-        whether dropout draws and BatchNorm looks at the batch
-
-    Returns
-    -------
-    tuple
-        (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a
-        weight
-    """
-    weights, rows = [to_native(w, dtype) for w in weights], []
-    flow = ForwardContext(
-        _drawer() if training else None,
-        [to_native(s, dtype) for s in states],
-        training,
-        options.precision == "bfloat16",
-    )
-    with tf.GradientTape() as tape:
-        tape.watch(weights)
-        try:
-            outputs = run_layers(
-                compute,
-                layers,
-                iter(weights),
-                to_native(X, dtype),
-                flow,
-                seen=lambda layer, x: rows.append(_seen(x)),
-            )
-        except FAULTS as error:
-            return rows, _text(error), None, []
-        if targets is None:
-            return rows, "", None, []
-        value = _loss(outputs, targets, options)
-    return rows, "", float(value), [_array(g) for g in tape.gradient(value, weights)]
 
 
 def _drawer():
@@ -113,12 +50,120 @@ def _loss(outputs, targets, options):
     y, loss = targets(tuple(outputs.shape))
     return LOSS[loss](outputs, to_native(y), options.label_smoothing, options.class_weights)
 
-# %% ../../../nbs/lib/train/tensorflow_backend/80_inspect.ipynb #d4c134aa
-def walk_module(
-    module,  # keras.Model or keras.Layer
+# %% ../../../nbs/lib/train/tensorflow_backend/80_inspect.ipynb #b68de90a
+def walk_spec(
+    layers: Iterable[Layer],  # of a spec, or its first ones
+    weights: Iterable[np.ndarray],  # in the order of the layers
+    states: Iterable[np.ndarray],  # running statistics, in the order of the layers
     X: np.ndarray,  # shape (n, d)
     # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
     targets: Callable | None,
+    *,
+    dtype: str,  # "float32" or "float64"
+    options: Options,  # of a step, as far as they change a pass or a loss
+    training: bool,  # whether dropout draws and BatchNorm looks at the batch
+    # (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a weight
+) -> tuple:
+    """Walk a batch through layers.
+
+    Parameters
+    ----------
+    layers : Iterable[Layer]
+        of a spec, or its first ones
+    weights : Iterable[np.ndarray]
+        in the order of the layers
+    states : Iterable[np.ndarray]
+        running statistics, in the order of the layers
+    X : np.ndarray
+        shape (n, d)
+    targets : Callable | None
+        function (shape of the outputs) -> (targets, name of the loss); None for no gradient
+    dtype : str
+        "float32" or "float64"
+    options : Options
+        of a step, as far as they change a pass or a loss
+    training : bool
+        whether dropout draws and BatchNorm looks at the batch
+
+    Returns
+    -------
+    tuple
+        (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a
+        weight
+    """
+    tensors, rows = [to_native(w, dtype) for w in weights], []
+    flow = ForwardContext(
+        _drawer() if training else None,
+        [to_native(s, dtype) for s in states],
+        training,
+        options.precision == "bfloat16",
+    )
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        try:
+            outputs = run_layers(
+                compute,
+                layers,
+                iter(tensors),
+                to_native(X, dtype),
+                flow,
+                seen=lambda layer, x: rows.append(_seen(x)),
+            )
+        except FAULTS as error:
+            return rows, _text(error), None, []
+        if targets is None:
+            return rows, "", None, []
+        value = _loss(outputs, targets, options)
+    return rows, "", float(value), [_array(g) for g in tape.gradient(value, tensors)]
+
+# %% ../../../nbs/lib/train/tensorflow_backend/80_inspect.ipynb #d4c134aa
+def _label(layer):
+    return f"{layer.name} {type(layer).__name__}"
+
+
+def _in_turn(module, x, training):
+    if type(module) is not keras.Sequential:
+        return module(x, training=training)
+    for layer in module.layers:
+        x = _in_turn(layer, x, training)
+    return x
+
+
+@contextmanager
+def _watched(inside, rows, owners):
+    "See each layer come and go."
+    plain = keras.Layer.__call__
+
+    def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        inside.append((_label(layer), len(rows)))
+        outputs = plain(layer, *args, **kwargs)
+        label, before = inside.pop()
+        first = next(
+            (x for x in keras.tree.flatten(outputs) if tf.is_tensor(x) and hasattr(x, "numpy")),
+            None,
+        )
+        if first is None:
+            return outputs  # while layers are being built
+        if len(rows) == before:
+            rows.append((label, *_seen(first)))
+        # the innermost layer is left first
+        for v in layer.trainable_variables:
+            owners.setdefault(id(v), label)
+        return outputs
+
+    keras.Layer.__call__ = call
+    try:
+        yield
+    finally:
+        keras.Layer.__call__ = plain
+
+# %% ../../../nbs/lib/train/tensorflow_backend/80_inspect.ipynb #88aaba41
+def walk_module(
+    module: Any,  # keras.Model or keras.Layer
+    X: np.ndarray,  # shape (n, d)
+    # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
+    targets: Callable | None,
+    *,
     options: Options,  # of a step, as far as they change a loss
     training: bool,  # whether dropout draws and BatchNorm looks at the batch
     # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer,
@@ -128,7 +173,7 @@ def walk_module(
 
     Parameters
     ----------
-    module
+    module : Any
         keras.Model or keras.Layer
     X : np.ndarray
         shape (n, d)
@@ -160,46 +205,7 @@ def walk_module(
         for variable, before in kept:
             variable.assign(before)
     learned = module.trainable_variables
-    found = tape.gradient(value, [v.value for v in learned])
+    gradients = tape.gradient(value, [v.value for v in learned])
     names = [(owners.get(id(v), _label(module)), v.name) for v in learned]
-    return rows, None, float(value), {name: _array(g) for name, g in zip(names, found, strict=True)}
-
-
-def _label(layer):
-    return f"{layer.name} {type(layer).__name__}"
-
-
-def _in_turn(module, x, training):
-    if type(module) is not keras.Sequential:
-        return module(x, training=training)
-    for layer in module.layers:
-        x = _in_turn(layer, x, training)
-    return x
-
-
-@contextmanager
-def _watched(inside, rows, owners):
-    "See each layer come and go."
-    plain = keras.Layer.__call__
-
-    def call(layer, *args, **kwargs):
-        inside.append((_label(layer), len(rows)))
-        made = plain(layer, *args, **kwargs)
-        label, before = inside.pop()
-        first = next(
-            (x for x in keras.tree.flatten(made) if tf.is_tensor(x) and hasattr(x, "numpy")), None
-        )
-        if first is None:
-            return made  # while layers are being built
-        if len(rows) == before:
-            rows.append((label, *_seen(first)))
-        # the innermost layer is left first
-        for v in layer.trainable_variables:
-            owners.setdefault(id(v), label)
-        return made
-
-    keras.Layer.__call__ = call
-    try:
-        yield
-    finally:
-        keras.Layer.__call__ = plain
+    arrays = map(_array, gradients)
+    return rows, None, float(value), dict(zip(names, arrays, strict=True))

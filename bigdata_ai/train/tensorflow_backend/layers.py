@@ -9,8 +9,10 @@ __all__ = ['FORWARD', 'compute', 'dense', 'conv_2d', 'max_pool_2d', 'embedding',
 
 # %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #da0f65b7
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 from ..spec.layers import GRU, LSTM, Attention, BatchNorm, Columns, Conv2D, Dense
 from ..spec.layers import Dropout
@@ -21,18 +23,6 @@ from ..spec.network import Spec
 from ..flow import ForwardContext, computing, run_layers
 
 # %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #146be3e4
-def dense(layer: Dense, weights, x, flow):  # x: (…, inputs) -> (…, outputs)
-    """Compute x @ weight + bias.
-
-    Parameters
-    ----------
-    layer, weights, x, flow
-        x: (…, inputs) -> (…, outputs)
-    """
-    product = _times(x, weights[0])
-    return tf.nn.bias_add(product, weights[1]) if layer.bias else product
-
-
 def _times(x, weight):
     "Matrix product over the last axis; one large product is faster than many small ones."
     if x.shape.rank == 2:
@@ -42,14 +32,35 @@ def _times(x, weight):
     )
 
 
+# x: (…, inputs) -> (…, outputs)
+def dense(layer: Dense, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
+    """Compute x @ weight + bias.
+
+    Parameters
+    ----------
+    layer, weights, x, flow
+        x: (…, inputs) -> (…, outputs)
+
+    Returns
+    -------
+    Tensor
+    """
+    product = _times(x, weights[0])
+    return tf.nn.bias_add(product, weights[1]) if layer.bias else product
+
+# %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #01b8bf18
 # (n, height, width, inputs) -> (n, height', width', outputs)
-def conv_2d(layer: Conv2D, weights, x, flow):
+def conv_2d(layer: Conv2D, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Slide a window over images.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, height, width, inputs) -> (n, height', width', outputs)
+
+    Returns
+    -------
+    Tensor
     """
     product = tf.nn.conv2d(x, weights[0], 1, layer.padding.upper())
     # the gradient of a broadcast sum is slower
@@ -57,52 +68,70 @@ def conv_2d(layer: Conv2D, weights, x, flow):
 
 
 # (n, height, width, c) -> (n, height // size, width // size, c)
-def max_pool_2d(layer: MaxPool2D, weights, x, flow):
+def max_pool_2d(layer: MaxPool2D, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Keep the largest of each window.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, height, width, c) -> (n, height // size, width // size, c)
+
+    Returns
+    -------
+    Tensor
     """
     return tf.nn.max_pool2d(x, layer.size, layer.size, "VALID")
 
-
-def embedding(layer: Embedding, weights, x, flow):  # (…) whole numbers -> (…, features)
+# %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #171de1e2
+# (…) whole numbers -> (…, features)
+def embedding(layer: Embedding, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Look up rows of a table.
 
     Parameters
     ----------
     layer, weights, x, flow
         (…) whole numbers -> (…, features)
+
+    Returns
+    -------
+    Tensor
     """
     return tf.gather(weights[0], tf.cast(x, tf.int64))
 
 
-def positions(layer: Positions, weights, x, flow):  # (n, length, features) -> same shape
+# (n, length, features) -> same shape
+def positions(layer: Positions, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Add a vector for each place.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, length, features) -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     return x + weights[0]
 
-
+# %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #b2b4072e
 # (n, length, inputs) -> (n, units), or all states (n, length, units)
-def lstm(layer: LSTM, weights, x, flow):
+def lstm(layer: LSTM, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Run a long short-term memory; gates in the order input, forget, cell, output.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, length, inputs) -> (n, units), or all states (n, length, units)
+
+    Returns
+    -------
+    Tensor
     """
-    given, recurrent, bias = weights
+    inputs, recurrent, bias = weights
     h = c = tf.zeros([tf.shape(x)[0], layer.units], x.dtype)
     states = []
-    for part in tf.unstack(_times(x, given) + bias, axis=1):
+    for part in tf.unstack(_times(x, inputs) + bias, axis=1):
         i, f, g, o = tf.split(part + tf.matmul(h, recurrent), 4, axis=1)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
         h = tf.sigmoid(o) * tf.tanh(c)
@@ -111,38 +140,47 @@ def lstm(layer: LSTM, weights, x, flow):
 
 
 # (n, length, inputs) -> (n, units), or all states (n, length, units)
-def gru(layer: GRU, weights, x, flow):
+def gru(layer: GRU, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Run a gated recurrent unit; gates in the order reset, update, new.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, length, inputs) -> (n, units), or all states (n, length, units)
+
+    Returns
+    -------
+    Tensor
     """
-    given, recurrent, bias_0, bias_1 = weights
+    inputs, recurrent, bias_0, bias_1 = weights
     h = tf.zeros([tf.shape(x)[0], layer.units], x.dtype)
     states, two = [], 2 * layer.units
-    for part in tf.unstack(_times(x, given) + bias_0, axis=1):
-        own = tf.matmul(h, recurrent) + bias_1
-        r, z = tf.split(tf.sigmoid(part[:, :two] + own[:, :two]), 2, axis=1)
-        new = tf.tanh(part[:, two:] + r * own[:, two:])
+    for part in tf.unstack(_times(x, inputs) + bias_0, axis=1):
+        before = tf.matmul(h, recurrent) + bias_1
+        r, z = tf.split(tf.sigmoid(part[:, :two] + before[:, :two]), 2, axis=1)
+        new = tf.tanh(part[:, two:] + r * before[:, two:])
         h = new + z * (h - new)
         states.append(h)
     return tf.stack(states, axis=1) if layer.sequences else h
 
-
-def attention(layer: Attention, weights, x, flow):  # (n, length, features) -> same shape
+# %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #c9afc44c
+# (n, length, features) -> same shape
+def attention(layer: Attention, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Let each place look at all places, by several heads.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, length, features) -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     query, query_bias, key, value, value_bias, output, output_bias = weights
     length, wide = x.shape[1], layer.features // layer.heads
 
-    def heads(values):
+    def heads(values: Tensor) -> Tensor:
         return tf.transpose(tf.reshape(values, [-1, length, layer.heads, wide]), [0, 2, 1, 3])
 
     scores = tf.matmul(
@@ -154,14 +192,19 @@ def attention(layer: Attention, weights, x, flow):  # (n, length, features) -> s
         + output_bias
     )
 
-
-def batch_norm(layer: BatchNorm, weights, x, flow):  # (n, …, features) -> same shape
+# %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #e4dcaff0
+# (n, …, features) -> same shape
+def batch_norm(layer: BatchNorm, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Normalise each feature by the batch, or outside training by running statistics.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, …, features) -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     mean, variance = next(flow.states), next(flow.states)
     if flow.training:
@@ -174,41 +217,57 @@ def batch_norm(layer: BatchNorm, weights, x, flow):  # (n, …, features) -> sam
     return (x - mean) / tf.sqrt(variance + layer.epsilon) * weights[0] + weights[1]
 
 
-def layer_norm(layer: LayerNorm, weights, x, flow):  # (…, features) -> same shape
+# (…, features) -> same shape
+def layer_norm(layer: LayerNorm, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Normalise each place over its features.
 
     Parameters
     ----------
     layer, weights, x, flow
         (…, features) -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     mean, variance = tf.nn.moments(x, [-1], keepdims=True)
     return (x - mean) / tf.sqrt(variance + layer.epsilon) * weights[0] + weights[1]
 
-
-def relu(layer: ReLU, weights, x, flow):  # any shape -> same shape
+# %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #e5777c32
+# any shape -> same shape
+def relu(layer: ReLU, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Compute max(x, 0).
 
     Parameters
     ----------
     layer, weights, x, flow
         any shape -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     return tf.nn.relu(x)
 
 
-def tanh(layer: Tanh, weights, x, flow):  # any shape -> same shape
+# any shape -> same shape
+def tanh(layer: Tanh, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Compute the hyperbolic tangent.
 
     Parameters
     ----------
     layer, weights, x, flow
         any shape -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     return tf.tanh(x)
 
 
-def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
+# any shape -> same shape
+def dropout(layer: Dropout, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Zero a share `layer.rate` of the values and scale up the rest; without a source of random
     numbers do nothing.
 
@@ -216,67 +275,97 @@ def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
     ----------
     layer, weights, x, flow
         any shape -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     if flow.draw is None:
         return x
     keep = tf.cast(flow.draw(tf.shape(x), x.dtype) >= layer.rate, x.dtype)
     return x * keep / (1 - layer.rate)
 
-
-def reshape(layer: Reshape, weights, x, flow):  # (n, …) -> (n, *shape)
+# %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #9ad3165f
+# (n, …) -> (n, *shape)
+def reshape(layer: Reshape, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Give rows another shape.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, …) -> (n, *shape)
+
+    Returns
+    -------
+    Tensor
     """
     return tf.reshape(x, [-1, *layer.shape])
 
 
-def flatten(layer: Flatten, weights, x, flow):  # (n, …) -> (n, values)
+# (n, …) -> (n, values)
+def flatten(layer: Flatten, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Make one vector of each row.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, …) -> (n, values)
+
+    Returns
+    -------
+    Tensor
     """
     return tf.reshape(x, [-1, math.prod(x.shape[1:])])
 
 
-def mean_pool(layer: GlobalAveragePool, weights, x, flow):  # (n, …, features) -> (n, features)
+def mean_pool(
+    layer: GlobalAveragePool, weights: list[Tensor], x: Tensor, flow: ForwardContext
+) -> Tensor:  # (n, …, features) -> (n, features)
     """Average over the places.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, …, features) -> (n, features)
+
+    Returns
+    -------
+    Tensor
     """
     return tf.reduce_mean(x, list(range(1, x.shape.rank - 1)))
 
 
-def columns(layer: Columns, weights, x, flow):  # (n, d) -> (n, len(indices))
+# (n, d) -> (n, len(indices))
+def columns(layer: Columns, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Take columns.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, d) -> (n, len(indices))
+
+    Returns
+    -------
+    Tensor
     """
     first, last = layer.indices[0], layer.indices[-1]
     if layer.indices == tuple(range(first, last + 1)):
         return x[:, first : last + 1]
     return tf.gather(x, layer.indices, axis=1)
 
-
-def joined(layer: Parallel, weights, x, flow):  # list of (n, …), one a branch -> (n, …)
+# %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #e7616fd2
+# list of (n, …), one a branch -> (n, …)
+def joined(layer: Parallel, weights: list[Tensor], x: list[Tensor], flow: ForwardContext) -> Tensor:
     """Join what branches give.
 
     Parameters
     ----------
     layer, weights, x, flow
         list of (n, …), one a branch -> (n, …)
+
+    Returns
+    -------
+    Tensor
     """
     if layer.join == "concat":
         return tf.concat(x, -1)
@@ -284,7 +373,8 @@ def joined(layer: Parallel, weights, x, flow):  # list of (n, …), one a branch
         return tf.reduce_sum(x[0] * x[1], -1, keepdims=True)
     return sum(x[1:], start=x[0])
 
-
+# %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #e64674c5
+# layer type -> function
 FORWARD = {
     Dense: dense,
     Conv2D: conv_2d,
@@ -300,38 +390,39 @@ FORWARD = {
     Tanh: tanh,
     Dropout: dropout,
     Reshape: reshape,
-    # layer type -> function
     Flatten: flatten,
     GlobalAveragePool: mean_pool,
     Columns: columns,
     Parallel: joined,
 }
-compute = computing(FORWARD, tf.cast, tf.bfloat16)  # function (layer, weights, x, flow) -> tensor
+# function (layer, weights, x, flow) -> tensor
+compute = computing(FORWARD, tf.cast, tf.bfloat16)
 
 # %% ../../../nbs/lib/train/tensorflow_backend/20_layers.ipynb #55c8349b
 def forward(
     spec: Spec,  # the network
-    weights,  # tensors in the order of `spec.shapes`
-    x,  # tensor (n, spec.inputs)
+    weights: Sequence[Tensor],  # in the order of `spec.shapes`
+    x: Tensor,  # shape (n, spec.inputs)
     # None outside training, for networks without running statistics
     flow: ForwardContext | None = None,
-):  # tensor (n, spec.outputs): raw outputs
+) -> Tensor:  # shape (n, spec.outputs): raw outputs
     """Run a batch through the network.
 
     Parameters
     ----------
     spec : Spec
         the network
-    weights
-        tensors in the order of `spec.shapes`
-    x
-        tensor (n, spec.inputs)
+    weights : Sequence[Tensor]
+        in the order of `spec.shapes`
+    x : Tensor
+        shape (n, spec.inputs)
     flow : ForwardContext | None, default None
         None outside training, for networks without running statistics
 
     Returns
     -------
-    tensor (n, spec.outputs): raw outputs
+    Tensor
+        shape (n, spec.outputs): raw outputs
     """
     return run_layers(
         compute, spec.layers, iter(weights), x, ForwardContext() if flow is None else flow

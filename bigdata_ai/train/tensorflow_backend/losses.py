@@ -6,17 +6,42 @@
 __all__ = ['LOSS', 'bce', 'cross_entropy', 'mse', 'weight_sum']
 
 # %% ../../../nbs/lib/train/tensorflow_backend/30_losses.ipynb #497c9498
+from collections.abc import Sequence
+
 import tensorflow as tf
+from tensorflow import Tensor
 
 # %% ../../../nbs/lib/train/tensorflow_backend/30_losses.ipynb #924be4bb
-# (n, 1) logits, (n,) classes 0 or 1 -> scalar
-def bce(outputs, y, smoothing=0.0, class_weights=None):
+def _averaged(losses, y, class_weights):
+    if class_weights is None:
+        return tf.reduce_mean(losses)
+    weights = tf.gather(tf.constant(class_weights, losses.dtype), y)
+    return tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)
+
+
+def bce(
+    outputs: Tensor,  # shape (n, 1): logits
+    y: Tensor,  # shape (n,): classes 0 or 1
+    smoothing: float = 0.0,  # share of the target given to all classes alike
+    class_weights: Sequence[float] | None = None,  # one a class; None for equal ones
+) -> Tensor:  # scalar
     """Compute the mean binary cross-entropy (article 4.2).
 
     Parameters
     ----------
-    outputs, y, smoothing, class_weights
-        (n, 1) logits, (n,) classes 0 or 1 -> scalar
+    outputs : Tensor
+        shape (n, 1): logits
+    y : Tensor
+        shape (n,): classes 0 or 1
+    smoothing : float, default 0.0
+        share of the target given to all classes alike
+    class_weights : Sequence[float] | None, default None
+        one a class; None for equal ones
+
+    Returns
+    -------
+    Tensor
+        scalar
     """
     target = tf.cast(y, outputs.dtype)
     if smoothing:
@@ -26,14 +51,29 @@ def bce(outputs, y, smoothing=0.0, class_weights=None):
     )
 
 
-# (n, k) logits, (n,) classes 0 … k-1 -> scalar
-def cross_entropy(outputs, y, smoothing=0.0, class_weights=None):
+def cross_entropy(
+    outputs: Tensor,  # shape (n, k): logits
+    y: Tensor,  # shape (n,): classes 0 … k-1
+    smoothing: float = 0.0,  # share of the target given to all classes alike
+    class_weights: Sequence[float] | None = None,  # one a class; None for equal ones
+) -> Tensor:  # scalar
     """Compute the mean softmax cross-entropy.
 
     Parameters
     ----------
-    outputs, y, smoothing, class_weights
-        (n, k) logits, (n,) classes 0 … k-1 -> scalar
+    outputs : Tensor
+        shape (n, k): logits
+    y : Tensor
+        shape (n,): classes 0 … k-1
+    smoothing : float, default 0.0
+        share of the target given to all classes alike
+    class_weights : Sequence[float] | None, default None
+        one a class; None for equal ones
+
+    Returns
+    -------
+    Tensor
+        scalar
     """
     if not smoothing:
         return _averaged(
@@ -44,13 +84,29 @@ def cross_entropy(outputs, y, smoothing=0.0, class_weights=None):
     return _averaged(tf.nn.softmax_cross_entropy_with_logits(target, outputs), y, class_weights)
 
 
-def mse(outputs, y, smoothing=0.0, class_weights=None):  # (n, k) outputs, (n, k) targets -> scalar
+def mse(
+    outputs: Tensor,  # shape (n, k)
+    y: Tensor,  # shape (n, k)
+    smoothing: float = 0.0,  # not used
+    class_weights: Sequence[float] | None = None,  # not used
+) -> Tensor:  # scalar
     """Compute the mean squared error over rows and columns.
 
     Parameters
     ----------
-    outputs, y, smoothing, class_weights
-        (n, k) outputs, (n, k) targets -> scalar
+    outputs : Tensor
+        shape (n, k)
+    y : Tensor
+        shape (n, k)
+    smoothing : float, default 0.0
+        not used
+    class_weights : Sequence[float] | None, default None
+        not used
+
+    Returns
+    -------
+    Tensor
+        scalar
     """
     return tf.reduce_mean(tf.square(outputs - tf.cast(y, outputs.dtype)))
 
@@ -58,15 +114,25 @@ def mse(outputs, y, smoothing=0.0, class_weights=None):  # (n, k) outputs, (n, k
 # name in train.spec.LOSSES -> function
 LOSS = {"bce": bce, "cross_entropy": cross_entropy, "mse": mse}
 
-
-def weight_sum(y, class_weights=None):  # (n,) classes, or any targets -> scalar
+# %% ../../../nbs/lib/train/tensorflow_backend/30_losses.ipynb #c66619ee
+def weight_sum(
+    y: Tensor,  # shape (n,): classes, or any targets
+    class_weights: Sequence[float] | None = None,  # one a class; None for equal ones
+) -> Tensor | int:  # scalar
     """Say how much a batch counts when means are joined: its rows, or the sum of their class
     weights.
 
     Parameters
     ----------
-    y, class_weights
-        (n,) classes, or any targets -> scalar
+    y : Tensor
+        shape (n,): classes, or any targets
+    class_weights : Sequence[float] | None, default None
+        one a class; None for equal ones
+
+    Returns
+    -------
+    Tensor | int
+        scalar
     """
     rows = tf.cast(tf.shape(y)[0], tf.float64)
     return (
@@ -74,10 +140,3 @@ def weight_sum(y, class_weights=None):  # (n,) classes, or any targets -> scalar
         if class_weights is None
         else tf.reduce_sum(tf.gather(tf.constant(class_weights, tf.float64), y))
     )
-
-
-def _averaged(losses, y, class_weights):
-    if class_weights is None:
-        return tf.reduce_mean(losses)
-    weights = tf.gather(tf.constant(class_weights, losses.dtype), y)
-    return tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)

@@ -6,18 +6,48 @@
 __all__ = ['OPTIMIZER', 'SLOTS', 'sgd', 'adam', 'adam_w', 'rms_prop']
 
 # %% ../../../nbs/lib/train/tensorflow_backend/40_optimizers.ipynb #73a62a61
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import tensorflow as tf
+from tensorflow import Tensor
 
 from ..spec.optimizers import SGD, Adam, AdamW, RMSprop
 
 # %% ../../../nbs/lib/train/tensorflow_backend/40_optimizers.ipynb #165b84b1
-def sgd(w, g, slots, step, h):  # arrays w, g; one slot; step 1, 2, …; h: name -> scalar
+def _penalized(w, g, h):
+    "The gradient with those of L1 and L2."
+    if "l2" in h:
+        g = g + h["l2"] * w
+    return g + h["l1"] * tf.sign(w) if "l1" in h else g
+
+
+def sgd(
+    w: Tensor,  # an array of weights
+    g: Tensor,  # its gradient
+    slots: Sequence[Tensor],  # (momentum,)
+    step: Tensor | float,  # 1, 2, …
+    h: Mapping[str, Any],  # name -> scalar; those that are zero are left out, and cost nothing
+) -> tuple[Tensor, tuple[Tensor, ...]]:  # weights and slots after the step
     """Do one step of stochastic gradient descent with momentum, L1 and L2.
 
     Parameters
     ----------
-    w, g, slots, step, h
-        arrays w, g; one slot; step 1, 2, …; h: name -> scalar
+    w : Tensor
+        an array of weights
+    g : Tensor
+        its gradient
+    slots : Sequence[Tensor]
+        (momentum,)
+    step : Tensor | float
+        1, 2, …
+    h : Mapping[str, Any]
+        name -> scalar; those that are zero are left out, and cost nothing
+
+    Returns
+    -------
+    tuple[Tensor, tuple[Tensor, ...]]
+        weights and slots after the step
     """
     g = _penalized(w, g, h)
     if "momentum" not in h:
@@ -26,53 +56,7 @@ def sgd(w, g, slots, step, h):  # arrays w, g; one slot; step 1, 2, …; h: name
     along = g + h["momentum"] * velocity if "nesterov" in h else velocity
     return w - h["learning_rate"] * along, (velocity,)
 
-
-def adam(w, g, slots, step, h):  # arrays w, g; two slots; step 1, 2, …; h: name -> scalar
-    """Do one step of Adam (Kingma and Ba 2015, algorithm 1) with coupled L1 and L2.
-
-    Parameters
-    ----------
-    w, g, slots, step, h
-        arrays w, g; two slots; step 1, 2, …; h: name -> scalar
-    """
-    return _adam(w, _penalized(w, g, h), slots, step, h)
-
-
-def adam_w(w, g, slots, step, h):  # arrays w, g; two slots; step 1, 2, …; h: name -> scalar
-    """Do one step of Adam with decoupled weight decay.
-
-    Parameters
-    ----------
-    w, g, slots, step, h
-        arrays w, g; two slots; step 1, 2, …; h: name -> scalar
-    """
-    return _adam(w * (1 - h["learning_rate"] * h.get("weight_decay", 0)), g, slots, step, h)
-
-
-def rms_prop(w, g, slots, step, h):  # arrays w, g; one slot; step 1, 2, …; h: name -> scalar
-    """Do one step of RMSprop with coupled L1 and L2.
-
-    Parameters
-    ----------
-    w, g, slots, step, h
-        arrays w, g; one slot; step 1, 2, …; h: name -> scalar
-    """
-    g = _penalized(w, g, h)
-    decay = h.get("decay", 0.0)
-    second = decay * slots[0] + (1 - decay) * g * g
-    return w - h["learning_rate"] * g / (tf.sqrt(second) + h["epsilon"]), (second,)
-
-
-OPTIMIZER = {SGD: sgd, Adam: adam, AdamW: adam_w, RMSprop: rms_prop}  # optimiser type -> function
-SLOTS = {SGD: 1, Adam: 2, AdamW: 2, RMSprop: 1}  # optimiser type -> arrays of state a weight
-
-
-def _penalized(w, g, h):
-    if "l2" in h:
-        g = g + h["l2"] * w
-    return g + h["l1"] * tf.sign(w) if "l1" in h else g
-
-
+# %% ../../../nbs/lib/train/tensorflow_backend/40_optimizers.ipynb #a782c8ed
 def _adam(w, g, slots, step, h):
     first, second = slots
     beta_1, beta_2 = h.get("beta_1", 0.0), h.get("beta_2", 0.0)
@@ -82,3 +66,100 @@ def _adam(w, g, slots, step, h):
     return w - (h["learning_rate"] / scale_1) * first / (
         tf.sqrt(second) / tf.sqrt(scale_2) + h["epsilon"]
     ), (first, second)
+
+
+def adam(
+    w: Tensor,  # an array of weights
+    g: Tensor,  # its gradient
+    slots: Sequence[Tensor],  # (mean, mean of squares)
+    step: Tensor | float,  # 1, 2, …
+    h: Mapping[str, Any],  # name -> scalar; those that are zero are left out, and cost nothing
+) -> tuple[Tensor, tuple[Tensor, ...]]:  # weights and slots after the step
+    """Do one step of Adam (Kingma and Ba 2015, algorithm 1) with coupled L1 and L2.
+
+    Parameters
+    ----------
+    w : Tensor
+        an array of weights
+    g : Tensor
+        its gradient
+    slots : Sequence[Tensor]
+        (mean, mean of squares)
+    step : Tensor | float
+        1, 2, …
+    h : Mapping[str, Any]
+        name -> scalar; those that are zero are left out, and cost nothing
+
+    Returns
+    -------
+    tuple[Tensor, tuple[Tensor, ...]]
+        weights and slots after the step
+    """
+    return _adam(w, _penalized(w, g, h), slots, step, h)
+
+
+def adam_w(
+    w: Tensor,  # an array of weights
+    g: Tensor,  # its gradient
+    slots: Sequence[Tensor],  # (mean, mean of squares)
+    step: Tensor | float,  # 1, 2, …
+    h: Mapping[str, Any],  # name -> scalar; those that are zero are left out, and cost nothing
+) -> tuple[Tensor, tuple[Tensor, ...]]:  # weights and slots after the step
+    """Do one step of Adam with decoupled weight decay.
+
+    Parameters
+    ----------
+    w : Tensor
+        an array of weights
+    g : Tensor
+        its gradient
+    slots : Sequence[Tensor]
+        (mean, mean of squares)
+    step : Tensor | float
+        1, 2, …
+    h : Mapping[str, Any]
+        name -> scalar; those that are zero are left out, and cost nothing
+
+    Returns
+    -------
+    tuple[Tensor, tuple[Tensor, ...]]
+        weights and slots after the step
+    """
+    return _adam(w * (1 - h["learning_rate"] * h.get("weight_decay", 0)), g, slots, step, h)
+
+# %% ../../../nbs/lib/train/tensorflow_backend/40_optimizers.ipynb #1479f6fc
+def rms_prop(
+    w: Tensor,  # an array of weights
+    g: Tensor,  # its gradient
+    slots: Sequence[Tensor],  # (mean of squares,)
+    step: Tensor | float,  # 1, 2, …
+    h: Mapping[str, Any],  # name -> scalar; those that are zero are left out, and cost nothing
+) -> tuple[Tensor, tuple[Tensor, ...]]:  # weights and slots after the step
+    """Do one step of RMSprop with coupled L1 and L2.
+
+    Parameters
+    ----------
+    w : Tensor
+        an array of weights
+    g : Tensor
+        its gradient
+    slots : Sequence[Tensor]
+        (mean of squares,)
+    step : Tensor | float
+        1, 2, …
+    h : Mapping[str, Any]
+        name -> scalar; those that are zero are left out, and cost nothing
+
+    Returns
+    -------
+    tuple[Tensor, tuple[Tensor, ...]]
+        weights and slots after the step
+    """
+    g = _penalized(w, g, h)
+    decay = h.get("decay", 0.0)
+    second = decay * slots[0] + (1 - decay) * g * g
+    return w - h["learning_rate"] * g / (tf.sqrt(second) + h["epsilon"]), (second,)
+
+# %% ../../../nbs/lib/train/tensorflow_backend/40_optimizers.ipynb #ed97d52a
+OPTIMIZER = {SGD: sgd, Adam: adam, AdamW: adam_w, RMSprop: rms_prop}  # optimiser type -> function
+SLOTS = {SGD: 1, Adam: 2, AdamW: 2, RMSprop: 1}  # optimiser type -> arrays of state a weight

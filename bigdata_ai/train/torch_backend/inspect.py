@@ -7,11 +7,13 @@ __all__ = ['FAULTS', 'walk_spec', 'walk_module']
 
 # %% ../../../nbs/lib/train/torch_backend/80_inspect.ipynb #b8e34f93
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
 
+from ..spec.layers import Layer
 from ..spec.options import Options
 from ..flow import ForwardContext, run_layers
 from .layers import compute
@@ -21,68 +23,6 @@ from .weights import to_native
 # %% ../../../nbs/lib/train/torch_backend/80_inspect.ipynb #0198c284
 # what a layer raises that does not fit
 FAULTS = (RuntimeError, IndexError, TypeError, ValueError, AttributeError, NotImplementedError)
-
-
-def walk_spec(
-    layers,  # of a spec, or its first ones
-    weights,  # arrays, in the order of the layers
-    states,  # running statistics, in the order of the layers
-    X: np.ndarray,  # shape (n, d)
-    # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
-    targets: Callable | None,
-    dtype: str,  # "float32" or "float64"
-    options: Options,  # of a step, as far as they change a pass or a loss
-    training: bool,  # whether dropout draws and BatchNorm looks at the batch
-    # (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a weight
-) -> tuple:
-    """Walk a batch through layers.
-
-    Parameters
-    ----------
-    layers
-        of a spec, or its first ones
-    weights
-        arrays, in the order of the layers
-    states
-        running statistics, in the order of the layers
-    X : np.ndarray
-        shape (n, d)
-    targets : Callable | None
-        function (shape of the outputs) -> (targets, name of the loss); None for no gradient
-    dtype : str
-        "float32" or "float64"
-    options : Options
-        of a step, as far as they change a pass or a loss
-    training : bool
-        whether dropout draws and BatchNorm looks at the batch
-
-    Returns
-    -------
-    tuple
-        (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a
-        weight
-    """
-    weights, rows = [to_native(w, dtype).requires_grad_() for w in weights], []
-    flow = ForwardContext(
-        _drawer() if training else None,
-        [to_native(s, dtype) for s in states],
-        training,
-        options.precision == "bfloat16",
-    )
-    try:
-        outputs = run_layers(
-            compute,
-            layers,
-            iter(weights),
-            to_native(X, dtype),
-            flow,
-            seen=lambda layer, x: rows.append(_seen(x)),
-        )
-    except FAULTS as error:
-        return rows, _text(error), None, []
-    if targets is None:
-        return rows, "", None, []
-    return rows, "", *_gradients(outputs, targets, weights, options)
 
 
 def _drawer():
@@ -104,15 +44,108 @@ def _text(error):
 def _gradients(outputs, targets, weights, options):
     y, loss = targets(tuple(outputs.shape))
     value = LOSS[loss](outputs, to_native(y), options.label_smoothing, options.class_weights)
-    found = torch.autograd.grad(value, weights, allow_unused=True)
-    return float(value.detach()), [None if g is None else _seen(g)[1] for g in found]
+    gradients = torch.autograd.grad(value, weights, allow_unused=True)
+    return float(value.detach()), [None if g is None else _seen(g)[1] for g in gradients]
 
-# %% ../../../nbs/lib/train/torch_backend/80_inspect.ipynb #4bbcba95
-def walk_module(
-    module,  # torch.nn.Module
+# %% ../../../nbs/lib/train/torch_backend/80_inspect.ipynb #4e530629
+def walk_spec(
+    layers: Iterable[Layer],  # of a spec, or its first ones
+    weights: Iterable[np.ndarray],  # in the order of the layers
+    states: Iterable[np.ndarray],  # running statistics, in the order of the layers
     X: np.ndarray,  # shape (n, d)
     # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
     targets: Callable | None,
+    *,
+    dtype: str,  # "float32" or "float64"
+    options: Options,  # of a step, as far as they change a pass or a loss
+    training: bool,  # whether dropout draws and BatchNorm looks at the batch
+    # (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a weight
+) -> tuple:
+    """Walk a batch through layers.
+
+    Parameters
+    ----------
+    layers : Iterable[Layer]
+        of a spec, or its first ones
+    weights : Iterable[np.ndarray]
+        in the order of the layers
+    states : Iterable[np.ndarray]
+        running statistics, in the order of the layers
+    X : np.ndarray
+        shape (n, d)
+    targets : Callable | None
+        function (shape of the outputs) -> (targets, name of the loss); None for no gradient
+    dtype : str
+        "float32" or "float64"
+    options : Options
+        of a step, as far as they change a pass or a loss
+    training : bool
+        whether dropout draws and BatchNorm looks at the batch
+
+    Returns
+    -------
+    tuple
+        (dtype, array) of each layer; what was raised, or ""; the loss or None; one gradient a
+        weight
+    """
+    tensors, rows = [to_native(w, dtype).requires_grad_() for w in weights], []
+    flow = ForwardContext(
+        _drawer() if training else None,
+        [to_native(s, dtype) for s in states],
+        training,
+        options.precision == "bfloat16",
+    )
+    try:
+        outputs = run_layers(
+            compute,
+            layers,
+            iter(tensors),
+            to_native(X, dtype),
+            flow,
+            seen=lambda layer, x: rows.append(_seen(x)),
+        )
+    except FAULTS as error:
+        return rows, _text(error), None, []
+    if targets is None:
+        return rows, "", None, []
+    return rows, "", *_gradients(outputs, targets, tensors, options)
+
+# %% ../../../nbs/lib/train/torch_backend/80_inspect.ipynb #4bbcba95
+def _first_tensor(outputs):
+    "The tensor that comes out, or the first of several."
+    if isinstance(outputs, torch.Tensor):
+        return outputs
+    if isinstance(outputs, dict):
+        outputs = outputs.values()
+    elif not isinstance(outputs, (tuple, list)):
+        return None
+    return next((first for first in map(_first_tensor, outputs) if first is not None), None)
+
+
+def _left(inside, rows, outputs):
+    label, before = inside.pop()
+    first = _first_tensor(outputs)
+    if len(rows) == before and first is not None:
+        rows.append((label, *_seen(first)))
+
+
+def _watched(module, inside, rows):
+    "See each part come and go; part -> its name and type."
+    labels = {
+        part: f"{name} {type(part).__name__}".strip() for name, part in module.named_modules()
+    }
+    for part in labels:
+        part.register_forward_pre_hook(lambda part, _: inside.append((labels[part], len(rows))))
+        part.register_forward_hook(lambda part, _, outputs: _left(inside, rows, outputs))
+    return labels
+
+# %% ../../../nbs/lib/train/torch_backend/80_inspect.ipynb #df3c60ef
+def walk_module(
+    module: Any,  # torch.nn.Module
+    X: np.ndarray,  # shape (n, d)
+    # function (shape of the outputs) -> (targets, name of the loss); None for no gradient
+    targets: Callable | None,
+    *,
     options: Options,  # of a step, as far as they change a loss
     training: bool,  # whether dropout draws and BatchNorm looks at the batch
     # (name, dtype, array) of each layer; (name, what was raised) or None; the loss or None; (layer,
@@ -122,7 +155,7 @@ def walk_module(
 
     Parameters
     ----------
-    module
+    module : Any
         torch.nn.Module
     X : np.ndarray
         shape (n, d)
@@ -140,10 +173,7 @@ def walk_module(
         (layer, weight) -> gradient or None
     """
     module, rows, inside = copy.deepcopy(module).train(training), [], []
-    labels = {one: f"{name} {type(one).__name__}".strip() for name, one in module.named_modules()}
-    for one in labels:
-        one.register_forward_pre_hook(lambda one, given: inside.append((labels[one], len(rows))))
-        one.register_forward_hook(lambda one, given, made: _left(inside, rows, made))
+    labels = _watched(module, inside, rows)
     floats = [p.dtype for p in module.parameters() if p.is_floating_point()]
     try:
         outputs = module(torch.tensor(X, dtype=floats[0] if floats else torch.float32))
@@ -151,31 +181,8 @@ def walk_module(
         return rows, (inside[-1][0] if inside else type(module).__name__, _text(error)), None, {}
     if targets is None:
         return rows, None, None, {}
-    names = [name for name, p in module.named_parameters() if p.requires_grad]
-    loss, found = _gradients(
-        outputs, targets, [p for p in module.parameters() if p.requires_grad], options
-    )
-    owners = {name: labels[module.get_submodule(name.rpartition(".")[0])] for name in names}
-    return (
-        rows,
-        None,
-        loss,
-        {(owners[name], name.rpartition(".")[2]): g for name, g in zip(names, found, strict=True)},
-    )
-
-
-def _left(inside, rows, made):
-    label, before = inside.pop()
-    first = _first_tensor(made)
-    if len(rows) == before and first is not None:
-        rows.append((label, *_seen(first)))
-
-
-def _first_tensor(made):
-    "The tensor that comes out, or the first of several."
-    if isinstance(made, torch.Tensor):
-        return made
-    parts = (
-        made.values() if isinstance(made, dict) else made if isinstance(made, (tuple, list)) else ()
-    )
-    return next((found for found in map(_first_tensor, parts) if found is not None), None)
+    learned = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    loss, gradients = _gradients(outputs, targets, [*learned.values()], options)
+    places = [name.rpartition(".") for name in learned]
+    names = [(labels[module.get_submodule(part)], name) for part, _, name in places]
+    return rows, None, loss, dict(zip(names, gradients, strict=True))

@@ -8,7 +8,10 @@ __all__ = ['FORWARD', 'compute', 'dense', 'conv_2d', 'max_pool_2d', 'embedding',
            'joined', 'forward']
 
 # %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #d184b826
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from ..spec.layers import GRU, LSTM, Attention, BatchNorm, Columns, Conv2D, Dense
@@ -20,28 +23,37 @@ from ..spec.network import Spec
 from ..flow import ForwardContext, computing, run_layers
 
 # %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #161696da
-def dense(layer: Dense, weights, x, flow):  # x: (…, inputs) -> (…, outputs)
+# x: (…, inputs) -> (…, outputs)
+def dense(layer: Dense, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Compute x @ weight + bias.
 
     Parameters
     ----------
     layer, weights, x, flow
         x: (…, inputs) -> (…, outputs)
+
+    Returns
+    -------
+    Tensor
     """
     if x.ndim == 2 and layer.bias:
         return torch.addmm(weights[1], x, weights[0])
     product = torch.matmul(x, weights[0])
     return product + weights[1] if layer.bias else product
 
-
+# %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #b6ffa847
 # (n, height, width, inputs) -> (n, height', width', outputs)
-def conv_2d(layer: Conv2D, weights, x, flow):
+def conv_2d(layer: Conv2D, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Slide a window over images.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, height, width, inputs) -> (n, height', width', outputs)
+
+    Returns
+    -------
+    Tensor
     """
     kernel, bias = weights[0].permute(3, 2, 0, 1), weights[1] if layer.bias else None
     return functional.conv2d(x.permute(0, 3, 1, 2), kernel, bias, padding=layer.padding).permute(
@@ -50,84 +62,111 @@ def conv_2d(layer: Conv2D, weights, x, flow):
 
 
 # (n, height, width, c) -> (n, height // size, width // size, c)
-def max_pool_2d(layer: MaxPool2D, weights, x, flow):
+def max_pool_2d(layer: MaxPool2D, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Keep the largest of each window.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, height, width, c) -> (n, height // size, width // size, c)
+
+    Returns
+    -------
+    Tensor
     """
     return functional.max_pool2d(x.permute(0, 3, 1, 2), layer.size).permute(0, 2, 3, 1)
 
-
-def embedding(layer: Embedding, weights, x, flow):  # (…) whole numbers -> (…, features)
+# %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #9f86c1e6
+# (…) whole numbers -> (…, features)
+def embedding(layer: Embedding, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Look up rows of a table.
 
     Parameters
     ----------
     layer, weights, x, flow
         (…) whole numbers -> (…, features)
+
+    Returns
+    -------
+    Tensor
     """
     # functional.embedding has a slower gradient
     return weights[0].index_select(0, x.reshape(-1).long()).reshape(*x.shape, -1)
 
 
-def positions(layer: Positions, weights, x, flow):  # (n, length, features) -> same shape
+# (n, length, features) -> same shape
+def positions(layer: Positions, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Add a vector for each place.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, length, features) -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     return x + weights[0]
 
-
+# %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #36f33d85
 # (n, length, inputs) -> (n, units), or all states (n, length, units)
-def lstm(layer: LSTM, weights, x, flow):
+def lstm(layer: LSTM, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Run a long short-term memory; gates in the order input, forget, cell, output.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, length, inputs) -> (n, units), or all states (n, length, units)
+
+    Returns
+    -------
+    Tensor
     """
-    given, recurrent, bias = weights
+    inputs, recurrent, bias = weights
     start = x.new_zeros(1, len(x), layer.units)
-    parts = [given.t(), recurrent.t(), bias, torch.zeros_like(bias)]
+    parts = [inputs.t(), recurrent.t(), bias, torch.zeros_like(bias)]
     states, last, _ = torch.lstm(x, (start, start), parts, True, 1, 0.0, False, False, True)
     return states if layer.sequences else last[0]
 
 
 # (n, length, inputs) -> (n, units), or all states (n, length, units)
-def gru(layer: GRU, weights, x, flow):
+def gru(layer: GRU, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Run a gated recurrent unit; gates in the order reset, update, new.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, length, inputs) -> (n, units), or all states (n, length, units)
+
+    Returns
+    -------
+    Tensor
     """
-    given, recurrent, bias_0, bias_1 = weights
+    inputs, recurrent, bias_0, bias_1 = weights
     start = x.new_zeros(1, len(x), layer.units)
     states, last = torch.gru(
-        x, start, [given.t(), recurrent.t(), bias_0, bias_1], True, 1, 0.0, False, False, True
+        x, start, [inputs.t(), recurrent.t(), bias_0, bias_1], True, 1, 0.0, False, False, True
     )
     return states if layer.sequences else last[0]
 
-
-def attention(layer: Attention, weights, x, flow):  # (n, length, features) -> same shape
+# %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #ce7958d3
+# (n, length, features) -> same shape
+def attention(layer: Attention, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Let each place look at all places, by several heads.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, length, features) -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     query, query_bias, key, value, value_bias, output, output_bias = weights
 
-    def heads(values):
+    def heads(values: Tensor) -> Tensor:
         return values.unflatten(-1, (layer.heads, -1)).transpose(1, 2)
 
     mixed = functional.scaled_dot_product_attention(
@@ -135,14 +174,19 @@ def attention(layer: Attention, weights, x, flow):  # (n, length, features) -> s
     )
     return mixed.transpose(1, 2).flatten(2) @ output + output_bias
 
-
-def batch_norm(layer: BatchNorm, weights, x, flow):  # (n, …, features) -> same shape
+# %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #ebf27328
+# (n, …, features) -> same shape
+def batch_norm(layer: BatchNorm, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Normalise each feature by the batch, or outside training by running statistics.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, …, features) -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     mean, variance = next(flow.states), next(flow.states)
     flat = x.reshape(-1, layer.features)
@@ -151,40 +195,56 @@ def batch_norm(layer: BatchNorm, weights, x, flow):  # (n, …, features) -> sam
     ).reshape(x.shape)
 
 
-def layer_norm(layer: LayerNorm, weights, x, flow):  # (…, features) -> same shape
+# (…, features) -> same shape
+def layer_norm(layer: LayerNorm, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Normalise each place over its features.
 
     Parameters
     ----------
     layer, weights, x, flow
         (…, features) -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     return functional.layer_norm(x, (layer.features,), *weights, layer.epsilon)
 
-
-def relu(layer: ReLU, weights, x, flow):  # any shape -> same shape
+# %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #9c63d149
+# any shape -> same shape
+def relu(layer: ReLU, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Compute max(x, 0).
 
     Parameters
     ----------
     layer, weights, x, flow
         any shape -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     return torch.relu(x)
 
 
-def tanh(layer: Tanh, weights, x, flow):  # any shape -> same shape
+# any shape -> same shape
+def tanh(layer: Tanh, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Compute the hyperbolic tangent.
 
     Parameters
     ----------
     layer, weights, x, flow
         any shape -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     return torch.tanh(x)
 
 
-def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
+# any shape -> same shape
+def dropout(layer: Dropout, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Zero a share `layer.rate` of the values and scale up the rest; without a source of random
     numbers do nothing.
 
@@ -192,67 +252,97 @@ def dropout(layer: Dropout, weights, x, flow):  # any shape -> same shape
     ----------
     layer, weights, x, flow
         any shape -> same shape
+
+    Returns
+    -------
+    Tensor
     """
     if flow.draw is None:
         return x
     keep = flow.draw(x.shape, x.dtype) >= layer.rate
     return x * keep / (1 - layer.rate)
 
-
-def reshape(layer: Reshape, weights, x, flow):  # (n, …) -> (n, *shape)
+# %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #cca360ae
+# (n, …) -> (n, *shape)
+def reshape(layer: Reshape, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Give rows another shape.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, …) -> (n, *shape)
+
+    Returns
+    -------
+    Tensor
     """
     return x.reshape(len(x), *layer.shape)
 
 
-def flatten(layer: Flatten, weights, x, flow):  # (n, …) -> (n, values)
+# (n, …) -> (n, values)
+def flatten(layer: Flatten, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Make one vector of each row.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, …) -> (n, values)
+
+    Returns
+    -------
+    Tensor
     """
     return x.reshape(len(x), -1)
 
 
-def mean_pool(layer: GlobalAveragePool, weights, x, flow):  # (n, …, features) -> (n, features)
+def mean_pool(
+    layer: GlobalAveragePool, weights: list[Tensor], x: Tensor, flow: ForwardContext
+) -> Tensor:  # (n, …, features) -> (n, features)
     """Average over the places.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, …, features) -> (n, features)
+
+    Returns
+    -------
+    Tensor
     """
     return x.flatten(1, -2).mean(1)
 
 
-def columns(layer: Columns, weights, x, flow):  # (n, d) -> (n, len(indices))
+# (n, d) -> (n, len(indices))
+def columns(layer: Columns, weights: list[Tensor], x: Tensor, flow: ForwardContext) -> Tensor:
     """Take columns.
 
     Parameters
     ----------
     layer, weights, x, flow
         (n, d) -> (n, len(indices))
+
+    Returns
+    -------
+    Tensor
     """
     first, last = layer.indices[0], layer.indices[-1]
     if layer.indices == tuple(range(first, last + 1)):
         return x[:, first : last + 1]  # a view
     return x[:, list(layer.indices)]
 
-
-def joined(layer: Parallel, weights, x, flow):  # list of (n, …), one a branch -> (n, …)
+# %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #0b78c760
+# list of (n, …), one a branch -> (n, …)
+def joined(layer: Parallel, weights: list[Tensor], x: list[Tensor], flow: ForwardContext) -> Tensor:
     """Join what branches give.
 
     Parameters
     ----------
     layer, weights, x, flow
         list of (n, …), one a branch -> (n, …)
+
+    Returns
+    -------
+    Tensor
     """
     if layer.join == "concat":
         return torch.cat(x, -1)
@@ -260,7 +350,8 @@ def joined(layer: Parallel, weights, x, flow):  # list of (n, …), one a branch
         return (x[0] * x[1]).sum(-1, keepdim=True)
     return sum(x[1:], start=x[0])
 
-
+# %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #0f459193
+# layer type -> function
 FORWARD = {
     Dense: dense,
     Conv2D: conv_2d,
@@ -276,7 +367,6 @@ FORWARD = {
     Tanh: tanh,
     Dropout: dropout,
     Reshape: reshape,
-    # layer type -> function
     Flatten: flatten,
     GlobalAveragePool: mean_pool,
     Columns: columns,
@@ -288,27 +378,28 @@ compute = computing(FORWARD, torch.Tensor.to, torch.bfloat16)
 # %% ../../../nbs/lib/train/torch_backend/20_layers.ipynb #708b2022
 def forward(
     spec: Spec,  # the network
-    weights,  # tensors in the order of `spec.shapes`
-    x,  # tensor (n, spec.inputs)
+    weights: Sequence[Tensor],  # in the order of `spec.shapes`
+    x: Tensor,  # shape (n, spec.inputs)
     # None outside training, for networks without running statistics
     flow: ForwardContext | None = None,
-):  # tensor (n, spec.outputs): raw outputs
+) -> Tensor:  # shape (n, spec.outputs): raw outputs
     """Run a batch through the network.
 
     Parameters
     ----------
     spec : Spec
         the network
-    weights
-        tensors in the order of `spec.shapes`
-    x
-        tensor (n, spec.inputs)
+    weights : Sequence[Tensor]
+        in the order of `spec.shapes`
+    x : Tensor
+        shape (n, spec.inputs)
     flow : ForwardContext | None, default None
         None outside training, for networks without running statistics
 
     Returns
     -------
-    tensor (n, spec.outputs): raw outputs
+    Tensor
+        shape (n, spec.outputs): raw outputs
     """
     return run_layers(
         compute, spec.layers, iter(weights), x, ForwardContext() if flow is None else flow

@@ -6,18 +6,41 @@
 __all__ = ['LOSS', 'bce', 'cross_entropy', 'mse', 'weight_sum']
 
 # %% ../../../nbs/lib/train/torch_backend/30_losses.ipynb #c5b01b7a
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 # %% ../../../nbs/lib/train/torch_backend/30_losses.ipynb #b9eab1f1
-# (n, 1) logits, (n,) classes 0 or 1 -> scalar
-def bce(outputs, y, smoothing=0.0, class_weights=None):
+def _weighted(losses, y, class_weights):
+    weights = torch.tensor(class_weights, dtype=losses.dtype)[y]
+    return (losses * weights).sum() / weights.sum()
+
+
+def bce(
+    outputs: Tensor,  # shape (n, 1): logits
+    y: Tensor,  # shape (n,): classes 0 or 1
+    smoothing: float = 0.0,  # share of the target given to all classes alike
+    class_weights: Sequence[float] | None = None,  # one a class; None for equal ones
+) -> Tensor:  # scalar
     """Compute the mean binary cross-entropy (article 4.2).
 
     Parameters
     ----------
-    outputs, y, smoothing, class_weights
-        (n, 1) logits, (n,) classes 0 or 1 -> scalar
+    outputs : Tensor
+        shape (n, 1): logits
+    y : Tensor
+        shape (n,): classes 0 or 1
+    smoothing : float, default 0.0
+        share of the target given to all classes alike
+    class_weights : Sequence[float] | None, default None
+        one a class; None for equal ones
+
+    Returns
+    -------
+    Tensor
+        scalar
     """
     target = y.to(outputs.dtype)
     if smoothing:
@@ -31,14 +54,29 @@ def bce(outputs, y, smoothing=0.0, class_weights=None):
     )
 
 
-# (n, k) logits, (n,) classes 0 … k-1 -> scalar
-def cross_entropy(outputs, y, smoothing=0.0, class_weights=None):
+def cross_entropy(
+    outputs: Tensor,  # shape (n, k): logits
+    y: Tensor,  # shape (n,): classes 0 … k-1
+    smoothing: float = 0.0,  # share of the target given to all classes alike
+    class_weights: Sequence[float] | None = None,  # one a class; None for equal ones
+) -> Tensor:  # scalar
     """Compute the mean softmax cross-entropy.
 
     Parameters
     ----------
-    outputs, y, smoothing, class_weights
-        (n, k) logits, (n,) classes 0 … k-1 -> scalar
+    outputs : Tensor
+        shape (n, k): logits
+    y : Tensor
+        shape (n,): classes 0 … k-1
+    smoothing : float, default 0.0
+        share of the target given to all classes alike
+    class_weights : Sequence[float] | None, default None
+        one a class; None for equal ones
+
+    Returns
+    -------
+    Tensor
+        scalar
     """
     if class_weights is None:
         return functional.cross_entropy(outputs, y, label_smoothing=smoothing)
@@ -49,13 +87,29 @@ def cross_entropy(outputs, y, smoothing=0.0, class_weights=None):
     )
 
 
-def mse(outputs, y, smoothing=0.0, class_weights=None):  # (n, k) outputs, (n, k) targets -> scalar
+def mse(
+    outputs: Tensor,  # shape (n, k)
+    y: Tensor,  # shape (n, k)
+    smoothing: float = 0.0,  # not used
+    class_weights: Sequence[float] | None = None,  # not used
+) -> Tensor:  # scalar
     """Compute the mean squared error over rows and columns.
 
     Parameters
     ----------
-    outputs, y, smoothing, class_weights
-        (n, k) outputs, (n, k) targets -> scalar
+    outputs : Tensor
+        shape (n, k)
+    y : Tensor
+        shape (n, k)
+    smoothing : float, default 0.0
+        not used
+    class_weights : Sequence[float] | None, default None
+        not used
+
+    Returns
+    -------
+    Tensor
+        scalar
     """
     return functional.mse_loss(outputs, y.to(outputs.dtype))
 
@@ -63,23 +117,28 @@ def mse(outputs, y, smoothing=0.0, class_weights=None):  # (n, k) outputs, (n, k
 # name in train.spec.LOSSES -> function
 LOSS = {"bce": bce, "cross_entropy": cross_entropy, "mse": mse}
 
-
-def weight_sum(y, class_weights=None):  # (n,) classes, or any targets -> scalar
+# %% ../../../nbs/lib/train/torch_backend/30_losses.ipynb #4dc8e558
+def weight_sum(
+    y: Tensor,  # shape (n,): classes, or any targets
+    class_weights: Sequence[float] | None = None,  # one a class; None for equal ones
+) -> Tensor | int:  # scalar
     """Say how much a batch counts when means are joined: its rows, or the sum of their class
     weights.
 
     Parameters
     ----------
-    y, class_weights
-        (n,) classes, or any targets -> scalar
+    y : Tensor
+        shape (n,): classes, or any targets
+    class_weights : Sequence[float] | None, default None
+        one a class; None for equal ones
+
+    Returns
+    -------
+    Tensor | int
+        scalar
     """
     return (
         len(y)
         if class_weights is None
         else torch.tensor(class_weights, dtype=torch.float64)[y].sum()
     )
-
-
-def _weighted(losses, y, class_weights):
-    weights = torch.tensor(class_weights, dtype=losses.dtype)[y]
-    return (losses * weights).sum() / weights.sum()

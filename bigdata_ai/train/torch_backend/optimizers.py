@@ -7,15 +7,17 @@ __all__ = ['OPTIMIZER', 'SLOTS', 'sgd', 'adam', 'adam_w', 'rms_prop']
 
 # %% ../../../nbs/lib/train/torch_backend/40_optimizers.ipynb #a5181444
 import torch
+from torch import Tensor
 
 from ..spec.optimizers import SGD, Adam, AdamW, RMSprop
 
 # %% ../../../nbs/lib/train/torch_backend/40_optimizers.ipynb #d60fc56d
 def sgd(
-    w,  # vector of all weights, changed in place
-    gradient,  # vector of the same length
-    slots,  # [momentum], changed in place
-    step,  # scalar tensor: steps with this one
+    w: Tensor,  # vector of all weights, changed in place
+    gradient: Tensor,  # vector of the same length
+    slots: list[Tensor],  # [momentum], changed in place
+    step: Tensor,  # scalar: steps with this one
+    *,
     rate: float,  # learning rate of this step
     optimizer: SGD,  # its numbers
 ) -> None:  # as torch.optim.SGD
@@ -23,14 +25,14 @@ def sgd(
 
     Parameters
     ----------
-    w
+    w : Tensor
         vector of all weights, changed in place
-    gradient
+    gradient : Tensor
         vector of the same length
-    slots
+    slots : list[Tensor]
         [momentum], changed in place
-    step
-        scalar tensor: steps with this one
+    step : Tensor
+        scalar: steps with this one
     rate : float
         learning rate of this step
     optimizer : SGD
@@ -49,63 +51,7 @@ def sgd(
         is_first_step=False,
     )
 
-
-def adam(
-    w,  # vector of all weights, changed in place
-    gradient,  # vector of the same length
-    slots,  # [mean, mean of squares], changed in place
-    step,  # scalar tensor: steps with this one
-    rate: float,  # learning rate of this step
-    optimizer: Adam,  # its numbers
-) -> None:  # as torch.optim.Adam
-    """Take a step of Adam with coupled L2.
-
-    Parameters
-    ----------
-    w
-        vector of all weights, changed in place
-    gradient
-        vector of the same length
-    slots
-        [mean, mean of squares], changed in place
-    step
-        scalar tensor: steps with this one
-    rate : float
-        learning rate of this step
-    optimizer : Adam
-        its numbers
-    """
-    _adam(torch._fused_adam_, w, gradient, slots, step, rate, optimizer, optimizer.l2)
-
-
-def adam_w(
-    w,  # vector of all weights, changed in place
-    gradient,  # vector of the same length
-    slots,  # [mean, mean of squares], changed in place
-    step,  # scalar tensor: steps with this one
-    rate: float,  # learning rate of this step
-    optimizer: AdamW,  # its numbers
-) -> None:  # as torch.optim.AdamW
-    """Take a step of Adam with decoupled weight decay.
-
-    Parameters
-    ----------
-    w
-        vector of all weights, changed in place
-    gradient
-        vector of the same length
-    slots
-        [mean, mean of squares], changed in place
-    step
-        scalar tensor: steps with this one
-    rate : float
-        learning rate of this step
-    optimizer : AdamW
-        its numbers
-    """
-    _adam(torch._fused_adamw_, w, gradient, slots, step, rate, optimizer, optimizer.weight_decay)
-
-
+# %% ../../../nbs/lib/train/torch_backend/40_optimizers.ipynb #c9e77adb
 def _adam(kernel, w, gradient, slots, step, rate, optimizer, decay):
     kernel(
         [w],
@@ -124,11 +70,70 @@ def _adam(kernel, w, gradient, slots, step, rate, optimizer, decay):
     )
 
 
+def adam(
+    w: Tensor,  # vector of all weights, changed in place
+    gradient: Tensor,  # vector of the same length
+    slots: list[Tensor],  # [mean, mean of squares], changed in place
+    step: Tensor,  # scalar: steps with this one
+    *,
+    rate: float,  # learning rate of this step
+    optimizer: Adam,  # its numbers
+) -> None:  # as torch.optim.Adam
+    """Take a step of Adam with coupled L2.
+
+    Parameters
+    ----------
+    w : Tensor
+        vector of all weights, changed in place
+    gradient : Tensor
+        vector of the same length
+    slots : list[Tensor]
+        [mean, mean of squares], changed in place
+    step : Tensor
+        scalar: steps with this one
+    rate : float
+        learning rate of this step
+    optimizer : Adam
+        its numbers
+    """
+    _adam(torch._fused_adam_, w, gradient, slots, step, rate, optimizer, optimizer.l2)
+
+
+def adam_w(
+    w: Tensor,  # vector of all weights, changed in place
+    gradient: Tensor,  # vector of the same length
+    slots: list[Tensor],  # [mean, mean of squares], changed in place
+    step: Tensor,  # scalar: steps with this one
+    *,
+    rate: float,  # learning rate of this step
+    optimizer: AdamW,  # its numbers
+) -> None:  # as torch.optim.AdamW
+    """Take a step of Adam with decoupled weight decay.
+
+    Parameters
+    ----------
+    w : Tensor
+        vector of all weights, changed in place
+    gradient : Tensor
+        vector of the same length
+    slots : list[Tensor]
+        [mean, mean of squares], changed in place
+    step : Tensor
+        scalar: steps with this one
+    rate : float
+        learning rate of this step
+    optimizer : AdamW
+        its numbers
+    """
+    _adam(torch._fused_adamw_, w, gradient, slots, step, rate, optimizer, optimizer.weight_decay)
+
+# %% ../../../nbs/lib/train/torch_backend/40_optimizers.ipynb #8d675e32
 def rms_prop(
-    w,  # vector of all weights, changed in place
-    gradient,  # vector of the same length
-    slots,  # [mean of squares], changed in place
-    step,  # scalar tensor: steps with this one
+    w: Tensor,  # vector of all weights, changed in place
+    gradient: Tensor,  # vector of the same length
+    slots: list[Tensor],  # [mean of squares], changed in place
+    step: Tensor,  # scalar: steps with this one
+    *,
     rate: float,  # learning rate of this step
     optimizer: RMSprop,  # its numbers
 ) -> None:  # as torch.optim.RMSprop
@@ -136,14 +141,14 @@ def rms_prop(
 
     Parameters
     ----------
-    w
+    w : Tensor
         vector of all weights, changed in place
-    gradient
+    gradient : Tensor
         vector of the same length
-    slots
+    slots : list[Tensor]
         [mean of squares], changed in place
-    step
-        scalar tensor: steps with this one
+    step : Tensor
+        scalar: steps with this one
     rate : float
         learning rate of this step
     optimizer : RMSprop
@@ -154,6 +159,6 @@ def rms_prop(
     slots[0].mul_(optimizer.decay).addcmul_(gradient, gradient, value=1 - optimizer.decay)
     w.addcdiv_(gradient, slots[0].sqrt().add_(optimizer.epsilon), value=-rate)
 
-
+# %% ../../../nbs/lib/train/torch_backend/40_optimizers.ipynb #78922e8b
 OPTIMIZER = {SGD: sgd, Adam: adam, AdamW: adam_w, RMSprop: rms_prop}  # optimiser type -> function
 SLOTS = {SGD: 1, Adam: 2, AdamW: 2, RMSprop: 1}  # optimiser type -> vectors of state

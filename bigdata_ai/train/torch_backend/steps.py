@@ -249,7 +249,8 @@ class _Steps(_Gradients):
         if self._l1:
             self._gradients.add_(self._flat.sign(), alpha=self._l1)
         self._steps += 1
-        self._update(self._flat, self._gradients, self._slots, self._steps, rate, self._optimizer)
+        numbers = {"rate": rate, "optimizer": self._optimizer}
+        self._update(self._flat, self._gradients, self._slots, self._steps, **numbers)
         return loss
 
 # %% ../../../nbs/lib/train/torch_backend/50_steps.ipynb #c71f97b3
