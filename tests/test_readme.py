@@ -104,7 +104,7 @@ def test_the_table_example_works(tmp_path):
         [sys.executable, "table.py"], cwd=tmp_path, capture_output=True, text=True, env=environment
     )
     assert (
-        done.returncode == 0 and "4 rows in, 4 out" in done.stdout and "town=rome" in done.stdout
+        done.returncode == 0 and "7 rows in, 7 out" in done.stdout and "town=rome" in done.stdout
     ), done.stderr
 
 
@@ -121,6 +121,19 @@ def test_other_learners_fit_too(tmp_path):
         env=environment,
     )
     assert done.returncode == 0 and done.stdout.count("accuracy") == 3, done.stderr
+
+
+def test_a_learner_takes_raw_rows_behind_its_steps(tmp_path):
+    (tmp_path / "prepared.py").write_text(next(block for block in BLOCKS if "Prepared(" in block))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "prepared.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0 and "auroc" in done.stdout, done.stderr
 
 
 def test_the_targets_that_readme_names_exist():

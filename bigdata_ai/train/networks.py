@@ -278,11 +278,12 @@ def wide_and_deep(
     )
 
     def parts(width: int) -> list[tuple[Layer, ...]]:
-        plain = [(Columns(tuple(range(numbers))),)] if numbers else []
-        return plain + [
+        plain: list[tuple[Layer, ...]] = [(Columns(tuple(range(numbers))),)] if numbers else []
+        embedded: list[tuple[Layer, ...]] = [
             (Columns((numbers + i,)), Embedding(size, width), Flatten())
             for i, size in enumerate(categories)
         ]
+        return plain + embedded
 
     def joined(width: int) -> tuple[Layer, ...]:
         return (
@@ -299,7 +300,7 @@ def wide_and_deep(
     )
 
 # %% ../../nbs/lib/train/11_networks.ipynb #3858a8fb
-def _called(layer):
+def _called(layer: Layer) -> str:
     "A layer as it is written in the table."
     if not isinstance(layer, Parallel):
         return repr(layer)

@@ -325,7 +325,7 @@ class Prepared(_PredictingPrepared):
             watched = None if validation is None else _prepared_rows(steps, validation)
             learner = fit(self.learner, data, training, validation=watched)
         self.learner_, self.steps_ = learner, steps
-        self._origin = None if rows is None else Origin.of(rows)
+        self._origin = Origin.of(rows) if isinstance(rows, Dataset | Table) else None
         self.n_features_in_ = _width(X, [*steps, learner])
         return self
 
