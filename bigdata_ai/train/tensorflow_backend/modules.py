@@ -124,7 +124,7 @@ class _ModuleSteps(_Variables):
     "Steps of a model in one graph."
 
     _update: Callable  # the optimizer's rule
-    _numbers: dict[str, float]  # its numbers but the learning rate
+    _numbers: Any  # its numbers but the learning rate
     _loss_of: Callable
 
     def _loss(self, outputs, y):

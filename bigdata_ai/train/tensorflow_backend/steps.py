@@ -332,6 +332,20 @@ def _on_device(method):
 class _State:
     "Weights, running statistics, and what the optimizer keeps."
 
+    spec: Any
+    batch_size: int
+    dtype: str
+    options: Any
+    _device: str
+    _seed: int
+    _rate: float
+    _numbers: Any
+    _program: Any
+    _weights: Any
+    _states: Any
+    _slots: Any
+    _done: Any
+
     def weights(self) -> list[np.ndarray]:  # copies, in the order of `spec.shapes`
         """Copy the present weights.
 

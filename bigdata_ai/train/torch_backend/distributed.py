@@ -77,7 +77,7 @@ def _session(spark, workers):
             running.stop()
 
 
-def _exit_codes(text):
+def _exit_codes(text) -> dict[int, int | None]:
     "What `torchrun` says of workers that failed, by rank."
     table = {
         int(rank): int(code)
