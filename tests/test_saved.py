@@ -271,8 +271,8 @@ def test_what_can_not_be_saved_is_refused(frameworks, tmp_path):
     from sklearn.linear_model import LogisticRegression
 
     data = rows_for(mlp(6, 3))
-    for own in (LogisticRegression(), frameworks["torch"].nn.Linear(6, 3)):
-        model = fit(own, data, epochs=1)
+    module = frameworks["torch"].nn.Linear(6, 3)
+    for model in (fit(LogisticRegression(), data), fit(module, data, epochs=1)):
         for refused in (
             lambda: save_model(model, tmp_path / "m"),  # noqa: B023
             lambda: to_backend(model, "tensorflow"),  # noqa: B023
