@@ -267,18 +267,21 @@ def test_the_wrong_spec_for_saved_weights_is_refused(path):
         fit(spec, rows_for(spec), backend="torch", weights=load_model(path).weights)
 
 
-def test_what_can_not_be_saved_is_refused(frameworks, tmp_path):
+def test_what_can_not_be_saved_or_moved_is_refused(frameworks, tmp_path):
+    "A framework's own network lives there alone; an estimator has no framework to move to."
     from sklearn.linear_model import LogisticRegression
 
     data = rows_for(mlp(6, 3))
-    module = frameworks["torch"].nn.Linear(6, 3)
-    for model in (fit(LogisticRegression(), data), fit(module, data, epochs=1)):
-        for refused in (
-            lambda: save_model(model, tmp_path / "m"),  # noqa: B023
-            lambda: to_backend(model, "tensorflow"),  # noqa: B023
-        ):
-            with pytest.raises(InputError, match="must be"):
-                refused()
+    own = fit(frameworks["torch"].nn.Linear(6, 3), data, epochs=1)
+    estimator = fit(LogisticRegression(), data)
+    for refused in (
+        lambda: save_model(own, tmp_path / "m"),
+        lambda: save_model(LogisticRegression(), tmp_path / "m"),
+        lambda: to_backend(own, "tensorflow"),
+        lambda: to_backend(estimator, "tensorflow"),
+    ):
+        with pytest.raises(InputError, match="must be"):
+            refused()
     assert not list(tmp_path.iterdir())
 
 
