@@ -400,7 +400,7 @@ def test_targets_and_ids_by_kind(tmp_path):
     [
         ({"X": ["x0", "word"]}, "must be numeric.*'word' of type string.*features.Encoder"),
         ({"X": None, "y": None, "ids": None}, "'word'"),
-        ({"y": []}, "y must name"),
+        ({"y": []}, "`y` must name"),
         ({"X": ["x0", "when"]}, "must be numeric.*date32"),
         ({"X": ["x9"]}, "column of .*did you mean"),
         ({"X": []}, "`X` must name"),
