@@ -324,18 +324,19 @@ def test_a_job_holds_all_settings(tmp_path, digits, monkeypatch, frameworks):
             folder=tmp_path,
         )
     settings, job = caught.value.args
-    assert (settings.workers, settings.timeout, settings.threads, settings.backend) == (
-        3,
-        9.0,
-        2,
-        "torch",
+    assert (settings.workers, settings.timeout, settings.threads) == (3, 9.0, 2)
+    assert job.training.backend == "torch"
+    assert (
+        job.training.optimizer == Adam(0.1, l1=0.2)
+        and job.training.options == options
+        and job.training.loss == "cross_entropy"
     )
     assert (
-        job.run.optimizer == Adam(0.1, l1=0.2)
-        and job.run.options == options
-        and job.run.loss == "cross_entropy"
-    )
-    assert (job.run.epochs, job.run.batch_size, job.run.seed, job.run.dtype) == (
+        job.training.epochs,
+        job.training.batch_size,
+        job.training.seed,
+        job.training.dtype,
+    ) == (
         2,
         100,
         7,

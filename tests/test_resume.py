@@ -99,8 +99,8 @@ def run(few, backend, folder, **more):
     return fit(
         **(
             dict(
-                spec=mlp(64, 8, 10, dropout=0.3),
-                train=few,
+                learner=mlp(64, 8, 10, dropout=0.3),
+                rows=few,
                 backend=backend,
                 optimizer=Adam(0.01),
                 epochs=5,
@@ -183,8 +183,8 @@ def test_a_checkpoint_of_another_run_is_refused(backend, few, stopped):
         dict(optimizer=Adam(0.02)),
         dict(optimizer=SGD(0.01)),
         dict(dtype="float64"),
-        dict(spec=mlp(64, 8, 10)),
-        dict(train=other_rows),
+        dict(learner=mlp(64, 8, 10)),
+        dict(rows=other_rows),
         dict(options=Options(label_smoothing=0.1)),
         dict(validation=few),
         dict(weights=initial_weights(mlp(64, 8, 10), 9)),
@@ -208,5 +208,5 @@ def test_a_finished_run_is_not_trained_again(backend, few, stopped):
 
 
 def test_a_checkpoint_must_be_one(backend, few, tmp_path):
-    with pytest.raises(InputError, match="checkpoint must be a Checkpoint"):
+    with pytest.raises(InputError, match="`checkpoint` must be a Checkpoint"):
         run(few, backend, None, checkpoint=str(tmp_path))
