@@ -124,11 +124,17 @@ USUAL_MODULES = (
     "bigdata_ai",
     "bigdata_ai.core",
     "bigdata_ai.data.catalog",
+    "bigdata_ai.data.tables",
     "bigdata_ai.data.split",
     "bigdata_ai.evaluation",
-    *(f"bigdata_ai.experiment.{name}" for name in ("evidence", "figures", "statistics")),
+    "bigdata_ai.experiment.claims",
+    "bigdata_ai.experiment.statistics",
+    "bigdata_ai.train.estimators",
+    "bigdata_ai.experiment.evidence",
+    "bigdata_ai.experiment.figures",
     "bigdata_ai.train.loop",
-    "bigdata_ai.train.spec.layers",
+    "bigdata_ai.train.spec.network",
+    "bigdata_ai.train.spec.optimizers",
 )
 
 

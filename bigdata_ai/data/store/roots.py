@@ -137,7 +137,20 @@ class _OneByOne:
 class _Mirror:
     "The files of a remote root, and the folder that mirrors its log."
 
-    def __init__(self, root, options):
+    def __init__(
+        self,
+        root: str,  # URL that fsspec knows
+        options: dict,  # of fsspec's file system
+    ):
+        """Open the root and make the folder.
+
+        Parameters
+        ----------
+        root : str
+            URL that fsspec knows
+        options : dict
+            of fsspec's file system
+        """
         fsspec = import_extra("fsspec", "data")
         try:
             base, path = fsspec.core.url_to_fs(root, **options)
