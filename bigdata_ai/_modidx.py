@@ -2298,6 +2298,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'bigdata_ai/data/tables.py'),
                                         'bigdata_ai.data.tables._check_columns': ( 'lib/data/tables.html#_check_columns',
                                                                                    'bigdata_ai/data/tables.py'),
+                                        'bigdata_ai.data.tables._class_notes': ( 'lib/data/tables.html#_class_notes',
+                                                                                 'bigdata_ai/data/tables.py'),
                                         'bigdata_ai.data.tables._codes': ('lib/data/tables.html#_codes', 'bigdata_ai/data/tables.py'),
                                         'bigdata_ai.data.tables._ids_for': ('lib/data/tables.html#_ids_for', 'bigdata_ai/data/tables.py'),
                                         'bigdata_ai.data.tables._labels': ('lib/data/tables.html#_labels', 'bigdata_ai/data/tables.py'),

@@ -15,7 +15,8 @@ from bigdata_ai.data.privacy.anonymity import anonymity, anonymize, number_ladde
 from bigdata_ai.data.profile import drift, profile
 from bigdata_ai.data.sample import correct_prior
 from bigdata_ai.data.split import stratified_side
-from bigdata_ai.data.tables import from_arrays
+from bigdata_ai.data.spellings import respellings
+from bigdata_ai.data.tables import from_arrays, table
 from bigdata_ai.estimates import first_rows, half_width, mean_interval, rows_worth, share_interval
 from bigdata_ai.evaluation import evaluate, resampled_scores
 from bigdata_ai.experiment.claims import Claim, claims_hash, judge
@@ -382,9 +383,9 @@ def test_t12_strata_hold_their_share(sizes, share):
 def test_t12_a_missing_secret_is_no_secret(engine):
     frame = pd.DataFrame({"q": list("aaabbb"), "s": ["x", "x", None, "x", "y", None]})
     numbers = frame.assign(s=[1.0, 1.0, np.nan, 1.0, 2.0, np.nan])
-    for table in (frame, numbers):
-        assert anonymity(LOCAL[engine](table), ["q"], 2, "s")["l"] == 1
-        assert anonymity(LOCAL[engine](table[3:]), ["q"], 2, "s")["l"] == 2
+    for rows in (frame, numbers):
+        assert anonymity(LOCAL[engine](rows), ["q"], 2, "s")["l"] == 1
+        assert anonymity(LOCAL[engine](rows[3:]), ["q"], 2, "s")["l"] == 2
     safe = anonymize(frame, ["q"], k=2, sensitive="s", l=2)
     assert safe.levels == {"q": 1} and safe.l == 2
 
@@ -502,3 +503,89 @@ def test_a_level_is_a_share():
                 function(wrong)
     with pytest.raises(InputError, match="hits"):
         share_interval(3, 2)
+
+
+# s6: classes that differ by blanks or case only
+
+
+SPELT = ["yes", "yes ", "Yes", "YES", "no"] * 40 + ["yes"] * 100
+
+
+def answers(**columns):
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": draw.normal(size=300), "answer": SPELT})
+    return frame.assign(**columns)
+
+
+def test_s6_spellings_of_one_class_are_found():
+    assert respellings(pd.Series(SPELT)) == dict.fromkeys(["yes ", "Yes", "YES"], "yes")
+    odd = [
+        "是",
+        "是　",
+        "\ufeff是",
+        "ＮＯ",
+        "no",
+        "Straße",
+        "STRASSE",
+        1,
+        None,
+        True,
+        "e\u0301",
+        "é",
+    ]
+    assert respellings(pd.Series([*odd, "是", "no", "é", "Straße"], dtype=object)) == {
+        "是　": "是",
+        "\ufeff是": "是",
+        "ＮＯ": "no",
+        "STRASSE": "Straße",
+        "e\u0301": "é",
+    }
+    assert respellings(pd.Series(["a", "b"])) == {} == respellings(pd.Series([1, 2]))
+
+
+@pytest.mark.parametrize("dtype", ["object", "str", "category", "string"])
+def test_s6_each_door_that_takes_a_target_notes_them(dtype):
+    frame = answers().astype({"answer": dtype})
+    doors = {
+        "table": table(frame, target="answer").notes,
+        "profile": profile(frame).notes,
+        "problem": problem_of(frame, "answer").warnings,
+    }
+    for door, notes in doors.items():
+        assert "'Yes' beside 'yes'" in notes[0] and "(120 of 300 rows)" in notes[0], door
+        assert "frame['answer'].replace({" in notes[0]
+    assert "Yes" in repr(table(frame, target="answer")) + profile(frame)._repr_html_()
+    repaired = frame.assign(
+        answer=frame["answer"].astype(object).replace(respellings(frame["answer"]))
+    )
+    assert table(repaired, target="answer").notes == () == profile(repaired).notes
+    assert sorted(repaired["answer"].unique()) == ["no", "yes"]
+
+
+def test_s6_an_audit_and_advice_say_it():
+    from bigdata_ai.value.advisor import Advice
+
+    data = table(answers(), target="answer")
+    p = np.full((300, 5), 0.2)
+    with pytest.warns(UserWarning, match="differ by blanks, case"):
+        assert "replace" in audit(data, p).attrs["notes"][0]
+    votes = pd.DataFrame(
+        {"row": [0, 0, 1], "annotator": list("aba"), "label": ["yes", "Yes", "no"]}
+    )
+    assert "Yes" in repr(consensus(votes, "majority"))
+    ranking = pd.DataFrame([dict.fromkeys(["spend", "units", "gain", "low", "high", "best"], 0.0)])
+    said = Advice(ranking, "row", True, "", 0.1, 0.5, 0, "share", 1.0, 2, ("classes differ",))
+    assert "Note: classes differ" in str(said)
+
+
+@pytest.mark.parametrize("engine", LOCAL)
+def test_s6_profiles_of_every_engine_note_them(engine):
+    assert profile(LOCAL[engine](answers())).notes == profile(answers()).notes != ()
+
+
+def test_t12_many_whole_numbers_of_a_table_are_told_to_be_classes():
+    frame = pd.DataFrame({"x": np.arange(300), "price": np.arange(300) * 7})
+    notes = table(frame, target="price").notes
+    assert "300 different whole numbers" in notes[0] and "float" in notes[0]
+    assert table(frame.astype({"price": float}), target="price").notes == ()
+    assert table(frame.assign(price=frame["price"] % 10), target="price").notes == ()

@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from narwhals.stable.v2.typing import IntoFrame
+from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 
 from ..core import InputError, check_number, progress, require, rng, write_atomic
+from ..estimates import half_width
 from .exchange_rates import Problem, corrupt, problem_of, wrong_labels
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #189630a7
@@ -486,9 +488,12 @@ def _drawn_gains(plan, runs, random):
     )
 
 
-def _ranking(plan, gains):
+def _ranking(plan, gains, count):
     wins = gains.iloc[1:].idxmax(axis=1).value_counts(normalize=True)
-    low, high = gains.iloc[1:].quantile([0.05, 0.95]).to_numpy()
+    # so few rehearsals vary less when they are drawn again than new ones would
+    wider = half_width(np.sqrt(count / (count - 1)), count, 0.9) / ndtri(0.95)
+    ends = gains.iloc[1:].quantile([0.05, 0.95]).to_numpy()
+    low, high = gains.iloc[0].to_numpy() + wider * (ends - gains.iloc[0].to_numpy())
     table = pd.DataFrame(
         {
             "spend": gains.columns,
@@ -506,7 +511,7 @@ def _ranking(plan, gains):
 def _advice(plan, runs, random):
     gains = _drawn_gains(plan, runs, random)
     now = gains.pop("now")
-    table = _ranking(plan, gains)
+    table = _ranking(plan, gains, len(runs))
     first = table.to_dict("records")[0]
     decided = bool(len(table) == 1 or first["best"] >= 0.8)
     unit = "root mean squared error over the target's standard deviation"

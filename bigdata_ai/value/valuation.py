@@ -192,7 +192,7 @@ def _judged(values, trial, learner, share):
     lowest[order[: int(trial.wrong.sum())]] = True
     clusters = KMeans(2, n_init=3, random_state=0).fit(values[:, None])
     low = clusters.labels_ == clusters.cluster_centers_.argmin()
-    kept = np.sort(order[int(share * len(values)) :])
+    kept = np.sort(order[round(share * len(values)) :])
     return {
         "f1": _f1(lowest, trial.wrong),
         "f1_clusters": _f1(low, trial.wrong),
@@ -269,7 +269,8 @@ def intervals(
     # a row a data set, ranking and measure: mean and difference from random, each with _low and
     # _high
 ) -> pd.DataFrame:
-    """Means over seeds, with Student's intervals; differences from random are paired by seed.
+    """Means over seeds, with Student's intervals; differences from random are paired by seed, over
+    the seeds that have both.
 
     Parameters
     ----------
@@ -292,7 +293,7 @@ def intervals(
             row = {"data": data, "ranking": ranking, "measure": measure}
             for what, numbers in (("mean", value), ("over_random", value - control[measure])):
                 names = (what, f"{what}_low", f"{what}_high")
-                row |= dict(zip(names, mean_interval(numbers.to_numpy(), level), strict=True))
+                row |= dict(zip(names, mean_interval(numbers.dropna(), level), strict=True))
             rows.append(row)
     return pd.DataFrame(rows)
 
