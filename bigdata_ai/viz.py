@@ -157,7 +157,7 @@ def axes_of(
     new: Any = plt.subplots(figsize=size)[1] if ax is None else ax
     return new
 
-
+# %% ../nbs/lib/10_viz.ipynb #93ab07d1
 def _label_check(text):
     if has_cjk(text) and cjk_font() is None:
         warnings.warn(
