@@ -167,7 +167,7 @@ def _label_check(text):
 
 
 def label_axes(
-    ax: Axes,
+    ax: Axes,  # where the figure stands
     title: str,  # of the figure
     x: str,  # of the horizontal axis, with its unit
     y: str,  # of the vertical axis, with its unit
@@ -177,6 +177,7 @@ def label_axes(
     Parameters
     ----------
     ax : Axes
+        where the figure stands
     title : str
         of the figure
     x : str
