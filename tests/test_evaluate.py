@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 from sklearn import metrics as sk
 
 from bigdata_ai.core import rng
@@ -209,8 +209,15 @@ def test_scores_of_a_constant_predictor():
     assert scores["recall class 0"]["value"] == 1 and scores["recall macro"][
         "value"
     ] == pytest.approx(1 / 3, rel=1e-12)
-    for name in ("precision class 1", "recall class 2", "f1 class 1"):
-        assert tuple(scores[name]) == (0, 0, 0)
+    # never called so: nothing was measured
+    assert scores["precision class 1"]["value"] == 0
+    assert scores["precision class 1"][["low", "high"]].isna().all()
+    for name, of in (("recall class 2", 20), ("f1 class 1", 30)):
+        value, low, high = scores[name]
+        share = binomtest(0, of).proportion_ci(0.95).high
+        assert value == low == 0 and high == pytest.approx(
+            share if name.startswith("recall") else 2 * share / (1 + share)
+        )
     for name in ("auroc macro", "auroc class 1"):
         assert tuple(scores[name]) == (0.5, 0.5, 0.5)
     assert (scores.confusion[:, 0] == [50, 30, 20]).all()
@@ -219,9 +226,9 @@ def test_scores_of_a_constant_predictor():
 def test_scores_of_a_perfect_predictor():
     y = np.repeat([0, 1, 2], 20)
     rows = evaluated(y, np.eye(3)[y]).table.set_index("metric")
-    assert (
-        rows.loc[["accuracy", "precision", "recall", "f1", "auroc"], ["value", "low", "high"]] == 1
-    ).all(axis=None)
+    shares = rows.loc[["accuracy", "precision", "recall", "f1"]]
+    assert (shares[["value", "high"]] == 1).all(axis=None) and (shares["low"] < 0.97).all()
+    assert (rows.loc["auroc", ["value", "high"]] == 1).all(axis=None)
     assert (rows.loc["log_loss", ["value", "low", "high"]].abs() < 1e-12).all()
 
 

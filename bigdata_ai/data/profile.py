@@ -8,6 +8,7 @@ __all__ = ['NUMBERS', 'DATES', 'PLAIN', 'PSI_STABLE', 'PSI_SHIFTED', 'drift', 'P
 # %% ../../nbs/lib/data/85_profile.ipynb #63de92aa
 import datetime
 import decimal
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,6 +90,16 @@ def _aggregates(name, type_name):
     return questions
 
 
+def _quantiles(values, shares):
+    "On a line between two values; between infinities there is nothing."
+    if np.isfinite(values).all():
+        return np.quantile(values, shares)
+    values, places = np.sort(values), np.multiply(shares, len(values) - 1)
+    low, high = (values[side(places).astype(int)] for side in (np.floor, np.ceil))
+    with np.errstate(invalid="ignore"):
+        return np.where(low == high, low, (1 - places % 1) * low + places % 1 * high)
+
+
 def _line(type_name, answers, rows, drawn):
     "What is said of one column: the engine's answers, and what the drawn rows show."
     missing = answers.get("missing", 0)
@@ -107,8 +118,7 @@ def _line(type_name, answers, rows, drawn):
     }
     line |= {what: answers.get(what) for what in ("lowest", "highest", "mean", "std")}
     if _is(type_name, NUMBERS) and len(known):
-        # between infinities there is no middle
-        quartiles = known.astype("float64").quantile([0.25, 0.5, 0.75], interpolation="nearest")
+        quartiles = _quantiles(known.to_numpy("float64"), [0.25, 0.5, 0.75])
         line |= dict(zip(("quartile_1", "median", "quartile_3"), quartiles, strict=True))
     if len(known):
         counts = known.astype(str).value_counts()
@@ -172,14 +182,22 @@ def _correlations(drawn):
     return numeric.corr("spearman", min_periods=3)
 
 # %% ../../nbs/lib/data/85_profile.ipynb #310fe1aa
-def _shares(counts, smooth=0.0):
-    return (counts + smooth) / (counts + smooth).sum(axis=1, keepdims=True)
+def _shares(counts):
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _smoothed(counts, mean):
+    "Shares with half a row a bin added, spread as `mean` says; what neither table has is no bin."
+    half = (mean > 0).sum(axis=1, keepdims=True) / 2
+    return (counts + half * mean) / (counts.sum(axis=1, keepdims=True) + half)
 
 
 def _psi(one, other):
-    "With half a row added to each bin, so that an empty one does not make it infinite."
-    p, q = _shares(one, 0.5), _shares(other, 0.5)
-    return ((p - q) * np.log(p / q)).sum(axis=1)
+    "No empty bin makes it infinite, and equal shares are equal whatever the numbers of rows."
+    mean = (_shares(one) + _shares(other)) / 2
+    p, q = _smoothed(one, mean), _smoothed(other, mean)
+    parts = (p - q) * np.log(np.divide(p, q, out=np.ones_like(p), where=mean > 0))
+    return parts.sum(axis=1).round(12)  # equal shares but for their rounding are equal
 
 
 def _js(one, other):
@@ -191,8 +209,11 @@ def _ks(one, other):
     return np.abs(_shares(one).cumsum(axis=1) - _shares(other).cumsum(axis=1)).max(axis=1)
 
 
-def _floor(shuffled, level):  # interpolating would let more pass than the level says
-    return np.quantile(shuffled, level, method="higher")
+def _floor(shuffled, level):
+    """The value that no more than 1 - level of measures would pass by chance: the measure is one more
+    among the shuffled ones."""
+    rank = math.ceil(level * (len(shuffled) + 1) - 1e-9)
+    return np.partition(shuffled, rank - 1)[rank - 1]
 
 # %% ../../nbs/lib/data/85_profile.ipynb #a2c4e06a
 def _bin(values, bins):
@@ -304,7 +325,7 @@ def drift(
     *,
     rows: int = 20_000,  # rows to draw of each, at most
     bins: int = 10,  # for numbers and dates; categories are the twenty commonest
-    shuffles: int = 200,  # for the noise floor
+    shuffles: int = 200,  # for the noise floor; level / (1 - level) or more
     level: float = 0.99,  # share of shuffles that stay under the floor
     # column of both frames whose equal values are shuffled as one, such as the day
     groups: str | None = None,
@@ -328,7 +349,7 @@ def drift(
     bins : int, default 10
         for numbers and dates; categories are the twenty commonest
     shuffles : int, default 200
-        for the noise floor
+        for the noise floor; level / (1 - level) or more
     level : float, default 0.99
         share of shuffles that stay under the floor
     groups : str | None, default None
@@ -345,6 +366,13 @@ def drift(
     bins, shuffles = check_int(bins, "bins", 2, 100), check_int(shuffles, "shuffles", 20)
     inside = 0 < check_number(level, "level") < 1
     require(inside, "`level` must be a share of the shuffles, between 0 and 1.", level)
+    fewest = math.ceil(level / (1 - level) - 1e-6)
+    require(
+        shuffles >= fewest,
+        f"`shuffles` must be {fewest} or more for a level of {level:g}.",
+        shuffles,
+        "of fewer shuffles the largest is passed by chance more often than the level says.",
+    )
     parts = [_readable(sample_rows(_readable(part), rows, seed)) for part in (reference, current)]
     require(all(map(len, parts)), "Both tables must have rows.", [len(part) for part in parts])
     shared = [name for name in parts[0].columns if name in parts[1].columns]

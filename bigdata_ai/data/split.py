@@ -92,7 +92,8 @@ def stratified_side(
     share: float,  # share of each class that is held back, in (0, 1)
     salt: str = "",  # names the split
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back
-    """Hold back the rows of each class with the lowest hash fractions, `share` of them, rounded.
+    """Hold back the rows of each class with the lowest hash fractions: `share` of all rows, rounded,
+    and of each class less than one row more or fewer than its share (largest remainders).
 
     Parameters
     ----------
@@ -113,10 +114,17 @@ def stratified_side(
     _check_share(share)
     y, fraction = np.asarray(y), hash_fraction(ids, salt)
     require(y.shape == fraction.shape, "`y` must have one label for each id.", y)
+    _, codes, sizes = np.unique(y, return_inverse=True, return_counts=True)
+    order = np.lexsort((fraction, codes))  # class by class, the lowest fraction first
+    starts = np.cumsum(sizes) - sizes
+    counts = np.floor(share * sizes + 1e-9).astype(np.int64)
+    remainders = np.round(share * sizes - counts, 9)
+    # of equal remainders that of the row with the lowest fraction
+    following = fraction[order[starts + np.minimum(counts, sizes - 1)]]
+    more = np.lexsort((following, -remainders))[: round(share * len(y)) - counts.sum()]
+    counts[more] += 1
     back = np.zeros(len(y), dtype=bool)
-    for label in np.unique(y):
-        rows = np.flatnonzero(y == label)
-        back[rows[np.argsort(fraction[rows], kind="stable")[: round(share * len(rows))]]] = True
+    back[order[np.arange(len(y)) - np.repeat(starts, sizes) < np.repeat(counts, sizes)]] = True
     return back
 
 # %% ../../nbs/lib/data/20_split.ipynb #abea48d5

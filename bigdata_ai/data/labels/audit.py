@@ -117,7 +117,9 @@ def corrupt(
         other, shares = (y + 1) % classes, share
     else:
         other = _nearest_class(y, X, classes, draw)
-        shares = np.clip(draw.normal(share, 0.1, len(y)), 0, 1) if share else 0
+        # cut as far above as below, so that the mean stays `share`
+        room = min(share, 1 - share)
+        shares = np.clip(draw.normal(share, 0.1, len(y)), share - room, share + room)
     return np.where(draw.random(len(y)) < shares, other, y)
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #85b7e990
@@ -316,8 +318,8 @@ def wrong_probability(
 def likeliest_f1(
     likely: np.ndarray,  # shape (n,): probability that a label is wrong, in [0, 1]
 ) -> np.ndarray:  # shape (n,), bool
-    """Flag as many of the likeliest rows as make the expected F1 largest; none if every probability
-    is 0.
+    """Flag as many of the likeliest rows as make the expected F1 largest; none where it is likelier
+    that no label is wrong.
 
     Parameters
     ----------
@@ -337,11 +339,19 @@ def likeliest_f1(
         likely,
     )
     expected = 2 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + ranked.sum())
+    if np.prod(1 - ranked) >= expected.max():
+        return np.zeros(len(likely), dtype=bool)
     return (likely >= ranked[expected.argmax()]) & (likely > 0)
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #9f4264c1
 Rule = Literal["posterior", "cleanlab", "disagree"]
 RULES = ("posterior", "cleanlab", "disagree")
+
+
+def _flagged(posterior, y):
+    "Labels that are likely wrong and not the likeliest of their rows."
+    likely = 1 - posterior[np.arange(len(y)), y]
+    return likeliest_f1(np.clip(likely, 0, 1)) & (posterior.argmax(axis=1) != y)
 
 
 def flag(
@@ -369,7 +379,7 @@ def flag(
     p = check_probabilities(probabilities, np.size(y))
     y = check_classes(y, len(p), p.shape[1])
     if check_choice(rule, RULES, "rule") == "posterior":
-        return likeliest_f1(wrong_probability(p, y))
+        return _flagged(clean_posterior(p, y), y)
     if rule == "disagree":
         return p.argmax(axis=1) != y
     return import_extra("cleanlab.filter", "data").find_label_issues(y, p, n_jobs=1)
@@ -442,7 +452,8 @@ def audit(
         {
             "id": data.ids,
             "given": y,
-            "suggested": posterior.argmax(axis=1),
+            # what the rule itself goes by
+            "suggested": (posterior if rule == "posterior" else p).argmax(axis=1),
             "likely": 1 - posterior[np.arange(len(y)), y],
             "quality": import_extra("cleanlab.rank", "data").get_label_quality_scores(y, p),
             "flagged": flag(p, y, rule),

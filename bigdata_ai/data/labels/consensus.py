@@ -105,16 +105,16 @@ def _majority(votes, _):
 
 # %% ../../../nbs/lib/data/labels/20_consensus.ipynb #8d92cfdf
 def _dawid_skene(votes, _):
-    """The quality of an annotator is the probability of being right, over classes as common as
-    estimated."""
+    """The quality of an annotator is the probability that a vote is right, over the rows, and so the
+    classes, that the annotator has met."""
     columns = votes.set_axis(["task", "worker", "label"], axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # crowd-kit 1.4 uses what pandas 3.1 deprecates
         model = import_extra("crowdkit.aggregation", "data").DawidSkene(n_iter=50).fit(columns)
-    right = model.errors_.stack().rename_axis(["worker", "given", "true"]).rename("p").reset_index()
-    right = right[right["given"] == right["true"]]
-    weighted = right["p"] * right["true"].map(model.priors_)
-    return _likeliest(model.probas_), weighted.groupby(right["worker"]).sum()
+    beliefs = model.probas_.stack()
+    places = pd.MultiIndex.from_frame(votes[["row", "label"]])
+    right = pd.Series(beliefs.reindex(places).to_numpy(), votes.index)
+    return _likeliest(model.probas_), right.groupby(votes["annotator"]).mean()
 
 # %% ../../../nbs/lib/data/labels/20_consensus.ipynb #0646db15
 def _crowdlab(votes, probabilities):
