@@ -12,6 +12,7 @@ from sklearn import metrics as sk
 from bigdata_ai.core import rng
 from bigdata_ai.data.origin import Origin
 from bigdata_ai.data.tables import Dataset, from_arrays
+from bigdata_ai.estimates import auroc_interval
 from bigdata_ai.evaluation import METRICS, evaluate, point_scores, resampled_scores
 
 
@@ -218,8 +219,9 @@ def test_scores_of_a_constant_predictor():
         assert value == low == 0 and high == pytest.approx(
             share if name.startswith("recall") else 2 * share / (1 + share)
         )
-    for name in ("auroc macro", "auroc class 1"):
-        assert tuple(scores[name]) == (0.5, 0.5, 0.5)
+    for name, others in (("auroc class 1", 70), ("auroc class 2", 80)):
+        ends = auroc_interval(0.5, 100 - others, others)
+        assert tuple(scores[name]) == pytest.approx((0.5, *ends))
     assert (scores.confusion[:, 0] == [50, 30, 20]).all()
 
 
@@ -229,6 +231,7 @@ def test_scores_of_a_perfect_predictor():
     shares = rows.loc[["accuracy", "precision", "recall", "f1"]]
     assert (shares[["value", "high"]] == 1).all(axis=None) and (shares["low"] < 0.97).all()
     assert (rows.loc["auroc", ["value", "high"]] == 1).all(axis=None)
+    assert rows.loc["auroc", "low"].between(0.8, 0.95).all()
     assert (rows.loc["log_loss", ["value", "low", "high"]].abs() < 1e-12).all()
 
 

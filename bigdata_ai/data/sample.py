@@ -300,6 +300,7 @@ def weighted_rows(
         weights.ndim == 1 and np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
     )
     require(fits, "`weights` must be finite numbers of 0 or more, not all 0.", weights)
+    weights = weights / weights.max()  # whose sum is no infinity
     some = np.flatnonzero(weights)
     n = check_int(
         n, "n, the rows to draw of those with a weight,", 1, 2**63 - 1 if replace else len(some)

@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from ..core import InputError, check_choice, check_int, import_extra
 from ..core import progress, require, rng
 from ..data.frames import to_pandas
+from ..data.spellings import spelling_notes
 from ..data.tables import from_arrays
 from ..estimates import effective_share, first_rows, half_width
 from ..train.loop import fit
@@ -411,7 +412,7 @@ def problem_of(
     part = frame.iloc[kept].reset_index(drop=True)
     y, classes, notes = _targets(frame[target], part[target])
     X, names = _features(part, target, time)
-    notes += _leaks(X, names, y, classes)
+    notes += [*spelling_notes(frame[target], target), *_leaks(X, names, y, classes)]
     if not labelled.all():
         notes.insert(0, f"{int((~labelled).sum()):,} rows without a target were left out")
     for note in notes:

@@ -7,6 +7,7 @@ __all__ = ['Kind', 'KINDS', 'Rule', 'RULES', 'other_labels', 'corrupt', 'out_of_
            'wrong_probability', 'likeliest_f1', 'flag', 'score_flags', 'audit']
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #ffa86550
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from ...core import InputError, check_choice, check_classes, check_int, check_nu
 from ...core import import_extra, require, rng
 from ..probabilities import align_probabilities, check_probabilities
 from ..seal import check_trainable
+from ..spellings import spelling_notes
 from ..tables import Dataset, Table
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #9b2b2638
@@ -421,6 +423,13 @@ def score_flags(
     }
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #0624d62b
+def _label_notes(data):
+    "What is to be known of the labels of a table: spellings of one class."
+    if not isinstance(data, Table) or data.target is None:
+        return ()
+    return spelling_notes(data.frame[data.target], data.target)
+
+
 def audit(
     data: Dataset | Table,  # labelled; a SealedTest is refused
     probabilities: np.ndarray,  # shape (n, classes): out of fold, from `out_of_fold`
@@ -428,7 +437,8 @@ def audit(
     # one row a label, likeliest error first: id, given, suggested, likely (to be wrong), quality
     # (cleanlab's), flagged
 ) -> pd.DataFrame:
-    """List the labels, those that are most likely wrong first.
+    """List the labels, those that are most likely wrong first. Warns, and notes in
+    `attrs["notes"]`, where labels of a table differ by blanks or case only.
 
     Parameters
     ----------
@@ -448,6 +458,9 @@ def audit(
     data = check_trainable(data, "What is audited")
     p = check_probabilities(probabilities, len(data))
     posterior, y = clean_posterior(p, data.y), check_classes(data.y, len(data), p.shape[1])
+    notes = _label_notes(data)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
     table = pd.DataFrame(
         {
             "id": data.ids,
@@ -459,4 +472,6 @@ def audit(
             "flagged": flag(p, y, rule),
         }
     )
-    return table.sort_values("likely", ascending=False, kind="stable", ignore_index=True)
+    table = table.sort_values("likely", ascending=False, kind="stable", ignore_index=True)
+    table.attrs["notes"] = notes
+    return table
