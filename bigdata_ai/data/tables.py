@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, check_choice, check_classes, check_features, check_int
-from ..core import check_targets, require
+from ..core import check_targets, check_unmasked, require
 
 # %% ../../nbs/lib/data/02_tables.ipynb #5e99ad07
 @dataclass(frozen=True, eq=False)
@@ -83,6 +83,7 @@ def _ids_for(n, ids):
     "The ids of n rows as an array: the caller's, or numbers from 0."
     if ids is None:
         return np.arange(n)
+    check_unmasked(ids, "ids")
     ids = np.asarray(ids)
     if ids.shape != (n,) or len(np.unique(ids)) != n:
         raise InputError.of("`ids` must be one for each row, no two equal.", ids)
