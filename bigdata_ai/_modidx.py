@@ -3768,6 +3768,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                                             'bigdata_ai/train/tensorflow_backend/modules.py'),
                                                              'bigdata_ai.train.tensorflow_backend.modules.ModuleSession.__init__': ( 'lib/train/tensorflow_backend/modules.html#modulesession.__init__',
                                                                                                                                      'bigdata_ai/train/tensorflow_backend/modules.py'),
+                                                             'bigdata_ai.train.tensorflow_backend.modules.ModuleSession._mean_loss_of': ( 'lib/train/tensorflow_backend/modules.html#modulesession._mean_loss_of',
+                                                                                                                                          'bigdata_ai/train/tensorflow_backend/modules.py'),
                                                              'bigdata_ai.train.tensorflow_backend.modules.ModuleSession.mean_loss': ( 'lib/train/tensorflow_backend/modules.html#modulesession.mean_loss',
                                                                                                                                       'bigdata_ai/train/tensorflow_backend/modules.py'),
                                                              'bigdata_ai.train.tensorflow_backend.modules.ModuleSession.outputs': ( 'lib/train/tensorflow_backend/modules.html#modulesession.outputs',

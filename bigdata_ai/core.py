@@ -262,24 +262,28 @@ def check_unmasked(
     )
 
 
-def _number_objects(array):
-    "Objects that are numbers, or gaps, as float64; others as they are."
+def _number_objects(array, called):
+    "Objects that are numbers in their common type, others as they are; gaps among numbers raise."
     gaps = np.array([v is None or type(v).__name__ == "NAType" for v in array.flat], dtype=bool)
     kinds = (numbers.Real, Decimal, np.bool_)
     if not all(gap or isinstance(v, kinds) for gap, v in zip(gaps, array.flat, strict=True)):
         return array
-    filled = np.where(gaps.reshape(array.shape), np.nan, array)
-    if all(isinstance(v, int | np.integer) for v in filled.flat):
-        return np.array(filled.tolist())
-    return filled.astype(np.float64)
+    if gaps.any():
+        row = int(np.argwhere(gaps.reshape(array.shape))[0][0])
+        found = f"{gaps.sum()} gap(s), the first at row {row}"
+        hint = "drop or fill them before training."
+        raise InputError.of(f"{called} must be numeric, without gaps.", found, hint)
+    if all(isinstance(v, int | np.integer) for v in array.flat):
+        return np.array(array.tolist())
+    return array.astype(np.float64)
 
 
-def _plain_column(column):
+def _plain_column(column, called):
     "A pandas column as NumPy's: nullable and Arrow-backed numbers with NaN for a gap."
     kind = column.dtype
     if isinstance(kind, np.dtype):
         array = column.to_numpy()
-        return _number_objects(array) if kind.kind == "O" else array
+        return _number_objects(array, called) if kind.kind == "O" else array
     if not (getattr(kind, "_is_numeric", False) or getattr(kind, "kind", "") == "b"):
         return np.asarray(column)
     if column.isna().any() or "decimal" in str(kind):
@@ -304,15 +308,16 @@ def _check_whole(array, called):
         )
 
 
-def _frame_columns(frame):
+def _frame_columns(frame, called):
     "Name, type and array of each column of a frame of pandas, polars or Arrow."
     if hasattr(frame, "iloc"):
         parts = [frame.iloc[:, i] for i in range(frame.shape[1])]
         kinds = [part.dtype for part in parts]
-        return list(zip(frame.columns, kinds, map(_plain_column, parts), strict=True))
+        arrays = [_plain_column(part, called) for part in parts]
+        return list(zip(frame.columns, kinds, arrays, strict=True))
     names = getattr(frame, "column_names", None) or frame.columns
     arrays = [np.asarray(frame[name]) for name in names]
-    arrays = [_number_objects(one) if one.dtype == object else one for one in arrays]
+    arrays = [_number_objects(one, called) if one.dtype == object else one for one in arrays]
     return [(name, one.dtype, one) for name, one in zip(names, arrays, strict=True)]
 
 
@@ -322,7 +327,7 @@ def _plain_frame(frame, called):
     if len(kinds) == 1 and getattr(next(iter(kinds)), "kind", "") in "fiub":
         if isinstance(next(iter(kinds)), np.dtype):
             return frame.to_numpy()
-    columns = _frame_columns(frame)
+    columns = _frame_columns(frame, called)
     for name, kind, array in columns:
         if array.dtype.kind not in "fiub" or str(kind) == "category":
             hint = "encode text and categories as numbers first."
@@ -358,13 +363,13 @@ def plain_array(
         if hasattr(values, "column_names") or hasattr(values, "columns"):
             return _plain_frame(values, called)
         if hasattr(values, "iloc"):  # a column of pandas
-            return _plain_column(values)
+            return _plain_column(values, called)
         array = np.asarray(values)
     except BigDataError:
         raise
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError.of(f"{called} must be an array of numbers.", str(error)) from error
-    return _number_objects(array) if array.dtype == object and array.ndim else array
+    return _number_objects(array, called) if array.dtype == object and array.ndim else array
 
 
 def _floats(array, called):

@@ -258,10 +258,11 @@ def fit_estimator(
         learner.fit(X, y)
     seconds = time.perf_counter() - start
     some = slice(SCORED_ROWS)
-    if classifies:
-        losses = _class_losses(learner, X[some], y[some], train.classes)
-    else:
-        losses = _value_losses(learner, X[some], y[some])
+    with _explained(learner):
+        if classifies:
+            losses = _class_losses(learner, X[some], y[some], train.classes)
+        else:
+            losses = _value_losses(learner, X[some], y[some])
     _check_loss(losses[1], learner)
     origin = Origin.of(train)
     model = EstimatorModel(learner, train.classes, origin=origin, seconds=seconds, losses=losses)

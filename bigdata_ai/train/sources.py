@@ -113,11 +113,12 @@ def learning_arrays(
         X in the run's dtype, y, and notes
     """
     X, y = training_arrays(network, training.loss, data, "Training labels")
+    rounded = in_dtype(X, training.dtype)
     notes = rounding_notes(X, training.dtype, getattr(data.X, "columns", None))
     if training.loss == "mse":
-        notes += rounding_notes(y, training.dtype, ["y"] * y.shape[1])
         in_dtype(y, training.dtype, "y")
-    return in_dtype(X, training.dtype), y, notes
+        notes += rounding_notes(y, training.dtype, ["y"] * y.shape[1])
+    return rounded, y, notes
 
 # %% ../../nbs/lib/train/20_sources.ipynb #e74e84a8
 def check_last_batch(

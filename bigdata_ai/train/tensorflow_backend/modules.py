@@ -8,6 +8,7 @@ __all__ = ['measure', 'ModuleSession']
 # %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #e8ad6445
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -63,7 +64,7 @@ _PASSING = ("Identity", "Reshape", "Squeeze", "ExpandDims", "Cast", "Transpose",
 
 def _squashing(module, X, dtype):
     "The activation that a model ends in, where its outputs are not raw."
-    forward = tf.function(lambda rows: module(rows, training=False), autograph=False)
+    forward = tf.function(partial(module, training=False), autograph=False)
     graph = forward.get_concrete_function(tf.TensorSpec(X.shape, dtype))
     last = graph.outputs[0].op
     while last.type in (*_PASSING, "Maximum", "Minimum", "ClipByValue") and last.inputs:
@@ -295,11 +296,13 @@ class ModuleSession(_ModuleSteps):
         self._rate, numbers = optimizer.learning_rate, hyper_parameters(optimizer)
         self._numbers = {n: v for n, v in numbers.items() if v and n != "learning_rate"}
         how = {"autograph": False, "reduce_retracing": True}
-        self._steps = tf.function(lambda *args: self._steps_of(*args), **how)
-        self._outputs_of = tf.function(lambda X: self._module(X, training=False), **how)
-        self._mean_loss = tf.function(
-            lambda X, y: self._whole_loss(self._module(X, training=False), y), **how
-        )
+        # a partial is counted on its own by TensorFlow's warning of many tracings
+        self._steps = tf.function(partial(self._steps_of), **how)
+        self._outputs_of = tf.function(partial(self._module, training=False), **how)
+        self._mean_loss = tf.function(partial(self._mean_loss_of), **how)
+
+    def _mean_loss_of(self, X, y):
+        return self._whole_loss(self._module(X, training=False), y)
 
     def run(
         self, rows: tuple[Any, ...], order: np.ndarray, rates: np.ndarray | None = None

@@ -7,7 +7,7 @@ __all__ = ['ROWS', 'Session']
 
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #ab210406
 from collections.abc import Callable, Sequence
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -277,7 +277,7 @@ _PLAIN_GRAPH = (Conv2D, MaxPool2D, LSTM, GRU, Attention)
 
 def _traced(method, **how):
     "A function of its own: TensorFlow counts tracings of a method over all networks, and warns."
-    return tf.function(lambda *args: method(*args), autograph=False, **how)
+    return tf.function(partial(method), autograph=False, **how)
 
 
 class _Program(_Runs):
