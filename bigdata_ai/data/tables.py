@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, check_choice, check_classes, check_features, check_int
-from ..core import check_targets, require
-from .spellings import spelling_notes
+from ..core import check_targets, check_unmasked, require
 
 # %% ../../nbs/lib/data/02_tables.ipynb #5e99ad07
 @dataclass(frozen=True, eq=False)
@@ -84,6 +83,7 @@ def _ids_for(n, ids):
     "The ids of n rows as an array: the caller's, or numbers from 0."
     if ids is None:
         return np.arange(n)
+    check_unmasked(ids, "ids")
     ids = np.asarray(ids)
     if ids.shape != (n,) or len(np.unique(ids)) != n:
         raise InputError.of("`ids` must be one for each row, no two equal.", ids)
@@ -143,7 +143,6 @@ class _Roles:
     group: str | None = None  # column whose equal values belong together, such as a person
     after: tuple[str, ...] = ()  # columns known only after the outcome
     sha256: str = ""  # hash of the whole table's content; "" for a table that is in no ledger
-    notes: tuple[str, ...] = ()  # what was concluded or left out, for a careful reader
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -232,8 +231,6 @@ class Table(_Roles):
         columns known only after the outcome
     sha256 : str, default ''
         hash of the whole table's content; "" for a table that is in no ledger
-    notes : tuple[str, ...], default ()
-        what was concluded or left out, for a careful reader
     """
 
     @property
@@ -275,10 +272,7 @@ class Table(_Roles):
 
     def __repr__(self) -> str:
         what = f"target {self.target!r}" if self.target else "no target"
-        size = f"{len(self):,} rows × {len(self.features)} features"
-        return f"Table({self.name!r}: {size}, {what})" + "".join(
-            f"\nnote: {note}" for note in self.notes
-        )
+        return f"Table({self.name!r}: {len(self):,} rows × {len(self.features)} features, {what})"
 
 
 # functions that give back the kind of rows that they were given
@@ -373,5 +367,4 @@ def table(
     _check_columns(frame, [*roles, *(("after", column) for column in after)])
     frame, id = _with_ids(frame, id)
     labels = () if target is None else _labels(frame, target)
-    notes = spelling_notes(frame[target], target) if labels else ()
-    return Table(name, frame, id, target, labels, time, group, tuple(after), notes=notes)
+    return Table(name, frame, id, target, labels, time, group, tuple(after))
