@@ -366,13 +366,18 @@ def test_whatever_sqlite_holds_comes_back(tmp_path, rows):
     assert [tuple(row.values()) for row in got.table.to_pylist()] == rows
 
 
-def test_sqlite_columns_that_mix_types_are_refused(tmp_path):
+def test_r1_sqlite_columns_that_mix_types_become_texts_with_a_note(tmp_path):
     with sqlite3.connect(tmp_path / "mixed.db") as connection:
         connection.execute("create table t (a)")
-        connection.executemany("insert into t values (?)", [(1,), ("one",)])
+        connection.executemany("insert into t values (?)", [(1,), ("one",), (2.5,)])
     connection.close()
-    with pytest.raises(SourceError, match="Column 'a' of .*mixed.db"):
-        read_sql(tmp_path / "mixed.db", "select a from t")
+    acquired = read_sql(tmp_path / "mixed.db", "select a from t")
+    assert acquired.table["a"].to_pylist() == ["1", "one", "2.5"]
+    assert "'a' mixes texts, such as 'one', with numbers" in acquired.notes[0]
+    assert "'a' mixes" in repr(acquired)
+    for types in ("string", {"a": "string"}):
+        wanted = read_sql(tmp_path / "mixed.db", "select a from t", types=types)
+        assert wanted.table["a"].to_pylist() == ["1", "one", "2.5"] and wanted.notes == ()
     with pytest.raises(SchemaError, match="in all its parts"):
         list(stream_sql(tmp_path / "mixed.db", "select a from t", rows=1))
 

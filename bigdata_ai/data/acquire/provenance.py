@@ -13,6 +13,7 @@ import json
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -409,6 +410,8 @@ class Provenance:
         what else was wanted, such as an SQL statement and its parameters
     changes : tuple[str, ...], default ()
         changes against the expected schema that were accepted, as in `SchemaDiff.lines`
+    notes : tuple[str, ...], default ()
+        what reading decided or left out, such as a column of texts and numbers that became text
     """
 
     kind: str  # "files", "sql", "api" or "pages"
@@ -426,6 +429,8 @@ class Provenance:
     details: dict = field(default_factory=dict)
     # changes against the expected schema that were accepted, as in `SchemaDiff.lines`
     changes: tuple[str, ...] = ()
+    # what reading decided or left out, such as a column of texts and numbers that became text
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:  # indented, non-ASCII text readable
         """Write as JSON.
@@ -458,7 +463,7 @@ class Provenance:
             known: dict[str, Any] = {
                 name: value for name, value in json.loads(text).items() if name in names
             }
-            for name in ("parts", "changes"):
+            for name in ("parts", "changes", "notes"):
                 known[name] = tuple(known.get(name, ()))
             return Provenance(**known)
         except (ValueError, TypeError, AttributeError) as error:
@@ -551,6 +556,17 @@ class Acquired:
         """
         return to_frame(self.table)
 
+    @property
+    def notes(self) -> tuple[str, ...]:  # those of the provenance
+        """What reading decided or left out.
+
+        Returns
+        -------
+        tuple[str, ...]
+            those of the provenance
+        """
+        return self.provenance.notes
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -559,7 +575,7 @@ class Acquired:
         return (
             f"Acquired({known.where!r}: {len(self):,} rows × {len(known.schema)} columns,"
             f" {known.when}, sha256 of {known.hashed} {known.sha256[:12]}…)"
-        )
+        ) + "".join(f"\nnote: {note}" for note in self.notes)
 
 # %% ../../../nbs/lib/data/acquire/10_provenance.ipynb #2d515b2b
 class _Pieces:
@@ -577,7 +593,7 @@ def _plain_table(table, expected, where):
     if not table.num_columns and expected:  # not a single row: nothing is known of the columns
         table = pa.table({name: pa.nulls(0) for name in expected})
     names = table.column_names
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     require(
         not twice,
         f"The columns of {where} must have different names.",

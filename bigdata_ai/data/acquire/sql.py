@@ -19,8 +19,9 @@ import pyarrow as pa
 
 from ...core import InputError, check_int, import_extra, require
 from .files import table_of_columns
-from .provenance import Acquired, SourceError, Stream, arrow_types
+from .provenance import Acquired, SourceError, Stream
 from .provenance import mask_secrets, strip_credentials
+from .values import How, how_types
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #4e37fc15
 # SQLite takes a quoted name that no column has for a text
@@ -294,8 +295,9 @@ def _result_columns(connection, result, statement):
     return columns
 
 
-def _table(values, columns, kinds, database):
-    kinds = {name: kind for name, kind, _ in columns if kind is not None} | kinds
+def _table(values, columns, how, database):
+    known = {name: kind for name, kind, _ in columns if kind is not None}
+    kinds = "string" if how.texts else known | how.types
     return table_of_columns(
         {
             name: _converted(block, convert)
@@ -303,11 +305,13 @@ def _table(values, columns, kinds, database):
         },
         _shown(database),
         kinds,
+        how.notes,
     )
 
 
 def _source(database, statement, parameters, rows, types):
-    sqlalchemy, kinds = import_extra("sqlalchemy", "data"), arrow_types(types)
+    sqlalchemy, (kinds, texts) = import_extra("sqlalchemy", "data"), how_types(types)
+    how = How(types=kinds, texts=texts)
     whole, text = hashlib.sha256(), sqlalchemy.text(_for_driver(statement))
     with _connected(database) as connection:
         result = connection.execution_options(yield_per=rows).execute(text, parameters)
@@ -316,10 +320,11 @@ def _source(database, statement, parameters, rows, types):
             empty = False
             for row in block:
                 whole.update(f"{tuple(row)!r}\n".encode())
-            yield _table(zip(*block, strict=True), columns, kinds, database)
+            yield _table(zip(*block, strict=True), columns, how, database)
         if empty:
-            yield _table([[]] * len(columns), columns, kinds, database)
-    return {"sha256": whole.hexdigest(), "hashed": "rows"}
+            yield _table([[]] * len(columns), columns, how, database)
+    notes = tuple(how.notes.values())
+    return {"sha256": whole.hexdigest(), "hashed": "rows", "notes": notes}
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #7b99a33f
 def stream_sql(
@@ -336,8 +341,9 @@ def stream_sql(
     expect: Any = None,
     # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
     on_change: Literal["refuse", "accept"] = "refuse",
-    # column -> type name such as "float64", instead of the database's or the inferred one
-    types: Mapping[str, str | pa.DataType] | None = None,
+    # column -> type name such as "float64", instead of the database's or the inferred one;
+    # "string" for all columns
+    types: Mapping[str, str | pa.DataType] | Literal["string"] | None = None,
     # numbers, texts and quoted names that the statement may contain, because they can't be bound
     constants: Iterable = (),
 ) -> Stream:  # of pandas frames
@@ -362,8 +368,9 @@ def stream_sql(
         mapping
     on_change : Literal['refuse', 'accept'], default 'refuse'
         "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    types : Mapping[str, str | pa.DataType] | None, default None
-        column -> type name such as "float64", instead of the database's or the inferred one
+    types : Mapping[str, str | pa.DataType] | Literal['string'] | None, default None
+        column -> type name such as "float64", instead of the database's or the inferred one;
+        "string" for all columns
     constants : Iterable, default ()
         numbers, texts and quoted names that the statement may contain, because they can't be
         bound
