@@ -19,8 +19,9 @@ import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
 from ...core import InputError, check_choice, check_int, import_extra, require
+from ...core import strip_credentials
 from .provenance import Acquired, SourceError, Stream, arrow_types, reading
-from .provenance import stream_sha256, strip_credentials, type_name
+from .provenance import stream_sha256, type_name
 from .provenance import whole_sha256
 
 # %% ../../../nbs/lib/data/acquire/20_files.ipynb #43cb7d0b

@@ -17,10 +17,10 @@ from typing import Any, Literal
 import duckdb
 import pyarrow as pa
 
-from ...core import InputError, check_int, import_extra, require
+from ...core import InputError, check_int, check_number, import_extra, mask_secrets
+from ...core import redact, require, strip_credentials
 from .files import table_of_columns
 from .provenance import Acquired, SourceError, Stream, arrow_types
-from .provenance import mask_secrets, strip_credentials
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #4e37fc15
 # SQLite takes a quoted name that no column has for a text
