@@ -54,9 +54,9 @@ def short_repr(
 
 # %% ../nbs/lib/00_core.ipynb #2e7a3298
 _SECRET = re.compile(
-    r"pass(word|wd|phrase|code)?$|pwd|passw(o|d)|secret|token|signature|^sig$|^sas$|(^|[^a-z])key$"
+    r"pass(word|wd|phrase|code)?$|pwd|passw(o|d)|secret|token(?!i[sz]|s)|signature|^sig$|^sas$|(^|[^a-z])key$"
     r"|(api|access|account|private|shared|storage|secret|license|encryption|master|auth)_?-?key"
-    r"|auth(?!or(s|ed|ship)?$)|credential|session|sess_?id|^sid$|cookie|bearer|jwt|^pin$|^otp$|^pw$"
+    r"|auth(?!or(?!i[sz]))|credential|session|sess_?id|^sid$|cookie|bearer|jwt|^pin$|^otp$|^pw$"
     r"|kennwort|passwort|mot_?de_?passe|contrase|senha|密码|口令|令牌|密钥|пароль|パスワード",
     re.IGNORECASE,
 )
@@ -95,6 +95,8 @@ def _host_first(rest):
     path = re.split(r"[?#]", rest, maxsplit=1)[0]
     user, at, _ = host.rpartition("@")
     port = host.rpartition(":")[2] if ":" in host and "]" not in host else ""
+    if user == "***":  # done before
+        return rest
     # a password that holds a slash, a question mark or a hash
     odd = ":" in user and "@" in path[len(host) :] if at else not re.fullmatch(r"\d*", port)
     if odd and "@" in rest:
@@ -134,9 +136,9 @@ _ADDRESS = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,40}://[^\s'\
 
 
 # "name=value", "name: value" and 'name': 'value'
-_NAMED = re.compile(
-    r"""(?<![\w.-])([\w.-]{1,64}?)(['"]?)(\s?[=:]\s?)(?:(['"])(.{1,4000}?)\4(?!\4)|([^\s'",;&)}\]…:*`]"""
-    r"""[^\s'",;&)}\]`]{0,4000}))"""
+_NAME = re.compile(r"""(?<![\w.-])([\w.-]{1,64})(['"]?)(\s?[=:]\s?)""")
+_VALUE = re.compile(
+    r"""(['"])(?:\1\1|(?!\1).){1,4000}\1|[^\s'",;&)}\]…:*`][^\s'",;&)}\]`]{0,4000}""", re.DOTALL
 )
 
 
@@ -153,13 +155,25 @@ _SHAPES = re.compile(
 )
 
 
-def _masked_name(found):
-    name, quote, sign, mark = found.group(1, 2, 3, 4)
-    # in prose, a word and a colon say nothing: "unexpected token: x"
-    plain = ":" in sign and not quote and re.fullmatch("(?i)token|key|session|pass|auth", name)
-    if plain or not sounds_secret(name):
-        return found.group()
-    return f"{name}{quote}{sign}{mark or ''}***{mark or ''}"
+def _spans(text):
+    "Where the values of secret names begin and end."
+    found = _NAME.search(text)
+    while found:
+        name, quote, sign = found.groups()
+        # in prose, a word and a colon say nothing: "unexpected token: x"
+        plain = ":" in sign and not quote and re.fullmatch("(?i)token|key|session|pass|auth", name)
+        value = None if plain or not sounds_secret(name) else _VALUE.match(text, found.end())
+        if value:
+            yield value.start() + len(value[1] or ""), value.end() - len(value[1] or "")
+        found = _NAME.search(text, value.end() if value else found.end())
+
+
+def _without_named(text):
+    parts, start = [], 0
+    for begin, end in _spans(text):
+        parts += [text[start:begin], "***"]
+        start = end
+    return "".join(parts) + text[start:]
 
 
 def _masked_address(found):
@@ -184,7 +198,7 @@ def redact(
         the same with *** for what looks like a secret, and addresses without users
     """
     text = _COOKIE.sub(r"\1***", _ADDRESS.sub(_masked_address, text))
-    return _NAMED.sub(_masked_name, _SHAPES.sub("***", text))
+    return _without_named(_SHAPES.sub("***", text))
 
 # %% ../nbs/lib/00_core.ipynb #9a248dfd
 def _masked(name, value):

@@ -65,6 +65,10 @@ def _next_try(retries, url):
     return retries
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #4e411484
+class _TooLarge(SourceError):
+    "There is more than was allowed."
+
+
 @dataclass(frozen=True)
 class _Limits:
     "How long an answer may take, and how large it may be."
@@ -82,7 +86,7 @@ class _Limits:
     def check(self, size: int) -> None:
         "Raise for more bytes than are allowed."
         if size > self.most_bytes:
-            raise SourceError.of(
+            raise _TooLarge.of(
                 f"An answer must have at most `most_bytes`, {self.most_bytes:,}.",
                 "more",
                 "look at what it is; a greater most_bytes takes it, download(url, path) keeps large"
@@ -362,6 +366,7 @@ def _plain_session(cache):
         always_revalidate=True,
         decode_content=False,
         allowable_codes=(200,),
+        ignored_parameters=(),  # its own list knows few names, and would make two keys one
         key_fn=_cache_key,
     )
 
@@ -516,7 +521,7 @@ def fetch(
     try:
         response = session.get(url, params=params or None, **options)
     except SourceError as error:
-        raise SourceError(f"{shown}: {error}") from None
+        raise type(error)(f"{shown}: {error}") from None
     except requests.RequestException as error:
         raise SourceError.of(
             f"{shown} must answer.",
@@ -954,13 +959,6 @@ def _rest(url, part, session, limits):
     return facts
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #3534c0bb
-def _drop_too_large(part, limits):
-    "A file without end is not gone on with."
-    if part.is_file() and part.stat().st_size > limits.most_bytes:
-        part.unlink()
-        Path(f"{part}.json").unlink(missing_ok=True)
-
-
 def _transfer(url, path, session, limits):
     "The complete file under a temporary name, and what is known of it."
     requests, urllib3 = import_extra("requests", "data"), import_extra("urllib3", "data")
@@ -979,7 +977,9 @@ def _transfer(url, path, session, limits):
                     "call again; it goes on from there.",
                 ) from None
         except SourceError as error:
-            _drop_too_large(part, limits)
+            if isinstance(error, _TooLarge):  # a file without end is not gone on with
+                part.unlink(missing_ok=True)
+                Path(f"{part}.json").unlink(missing_ok=True)
             raise SourceError(f"{strip_credentials(url)}: {error}") from None
     Path(f"{part}.json").unlink()
     return part, {

@@ -1,0 +1,443 @@
+"""Hostile servers and stores: what they may not learn, write, delete, or make wait for ever."""
+
+import json
+import logging
+import os
+import pickle
+import stat
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+from requests.auth import HTTPDigestAuth
+
+from bigdata_ai.core import InputError, mask_secrets, redact, sounds_secret
+from bigdata_ai.core import strip_credentials, write_atomic
+from bigdata_ai.data.acquire.http import cursor, download, fetch, next_link, read_api, web_session
+from bigdata_ai.data.acquire.provenance import SourceError
+from bigdata_ai.data.acquire.web import Visitor, read_page_texts
+
+logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def site(answer):
+    "A server; `answer(handler)` writes what it likes. Gives its address and the headers it saw."
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen.append((self.path, dict(self.headers)))
+            try:
+                answer(self)
+            except OSError:
+                pass  # the client hung up
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def plain(handler, body=b"<p>text</p>", status=200, **headers):
+    handler.send_response(status)
+    for name, value in {
+        "Content-Type": "text/html",
+        "Content-Length": len(body),
+        **headers,
+    }.items():
+        handler.send_header(name.replace("_", "-"), str(value))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def quick(**options):
+    return web_session(**{"backoff_s": 0.0, "timeout_s": 5.0, "retries": 0} | options)
+
+
+SECRETS = {"Authorization": "Bearer geheim", "X-Api-Key": "geheim", "Cookie": "sid=geheim"}
+
+
+def leaked(seen):
+    return [path for path, headers in seen if "geheim" in str(headers)]
+
+
+# h3: secrets stay with the origin they were given for
+
+
+def sessions():
+    "Every way of giving a session a secret."
+    by_header = quick(headers=SECRETS)
+    by_jar = quick()
+    by_jar.cookies.set("sid", "geheim")
+    by_login = quick()
+    by_login.auth = ("user", "geheim")
+    later = quick()
+    later.headers.update({"x-own": "geheim", "Proxy-Authorization": "geheim"})
+    other = requests.Session()  # not of the kit
+    other.headers.update(SECRETS)
+    return {"header": by_header, "jar": by_jar, "later": later, "plain": other, "login": by_login}
+
+
+@pytest.mark.parametrize("way", ["header", "jar", "later", "plain", "login"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_h3_secrets_do_not_follow_a_redirect(way, status):
+    session = sessions()[way]
+    with (
+        site(plain) as (other, seen),
+        site(lambda h: plain(h, b"", status, Location=other)) as (
+            home,
+            first,
+        ),
+    ):
+        fetch(f"{home}/a", session)
+        visitor = Visitor(delay_s=0, session=sessions()[way])
+        visitor._rules.known |= {home: Everything(), other: Everything()}
+        visitor.visit(f"{home}/b")
+    shown = "geheim" if way != "login" else "Basic"
+    assert shown in str(first[0]) and len(seen) == 2
+    assert not leaked(seen) and "Basic" not in str(seen)
+
+
+class Everything:
+    def can_fetch(self, *_):
+        return True
+
+    def crawl_delay(self, *_):
+        return None
+
+
+def test_h3_secrets_do_not_go_over_a_list_of_hosts():
+    with site(plain) as (one, first), site(plain) as (two, second):
+        visitor = Visitor(delay_s=0, session=quick(headers=SECRETS))
+        read_page_texts([f"{one}/a", f"{two}/b", f"{one}/c"], visitor)
+        assert len(leaked(first)) == 3 and not leaked(second) and len(second) == 2
+        named = quick(headers=SECRETS, origin=two)
+        for url in (one, two):
+            fetch(url, named)
+            download(f"{url}/x", os.devnull + "-none" if False else _scratch(url), named)
+        assert len(leaked(first)) == 3 and len(leaked(second)) == 2
+
+
+def _scratch(url):
+    import tempfile
+
+    return os.path.join(tempfile.mkdtemp(), "file")
+
+
+def test_h3_what_a_single_request_was_given_stays_with_it():
+    with (
+        site(plain) as (other, seen),
+        site(lambda h: plain(h, b"", 307, Location=other)) as (
+            home,
+            first,
+        ),
+    ):
+        session = quick()
+        fetch(other, session)  # the session belongs to the other one
+        fetch(home, session, headers=SECRETS)
+        fetch(home, session, cookies={"sid": "geheim"}, auth=("user", "geheim"))
+        assert len(leaked(first)) == 2 and "Basic" in str(first[1]) and not leaked(seen)
+        assert "Basic" not in str(seen)
+
+
+def test_h3_a_cookie_of_one_port_is_not_for_another():
+    with site(plain) as (other, seen):
+
+        def login(handler):
+            away = handler.path == "/away"
+            extra = {"Location": other} if away else {}
+            plain(handler, b"", 302 if away else 200, Set_Cookie="sid=geheim", **extra)
+
+        with site(login) as (home, first):
+            session = quick()
+            for url in (f"{home}/", f"{home}/again", f"{home}/away", other):
+                fetch(url, session)
+    assert leaked(first) == ["/again", "/away"] and not leaked(seen) and len(seen) == 2
+
+
+def test_h3_a_login_by_challenge_is_not_given_to_another_server():
+    def challenge(handler):
+        plain(handler, b"", 401, WWW_Authenticate='Digest realm="r", nonce="n", qop="auth"')
+
+    with (
+        site(challenge) as (other, seen),
+        site(lambda h: plain(h, b"", 302, Location=other)) as (
+            home,
+            _,
+        ),
+    ):
+        session = quick()
+        session.auth = HTTPDigestAuth("user", "geheim")
+        with pytest.raises(SourceError, match="401.*go to .*only"):
+            fetch(home, session)
+    assert not [headers for _, headers in seen if "Authorization" in headers]
+
+
+@pytest.mark.parametrize("trick", ["http://{0}\\@{1}/", "http://user:pw@{1}/", "//{1}/x", "{1}"])
+def test_h3_an_address_that_looks_like_home_is_read_as_it_is_connected(trick):
+    "Redirects in the test suites of curl, urllib3 and requests."
+    with site(plain) as (other, seen):
+
+        def send_away(handler):
+            home, there = handler.headers["Host"], other.removeprefix("http://")
+            location = trick.format(home, there) if "//" in trick else other
+            plain(handler, b"", 302 if handler.path == "/" else 200, Location=location)
+
+        with site(send_away) as (home, _):
+            fetch(f"{home}/", quick(headers=SECRETS))
+    assert not leaked(seen)
+
+
+def test_h3_harmless_headers_go_everywhere():
+    with site(plain) as (one, _), site(plain) as (two, seen):
+        session = quick(headers={"Accept-Language": "zh", **SECRETS})
+        for url in (one, two):
+            fetch(url, session)
+    assert seen[0][1]["Accept-Language"] == "zh" and not leaked(seen)
+
+
+# h7: what has no end
+
+
+def endless(handler, block=b"x" * 65536, pause=0.0, status=200, **headers):
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    for _ in range(100_000):
+        handler.wfile.write(block)
+        time.sleep(pause)
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 503])
+def test_h7_a_body_without_end_is_refused_by_the_name_of_its_limit(status, tmp_path):
+    with site(lambda h: endless(h, status=status, Location="/again")) as (url, _):
+        with pytest.raises(SourceError, match=f"{url}.*most_bytes.*1,000,000"):
+            fetch(url, quick(most_bytes=1_000_000, retries=1))
+        if status == 200:
+            with pytest.raises(SourceError, match="most_bytes"):
+                download(url, tmp_path / "x", quick(), most_bytes=1_000_000)
+            assert not list(tmp_path.iterdir())
+
+
+def test_h7_a_small_body_that_unpacks_to_a_huge_one_is_refused():
+    import gzip
+
+    bomb = gzip.compress(b"\0" * 200_000_000)
+    with site(lambda h: plain(h, bomb, Content_Encoding="gzip")) as (url, _):
+        with pytest.raises(SourceError, match="most_bytes"):
+            fetch(url, quick(most_bytes=1_000_000))
+
+
+def drip_headers(handler):
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    for _ in range(600):
+        handler.wfile.write(b"x")
+        time.sleep(0.1)
+
+
+def continue_for_ever(handler):
+    for _ in range(600):
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        drip_headers,
+        continue_for_ever,
+        lambda h: endless(h, b"x", 0.1),
+        lambda h: endless(h, b"x", 0.1, 302, Location="/x"),
+    ],
+)
+def test_h7_a_slow_answer_is_given_up_as_a_whole(answer, tmp_path):
+    with site(answer) as (url, seen):
+        start = time.monotonic()
+        with pytest.raises(SourceError, match=f"{url}.*longest_s.*0.5 s"):
+            fetch(url, quick(longest_s=0.5, retries=3))
+        with pytest.raises(SourceError, match="longest_s"):
+            download(f"{url}/d", tmp_path / "d", quick(), longest_s=0.5)
+        assert time.monotonic() - start < 5 and len(seen) == 2
+
+
+def test_h7_an_api_of_large_pages_without_end_is_refused():
+    def page(handler):
+        number = int(handler.path.rpartition("=")[2]) if "=" in handler.path else 0
+        plain(
+            handler, json.dumps({"items": [{"a": "x" * 9000}], "next_cursor": number + 1}).encode()
+        )
+
+    with site(page) as (url, seen):
+        with pytest.raises(SourceError, match="most_bytes.*50,000"):
+            read_api(url, "items", cursor(), session=quick(), most_bytes=50_000)
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize("asked", ["86400", "1e9", "99999999999999999999"])
+def test_h7_a_crawl_delay_of_a_day_is_refused_by_name(asked):
+    rules = f"User-agent: *\nCrawl-delay: {asked}\n".encode()
+    with site(lambda h: plain(h, rules if "robots" in h.path else b"<p>x")) as (url, _):
+        visitor = Visitor(delay_s=0, session=quick())
+        visitor.visit(url)
+        with pytest.raises(SourceError, match="longest_delay_s.*120 s.*Crawl-delay"):
+            visitor.visit(url)
+
+
+# h10: the umask, and secrets in clear
+
+
+def test_h10_the_umask_holds_and_so_does_the_mode_of_a_file_that_was_there(tmp_path):
+    def mode(path):
+        return oct(stat.S_IMODE(path.stat().st_mode))
+
+    before = os.umask(0o077)
+    try:
+        assert mode(write_atomic(tmp_path / "a", "x")) == "0o600"
+        os.umask(0o022)
+        assert mode(write_atomic(tmp_path / "b", "x")) == "0o644"
+        assert mode(write_atomic(tmp_path / "a", "y")) == "0o600"
+        assert mode(write_atomic(tmp_path / "c", "x", private=True)) == "0o600"
+        (tmp_path / "b").chmod(0o440)
+        assert mode(write_atomic(tmp_path / "b", "z")) == "0o640"
+    finally:
+        os.umask(before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+ADDRESSES = [
+    "postgresql://u:{}@h/d",
+    "postgresql://u:a@{}/w@h/d",
+    "postgresql://u:{}/x@h/d",
+    "postgresql:///d?user=u&password={}",
+    "jdbc:postgresql://h/d?user=u&password={}",
+    "mysql+pymysql://u:{}#1@h/d",
+    "mssql+pyodbc:///?odbc_connect=DRIVER%3Dx%3BPWD%3D{}",
+    "https://h/?a=1;api_key={}",
+    "https://h/?api%5Fkey={}",
+    "https://h/x;jsessionid={}",
+    "https://h/?next=https%3A%2F%2Fu%3A{}%40h%2F",
+    "https://h/?X-Amz-Credential={}",
+    "https://h/?sig={}&se=2026",
+    "https://h/#id_token={}",
+    "mlflow+https://u:{}@h",
+    "https://h/?密码={}",
+    "https://h/?Passwort={}",
+    "zip://a::ftp://u:{}@h/a.zip",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_h10_no_address_shows_its_secret(address):
+    url = address.format("geheim")
+    assert "geheim" not in strip_credentials(url)
+    assert "geheim" not in redact(f"no way to {url}, it said") and "it said" in redact(
+        f"{url} it said"
+    )
+    error = SourceError.of(f"{url} must answer.", f"nothing from <{url}>", f"try {url}")
+    assert "geheim" not in str(error) and "geheim" not in repr(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "host=h user=u password=geheim dbname=d",
+        "{'password': 'geheim mit Leer', 'page': 2}",
+        '{"api_key":"geheim"}',
+        "Authorization: Basic geheim12",
+        "Authorization: Bearer geheim",
+        "Cookie: sid=geheim; other=geheim",
+        "X-Api-Key: geheim",
+        "pwd='geheim''geheim'",
+        "ghp_" + "geheim" * 6,
+        "AWS_SECRET_ACCESS_KEY=geheim",
+        "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=geheim==;",
+    ],
+)
+def test_h10_no_message_shows_a_secret(text):
+    assert "geheim" not in str(InputError(text)) and "geheim" not in str(InputError.of("x", text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unexpected token: x",
+        "`key=` must be one of 'a', 'b'.",
+        "web_session(headers={'Authorization': …}) sends credentials.",
+        "see https://a.example/x?page=2#top, or http://[::1]:80/",
+        "author=Li, authors: 3, monkey=1, passenger: 4, keyboard=x, tokenizer=jieba",
+        "write :name in the statement and parameters={'name': value}",
+        "where token = :token",
+        "https://medium.com/@user",
+    ],
+)
+def test_h10_what_is_no_secret_is_left_as_it_is(text):
+    assert redact(text) == text
+
+
+def test_h10_nested_values_are_masked_by_their_names():
+    named = {
+        "filter": {"api_key": "geheim", "page": 1},
+        "passwords": ["geheim"],
+        "url": "x://u:geheim@h",
+    }
+    assert "geheim" not in str(mask_secrets(named)) and mask_secrets(named)["filter"]["page"] == 1
+    assert sounds_secret("DB_PASSWORD") and not sounds_secret("author_name")
+
+
+def test_h10_redaction_is_linear():
+    start = time.monotonic()
+    for part in ("a", "a=", "eyJ-eyJ", "http://", "'a': '", "password: ", "?a=b&", "x://@", ".-a"):
+        redact(part * 50_000)
+        strip_credentials(part * 50_000)
+    assert time.monotonic() - start < 20
+
+
+def test_h10_caches_and_kept_pages_hold_no_secret_and_still_serve(tmp_path):
+    rows, etag = [{"a": i} for i in range(3)], '"1"'
+
+    def page(handler):
+        asked = "api_key=geheim%2F1" in handler.path
+        number = int(handler.path.rpartition("page=")[2])
+        link = f'<{handler.path.replace(f"page={number}", f"page={number + 1}")}>; rel="next"'
+        more = {"Link": link} if number < 3 else {}
+        if not asked or broken and number == 3:
+            return plain(handler, b"no", 404)
+        if handler.headers.get("If-None-Match") == etag:
+            return plain(handler, b"", 304, ETag=etag)
+        body = json.dumps([rows[number - 1]])
+        return plain(handler, body.encode(), ETag=etag, Set_Cookie="sid=geheim-3", **more)
+
+    broken = True
+    with site(page) as (url, seen):
+
+        def ask():
+            session = quick(headers={"X-Key": "geheim-2"}, cache=tmp_path / "cache")
+            params = {"api_key": "geheim/1", "page": 1}
+            return read_api(url, None, next_link(), params, session=session, resume=tmp_path / "r")
+
+        with pytest.raises(SourceError) as caught:
+            ask()
+        kept = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert len(kept) >= 6 and "geheim" not in str(caught.value)
+        assert not [path for path, content in kept.items() if b"geheim" in content]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in kept if path.parent.name == "r"} == {
+            0o600
+        }
+        broken = False
+        assert ask().table.to_pylist() == rows and "page=3" in seen[-1][0]
+        seen.clear()
+        assert ask().table.to_pylist() == rows and len(seen) == 3
+        assert [headers.get("If-None-Match") for _, headers in seen] == [etag] * 3
