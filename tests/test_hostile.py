@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pickle
+import sqlite3
 import stat
 import tempfile
 import threading
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
+import sqlalchemy
 from fsspec.implementations.memory import MemoryFileSystem
 from requests.auth import HTTPDigestAuth
 
@@ -22,6 +24,7 @@ from bigdata_ai.core import InputError, mask_secrets, redact, sounds_secret
 from bigdata_ai.core import strip_credentials, write_atomic
 from bigdata_ai.data.acquire.http import cursor, download, fetch, next_link, read_api, web_session
 from bigdata_ai.data.acquire.provenance import SourceError
+from bigdata_ai.data.acquire.sql import read_sql, stream_sql
 from bigdata_ai.data.acquire.web import Visitor, read_page_texts
 from bigdata_ai.data.store.lake import Lake
 from bigdata_ai.data.store.schema import LakeError
@@ -644,3 +647,107 @@ def test_h14_a_question_to_a_lake_reaches_nothing_else(tmp_path, query):
             with pytest.raises(InputError, match="SQL condition"):
                 door(where=where)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake"]
+
+
+# h14 and h7 of databases: statements that write, and statements without end
+
+BOUND = {"a": "x.db", "b": "v.db", "n": 3}
+
+
+def sqlite_file(folder, mode):
+    connection = sqlite3.connect(folder / "shop.db")
+    connection.execute(f"pragma journal_mode = {mode}")
+    connection.execute("create table t (i integer)")
+    connection.execute("insert into t values (1)")
+    connection.commit()
+    connection.close()
+    return folder / "shop.db"
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+@pytest.mark.parametrize("whose", ["ours", "engine"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "attach :a as x",
+        "vacuum into :b",
+        "vacuum",
+        "pragma journal_mode = wal",
+        "pragma journal_mode = truncate",
+        "pragma user_version = :n",
+        "pragma wal_checkpoint",
+        "pragma query_only = off",
+        "create temp table z as select i from t",
+        "insert into t select i from t returning i",
+        "delete from t returning i",
+        "begin immediate",
+        "reindex t",
+        "update sqlite_master set sql = sql returning name",
+        "create table z as select i from t",
+        "drop table t",
+        "select load_extension(:a) as x",
+    ],
+)
+def test_h14_a_reading_door_of_sqlite_leaves_no_file_and_changes_nothing(
+    tmp_path, monkeypatch, mode, whose, statement
+):
+    monkeypatch.chdir(tmp_path)
+    path = sqlite_file(tmp_path, mode)
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.pool.NullPool)
+    before = path.read_bytes()
+    named = {name: value for name, value in BOUND.items() if f":{name}" in statement}
+    with pytest.raises((SourceError, InputError)):
+        read_sql(path if whose == "ours" else engine, statement, named)
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["shop.db"]
+    with engine.begin() as connection:  # and the caller's own engine writes as before
+        connection.exec_driver_sql("insert into t values (2)")
+    assert read_sql(path, "select i from t").table["i"].to_pylist() == [1, 2]
+
+
+def test_h14_what_only_tells_is_answered(tmp_path):
+    path = sqlite_file(tmp_path, "delete")
+    connection = sqlite3.connect(path)
+    connection.execute("create virtual table words using fts5(word)")
+    connection.execute("insert into words values ('数据 lake')")
+    connection.commit()
+    connection.close()
+    for statement in (
+        "pragma table_info(t)",
+        "select name from pragma_table_info(:t)",
+        "select name from sqlite_master",
+        "select word from words where words match :w",
+        "select count(*) over () as n, max(i) as i from t",
+    ):
+        named = {"t": "t"} if ":t" in statement else {"w": "lake"} if ":w" in statement else {}
+        assert len(read_sql(path, statement, named))
+
+
+ENDLESS = "with recursive t(n) as (select :a union all select n + :a from t) select {} from t"
+
+
+@pytest.mark.parametrize("what", ["n", "max(n) as n"])
+def test_h7_a_statement_without_end_is_refused_by_the_name_of_its_limit(tmp_path, what):
+    path = sqlite_file(tmp_path, "delete")
+    start = time.monotonic()
+    with pytest.raises(SourceError, match="longest_s.*0.5 s"):
+        read_sql(path, ENDLESS.format(what), {"a": 1}, longest_s=0.5)
+    assert time.monotonic() - start < 5
+    if what == "n":
+        with pytest.raises(SourceError, match="most_bytes.*100,000"):
+            read_sql(path, ENDLESS.format(what), {"a": 1}, most_bytes=100_000)
+        stream = stream_sql(
+            path, ENDLESS.format(what) + " limit :l", {"a": 1, "l": 30}, rows=10, longest_s=0.2
+        )
+        for _ in stream:
+            time.sleep(0.1)  # the caller's own time is not the database's
+        assert stream.provenance.rows == 30
+    for wrong in ({"longest_s": 0}, {"most_bytes": -1}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            read_sql(path, "select i from t", **wrong)
+
+
+def test_h10_a_value_that_was_bound_is_in_no_message(tmp_path):
+    path = sqlite_file(tmp_path, "delete")
+    with pytest.raises(SourceError) as caught:
+        read_sql(path, "select json_extract(:doc, :at) as a", {"doc": "{}", "at": "geheim-path"})
+    assert "geheim" not in str(caught.value)
