@@ -525,3 +525,33 @@ def test_other_databases_are_refused(database):
     with pytest.raises((InputError, SourceError)) as caught:
         read_sql(database, "select a from b")
     assert "geheim" not in str(caught.value)
+
+
+def test_h7_a_statement_of_postgres_without_end_is_refused_by_the_name_of_its_limit(postgres):
+    with pytest.raises(SourceError, match="longest_s.*0.5 s"):
+        read_sql(postgres, "select pg_sleep(:s) as s", {"s": 60}, longest_s=0.5)
+    many = {"a": 1, "b": 10**9}
+    with pytest.raises(SourceError, match="most_bytes.*100,000"):
+        read_sql(postgres, "select generate_series(:a, :b) as i", many, most_bytes=100_000)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "copy people to program :w",
+        "copy (select id from people) to :w",
+        "set transaction read write",
+        "select set_config(:k, :v, false) as x from people",
+        "with d as (delete from people returning id) select id from d",
+        "lock table people",
+    ],
+)
+def test_h14_the_reading_door_of_postgres_leaves_no_file_and_changes_nothing(postgres, statement):
+    filled(postgres)
+    known = {"w": "/tmp/h14-written", "k": "transaction_read_only", "v": "off"}
+    named = {name: value for name, value in known.items() if f":{name}" in statement}
+    constants = ["false"] if "false" in statement else []
+    with pytest.raises((SourceError, InputError)):
+        read_sql(postgres, statement, named, constants=constants)
+    assert len(read_sql(postgres, "select id from people")) == 2 + len(HOSTILE)
+    assert not Path("/tmp/h14-written").exists()

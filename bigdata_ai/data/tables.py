@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, check_choice, check_classes, check_features, check_int
-from ..core import check_targets, require
+from ..core import check_targets, check_unmasked, require
 from .columns import plain_column, read_times, refuse_nested
 from .columns import row_number_note, row_numbers_of
+from .spellings import spelling_notes
 
 # %% ../../nbs/lib/data/02_tables.ipynb #5e99ad07
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,7 @@ def _ids_for(n, ids):
     "The ids of n rows as an array: the caller's, or numbers from 0."
     if ids is None:
         return np.arange(n)
+    check_unmasked(ids, "ids")
     ids = np.asarray(ids)
     if ids.shape != (n,) or len(np.unique(ids)) != n:
         raise InputError.of("`ids` must be one for each row, no two equal.", ids)
@@ -398,4 +400,6 @@ def table(
     notes = row_number_note([one for one in row_numbers_of(frame) if one not in (id, time, group)])
     if time is not None:
         notes += read_times(frame[time], time).notes
+    if labels:
+        notes += spelling_notes(frame[target], target)
     return Table(name, frame, id, target, labels, time, group, tuple(after), notes=notes)

@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...core import InputError, check_choice, check_int, import_extra, require
+from ...core import strip_credentials
 from .delimited import read_delimited
 from .json_lines import read_json_lines
 from .provenance import Acquired, SourceError, Stream, reading
-from .provenance import stream_sha256, strip_credentials, whole_sha256
+from .provenance import stream_sha256, whole_sha256
 from .values import NULLS, How, column_of_values, how_types
 from ..columns import row_number_columns, row_number_note
 

@@ -20,10 +20,11 @@ import pandas as pd
 import pyarrow as pa
 
 from ...core import InputError, check_choice, check_number, import_extra, require
+from ...core import strip_credentials
 from .files import table_of_records
 from .http import fetch, web_session
-from .provenance import Acquired, SourceError, Stream, strip_credentials
-from .provenance import utc_now, whole_sha256
+from .provenance import Acquired, SourceError, Stream, utc_now
+from .provenance import whole_sha256
 from .values import How, column_of_texts
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #c06a0601
@@ -112,7 +113,8 @@ class _Rules:
             response = fetch(url, self.session, allow=missing)
         except SourceError:
             return parse("User-agent: *\nDisallow: /")
-        return parse(response.text if response.status_code == 200 else "")
+        # what stands behind the first 500 kB need not be read (RFC 9309)
+        return parse(response.text[: 500 * 1024] if response.status_code == 200 else "")
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #7ea8e023
 class Visitor:
@@ -123,6 +125,7 @@ class Visitor:
         agent: str = "bigdata-ai",  # the name that robots.txt is asked for, and that the site sees
         delay_s: float = 1.0,  # least time between two visits to a site, in seconds
         session: Any = None,  # from `web_session`; None makes one; its User-Agent is set to `agent`
+        longest_delay_s: float = 120.0,  # the longest `Crawl-delay` that is waited for, in seconds
     ):
         """Make a visitor who has not been anywhere yet; raises `InputError` for a negative delay.
 
@@ -134,10 +137,14 @@ class Visitor:
             least time between two visits to a site, in seconds
         session : Any, default None
             from `web_session`; None makes one; its User-Agent is set to `agent`
+        longest_delay_s : float, default 120.0
+            the longest `Crawl-delay` that is waited for, in seconds
         """
-        if check_number(delay_s, "delay_s") < 0:
-            raise InputError.of("`delay_s` must be 0 or more.", delay_s)
+        for name, value in (("delay_s", delay_s), ("longest_delay_s", longest_delay_s)):
+            if check_number(value, name) < 0:
+                raise InputError.of(f"`{name}` must be 0 or more.", value)
         self.agent, self.delay_s, self._session = agent, delay_s, session or web_session()
+        self.longest_delay_s = max(longest_delay_s, delay_s)
         self._session.headers["User-Agent"] = agent
         self._rules, self._next_s = _Rules(agent, self._session), {}
 
@@ -196,9 +203,17 @@ class Visitor:
 
     def _pause(self, url):
         site, now = urlsplit(url).netloc, time.monotonic()
-        time.sleep(max(0.0, self._next_s.get(site, now) - now))
         wait = self._rules.of(url).crawl_delay(self.agent) or 0
-        self._next_s[site] = time.monotonic() + max(self.delay_s, wait)
+        due = max(0.0, self._next_s.get(site, now) - now)
+        if not due <= self.longest_delay_s:
+            raise SourceError.of(
+                f"{strip_credentials(url)} must allow visits every `longest_delay_s`,"
+                f" {self.longest_delay_s:g} s.",
+                f"Crawl-delay of {wait:g} s",
+                "come back later, or allow a longer longest_delay_s.",
+            )
+        time.sleep(due)
+        self._next_s[site] = time.monotonic() + (wait if wait > self.delay_s else self.delay_s)
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #62272c47
 # nothing is taken for a number here: a comma may be a decimal mark
