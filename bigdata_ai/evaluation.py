@@ -26,6 +26,7 @@ from .estimates import auroc_interval, share_interval
 
 # %% ../nbs/lib/30_evaluation.ipynb #dbaed219
 METRICS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss")
+_ZERO: Any = 0  # of a class that was never predicted, or never was
 _THREE = METRICS[1:4]  # which scikit-learn computes together
 
 
@@ -63,11 +64,11 @@ def point_scores(
     some = [metric in metrics for metric in _THREE]
     for average in ("macro", "micro", None) if any(some) else ():
         three = precision_recall_fscore_support(
-            y, predicted, labels=range(k), average=average, zero_division=0
+            y, predicted, labels=range(k), average=average, zero_division=_ZERO
         )[:3]
         for metric, value in compress(zip(_THREE, three, strict=True), some):
             values |= (
-                {(metric, f"class {c}"): v for c, v in enumerate(value)}
+                {(metric, f"class {c}"): v for c, v in enumerate(np.atleast_1d(value))}
                 if average is None
                 else {(metric, average): value}
             )
@@ -234,7 +235,9 @@ class Scores:
         return rows.iloc[0][["value", "low", "high"]]
 
     def _repr_html_(self) -> str:
-        return self.table.style.format(precision=3).hide(axis="index").to_html()
+        style = self.table.style
+        style.format(precision=3)
+        return style.hide(axis="index").to_html()
 
     def __repr__(self) -> str:
         return self.table.round(3).to_string(index=False)

@@ -165,11 +165,19 @@ def _duplicates(frame, rows):
     return rows - count(drop_duplicates(to_narwhals(frame).select(*types).to_native()))
 
 
+def _microseconds(moments):
+    "Moments as microseconds since 1970 in UTC, whatever unit and zone keeps them."
+    if isinstance(moments.dtype, pd.DatetimeTZDtype):
+        moments = moments.dt.tz_convert("UTC").dt.tz_localize(None)
+    whole = moments.astype("datetime64[us]")
+    return whole.astype("int64").astype("float64").where(moments.notna())
+
+
 def _as_number(values):
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return values.astype("int64").astype("float64").where(values.notna())
     if values.dtype == object:
         values = _plain(values)
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return _microseconds(values)
     if not (pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values)):
         return None
     return values.astype("float64").replace([np.inf, -np.inf], np.nan)

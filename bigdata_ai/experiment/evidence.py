@@ -24,7 +24,9 @@ import pandas as pd
 from ..core import digest, package_path, require, runs_path, write_atomic
 from ..data.origin import Trained
 from ..data.tables import Dataset
-from .imports import face_modules
+from .declared import cells_of
+from .imports import PARSING, face_modules
+from .lines import damage, read_rows
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #40faaff9
 def _whole_end(handle):
@@ -73,7 +75,7 @@ def append(
 def rows(
     path: Path | str,  # a .jsonl file; one that does not exist has no rows
 ) -> list[dict]:  # in the order they were appended; a torn last line is left out
-    """Read the rows of one evidence file.
+    """Read the rows of one evidence file; raises `InputError` that names a damaged line.
 
     Parameters
     ----------
@@ -85,9 +87,7 @@ def rows(
     list[dict]
         in the order they were appended; a torn last line is left out
     """
-    path = Path(path)
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
+    return [row for _, row in read_rows(path)[0]]
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #34909342
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
@@ -146,15 +146,14 @@ def code_hash(
     str
         64 hexadecimal digits
     """
-    # nbformat would cost every kernel a second
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    code = [
-        cell
-        for cell in cells
-        if cell["cell_type"] == "code"
-        and "injected-parameters" not in cell["metadata"].get("tags", [])
-    ]
-    text, imports = _parsed("\n".join("".join(cell["source"]) for cell in code))
+    cells = cells_of(notebook)
+    try:
+        with PARSING:
+            text, imports = _parsed("\n".join(cells))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # cells with magics or in no Python may use any module of the kit
+        files = sorted(package_path().rglob("*.py"))
+        return digest([cells, *(path.read_text(encoding="utf-8") for path in files)])
     package, modules, waiting = package_path(), {}, _files(imports)
     while waiting:
         path = waiting.pop()
@@ -221,6 +220,19 @@ def commit() -> str:
     return _git(root, "rev-parse", "HEAD") + ("-dirty" if changed else "")
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #92b72cd4
+def _results(file, only):
+    "The rows of one file that have some values and, as every result, a setting and metrics."
+    for number, row in read_rows(file)[0]:
+        if any(row.get(key) != value for key, value in only.items()):
+            continue
+        if "setting" not in row or "metrics" not in row:
+            raise damage(Path(file), number, "one of them is missing", _MUST)
+        yield row
+
+
+_MUST = "A result must have a setting and metrics."
+
+
 def read(
     *paths: Path | str,  # evidence files or run folders
     only: dict | None = None,  # keep rows that have these values
@@ -240,12 +252,7 @@ def read(
         one row a result
     """
     files = [path / "evidence.jsonl" if (path := Path(given)).is_dir() else path for given in paths]
-    results = [
-        row
-        for file in files
-        for row in rows(file)
-        if all(row[key] == value for key, value in (only or {}).items())
-    ]
+    results = [row for file in files for row in _results(file, only or {})]
     require(
         len(results) > 0,
         "There must be evidence to read.",

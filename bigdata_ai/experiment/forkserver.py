@@ -7,19 +7,74 @@ __all__ = ['serve', 'main', 'Forked', 'FunctionProcess']
 
 # %% ../../nbs/lib/experiment/22_forkserver.ipynb #94bdb42a
 import ctypes
+import fcntl
 import gc
 import importlib
 import json
 import os
+import random
+import secrets
 import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 # %% ../../nbs/lib/experiment/22_forkserver.ipynb #7429ec11
+_drawn = set()  # what NumPy's generators and seed sequences began with
+_begun = weakref.WeakSet()  # Python's generators
+_begun_numpy = []  # NumPy's, and seed sequences
+_set = {}  # variables that modules set when they were imported
+
+
+@contextmanager
+def _noted() -> Iterator[None]:
+    "Note what begins with the system's entropy."
+    draw, seed = secrets.randbits, random.Random.seed
+
+    def randbits(k: int) -> int:
+        _drawn.add(drawn := draw(k))
+        return drawn
+
+    def noted_seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
+        seed(generator, a, version)
+        (_begun.add if a is None else _begun.discard)(generator)
+
+    secrets.randbits, random.Random.seed = randbits, noted_seed
+    try:
+        yield
+    finally:
+        secrets.randbits, random.Random.seed = draw, seed
+        if "numpy.random" in sys.modules:
+            sys.modules["numpy.random"].bit_generator.randbits = draw
+            _begun_numpy.extend(_of_numpy(sys.modules["numpy.random"]))
+
+
+def _of_numpy(numpy_random):
+    "NumPy's generators that began with what was drawn, then its seed sequences."
+    kinds = numpy_random.BitGenerator, numpy_random.SeedSequence
+    objects = [one for one in gc.get_objects() if issubclass(type(one), kinds)]
+    objects.sort(key=lambda one: isinstance(one, kinds[1]))
+    return [
+        one for one in objects if getattr(getattr(one, "seed_seq", one), "entropy", None) in _drawn
+    ]
+
+
+def _begin_anew():
+    "Draw again what came from the system's entropy; the global generator of Python has done so."
+    for generator in _begun:
+        generator.seed()
+    for generator in _begun_numpy:
+        generator.__init__()
+    generator = getattr(sys.modules.get("torch"), "default_generator", None)
+    if generator is not None:
+        generator.seed()
+
+# %% ../../nbs/lib/experiment/22_forkserver.ipynb #5e5f04e5
 _server = None  # in a kernel, the socket to the fork server that forked it
 
 
@@ -27,7 +82,7 @@ def _kernel(argv, bound, server):
     "Be a kernel until it is told to end."
     global _server
     _server = server
-    os.setpgid(0, 0)
+    os.setsid()
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
     if "BIGDATA_AI_LOG" in os.environ:  # what libraries of C write past Python
         log = os.open(os.environ["BIGDATA_AI_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -38,16 +93,17 @@ def _kernel(argv, bound, server):
     sys.argv = ["ipykernel_launcher", *argv]
     from ipykernel.kernelapp import IPKernelApp
 
-    class Kernel(IPKernelApp):
+    class App(IPKernelApp):
         "Closes a pipe when its ports are bound: who connects earlier waits for the next try."
 
         def init_sockets(self) -> None:
             super().init_sockets()
             os.close(bound)
 
-    Kernel.launch_instance(argv)
+    App.__name__ = IPKernelApp.__name__  # which stands in its log, and names its settings
+    App.launch_instance(argv)
 
-# %% ../../nbs/lib/experiment/22_forkserver.ipynb #d4da0141
+# %% ../../nbs/lib/experiment/22_forkserver.ipynb #4303c87b
 def _call(function, arguments, *streams):
     "Call a function, with pipes as standard input and output."
     for stream, number in zip((*streams, os.open(os.devnull, os.O_WRONLY)), range(3), strict=True):
@@ -71,11 +127,9 @@ def _become(request, descriptors, server):
             ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.environ.clear()
-        os.environ.update(request["env"])
+        os.environ.update(request["env"] | _set)
         os.chdir(request["cwd"])
-        # else all kernels would draw the same numbers
-        if "numpy" in sys.modules:
-            sys.modules["numpy"].random.seed()
+        _begin_anew()
         if "argv" in request:
             _kernel(request["argv"], *descriptors, server)
         else:
@@ -113,10 +167,6 @@ def _answer(asker, askers):
     other.close()
     if asker is askers[0]:
         askers.append(mine)
-        try:
-            os.setpgid(child, child)
-        except OSError:
-            pass  # it has done so itself
     else:
         mine.close()
     try:
@@ -143,14 +193,27 @@ def _import_quietly(modules):
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     loud, quiet = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 2)  # libraries of C greet when they are loaded
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except BaseException:
-            pass
+    before = dict(os.environ)
+    with _noted():
+        for name in modules:
+            try:
+                importlib.import_module(name)
+            except BaseException:
+                pass
+    _set.update(os.environ.items() - before.items())
     os.dup2(loud, 2)
     for handle in (loud, quiet):
         os.close(handle)
+
+
+def _end_with(control, on):
+    "Whether the system ends this process when something happens at the socket, as its closing."
+    flags = fcntl.fcntl(control, fcntl.F_GETFL)
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(control, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(control, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
+    if on and select.select([control], [], [], 0)[0]:  # closed before
+        os._exit(1)
 
 
 def serve(
@@ -168,7 +231,9 @@ def serve(
     modules : Sequence[str]
         names to import; one that fails is left to the kernel, which will tell why
     """
+    _end_with(control, True)
     _import_quietly([*_KERNEL, *modules])
+    _end_with(control, False)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended kernels leave no zombies
     gc.collect()
     gc.freeze()  # so that collections in kernels do not touch, and thereby copy, what all share
@@ -186,7 +251,9 @@ def serve(
 def main() -> None:  # in a process of its own, whose arguments are DESCRIPTOR MODULE…
     "Serve on an inherited socket."
     descriptor, *modules = sys.argv[1:]
+    sys.path.remove("")  # kernels look into their own folder
     serve(socket.socket(fileno=int(descriptor)), modules)
+    os._exit(0)  # whatever modules would do at the end
 
 # %% ../../nbs/lib/experiment/22_forkserver.ipynb #8ab97ec8
 class Forked:

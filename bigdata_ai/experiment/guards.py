@@ -16,6 +16,7 @@ import pandas as pd
 from ..core import digest
 from ..data.catalog import ledger
 from .claims import Claim, judge, row_checks
+from .declared import run_facts
 from .evidence import read, rows
 
 # %% ../../nbs/lib/experiment/27_guards.ipynb #bb93b5b6
@@ -301,8 +302,7 @@ def judge_guarded(
     """
     path = Path(evidence)
     whole = rows(path / "evidence.jsonl" if path.is_dir() else path)
-    known = path / "run.json"
-    facts = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
+    facts = run_facts(path)
     judged = iter(judge(claims, read(evidence)).to_dict("records"))
     lines = []
     for claim in claims:

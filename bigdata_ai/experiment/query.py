@@ -22,7 +22,7 @@ from pyarrow import csv, parquet
 
 from ..core import InputError, check_choice, data_path, digest, import_extra, require
 from ..core import runs_path, short_repr, write_atomic
-from .lines import read_lines
+from .lines import read_rows, shown_path
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #aa3d66de
 def _files(paths):
@@ -46,63 +46,31 @@ def _files(paths):
     return list({file.resolve(): file for file in files}.values())
 
 
-def _shown(path):
-    """A file's name as people give it: below the working directory or the checkout without the way
-    there."""
-    whole = path.resolve()
-    for folder in (Path.cwd(), data_path().parent.resolve()):
-        if whole.is_relative_to(folder):
-            return whole.relative_to(folder).as_posix()
-    return str(path)
-
-
-def _lines(path, name):
-    "The whole lines of a file that messages call `name`."
-    whole, torn = read_lines(path)
-    if torn:
-        where = f"{name}, line {len(whole) + 1}"
-        recorded = (data_path() / "evidence").resolve() in path.resolve().parents
-        require(
-            not recorded,
-            "Recorded evidence must end in a whole line.",
-            where,
-            "restore the file from its commit.",
-        )
-        warnings.warn(
-            f"{where}: the torn last line is left out, its writer was killed or is at work.",
-            stacklevel=2,
-        )
-    return whole
-
-# %% ../../nbs/lib/experiment/12_query.ipynb #82184a66
-def _no_number(word):
-    raise ValueError(word)
-
-
-def _row(line, name, number):
-    "One line of a file as a row."
-    try:
-        row = json.loads(line, parse_constant=_no_number)
-    except ValueError:
-        row = None
-    if not isinstance(row, dict) or not all(
-        isinstance(row.get(part, {}), dict) for part in ("setting", "metrics")
-    ):
-        raise InputError.of(
-            "A line of evidence must be a JSON object, and so its setting and metrics.",
-            f"{name}, line {number}: {short_repr(line.decode(errors='replace'))}",
-            "take the line out or restore the file.",
-        )
-    return row
+def _check_whole(path, name, number):
+    "Refuse a torn last line of recorded evidence, and warn of one of a run."
+    where = f"{name}, line {number}"
+    recorded = (data_path() / "evidence").resolve() in path.resolve().parents
+    require(
+        not recorded,
+        "Recorded evidence must end in a whole line.",
+        where,
+        "restore the file from its commit.",
+    )
+    warnings.warn(
+        f"{where}: the torn last line is left out, its writer was killed or is at work.",
+        stacklevel=2,
+    )
 
 
 def _placed_rows(paths):
     "All rows with their file and line."
     placed = []
     for path in _files(paths):
-        name = _shown(path)
-        lines = enumerate(_lines(path, name), 1)
-        placed += [(name, number, _row(line, name, number)) for number, line in lines]
+        name = shown_path(path)
+        rows, torn = read_rows(path)
+        if torn:
+            _check_whole(path, name, len(rows) + 1)
+        placed += [(name, number, row) for number, row in rows]
     if not placed:
         raise InputError.of(
             "There must be evidence to read.",
@@ -286,7 +254,11 @@ def export(
         csv.write_csv(_without_lists(table), content)
     else:
         parquet.write_table(table, content)
-    return write_atomic(path, content.getvalue().to_pybytes())
+    try:
+        return write_atomic(path, content.getvalue().to_pybytes())
+    except OSError as error:
+        problem = f"{error}"
+    raise InputError.of("An export must go where a file can be written.", problem)
 
 
 def _without_lists(table):

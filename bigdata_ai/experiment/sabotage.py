@@ -23,7 +23,7 @@ from ..core import BigDataError, ContentError, DivergedError, InputError
 from ..core import MissingExtraError, RunError, SealedTestError, check_choice, data_path
 from ..core import progress, require, runs_path, write_atomic
 from .claims import Claim, load_claims
-from .declared import describe, file_of
+from .declared import describe, file_of, run_stem
 from .evidence import commit
 from .guards import judge_guarded
 from .mutants import MUTANTS
@@ -124,7 +124,7 @@ def _asked(claims, name, given):
 
 def _damaged(name, given, mutant, framework, results=()):
     "Run with a mutant in a folder of its own, where it stands how that ended."
-    run_id = f"sabotage-{Path(name).stem}-{mutant or 'untouched'}-{framework}-{time.time_ns():x}"
+    run_id = f"sabotage-{run_stem(name)}-{mutant or 'untouched'}-{framework}-{time.time_ns():x}"
     startup = (
         [f"from bigdata_ai.experiment.mutants import end_when_lost, inject; inject({mutant!r})"]
         if mutant

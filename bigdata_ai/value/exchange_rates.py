@@ -23,6 +23,8 @@ from threadpoolctl import threadpool_limits
 
 from ..core import InputError, check_choice, check_int, import_extra
 from ..core import progress, require, rng
+from ..data.columns import plain_column, read_times, refuse_nested
+from ..data.columns import row_number_note, row_numbers_of
 from ..data.frames import to_pandas
 from ..data.spellings import spelling_notes
 from ..data.tables import from_arrays
@@ -192,6 +194,8 @@ def _numbers(frame):
         column = frame[name]
         if pd.api.types.is_datetime64_any_dtype(column):
             columns |= _date_parts(name, column)
+        elif pd.api.types.is_timedelta64_dtype(column):
+            columns[name] = column.dt.total_seconds()
         elif pd.api.types.is_numeric_dtype(column):
             columns[name] = column.astype(float)
         else:
@@ -202,19 +206,15 @@ def _numbers(frame):
 
 def _times(column, name):
     "A column of dates or numbers as numbers that grow with time."
-    if pd.api.types.is_numeric_dtype(column):
-        times = column.astype(float)
-    else:
-        times = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
-    lost = times.isna()
-    if lost.any():
-        raise InputError.of(
-            f"The time column '{name}' must hold dates or numbers.",
-            f"{_some_values(column[lost]) or 'gaps'} in {int(lost.sum()):,} rows",
-            "write dates as 2026-11-27 or 2026-11-27 13:30.",
-        )
-    numeric = pd.api.types.is_numeric_dtype(times)
-    return times.to_numpy() if numeric else times.astype("int64").to_numpy()
+    times = read_times(column, name)
+    lost = times.values.isna()
+    require(
+        not lost.any(),
+        f"The time column '{name}' must hold dates or numbers.",
+        f"gaps in {int(lost.sum()):,} rows",
+        "fill them, or leave these rows out.",
+    )
+    return times
 
 
 def _some_values(column):
@@ -353,12 +353,22 @@ def _drawn(labelled, max_rows, seed):
     return np.sort(rng(seed, "bench").choice(rows, max_rows, replace=False))
 
 
-def _features(part, target, time):
+def _features(part, target, time, times):
     features = part.drop(columns=target)
-    if time is not None and not pd.api.types.is_numeric_dtype(features[time]):
-        # its month, weekday and hour are learned from
-        features[time] = pd.to_datetime(features[time], format="mixed", utc=True)
+    if time is not None:
+        features[time] = times  # the month, weekday and hour of moments are learned from
     return _numbers(features)
+
+
+def _plain_frame(table, named):
+    "A pandas frame of plain values, without row numbers, and a note where there were some."
+    frame = table if isinstance(table, pd.DataFrame) else to_pandas(table)
+    require(frame.columns.is_unique, "Column names must be unique.", list(frame.columns))
+    _check_columns(frame, named)
+    refuse_nested(frame, "advice")
+    numbers = [name for name in row_numbers_of(frame) if name not in named.values()]
+    kept = {name: plain_column(frame[name]) for name in frame.columns if name not in numbers}
+    return pd.DataFrame(kept), row_number_note(numbers)
 
 
 def _source_codes(column):
@@ -403,23 +413,24 @@ def problem_of(
         with a warning where a column tells the target by itself
     """
     _check_model(model)
-    frame = table if isinstance(table, pd.DataFrame) else to_pandas(table)
-    _check_columns(frame, {"target": target, "time": time, "source": source})
+    frame, notes = _plain_frame(table, {"target": target, "time": time, "source": source})
     _check_values(frame, target)
     labelled = frame[target].notna()
     times = None if time is None else _times(frame[time], time)
     kept = _drawn(labelled, max_rows, seed)
     part = frame.iloc[kept].reset_index(drop=True)
-    y, classes, notes = _targets(frame[target], part[target])
-    X, names = _features(part, target, time)
+    y, classes, doubts = _targets(frame[target], part[target])
+    moments = None if times is None else times.values.iloc[kept].reset_index(drop=True)
+    X, names = _features(part, target, time, moments)
+    notes = [*notes, *doubts, *(times.notes if times else ())]
     notes += [*spelling_notes(frame[target], target), *_leaks(X, names, y, classes)]
     if not labelled.all():
         notes.insert(0, f"{int((~labelled).sum()):,} rows without a target were left out")
     for note in notes:
         warnings.warn(note, stacklevel=2)
     age = None
-    if times is not None:
-        age = 1 - pd.Series(times[kept]).rank(method="first").to_numpy() / len(kept)
+    if moments is not None:
+        age = 1 - moments.rank(method="first").to_numpy(float) / len(kept)
     codes = None if source is None else _source_codes(part[source])
     return Problem(X, y, classes, codes, age, int(labelled.sum()), model, tuple(notes))
 
