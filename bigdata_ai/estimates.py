@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import betaincinv, ndtri, stdtrit
 
-from .core import InputError, check_int, check_number, require, short_repr
+from .core import check_int, check_number, require, short_repr
 
 # %% ../nbs/lib/05_estimates.ipynb #f4358d48
 def _check_level(level):
@@ -77,6 +77,12 @@ def mean_interval(
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
 # %% ../nbs/lib/05_estimates.ipynb #d96eec0a
+def _lowest_share(hits, of, level):
+    "The share of which so many hits or more are as rare as the level allows on one side."
+    low = betaincinv(np.maximum(hits, 1), of - hits + 1, (1 - level) / 2)
+    return np.where(hits > 0, low, 0.0)
+
+
 def share_interval(
     hits: np.ndarray | float,  # any shape: rows that count, 0 … of
     of: np.ndarray | float,  # the same shape: rows looked at, 0 or more
@@ -101,14 +107,19 @@ def share_interval(
     """
     _check_level(level)
     hits, of = np.asarray(hits, dtype=np.float64), np.asarray(of, dtype=np.float64)
-    if not ((hits >= 0) & (hits <= of)).all():
-        raise InputError.of("`hits` must be counts from 0 to `of`.", f"{hits} of {of}")
-    tail, missed = (1 - level) / 2, of - hits
-    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), missed + 1, tail), 0.0)
-    high = np.where(missed > 0, betaincinv(hits + 1, np.maximum(missed, 1), 1 - tail), 1.0)
+    counts = ((hits >= 0) & (hits <= of)).all()
+    require(counts, "`hits` must be counts from 0 to `of`.", f"{hits} of {of}")
+    low, high = _lowest_share(hits, of, level), 1 - _lowest_share(of - hits, of, level)
     return np.where(of > 0, low, np.nan)[()], np.where(of > 0, high, np.nan)[()]
 
 # %% ../nbs/lib/05_estimates.ipynb #6210bd6b
+def _area_error(area, positives, negatives):
+    "Standard error of an AUROC (Hanley and McNeil 1982), both kinds of rows taken for half of all."
+    more = (positives + negatives) / 2 - 1
+    shape = 1 + more * ((1 - area) / (2 - area) + area / (1 + area))
+    return np.sqrt(area * (1 - area) * shape / (positives * negatives))
+
+
 def auroc_interval(
     area: float,  # AUROC that was seen, in [0, 1]
     positives: int,  # rows of the class
@@ -136,15 +147,12 @@ def auroc_interval(
     _check_level(level)
     if not positives or not negatives:
         return float("nan"), float("nan")
-    z, more = ndtri((1 + level) / 2), (positives + negatives) / 2 - 1
+    z, near = ndtri((1 + level) / 2), 1e-12
 
     def _apart(true):
         "Above 0 where the area seen is further from the true one than chance allows."
-        shape = 1 + more * ((1 - true) / (2 - true) + true / (1 + true))
-        variance = true * (1 - true) * shape / (positives * negatives)
-        return abs(area - true) - z * np.sqrt(variance)
+        return abs(area - true) - z * _area_error(true, positives, negatives)
 
-    near = 1e-12
     low = 0.0 if area < near else brentq(_apart, 0, min(area, 1 - near))
     high = 1.0 if area > 1 - near else brentq(_apart, max(area, near), 1)
     return float(low), float(high)

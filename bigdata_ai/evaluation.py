@@ -177,6 +177,12 @@ def _hits(matrix):
     return {"precision": (hit, guessed), "recall": (hit, true), "f1": (hit, true + guessed - hit)}
 
 
+def _mean_interval_of(value, low, high):
+    "The interval of the mean of shares, each of which has one (Zou and Donner 2008)."
+    down, up = (np.sqrt(np.nansum((end - value) ** 2)) / len(value) for end in (low, high))
+    return max(value.mean() - down, 0.0), min(value.mean() + up, 1.0)
+
+
 def _share_intervals(matrix, level, metrics):
     "Low and high of what follows from a confusion matrix, by metric and average."
     whole = share_interval(np.trace(matrix), matrix.sum(), level)
@@ -184,14 +190,10 @@ def _share_intervals(matrix, level, metrics):
     for metric, (hits, of) in _hits(matrix).items():
         if metric not in metrics:
             continue
-        shares = (hits / np.maximum(of, 1), *share_interval(hits, of, level))
-        if metric == "f1":
-            shares = tuple(2 * share / (1 + share) for share in shares)
-        value, low, high = shares
-        down, up = (np.sqrt(np.nansum((end - value) ** 2)) / len(of) for end in (low, high))
-        macro = max(value.mean() - down, 0.0), min(value.mean() + up, 1.0)
-        ends |= {(metric, "macro"): macro, (metric, "micro"): whole}
-        ends |= {(metric, f"class {c}"): (low[c], high[c]) for c in range(len(of))}
+        shares = np.array([hits / np.maximum(of, 1), *share_interval(hits, of, level)])
+        shares = 2 * shares / (1 + shares) if metric == "f1" else shares
+        ends |= {(metric, "macro"): _mean_interval_of(*shares), (metric, "micro"): whole}
+        ends |= {(metric, f"class {c}"): tuple(pair) for c, pair in enumerate(shares[1:].T)}
     return ends
 
 # %% ../nbs/lib/30_evaluation.ipynb #2fda8ee6

@@ -91,7 +91,7 @@ def _aggregates(name, type_name):
         questions |= {"mean": column.cast(nw.Float64).mean(), "std": column.cast(nw.Float64).std()}
     return questions
 
-
+# %% ../../nbs/lib/data/85_profile.ipynb #40e1cb80
 def _quantiles(values, shares):
     "On a line between two values; between infinities there is nothing."
     if np.isfinite(values).all():
@@ -220,8 +220,8 @@ def _ks(one, other):
 
 
 def _floor(shuffled, level):
-    """The value that no more than 1 - level of measures would pass by chance: the measure is one more
-    among the shuffled ones."""
+    """The value that no more than 1 - level of measures would pass by chance: the measure is one
+    more among the shuffled ones."""
     rank = math.ceil(level * (len(shuffled) + 1) - 1e-9)
     return np.partition(shuffled, rank - 1)[rank - 1]
 
@@ -428,7 +428,7 @@ def _spellings(drawn, table):
     ]
     return tuple(note for name in texts for note in spelling_notes(drawn[name], name))
 
-
+# %% ../../nbs/lib/data/85_profile.ipynb #32a1d0d8
 def _page_axes(figure, other):
     "Two or three places beside each other."
     ratios = [1, 0.8, 0.9] if other else [1.1, 1]
@@ -480,7 +480,7 @@ def _shown(table):
         columns=lambda name: name.replace("_", " ")
     )
 
-
+# %% ../../nbs/lib/data/85_profile.ipynb #6714fae4
 @dataclass(frozen=True)
 class Profile:
     """What is known about a table, and about its distance from another one.

@@ -223,6 +223,16 @@ def balanced(
     return draw_counts(data, dict.fromkeys(labels.tolist(), size), replace, seed)
 
 # %% ../../nbs/lib/data/25_sample.ipynb #41299ed5
+def _check_shares(proba, learned, true):
+    "Shares that can be shares, and probabilities that are some."
+    above = np.isfinite(learned).all() and (learned > 0).all()
+    require(above, "The learned shares must be above 0.", learned.tolist())
+    some = np.isfinite(true).all() and (true >= 0).all() and true.sum() > 0
+    require(some, "The true shares must be 0 or more, and one of them above 0.", true.tolist())
+    sound = np.isfinite(proba) & (proba >= 0)
+    require(sound.all(), "`proba` must be finite and 0 or more.", proba[~sound][:3].tolist())
+
+
 def correct_prior(
     proba: Any,  # shape (n, k): probabilities of a model that learned from other shares
     learned: Any,  # shape (k,): share of each class among the rows it learned from
@@ -251,15 +261,7 @@ def correct_prior(
         "There must be one share for each column of proba.",
         f"{proba.shape}, {learned.shape} and {true.shape}",
     )
-    require(
-        np.isfinite(learned).all() and (learned > 0).all(),
-        "The learned shares must be above 0.",
-        learned.tolist(),
-    )
-    some = np.isfinite(true).all() and (true >= 0).all() and true.sum() > 0
-    require(some, "The true shares must be 0 or more, and one of them above 0.", true.tolist())
-    sound = np.isfinite(proba) & (proba >= 0)
-    require(sound.all(), "`proba` must be finite and 0 or more.", proba[~sound][:3].tolist())
+    _check_shares(proba, learned, true)
     odds = proba * (true / true.sum()) / (learned / learned.sum())
     lost = ~(odds > 0).any(axis=1)
     require(

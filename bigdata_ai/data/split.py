@@ -87,14 +87,25 @@ def hash_side(
     return hash_fraction(ids, salt) < share
 
 
+def _quotas(sizes, share, starts, fraction):
+    "Rows of each class, by largest remainders; of equal ones that of the next lowest fraction."
+    counts = np.floor(share * sizes + 1e-9).astype(np.int64)
+    remainders = np.round(share * sizes - counts, 9)
+    following = fraction[starts + np.minimum(counts, sizes - 1)]
+    more = np.lexsort((following, -remainders))[: round(share * sizes.sum()) - counts.sum()]
+    counts[more] += 1
+    return counts
+
+
 def stratified_side(
     ids: Any,  # shape (n,), int or str
     y: Any,  # shape (n,): the class of each row
     share: float,  # share of each class that is held back, in (0, 1)
     salt: str = "",  # names the split
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back
-    """Hold back the rows of each class with the lowest hash fractions: `share` of all rows, rounded,
-    and of each class less than one row more or fewer than its share (largest remainders).
+    """Hold back the rows of each class with the lowest hash fractions: `share` of all rows,
+    rounded, and of each class less than one row more or fewer than its share (largest
+    remainders).
 
     Parameters
     ----------
@@ -118,12 +129,7 @@ def stratified_side(
     _, codes, sizes = np.unique(y, return_inverse=True, return_counts=True)
     order = np.lexsort((fraction, codes))  # class by class, the lowest fraction first
     starts = np.cumsum(sizes) - sizes
-    counts = np.floor(share * sizes + 1e-9).astype(np.int64)
-    remainders = np.round(share * sizes - counts, 9)
-    # of equal remainders that of the row with the lowest fraction
-    following = fraction[order[starts + np.minimum(counts, sizes - 1)]]
-    more = np.lexsort((following, -remainders))[: round(share * len(y)) - counts.sum()]
-    counts[more] += 1
+    counts = _quotas(sizes, share, starts, fraction[order])
     back = np.zeros(len(y), dtype=bool)
     back[order[np.arange(len(y)) - np.repeat(starts, sizes) < np.repeat(counts, sizes)]] = True
     return back

@@ -108,8 +108,7 @@ class Claim:
             self.id,
         )
         check_int(self.min_sizes, "min_sizes")
-        for name in self.without:
-            check_choice(name, PRECONDITIONS, "without")
+        _ = [check_choice(name, PRECONDITIONS, "without") for name in self.without]
         sources = {}
         for argument, name in self._functions():
             load_function(name, self.folder, argument)  # what can't be loaded is told at once

@@ -47,8 +47,7 @@ def fit_power_law(
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #11b2d8f5
 def _cells(runs, *names):
-    """Errors as a table, one row a seed and one column a setting; seeds that lack one of the others'
-    are left out."""
+    "Errors as a table, one row a seed and one column a setting; seeds that lack one are left out."
     cells = runs.pivot_table(index="seed", columns=list(names), values="error", aggfunc="first")
     require(cells.size, "The runs must have errors.", f"{len(runs)} rows without any")
     return cells.dropna().sort_index(axis=1)
@@ -366,14 +365,24 @@ def _sides(values, worse):
     return worse * (1.0 * (values == values.max()) - (values == values.min()))
 
 
+def _paired(settings, signs, of):
+    "Which settings are ends of the doses beside others that have all of them."
+    others = [tuple(row) for row in settings.drop(columns=of).to_numpy()]
+    counts = Counter(compress(others, signs != 0))
+    paired = (signs != 0) & [counts[other] == 2 ** len(of) for other in others]
+    must = "A cost needs two values of each dose, beside the same values of the others."
+    require(paired.any(), must, ", ".join(of))
+    return paired
+
+
 def dose_cost(
     # rows of one framework and one model with seed, the columns of `DOSES`, and error
     runs: pd.DataFrame,
     of: Sequence[str],  # one column of `DOSES`, or two
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    """Compute what a fault costs, or how much more it costs beside another, over the settings of the
-    other faults that have all ends; control: the error without it, or costs that add up, which is
-    0. Raises `InputError` where no setting has them.
+    """Compute what a fault costs, or how much more it costs beside another, over the settings of
+    the other faults that have all ends; control: the error without it, or costs that add up, which
+    is 0. Raises `InputError` where no setting has them.
 
     Parameters
     ----------
@@ -387,26 +396,17 @@ def dose_cost(
     tuple[pd.Series, pd.Series]
         a number a seed, and the control's
     """
-    of = [of] if isinstance(of, str) else list(of)
-    for name in of:
-        check_choice(name, DOSES, "of")
+    of = [check_choice(name, DOSES, "of") for name in ([of] if isinstance(of, str) else of)]
     errors = _cells(runs, *(name for name in DOSES if name in of or name in runs))
     settings = errors.columns.to_frame(index=False)
     sides = np.array([_sides(settings[name].to_numpy(float), DOSES[name]) for name in of])
     signs = sides.prod(axis=0)
-    others = [tuple(row) for row in settings.drop(columns=of).to_numpy()]
-    counts = Counter(compress(others, signs != 0))
-    paired = (signs != 0) & [counts[other] == 2 ** len(of) for other in others]
-    require(
-        paired.any(),
-        "A cost needs two values of each dose, beside the same values of the others.",
-        ", ".join(of),
-    )
+    paired = _paired(settings, signs, of)
     cost = (errors * signs).loc[:, paired].sum(axis=1) / (paired.sum() / 2 ** len(of))
     best = errors.loc[:, paired & (sides[0] < 0)]
     return cost, best.mean(axis=1) if len(of) == 1 else 0 * cost
 
-
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #6dc0bb7a
 def dose_costs(
     table: pd.DataFrame,  # evidence with framework, model, seed, the columns of `DOSES`, and error
     level: float = 0.95,  # of the intervals over seeds

@@ -488,12 +488,16 @@ def _drawn_gains(plan, runs, random):
     )
 
 
+def _ends(gains, count):
+    "Low and high of gains; few rehearsals vary less when drawn again than new ones would."
+    wider = half_width(np.sqrt(count / (count - 1)), count, 0.9) / ndtri(0.95)
+    ends, middle = gains.iloc[1:].quantile([0.05, 0.95]).to_numpy(), gains.iloc[0].to_numpy()
+    return middle + wider * (ends - middle)
+
+
 def _ranking(plan, gains, count):
     wins = gains.iloc[1:].idxmax(axis=1).value_counts(normalize=True)
-    # so few rehearsals vary less when they are drawn again than new ones would
-    wider = half_width(np.sqrt(count / (count - 1)), count, 0.9) / ndtri(0.95)
-    ends = gains.iloc[1:].quantile([0.05, 0.95]).to_numpy()
-    low, high = gains.iloc[0].to_numpy() + wider * (ends - gains.iloc[0].to_numpy())
+    low, high = _ends(gains, count)
     table = pd.DataFrame(
         {
             "spend": gains.columns,

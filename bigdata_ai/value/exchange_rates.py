@@ -277,7 +277,7 @@ def _targets(whole, part):
     )
     return codes.astype(np.int64), len(names), notes
 
-
+# %% ../../nbs/lib/value/20_exchange_rates.ipynb #9463e812
 def _tells_class(column, y, classes):
     "Whether almost every value of a column goes with one class."
     if len(np.unique(column)) > max(50, 2 * classes):
@@ -344,7 +344,7 @@ def _check_values(frame, target):
         "is this the column to predict?",
     )
 
-
+# %% ../../nbs/lib/value/20_exchange_rates.ipynb #842add2d
 def _drawn(labelled, max_rows, seed):
     "Rows to keep, ascending: those with a target, or a random part of them."
     rows = np.flatnonzero(labelled)
@@ -514,15 +514,20 @@ def _wrong_classes(problem, seed):
 RIGHT_FAR_SHARE = 0.03
 
 
+def _out_of_fold(model, X, y, folds):
+    answers = np.zeros(len(y))
+    for learn, rest in folds.split(X):
+        seen, new = _learnable(X[learn], X[rest])
+        answers[rest] = clone(model).fit(seen, y[learn]).predict(new)
+    return answers
+
+
 def _wrong_numbers(problem, seed):
     "Share of wrong real-valued targets, and which are far from their answers."
     folds = KFold(5, shuffle=True, random_state=seed)
     # the median bears wrong targets
     model = HistGradientBoostingRegressor(loss="absolute_error", random_state=seed)
-    answers = np.zeros(len(problem.y))
-    for learn, rest in folds.split(problem.X):
-        seen, new = _learnable(problem.X[learn], problem.X[rest])
-        answers[rest] = clone(model).fit(seen, problem.y[learn]).predict(new)
+    answers = _out_of_fold(model, problem.X, problem.y, folds)
     missed = np.abs(problem.y - answers)
     # of a normal distribution; the smallest quarter holds few wrong ones
     scale = np.quantile(missed, 0.25) / 0.3186 + 1e-12
@@ -631,12 +636,15 @@ def _log_rates(runs):
     return np.log([first_rows(sizes, curve, error) / rows for error in damaged])
 
 
+def _jackknifed(runs):
+    "Standard errors of the logarithms of rates, from leaving out each repetition in turn."
+    without = np.array([_log_rates(runs[:i] + runs[i + 1 :]) for i in range(len(runs))])
+    return without.std(axis=0) * np.sqrt(len(runs) - 1)
+
+
 def _rate_intervals(runs, level):
     "Rate, low, high and whether it was measured, by damage."
-    logs, count = _log_rates(runs), len(runs)
-    without = np.array([_log_rates(runs[:i] + runs[i + 1 :]) for i in range(count)])
-    error = without.std(axis=0) * np.sqrt(count - 1)  # the jackknife's
-    half = half_width(error, count, level)
+    logs, half = _log_rates(runs), half_width(_jackknifed(runs), len(runs), level)
     floor = np.mean([run.sizes[0] for run in runs]) / np.mean([run.rows for run in runs])
     beyond = floor * (1 + 1e-9)
     rate, low, high = np.exp(logs), np.exp(logs - half), np.minimum(np.exp(logs + half), 1)

@@ -427,7 +427,10 @@ def _label_notes(data):
     "What is to be known of the labels of a table: spellings of one class."
     if not isinstance(data, Table) or data.target is None:
         return ()
-    return spelling_notes(data.frame[data.target], data.target)
+    notes = spelling_notes(data.frame[data.target], data.target)
+    for note in notes:
+        warnings.warn(note, stacklevel=3)
+    return notes
 
 
 def audit(
@@ -458,9 +461,6 @@ def audit(
     data = check_trainable(data, "What is audited")
     p = check_probabilities(probabilities, len(data))
     posterior, y = clean_posterior(p, data.y), check_classes(data.y, len(data), p.shape[1])
-    notes = _label_notes(data)
-    for note in notes:
-        warnings.warn(note, stacklevel=2)
     table = pd.DataFrame(
         {
             "id": data.ids,
@@ -473,5 +473,5 @@ def audit(
         }
     )
     table = table.sort_values("likely", ascending=False, kind="stable", ignore_index=True)
-    table.attrs["notes"] = notes
+    table.attrs["notes"] = _label_notes(data)
     return table

@@ -106,8 +106,8 @@ def _majority(votes, _):
 
 # %% ../../../nbs/lib/data/labels/20_consensus.ipynb #8d92cfdf
 def _dawid_skene(votes, _):
-    """The quality of an annotator is the probability that a vote is right, over the rows, and so the
-    classes, that the annotator has met."""
+    """The quality of an annotator is the probability that a vote is right, over the rows, and so
+    the classes, that the annotator has met."""
     columns = votes.set_axis(["task", "worker", "label"], axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # crowd-kit 1.4 uses what pandas 3.1 deprecates

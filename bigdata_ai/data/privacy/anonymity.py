@@ -45,27 +45,27 @@ def _pandas_groups(frame, quasi, sensitive):
 _SECRET, _UNKNOWN = "\x1f secret", "\x1f unknown"  # columns that no table has
 
 
+def _with_secret(rows, quasi, sensitive):
+    "Quasi-identifiers, the secret, whose gaps are null, and whether it is one."
+    secret = nw.col(sensitive)
+    if rows.collect_schema()[sensitive].is_float():
+        secret = nw.when(~secret.is_nan()).then(secret)
+    return rows.select(*quasi, secret.alias(_SECRET)).with_columns(
+        nw.col(_SECRET).is_null().cast(nw.Int64).alias(_UNKNOWN)
+    )
+
+
 def _groups(frame, quasi, sensitive=None):
     """One row a combination of the quasi-identifiers with its number of rows, and of different
     sensitive values, as pandas."""
     if engine_of(frame) == "pandas":
         return _pandas_groups(frame, quasi, sensitive)
-    rows = to_narwhals(frame).lazy()
+    rows, counted = to_narwhals(frame).lazy(), [nw.len().alias("rows")]
     if not sensitive:
-        counted = rows.select(*quasi).group_by(*quasi).agg(nw.len().alias("rows"))
-        return to_pandas(counted.to_native())
-    secret = nw.col(sensitive)
-    if rows.collect_schema()[sensitive].is_float():
-        secret = nw.when(~secret.is_nan()).then(secret)
-    asked = rows.select(*quasi, secret.alias(_SECRET)).with_columns(
-        nw.col(_SECRET).is_null().cast(nw.Int64).alias(_UNKNOWN)
-    )
-    counted = asked.group_by(*quasi).agg(
-        nw.len().alias("rows"),
-        nw.col(_SECRET).n_unique().alias("different"),
-        nw.col(_UNKNOWN).max(),
-    )
-    table = to_pandas(counted.to_native())
+        return to_pandas(rows.select(*quasi).group_by(*quasi).agg(*counted).to_native())
+    counted += [nw.col(_SECRET).n_unique().alias("different"), nw.col(_UNKNOWN).max()]
+    groups = _with_secret(rows, quasi, sensitive).group_by(*quasi).agg(*counted)
+    table = to_pandas(groups.to_native())
     # engines count null as a value
     return table.assign(different=table["different"] - table[_UNKNOWN])
 
@@ -145,7 +145,7 @@ def _binned(values, width, times=1):
         object
     )
 
-
+# %% ../../../nbs/lib/data/privacy/50_anonymity.ipynb #cf513b99
 def number_ladder(
     # widths of the bins, each greater than the one before, in the unit of the column
     *widths: float,
