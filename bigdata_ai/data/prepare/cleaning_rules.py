@@ -22,7 +22,7 @@ from ...core import require
 from ..frames import drop_duplicates, engine_of, quantiles, to_arrow, to_narwhals
 from ..frames import to_pandas
 from .clean import Cleaner, CleaningRule
-from .rules import BLANKS, CATEGORIES, MOMENTS, NUMERIC, SINGLE, TEXTS
+from .rules import BLANKS, CATEGORIES, MOMENTS, NUMERIC, TEXTS
 from .rules import Aggregates, Expressions, Opened, State, Types, commonest
 from .rules import number
 
@@ -207,6 +207,9 @@ class Number(CleaningRule):
     def accepts(self) -> dict[str, tuple[str, ...]]:
         return {self.column: CATEGORIES}
 
+    def computes(self) -> set[str]:
+        return {self.column}
+
     def retypes(self, types: Types) -> bool:
         return types[self.column] != "Float64"
 
@@ -300,6 +303,15 @@ class Range(CleaningRule):
 
     def accepts(self) -> dict[str, tuple[str, ...]]:
         return {self.column: NUMERIC}
+
+    def computes(self) -> set[str]:  # whole numbers stay whole
+        """Whole numbers stay whole.
+
+        Returns
+        -------
+        set[str]
+        """
+        return set()
 
     def expressions(self, state: State, types: Types) -> Expressions:
         return {self.column: _bounded(self.column, self.low, self.high, self.outside, types)}
@@ -668,6 +680,13 @@ def _groups(rule, opened):
         for group, value in _group_values(rule, opened).items()
         if value is not None and value == value
     }
+    long = [group for group in values if type(group) is int and abs(group) >= 2**63]
+    require(
+        not long,
+        f"Groups of {rule.by!r} must fit into 64 bits.",
+        str(long[:1]),
+        "cast them to text.",
+    )
     if len(values) > 10_000:
         raise InputError.of(
             "Groups to fill gaps by must be at most 10,000.",
@@ -741,11 +760,25 @@ def _constant_types(value):
     return ("Boolean",) if isinstance(value, bool) else NUMERIC
 
 
+def _check_no_zone(column, opened):
+    "Polars fills moments of a zone with none of another."
+    kind: Any = opened.collect_schema()[column]
+    require(
+        not getattr(kind, "time_zone", None)
+        or not engine_of(opened.to_native()).startswith("polars"),
+        f"Missing({column!r}, 'mode') on polars needs moments without a time zone.",
+        str(kind),
+        "convert them to UTC without a zone first, or drop the gaps.",
+    )
+
+
 def _missing_types(rule):
     "Types that gaps can be filled in."
     if rule.drops:
         return {}
-    kinds = {"mode": SINGLE, "constant": _constant_types(rule.value)}.get(rule.how, NUMERIC)
+    kinds = {"mode": (*CATEGORIES, *MOMENTS), "constant": _constant_types(rule.value)}.get(
+        rule.how, NUMERIC
+    )
     groups = {rule.by: CATEGORIES} if rule.by else {}
     return {rule.column: kinds} | groups | dict.fromkeys(rule.features, NUMERIC)
 
@@ -789,6 +822,7 @@ class Missing(_MissingSettings):
             case "mean":
                 value = answers["mean"]
             case "mode":
+                _check_no_zone(self.column, opened)
                 value = next((value for value, _ in commonest(opened, [self.column])), None)
             case "constant":
                 value = self.value

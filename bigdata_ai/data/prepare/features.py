@@ -210,6 +210,17 @@ def _beyond_rounding(mean, std, values):
     return std if std**2 > rounding * std**2 + (rounding * mean) ** 2 else 0.0
 
 
+def _check_finite(column, answers):
+    "Refuse a column of which an infinite value makes every mean and spread infinite."
+    numbers = [one for value in answers.values() for one in np.atleast_1d(value).tolist()]
+    require(
+        all(one is not None and np.isfinite(one) for one in numbers),
+        f"Scale({column!r}) needs finite numbers.",
+        "an infinite one",
+        f"clean.Range({column!r}, low, high) makes a gap of it.",
+    )
+
+
 def _share_below(value, knots):
     "Straight lines between quantiles."
     step = 1 / (len(knots) - 1)
@@ -259,6 +270,7 @@ class Scale(FeatureRule):
         if known is None:
             must = f"Scale({self.column!r}) needs at least one value to learn from."
             raise InputError.of(must, "a column of gaps")
+        _check_finite(self.column, answers)
         match self.how:
             case "standard":
                 centre, spread = answers["mean"], _beyond_rounding(**answers)
@@ -354,6 +366,8 @@ class Ordinal(FeatureRule):
 
     def fit(self, answers: Mapping[str, Any], opened: Opened, types: Types) -> dict[str, Any]:
         known = list(self.order) or sorted(value for value, _ in commonest(opened, [self.column]))
+        must = f"Ordinal({self.column!r}) needs at least one value to learn from."
+        require(known, must, "a column of gaps")
         return {"categories": known}
 
     def expressions(self, state: State, types: Types) -> Expressions:

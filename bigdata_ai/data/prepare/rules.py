@@ -145,6 +145,15 @@ class Rule(_EngineWays):
         """
         return {}
 
+    def computes(self) -> set[str]:  # columns of numbers that become 64-bit floats
+        """Columns of numbers that become 64-bit floats.
+
+        Returns
+        -------
+        set[str]
+        """
+        return {name for name, kinds in self.accepts().items() if kinds == NUMERIC}
+
     def notes(
         self,
         state: State,  # what `fit` gave
@@ -346,7 +355,14 @@ def commonest(
         case _:
             counted = known.drop_nulls(keys).group_by(*keys).agg(rows=nw.len()).to_native()
     # keys first
-    rows = zip(*[column.to_pylist() for column in to_arrow(counted).columns], strict=True)
+    rows = [*zip(*[column.to_pylist() for column in to_arrow(counted).columns], strict=True)]
+    long = [row for row in rows for value in row if type(value) is int and abs(value) >= 2**63]
+    require(
+        not long,
+        f"Values of {', '.join(map(repr, names))} must fit into 64 bits.",
+        str(long[:1]),
+        "numbers that name things are texts: cast them.",
+    )
     return sorted(rows, key=lambda row: (-row[-1], row[:-1]))
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #69d1a3f8
@@ -628,7 +644,9 @@ def apply_layer(
 _SAVED = {"kind", "version", "rows", "types", "rules", "learnt"}  # what a saved list of rules holds
 
 
-_KINDS = {kind.__name__: kind for kind in (datetime.datetime, datetime.date, datetime.time)}
+_KINDS: dict[str, Any] = {
+    kind.__name__: kind for kind in (pd.Timestamp, datetime.datetime, datetime.date, datetime.time)
+}
 
 
 def _to_json(value):
@@ -637,8 +655,9 @@ def _to_json(value):
         return {key: _to_json(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_to_json(part) for part in value]
-    if type(value) in _KINDS.values():
-        return {"__kind": type(value).__name__, "value": value.isoformat()}
+    kind = next((kind for kind in _KINDS.values() if isinstance(value, kind)), None)
+    if kind is not None:
+        return {"__kind": kind.__name__, "value": value.isoformat()}
     if isinstance(value, datetime.timedelta):
         return {"__kind": "timedelta", "value": value / datetime.timedelta(microseconds=1)}
     if isinstance(value, decimal.Decimal):
@@ -658,6 +677,8 @@ def _from_json(value):
         return datetime.timedelta(microseconds=value["value"])
     if value["__kind"] == "Decimal":
         return decimal.Decimal(value["value"])
+    if value["__kind"] == "Timestamp":
+        return pd.Timestamp(value["value"])
     return _KINDS[check_choice(value["__kind"], _KINDS, "kind")].fromisoformat(value["value"])
 
 
@@ -847,9 +868,9 @@ class _OpenedRules(_SavedRules):
                 check_choice(name, types, f"column of {type(rule).__name__}")
             new |= rule.writes()
         used = self.rules if training else [rule for rule in self.rules if not rule.drops]
-        return readable(
-            opened, [name for name in types if any(name in rule.accepts() for rule in used)]
-        )
+        names = {name for rule in used for name in rule.accepts() if name in types}
+        floats = {name for rule in used for name in rule.computes() if name in types}
+        return readable(opened, sorted(names), sorted(floats))
 
     @property
     def notes(self) -> tuple[str, ...]:  # empty where there is nothing to tell
