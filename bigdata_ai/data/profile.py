@@ -23,6 +23,7 @@ from scipy.spatial.distance import jensenshannon
 
 from .. import viz
 from ..core import check_choice, check_int, check_number, require, rng
+from .columns import plain_column
 from .frames import columns, count, drop_duplicates, engine_of, sample_rows
 from .frames import summarize, to_narwhals
 from .spellings import spelling_notes
@@ -174,6 +175,7 @@ def _microseconds(moments):
 
 
 def _as_number(values):
+    values = plain_column(values)
     if values.dtype == object:
         values = _plain(values)
     if pd.api.types.is_datetime64_any_dtype(values):
