@@ -22,6 +22,7 @@ from .core import check_classes, check_int, check_choice, require, rng
 from .data.origin import origin_of
 from .data.seal import SealedTest, check_trainable
 from .data.tables import Dataset, Table
+from .pages import table_html
 
 # %% ../nbs/lib/30_evaluation.ipynb #dbaed219
 METRICS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss")
@@ -202,7 +203,7 @@ class Scores:
         return rows.iloc[0][["value", "low", "high"]]
 
     def _repr_html_(self) -> str:
-        return self.table.style.format(precision=3).hide(axis="index").to_html()
+        return table_html(self.table.round(3))
 
     def __repr__(self) -> str:
         return self.table.round(3).to_string(index=False)

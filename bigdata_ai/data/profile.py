@@ -23,6 +23,7 @@ from .. import viz
 from ..core import check_choice, check_int, check_number, require, rng
 from .frames import columns, count, drop_duplicates, engine_of, sample_rows
 from .frames import summarize, to_narwhals
+from ..pages import escape, table_html
 
 # %% ../../nbs/lib/data/85_profile.ipynb #e71f3960
 NUMBERS = ("Int", "UInt", "Float", "Decimal")
@@ -490,7 +491,7 @@ class Profile:
         return _page(self, most)
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.summary()}</p>{_shown(self.table).to_html()}"
+        return f"<p>{escape(self.summary())}</p>{table_html(_shown(self.table), index=True)}"
 
     def summary(self) -> str:  # one line
         """Say in one line what table this is and how much of it was looked at.

@@ -20,6 +20,7 @@ from ...core import InputError, short_repr
 from ..frames import count, summarize, to_arrow, to_pandas
 from .estimator import check_fitted
 from .rules import Opened, Rule, Rules, Types, layers, opened_types
+from ...pages import table_html
 
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #6f419b8e
 def _say(value: Any) -> str:
@@ -129,8 +130,8 @@ class Report:
             return ax
 
     def _repr_html_(self) -> str:
-        styled: Any = self._shown().style.hide(axis="index")
-        return styled.format({"share": "{:.2%}", "changed": "{:,}", "dropped": "{:,}"}).to_html()
+        forms = {"share": "{:.2%}", "changed": "{:,}", "dropped": "{:,}"}
+        return table_html(self._shown(), forms)
 
     def __repr__(self) -> str:
         lines = self._shown().to_string(
