@@ -472,7 +472,7 @@ def data_show(
     entry = catalog.show(name)
     for key, value in entry.dropna().items():
         _say(f"{key:12} {value}")
-    check = catalog.load_table if entry["form"] == "table" else catalog.load
+    check = catalog.load_table if entry.get("form") == "table" else catalog.load
     check(name)
     _say(f"{'content':12} as recorded (sha256 checked)")
 
