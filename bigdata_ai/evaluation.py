@@ -23,9 +23,11 @@ from .data.origin import origin_of
 from .data.seal import SealedTest, check_trainable
 from .data.tables import Dataset, Table
 from .pages import table_html
+from .estimates import auroc_interval, share_interval
 
 # %% ../nbs/lib/30_evaluation.ipynb #dbaed219
 METRICS = ("accuracy", "precision", "recall", "f1", "auroc", "log_loss")
+_ZERO: Any = 0  # of a class that was never predicted, or never was
 _THREE = METRICS[1:4]  # which scikit-learn computes together
 
 
@@ -63,11 +65,11 @@ def point_scores(
     some = [metric in metrics for metric in _THREE]
     for average in ("macro", "micro", None) if any(some) else ():
         three = precision_recall_fscore_support(
-            y, predicted, labels=range(k), average=average, zero_division=0
+            y, predicted, labels=range(k), average=average, zero_division=_ZERO
         )[:3]
         for metric, value in compress(zip(_THREE, three, strict=True), some):
             values |= (
-                {(metric, f"class {c}"): v for c, v in enumerate(value)}
+                {(metric, f"class {c}"): v for c, v in enumerate(np.atleast_1d(value))}
                 if average is None
                 else {(metric, average): value}
             )
@@ -85,7 +87,14 @@ def point_scores(
 
 # %% ../nbs/lib/30_evaluation.ipynb #e2a3698c
 def _ratio(part, whole):
-    return np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
+    "NaN where there is nothing to divide by."
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+
+
+def _known_mean(table):
+    "Mean over the classes that a resample tells of; NaN where it tells of none."
+    known = np.isfinite(table)
+    return _ratio(np.where(known, table, 0).sum(axis=1), known.sum(axis=1))
 
 
 def _auroc(positive, score, counts):
@@ -143,7 +152,7 @@ def resampled_scores(
     for metric, table in by_class.items():
         if metric not in metrics:
             continue
-        values |= {(metric, "macro"): table.mean(axis=1), (metric, "micro"): accuracy}
+        values |= {(metric, "macro"): _known_mean(table), (metric, "micro"): accuracy}
         values |= {(metric, f"class {c}"): table[:, c] for c in range(k)}
     if "auroc" in metrics:
         areas = {
@@ -161,6 +170,30 @@ def resampled_scores(
         losses = -np.log(np.clip(_normalized(proba)[np.arange(n), y], np.finfo(np.float64).eps, 1))
         values["log_loss", ""] = counts @ losses / counts.sum(axis=1)
     return values
+
+# %% ../nbs/lib/30_evaluation.ipynb #2c07ff27
+def _hits(matrix):
+    "Of each metric the rows that count, and the rows that they are of, a class each."
+    hit, true, guessed = np.diagonal(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    return {"precision": (hit, guessed), "recall": (hit, true), "f1": (hit, true + guessed - hit)}
+
+
+def _share_intervals(matrix, level, metrics):
+    "Low and high of what follows from a confusion matrix, by metric and average."
+    whole = share_interval(np.trace(matrix), matrix.sum(), level)
+    ends = {("accuracy", ""): whole} if "accuracy" in metrics else {}
+    for metric, (hits, of) in _hits(matrix).items():
+        if metric not in metrics:
+            continue
+        shares = (hits / np.maximum(of, 1), *share_interval(hits, of, level))
+        if metric == "f1":
+            shares = tuple(2 * share / (1 + share) for share in shares)
+        value, low, high = shares
+        down, up = (np.sqrt(np.nansum((end - value) ** 2)) / len(of) for end in (low, high))
+        macro = max(value.mean() - down, 0.0), min(value.mean() + up, 1.0)
+        ends |= {(metric, "macro"): macro, (metric, "micro"): whole}
+        ends |= {(metric, f"class {c}"): (low[c], high[c]) for c in range(len(of))}
+    return ends
 
 # %% ../nbs/lib/30_evaluation.ipynb #2fda8ee6
 @dataclass(frozen=True)
@@ -234,23 +267,31 @@ def _probabilities(model, data):
     return proba
 
 
-def _intervals(y, proba, level, resamples, seed, metrics):
-    "Percentile intervals; resamples are drawn in blocks so that memory stays flat."
-    generator, n = rng(seed, "bootstrap"), len(y)
+def _area_intervals(y, values, level):
+    "Low and high of each AUROC among point values; those of their mean are the means."
+    areas = {key: value for key, value in values.items() if key[0] == "auroc"}
+    counts = {f"class {c}": int(count) for c, count in enumerate(np.bincount(y))}
+    ends = {
+        key: auroc_interval(area, counts[key[1]], len(y) - counts[key[1]], level)
+        for key, area in areas.items()
+        if key[1] != "macro"
+    }
+    if ends:
+        ends["auroc", "macro"] = tuple(np.mean(list(ends.values()), axis=0))
+    return ends
+
+
+def _percentiles(y, proba, level, resamples, seed):
+    "Low and high of the log loss; resamples are drawn in blocks so that memory stays flat."
+    generator, n, metrics = rng(seed, "bootstrap"), len(y), ("log_loss",)
     block = max(1, min(resamples, 2_000_000 // n))
     sizes = [min(block, resamples - done) for done in range(0, resamples, block)]
     parts = [
         resampled_scores(y, proba, generator.multinomial(n, np.full(n, 1 / n), size=size), metrics)
         for size in sizes
     ]
-    draws = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    with warnings.catch_warnings():
-        # a metric that no resample defines stays NaN
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return [
-            {key: np.nanquantile(values, q) for key, values in draws.items()}
-            for q in ((1 - level) / 2, (1 + level) / 2)
-        ]
+    draws = np.concatenate([part["log_loss", ""] for part in parts])
+    return {("log_loss", ""): tuple(np.quantile(draws, ((1 - level) / 2, (1 + level) / 2)))}
 
 # %% ../nbs/lib/30_evaluation.ipynb #6b623e71
 AVERAGES = ("", "macro", "micro", "class")
@@ -271,15 +312,16 @@ def evaluate(
     metrics: str | Sequence[str] = METRICS,  # one or some of `METRICS`
     *,
     averages: Sequence[str] = AVERAGES,  # which rows of each metric to show
-    level: float = 0.95,  # of the percentile bootstrap intervals, in (0, 1)
-    resamples: int = 1000,  # bootstrap resamples of the test rows, 20 or more
+    level: float = 0.95,  # of the intervals, in (0, 1)
+    resamples: int = 1000,  # of the test rows, for the log loss, 20 or more
     seed: int = 0,  # of the resampling
     # is told of each opening: data set, rows, openings so far
     recorder: Callable[[dict], None] | None = None,
     # the table, the confusion matrix, the majority control, and whether rows were trained on
 ) -> Scores:
-    """Score a model, every number with a bootstrap interval over the rows; warns when rows were
-    trained on.
+    """Score a model, every number with an interval over the rows: exact for shares of rows (Clopper
+    and Pearson 1934), Newcombe's (2006) for AUROC, percentiles of resamples for the log loss; warns
+    when rows were trained on.
 
     Parameters
     ----------
@@ -292,9 +334,9 @@ def evaluate(
     averages : Sequence[str], default AVERAGES
         which rows of each metric to show
     level : float, default 0.95
-        of the percentile bootstrap intervals, in (0, 1)
+        of the intervals, in (0, 1)
     resamples : int, default 1000
-        bootstrap resamples of the test rows, 20 or more
+        of the test rows, for the log loss, 20 or more
     seed : int, default 0
         of the resampling
     recorder : Callable[[dict], None] | None, default None
@@ -316,16 +358,22 @@ def evaluate(
         f"only class {y[0]}",
         "leave it out: metrics=('accuracy', 'log_loss').",
     )
-    low, high = _intervals(y, proba, level, resamples, seed, metrics)
-    rows = [
-        {"metric": key[0], "average": key[1], "value": value, "low": low[key], "high": high[key]}
-        for key, value in point_scores(y, proba, metrics).items()
-        if key[1].split(" ")[0] in averages
-    ]
     predicted, origin = proba.argmax(axis=1), origin_of(model)
+    matrix = confusion_matrix(y, predicted, labels=range(proba.shape[1]))
+    ends = _share_intervals(matrix, level, metrics)
+    values = point_scores(y, proba, metrics)
+    ends |= _area_intervals(y, values, level)
+    if "log_loss" in metrics:
+        ends |= _percentiles(y, proba, level, resamples, seed)
+    rows = [
+        {"metric": metric, "average": average, "value": value}
+        | dict(zip(("low", "high"), ends[metric, average], strict=True))
+        for (metric, average), value in values.items()
+        if average.split(" ")[0] in averages
+    ]
     scores = Scores(
         pd.DataFrame(rows),
-        confusion_matrix(y, predicted, labels=range(proba.shape[1])),
+        matrix,
         len(y),
         float(np.bincount(y).max() / len(y)),
         len(np.unique(predicted)),

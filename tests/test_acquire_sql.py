@@ -366,13 +366,18 @@ def test_whatever_sqlite_holds_comes_back(tmp_path, rows):
     assert [tuple(row.values()) for row in got.table.to_pylist()] == rows
 
 
-def test_sqlite_columns_that_mix_types_are_refused(tmp_path):
+def test_r1_sqlite_columns_that_mix_types_become_texts_with_a_note(tmp_path):
     with sqlite3.connect(tmp_path / "mixed.db") as connection:
         connection.execute("create table t (a)")
-        connection.executemany("insert into t values (?)", [(1,), ("one",)])
+        connection.executemany("insert into t values (?)", [(1,), ("one",), (2.5,)])
     connection.close()
-    with pytest.raises(SourceError, match="Column 'a' of .*mixed.db"):
-        read_sql(tmp_path / "mixed.db", "select a from t")
+    acquired = read_sql(tmp_path / "mixed.db", "select a from t")
+    assert acquired.table["a"].to_pylist() == ["1", "one", "2.5"]
+    assert "'a' mixes texts, such as 'one', with numbers" in acquired.notes[0]
+    assert "'a' mixes" in repr(acquired)
+    for types in ("string", {"a": "string"}):
+        wanted = read_sql(tmp_path / "mixed.db", "select a from t", types=types)
+        assert wanted.table["a"].to_pylist() == ["1", "one", "2.5"] and wanted.notes == ()
     with pytest.raises(SchemaError, match="in all its parts"):
         list(stream_sql(tmp_path / "mixed.db", "select a from t", rows=1))
 
@@ -520,3 +525,33 @@ def test_other_databases_are_refused(database):
     with pytest.raises((InputError, SourceError)) as caught:
         read_sql(database, "select a from b")
     assert "geheim" not in str(caught.value)
+
+
+def test_h7_a_statement_of_postgres_without_end_is_refused_by_the_name_of_its_limit(postgres):
+    with pytest.raises(SourceError, match="longest_s.*0.5 s"):
+        read_sql(postgres, "select pg_sleep(:s) as s", {"s": 60}, longest_s=0.5)
+    many = {"a": 1, "b": 10**9}
+    with pytest.raises(SourceError, match="most_bytes.*100,000"):
+        read_sql(postgres, "select generate_series(:a, :b) as i", many, most_bytes=100_000)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "copy people to program :w",
+        "copy (select id from people) to :w",
+        "set transaction read write",
+        "select set_config(:k, :v, false) as x from people",
+        "with d as (delete from people returning id) select id from d",
+        "lock table people",
+    ],
+)
+def test_h14_the_reading_door_of_postgres_leaves_no_file_and_changes_nothing(postgres, statement):
+    filled(postgres)
+    known = {"w": "/tmp/h14-written", "k": "transaction_read_only", "v": "off"}
+    named = {name: value for name, value in known.items() if f":{name}" in statement}
+    constants = ["false"] if "false" in statement else []
+    with pytest.raises((SourceError, InputError)):
+        read_sql(postgres, statement, named, constants=constants)
+    assert len(read_sql(postgres, "select id from people")) == 2 + len(HOSTILE)
+    assert not Path("/tmp/h14-written").exists()

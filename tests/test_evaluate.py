@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 from sklearn import metrics as sk
 
 from bigdata_ai.core import rng
 from bigdata_ai.data.origin import Origin
 from bigdata_ai.data.tables import Dataset, from_arrays
+from bigdata_ai.estimates import auroc_interval
 from bigdata_ai.evaluation import METRICS, evaluate, point_scores, resampled_scores
 
 
@@ -209,19 +210,28 @@ def test_scores_of_a_constant_predictor():
     assert scores["recall class 0"]["value"] == 1 and scores["recall macro"][
         "value"
     ] == pytest.approx(1 / 3, rel=1e-12)
-    for name in ("precision class 1", "recall class 2", "f1 class 1"):
-        assert tuple(scores[name]) == (0, 0, 0)
-    for name in ("auroc macro", "auroc class 1"):
-        assert tuple(scores[name]) == (0.5, 0.5, 0.5)
+    # never called so: nothing was measured
+    assert scores["precision class 1"]["value"] == 0
+    assert scores["precision class 1"][["low", "high"]].isna().all()
+    for name, of in (("recall class 2", 20), ("f1 class 1", 30)):
+        value, low, high = scores[name]
+        share = binomtest(0, of).proportion_ci(0.95).high
+        assert value == low == 0 and high == pytest.approx(
+            share if name.startswith("recall") else 2 * share / (1 + share)
+        )
+    for name, others in (("auroc class 1", 70), ("auroc class 2", 80)):
+        ends = auroc_interval(0.5, 100 - others, others)
+        assert tuple(scores[name]) == pytest.approx((0.5, *ends))
     assert (scores.confusion[:, 0] == [50, 30, 20]).all()
 
 
 def test_scores_of_a_perfect_predictor():
     y = np.repeat([0, 1, 2], 20)
     rows = evaluated(y, np.eye(3)[y]).table.set_index("metric")
-    assert (
-        rows.loc[["accuracy", "precision", "recall", "f1", "auroc"], ["value", "low", "high"]] == 1
-    ).all(axis=None)
+    shares = rows.loc[["accuracy", "precision", "recall", "f1"]]
+    assert (shares[["value", "high"]] == 1).all(axis=None) and (shares["low"] < 0.97).all()
+    assert (rows.loc["auroc", ["value", "high"]] == 1).all(axis=None)
+    assert rows.loc["auroc", "low"].between(0.8, 0.95).all()
     assert (rows.loc["log_loss", ["value", "low", "high"]].abs() < 1e-12).all()
 
 

@@ -219,7 +219,7 @@ def stale(gain, seeds=10, noise=0.02, **changes):
         (stale(0.0), "refuted", ""),
         (stale(0.05), "undecided", ""),
         (stale(0.1, seeds=4), "undecided", "4 of 5 seeds"),
-        (stale(0.1).query("period < 8"), "undecided", "2 of 3 sizes"),
+        (stale(0.1).query("period < 7"), "undecided", "1 of 2 sizes"),
         (stale(0.1, model="logistic"), "undecided", "not run"),
         (
             pd.concat([stale(0.1), stale(0.1).iloc[:2]]),

@@ -141,6 +141,8 @@ def test_vacuum_takes_what_no_recent_version_needs(root):
     lake.compact()
     assert lake.vacuum() == [] and lake.read(version=2).num_rows == 3
     gone = lake.vacuum(hours=0)
+    assert all(Path(lake.root, path).exists() for path in gone) if "://" not in lake.root else gone
+    assert lake.vacuum(hours=0, dry_run=False) == gone
     assert len(gone) == 3 and all(path.endswith(".parquet") for path in gone)
     assert sorted(lake.read()["i"].to_pylist()) == [0, 1, 2] and lake.vacuum(hours=0) == []
     with pytest.raises(ContentError, match="missing.*vacuum"):
@@ -560,7 +562,7 @@ def test_any_sequence_of_changes_is_that_of_a_list(tmp_path_factory, scheme, by,
             assert lake.delete(value) == len(gone)
             model = [row for row in model if not CONDITIONS[value](*row)]
         elif name == "vacuum":
-            lake.vacuum(hours=0)
+            lake.vacuum(hours=0, dry_run=False)
             kept = lake.version
         elif name == "restore" and kept <= value < len(past):
             lake.restore(value)
@@ -710,7 +712,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_versions(tmp_path):
     assert len(done.stdout.splitlines()) == 22 and seen == sorted(seen) and seen[-1] > 5
     count = len(lake)
     lake.append(lake.read(where="step = 0"))
-    lake.vacuum(hours=0)
+    lake.vacuum(hours=0, dry_run=False)
     assert len(lake.read()) == count + 3000 and lake.verify().empty
     assert len(list(Path(lake.root).rglob("*.parquet"))) - len(
         list(Path(lake.root, "_delta_log").glob("*.parquet"))
@@ -741,7 +743,10 @@ def test_a_writer_that_dies_amid_an_upload_leaves_whole_versions(monkeypatch, st
     writer.append(pa.table({"i": [2]}))
     assert rows(Lake(root).read()) == rows(writer.read()) == [(0,), (2,)]
     left = len(fsspec.filesystem("memory").glob(root + "/*.parquet"))
-    assert left == (3 if stop == "_create" else 2) and len(writer.vacuum(hours=0)) == left - 2
+    assert (
+        left == (3 if stop == "_create" else 2)
+        and len(writer.vacuum(hours=0, dry_run=False)) == left - 2
+    )
 
 
 WRITER = """if True:
@@ -961,7 +966,11 @@ def test_an_object_store_is_a_root_like_any_other(s3):
         lake.sql("select sum(i) from lake").fetchall() == [(3,)]
         and lake.read(version=0).num_rows == 2
     )
-    assert lake.verify().empty and len(lake.vacuum(hours=0)) == 1 and len(lake.history()) == 3
+    assert (
+        lake.verify().empty
+        and len(lake.vacuum(hours=0, dry_run=False)) == 1
+        and len(lake.history()) == 3
+    )
 
 
 def test_two_writers_of_an_object_store_lose_no_rows(s3):

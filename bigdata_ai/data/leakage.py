@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pandas.util import hash_pandas_object
 
 from ..core import InputError, check_choice, require, row_digests
+from .columns import content_keys, plain_column, read_times, refuse_nested
 from .seal import SealedTest, check_trainable
 from .tables import Dataset, Table
 
@@ -51,22 +51,24 @@ def _same_id(train, other, _):
 
 def _contents(X):
     "64 bits a row, of its values."
-    if not isinstance(X, pd.DataFrame):
-        return row_digests(X)
-    categories = {name: object for name in X.select_dtypes("category")}
-    hashed: Any = hash_pandas_object  # pandas hands it out lazily, without a type
-    return hashed(X.astype(categories), index=False).to_numpy()
+    return content_keys(X) if isinstance(X, pd.DataFrame) else row_digests(X)
 
 
 def _same_content(train, other, _):
-    return _matches(_contents(train.X), train.ids, _contents(other.X), other.ids)
+    ours, theirs = train.X, other.X
+    if isinstance(ours, pd.DataFrame) and set(ours.columns) == set(theirs.columns):
+        theirs = theirs[ours.columns]
+    return _matches(_contents(ours), train.ids, _contents(theirs), other.ids)
 
 # %% ../../nbs/lib/data/22_leakage.ipynb #dcf7c1bc
 def _looked_up(data, what, mapping):
     "The group or time of each row, or None where nobody knows it."
     if mapping is None:
         name = getattr(data, what, None)
-        return None if name is None else np.asarray(data.frame[name])
+        if name is None:
+            return None
+        refuse_nested(data.frame[[name]], f"a {what}")
+        return np.asarray(plain_column(data.frame[name]))
     values = pd.Series(mapping).reindex(data.ids)
     require(
         not values.isna().any(),
@@ -88,10 +90,14 @@ def _not_later(train, other, mapping):
     ours, theirs = _looked_up(train, "time", mapping), _looked_up(other, "time", mapping)
     if ours is None or theirs is None:
         return None
-    last: Any = pd.Series(ours).idxmax()
-    known = pd.Series(ours).sort_values().to_numpy()
-    early = theirs <= ours[last]
-    matches = len(ours) - np.searchsorted(known, theirs[early], side="left")
+    # one way of writing for both sides
+    both = [pd.Series(part, dtype=object) for part in (ours, theirs)]
+    moments = read_times(pd.concat(both).infer_objects(), getattr(train, "time", None) or "time")
+    now, then = moments.values.iloc[: len(ours)], moments.values.iloc[len(ours) :]
+    last: Any = now.argmax()
+    early = (then <= now.iloc[last]).to_numpy(dtype=bool, na_value=False)
+    known = now.dropna().sort_values().to_numpy()
+    matches = len(known) - np.searchsorted(known, then[early].to_numpy(), side="left")
     columns = {
         "id": other.ids[early],
         "train_id": train.ids[last],

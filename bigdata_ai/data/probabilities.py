@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..core import InputError, require
+from ..core import InputError, check_unmasked, require
 
 # %% ../../nbs/lib/data/04_probabilities.ipynb #8839f119
 def align_probabilities(
@@ -35,6 +35,7 @@ def align_probabilities(
     np.ndarray
         shape (n, n_classes), float64; 0 for a class that was not seen
     """
+    check_unmasked(proba, "proba")
     proba, columns = np.asarray(proba), np.asarray(classes_seen).astype(np.int64)
     if proba.ndim != 2 or proba.shape[1] != len(columns):
         raise InputError.of("`proba` must have one column for each of `classes_seen`.", proba)
@@ -64,6 +65,7 @@ def check_probabilities(
     np.ndarray
         shape (n, classes), float64, rows sum to 1
     """
+    check_unmasked(probabilities, "probabilities")
     p = np.asarray(probabilities, dtype=np.float64)
     require(
         p.ndim == 2 and len(p) == n and n > 0 and p.shape[1] > 1,

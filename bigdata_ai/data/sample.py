@@ -229,6 +229,7 @@ def correct_prior(
     true: Any,  # shape (k,): share of each class where it is used
 ) -> np.ndarray:  # shape (n, k), float64, rows sum to 1: proba * true / learned, made to sum to 1
     """Turn probabilities for the shares of a sample into probabilities for the shares of the world.
+    Raises `InputError` for a row all of whose classes have no share of the world.
 
     Parameters
     ----------
@@ -251,11 +252,22 @@ def correct_prior(
         f"{proba.shape}, {learned.shape} and {true.shape}",
     )
     require(
-        (learned > 0).all() and (true >= 0).all() and true.sum() > 0,
+        np.isfinite(learned).all() and (learned > 0).all(),
         "The learned shares must be above 0.",
         learned.tolist(),
     )
+    some = np.isfinite(true).all() and (true >= 0).all() and true.sum() > 0
+    require(some, "The true shares must be 0 or more, and one of them above 0.", true.tolist())
+    sound = np.isfinite(proba) & (proba >= 0)
+    require(sound.all(), "`proba` must be finite and 0 or more.", proba[~sound][:3].tolist())
     odds = proba * (true / true.sum()) / (learned / learned.sum())
+    lost = ~(odds > 0).any(axis=1)
+    require(
+        not lost.any(),
+        "Each row of `proba` must be above 0 for a class whose true share is.",
+        f"{lost.sum()} row(s) that are not, the first at row {lost.argmax()}",
+        "a model that is sure of a class that never comes can't be corrected; smooth it first.",
+    )
     return odds / odds.sum(axis=1, keepdims=True)
 
 # %% ../../nbs/lib/data/25_sample.ipynb #891885e4
@@ -288,6 +300,7 @@ def weighted_rows(
         weights.ndim == 1 and np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
     )
     require(fits, "`weights` must be finite numbers of 0 or more, not all 0.", weights)
+    weights = weights / weights.max()  # whose sum is no infinity
     some = np.flatnonzero(weights)
     n = check_int(
         n, "n, the rows to draw of those with a weight,", 1, 2**63 - 1 if replace else len(some)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, check_choice, check_int, check_number, require, rng
+from .columns import read_times
 from .seal import SealedTest, check_augmentable, check_trainable, mark_held_out
 from .tables import Dataset, RowsT, Table
 
@@ -92,7 +93,8 @@ def stratified_side(
     share: float,  # share of each class that is held back, in (0, 1)
     salt: str = "",  # names the split
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back
-    """Hold back the rows of each class with the lowest hash fractions, `share` of them, rounded.
+    """Hold back the rows of each class with the lowest hash fractions: `share` of all rows, rounded,
+    and of each class less than one row more or fewer than its share (largest remainders).
 
     Parameters
     ----------
@@ -113,10 +115,17 @@ def stratified_side(
     _check_share(share)
     y, fraction = np.asarray(y), hash_fraction(ids, salt)
     require(y.shape == fraction.shape, "`y` must have one label for each id.", y)
+    _, codes, sizes = np.unique(y, return_inverse=True, return_counts=True)
+    order = np.lexsort((fraction, codes))  # class by class, the lowest fraction first
+    starts = np.cumsum(sizes) - sizes
+    counts = np.floor(share * sizes + 1e-9).astype(np.int64)
+    remainders = np.round(share * sizes - counts, 9)
+    # of equal remainders that of the row with the lowest fraction
+    following = fraction[order[starts + np.minimum(counts, sizes - 1)]]
+    more = np.lexsort((following, -remainders))[: round(share * len(y)) - counts.sum()]
+    counts[more] += 1
     back = np.zeros(len(y), dtype=bool)
-    for label in np.unique(y):
-        rows = np.flatnonzero(y == label)
-        back[rows[np.argsort(fraction[rows], kind="stable")[: round(share * len(rows))]]] = True
+    back[order[np.arange(len(y)) - np.repeat(starts, sizes) < np.repeat(counts, sizes)]] = True
     return back
 
 # %% ../../nbs/lib/data/20_split.ipynb #abea48d5
@@ -160,9 +169,9 @@ def _groups(groups):
     return codes, names
 
 
-def _times(times):
+def _times(times, name="time"):
     "The time of each row as its place in time, and the times in order."
-    codes, values = pd.factorize(np.asarray(times), sort=True)
+    codes, values = pd.factorize(read_times(times, name).values, sort=True)
     require(
         (codes >= 0).all(),
         "Every row must have a time.",
@@ -198,17 +207,21 @@ def group_side(
 
 
 def time_side(
-    times: Any,  # shape (n,): numbers, dates or texts that sort in the order of time
+    # shape (n,): numbers, dates, or texts of one of these that are written one way
+    times: Any,
     share: float,  # share of the rows that is held back, in (0, 1)
+    name: str = "time",  # of the column, for messages
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back
     """Hold back the latest rows, about `share` of them: each is later than every row that is left.
 
     Parameters
     ----------
     times : Any
-        shape (n,): numbers, dates or texts that sort in the order of time
+        shape (n,): numbers, dates, or texts of one of these that are written one way
     share : float
         share of the rows that is held back, in (0, 1)
+    name : str, default 'time'
+        of the column, for messages
 
     Returns
     -------
@@ -216,7 +229,7 @@ def time_side(
         shape (n,), bool: True where the row is held back
     """
     _check_share(share)
-    codes, values = _times(times)
+    codes, values = _times(times, name)
     # rows at this time or after it
     later = np.cumsum(np.bincount(codes, minlength=len(values))[::-1])[::-1]
     first = int(np.abs(later - share * len(codes)).argmin())  # rows of one time stay together
@@ -284,7 +297,9 @@ def _side(data, share, salt, stratify, by, values):
     if by == "random":
         return random_side(len(data), share, salt)
     values = column_of(data, by, values)
-    return group_side(values, share, salt) if by == "group" else time_side(values, share)
+    if by == "group":
+        return group_side(values, share, salt)
+    return time_side(values, share, getattr(data, "time", None) or "time")
 
 
 def _two_sides(data, share, salt, stratify, by, values):
@@ -474,7 +489,8 @@ def folds(
     )
     check_choice(by, WAYS, "by")
     if by == "time":
-        return _time_folds(column_of(data, "time", values), k, gap, stratify)
+        times = column_of(data, "time", values)
+        return _time_folds(times, k, gap, stratify)
     require(gap == 0, "A gap goes with by='time'.", gap)
     if by == "group":
         part = _group_parts(column_of(data, "group", values), data.y, k, salt, stratify)

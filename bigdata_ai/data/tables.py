@@ -14,7 +14,10 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, check_choice, check_classes, check_features, check_int
-from ..core import check_targets, require
+from ..core import check_targets, check_unmasked, require
+from .columns import plain_column, read_times, refuse_nested
+from .columns import row_number_note, row_numbers_of
+from .spellings import spelling_notes
 
 # %% ../../nbs/lib/data/02_tables.ipynb #5e99ad07
 @dataclass(frozen=True, eq=False)
@@ -83,10 +86,21 @@ def _ids_for(n, ids):
     "The ids of n rows as an array: the caller's, or numbers from 0."
     if ids is None:
         return np.arange(n)
+    check_unmasked(ids, "ids")
     ids = np.asarray(ids)
     if ids.shape != (n,) or len(np.unique(ids)) != n:
         raise InputError.of("`ids` must be one for each row, no two equal.", ids)
     return ids
+
+
+def _check_no_row_numbers(X):
+    numbers = row_numbers_of(X)
+    require(
+        not numbers,
+        "`X` must have no row numbers among its features.",
+        f"{', '.join(map(repr, numbers))}, which pandas stored with the table",
+        f"X.drop(columns={numbers})",
+    )
 
 
 def from_arrays(
@@ -118,6 +132,8 @@ def from_arrays(
     Dataset
         X as float32 or float64
     """
+    if isinstance(X, pd.DataFrame):
+        _check_no_row_numbers(X)
     X = check_features(X)
     ids = _ids_for(len(X), ids)
     if classes is not None:
@@ -142,22 +158,24 @@ class _Roles:
     group: str | None = None  # column whose equal values belong together, such as a person
     after: tuple[str, ...] = ()  # columns known only after the outcome
     sha256: str = ""  # hash of the whole table's content; "" for a table that is in no ledger
+    notes: tuple[str, ...] = ()  # what was concluded or left out, for a careful reader
 
     def __len__(self) -> int:
         return len(self.frame)
 
     @property
     def features(self) -> list[str]:  # column names, in the frame's order
-        """Name the columns that a model may use.
+        """Name the columns that a model may use; row numbers of pandas are none.
 
         Returns
         -------
         list[str]
             column names, in the frame's order
         """
-        return [
-            name for name in self.frame.columns if name not in {self.id, self.target, *self.after}
-        ]
+        roles = {self.time, self.group}
+        numbers = {name for name in row_numbers_of(self.frame) if name not in roles}
+        others = {self.id, self.target, *self.after, *numbers}
+        return [name for name in self.frame.columns if name not in others]
 
     @property
     def X(self) -> pd.DataFrame:  # n rows, raw values
@@ -230,6 +248,8 @@ class Table(_Roles):
         columns known only after the outcome
     sha256 : str, default ''
         hash of the whole table's content; "" for a table that is in no ledger
+    notes : tuple[str, ...], default ()
+        what was concluded or left out, for a careful reader
     """
 
     @property
@@ -244,7 +264,7 @@ class Table(_Roles):
         if self.target is None:
             hint = "table(frame, target=...) names one."
             raise InputError.of("The table must have a target.", repr(self), hint)
-        values = self.frame[self.target]
+        values = plain_column(self.frame[self.target])
         if self.labels:
             return _codes(values, self.labels)
         return check_targets(values, len(self))[:, 0]
@@ -271,7 +291,10 @@ class Table(_Roles):
 
     def __repr__(self) -> str:
         what = f"target {self.target!r}" if self.target else "no target"
-        return f"Table({self.name!r}: {len(self):,} rows × {len(self.features)} features, {what})"
+        size = f"{len(self):,} rows × {len(self.features)} features"
+        return f"Table({self.name!r}: {size}, {what})" + "".join(
+            f"\nnote: {note}" for note in self.notes
+        )
 
 
 # functions that give back the kind of rows that they were given
@@ -315,8 +338,16 @@ def _with_ids(frame, id):
 
 
 def _labels(frame, target):
-    "The classes of the target; floats have none."
-    values = frame[target]
+    "The classes of the target; floats and decimals have none."
+    refuse_nested(frame[[target]], "a target")
+    values = plain_column(frame[target])
+    kinds = {type(value).__name__ for value in values} if values.dtype == object else {"one"}
+    require(
+        values.dtype.kind not in "mM" and len(kinds - {"NoneType", "float"}) <= 1,
+        f"The target {target!r} must hold texts, truth values or numbers.",
+        str(values.dtype) if values.dtype != object else f"a mixture of {', '.join(sorted(kinds))}",
+        "make it one kind first, such as frame[column].astype(str), or a number.",
+    )
     require(
         values.notna().all(),
         f"The target {target!r} must have no gaps.",
@@ -366,4 +397,9 @@ def table(
     _check_columns(frame, [*roles, *(("after", column) for column in after)])
     frame, id = _with_ids(frame, id)
     labels = () if target is None else _labels(frame, target)
-    return Table(name, frame, id, target, labels, time, group, tuple(after))
+    notes = row_number_note([one for one in row_numbers_of(frame) if one not in (id, time, group)])
+    if time is not None:
+        notes += read_times(frame[time], time).notes
+    if labels:
+        notes += spelling_notes(frame[target], target)
+    return Table(name, frame, id, target, labels, time, group, tuple(after), notes=notes)

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..core import check_choice, digest, require
+from ..core import InputError, check_choice, check_int, digest, require
 from ..estimates import mean_interval
 from .plugins import load_function, source_digest
 from .statistics import STATISTICS
@@ -107,6 +107,7 @@ class Claim:
             "A claim must have an axis, and family must be 1 or more.",
             self.id,
         )
+        check_int(self.min_sizes, "min_sizes")
         for name in self.without:
             check_choice(name, PRECONDITIONS, "without")
         sources = {}
@@ -345,6 +346,19 @@ def _objections(claim, runs, registered):
     return preconditions(runs, registered, claim.axes, claim.without) + [*filter(None, further)]
 
 
+def _measured(claim, runs):
+    """Statistic, low, high, control and seeds that have one; or why the runs don't show it."""
+    try:
+        values, control = _statistic(claim)(runs)
+    except InputError as error:
+        return {}, str(error)
+    # a seed without the statistic is none, and none of its degrees of freedom
+    values = pd.Series(values).dropna()
+    mean, low, high = mean_interval(values, 1 - (1 - claim.level) / claim.family)
+    numbers = {"statistic": mean, "low": low, "high": high, "control": float(control.mean())}
+    return numbers | {"seeds": len(values)}, ""
+
+
 def _judge_one(claim, framework, runs, registered):
     "The verdict of one framework."
     line = _empty_line(claim, framework)
@@ -353,15 +367,14 @@ def _judge_one(claim, framework, runs, registered):
     if runs.empty:
         return {**line, "verdict": "undecided", "reason": "not run"}
     reasons = _objections(claim, runs, registered)
-    sizes, least = runs[claim.axes[0]].nunique(), max(3, claim.min_sizes)
+    sizes, least, lack = runs[claim.axes[0]].nunique(), claim.min_sizes, ""
     if sizes >= least:
-        values, control = _statistic(claim)(runs)
-        line["statistic"], line["low"], line["high"] = mean_interval(
-            values, 1 - (1 - claim.level) / claim.family
-        )
-        line |= {"control": float(control.mean()), "seeds": len(values)}
+        numbers, lack = _measured(claim, runs)
+        line |= numbers
     if reasons:
         return {**line, "verdict": "invalid", "reason": "; ".join(reasons)}
+    if lack:
+        return {**line, "verdict": "undecided", "reason": f"not shown: {lack}"}
     if sizes < least or line["seeds"] < claim.min_seeds:
         have = (
             f"{sizes} of {least} sizes"

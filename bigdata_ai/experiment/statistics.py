@@ -8,16 +8,17 @@ __all__ = ['DOSES', 'STATISTICS', 'fit_power_law', 'power_laws', 'error_drop', '
            'dose_costs', 'stage_gain', 'majority_gain', 'largest']
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #9a80b858
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import combinations
+from itertools import combinations, compress
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from ..core import require
-from ..estimates import mean_interval
+from ..core import InputError, check_choice, require
+from ..estimates import first_rows, mean_interval
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #217e1bd0
 def fit_power_law(
@@ -45,17 +46,17 @@ def fit_power_law(
     return float(np.exp(intercept)), float(-slope)
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #11b2d8f5
-def _curves(runs):
-    "Errors as a table, one row a seed and one column a size; seeds that lack a size are left out."
-    return (
-        runs.pivot_table(index="seed", columns="n", values="error", aggfunc="first")
-        .dropna()
-        .sort_index(axis=1)
-    )
+def _cells(runs, *names):
+    """Errors as a table, one row a seed and one column a setting; seeds that lack one of the others'
+    are left out."""
+    cells = runs.pivot_table(index="seed", columns=list(names), values="error", aggfunc="first")
+    require(cells.size, "The runs must have errors.", f"{len(runs)} rows without any")
+    return cells.dropna().sort_index(axis=1)
 
 
 def _floor(runs):
-    return 0.5 / float(runs["checks.test_rows"].min()) if "checks.test_rows" in runs else 5e-4
+    rows = runs["checks.test_rows"].min() if "checks.test_rows" in runs else np.nan
+    return 0.5 / float(rows) if rows > 0 else 5e-4
 
 
 def power_laws(
@@ -78,7 +79,7 @@ def power_laws(
     """
     lines = []
     for framework, runs in rows.groupby("framework"):
-        curves = _curves(runs)
+        curves = _cells(runs, "n")
         laws = [
             fit_power_law(curves.columns.to_numpy(float), curve, _floor(runs))
             for curve in curves.to_numpy()
@@ -114,7 +115,7 @@ def error_drop(
     tuple[pd.Series, pd.Series]
         a number a seed, and the control's
     """
-    curves = _curves(runs)
+    curves = _cells(runs, "n")
     drop = curves.iloc[:, 0] - curves.iloc[:, -1]
     return drop, 0 * drop
 
@@ -139,7 +140,7 @@ def power_law_gain(
     tuple[pd.Series, pd.Series]
         a number a seed, and the control's
     """
-    curves, floor = _curves(runs), _floor(runs)
+    curves, floor = _cells(runs, "n"), _floor(runs)
     n, truth = curves.columns.to_numpy(float), curves.iloc[:, -1]
     seen = n <= n[-1] / factor
     require(
@@ -153,13 +154,14 @@ def power_law_gain(
     return no_change - (predicted - truth).abs(), no_change
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #0ebe908a
-def _cells(runs, *names):
-    "Errors as a table, one row a seed and one column a setting; seeds that lack one are left out."
-    return (
-        runs.pivot_table(index="seed", columns=list(names), values="error", aggfunc="first")
-        .dropna()
-        .sort_index(axis=1)
-    )
+def _at(errors, *setting):
+    "Errors at a setting, or at all settings that begin so; a setting that no seed has is no zero."
+    key = setting if len(setting) > 1 else setting[0]
+    if key not in errors:
+        pairs = zip(errors.columns.names, setting, strict=False)
+        place = ", ".join(f"{name} = {value}" for name, value in pairs)
+        raise InputError.of(f"The runs must have an error at {place}.", "none in any seed")
+    return errors[key]
 
 
 def effective_rows(
@@ -181,18 +183,22 @@ def effective_rows(
     """
     errors, floor = _cells(runs, "noise", "n"), _floor(runs)
     k = float(runs["parameters.classes"].iloc[0])
-    lines = []
+    rates, sizes = errors.columns.levels
+    _at(errors, 0.0, sizes[-1])
+    # a rate that all rows were not learned with can't be compared
+    rates, lines = [rate for rate in rates if rate > 0 and (rate, sizes[-1]) in errors], []
+    require(rates, f"The runs must have a noise rate above 0 at n = {sizes[-1]}.", "none")
     for seed, line in errors.iterrows():
-        clean = np.log(np.maximum(np.minimum.accumulate(line[0.0]), floor))
-        for noise in [noise for noise in line.index.levels[0] if noise > 0]:
-            noisy = np.log(max(line[noise].iloc[-1], floor))
+        clean = np.log(np.maximum(line[0.0], floor))
+        for noise in rates:
+            noisy = np.log(max(line[noise, sizes[-1]], floor))
             # ends at the smallest size
-            same = np.exp(np.interp(-noisy, -clean.to_numpy(), np.log(clean.index.to_numpy(float))))
+            same = first_rows(clean.index, clean, noisy)
             lines.append(
                 {
                     "seed": seed,
                     "noise": noise,
-                    "share": same / clean.index[-1],
+                    "share": same / sizes[-1],
                     "law": max(0, 1 - noise * k / (k - 1)) ** 2,
                     "right": 1 - noise,
                 }
@@ -243,8 +249,8 @@ def noise_harm(
     """
     errors = _cells(runs, "noise", "n")
     rates, sizes = errors.columns.levels
-    harm = errors[rates[-1]] - errors[rates[0]]
-    value = harm[sizes[0]] - harm[sizes[-1]] if shrinks else harm[sizes[-1]]
+    first, last = (_at(errors, rates[-1], n) - _at(errors, rates[0], n) for n in sizes[[0, -1]])
+    value = first - last if shrinks else last
     return value, 0 * value
 
 
@@ -274,7 +280,8 @@ def clean_half_gain(
         f"A run must have half the largest size, and the noise rate {noise:g}.",
         f"sizes {n.tolist()}, rates {errors.columns.levels[0].tolist()}",
     )
-    return errors[noise, n[-1]] - errors[0.0, n[-1] / 2], errors[noise, n[-1]]
+    whole = _at(errors, noise, n[-1])
+    return whole - _at(errors, 0.0, n[-1] / 2), whole
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #4a32539c
 def strategy_gain(
@@ -304,9 +311,13 @@ def strategy_gain(
         a number a seed, and the control's
     """
     errors = _cells(runs, "strategy", "period")
-    gain = errors[over] - errors[of]
+    # of the periods that both have
+    gain = (_at(errors, over) - _at(errors, of)).dropna(axis=1)
+    fewest = 2 if per_period else 1
+    enough = gain.shape[1] >= fewest
+    require(enough, f"Both strategies must have {fewest} period(s) or more.", gain.shape[1])
     if not per_period:
-        return gain.mean(axis=1), errors[over].mean(axis=1)
+        return gain.mean(axis=1), errors[over][gain.columns].mean(axis=1)
     slopes = pd.Series(
         np.polyfit(gain.columns.to_numpy(float), gain.to_numpy().T, 1)[0], index=gain.index
     )
@@ -336,11 +347,14 @@ def source_gain(
         a number a seed, and the control's
     """
     errors = _cells(runs, "scope", "sources")
-    out, number = errors["out"], errors.columns.levels[1]
+    number = errors.columns.levels[1]
     if what == "left out":
-        return out[number[0]] - errors["in"][number[0]], errors["in"][number[0]]
+        home = _at(errors, "in", number[0])
+        return _at(errors, "out", number[0]) - home, home
     less, more = {"more": (0, -2), "target": (-2, -1)}[what]
-    return out[number[less]] - out[number[more]], out[number[less]]
+    require(len(number) > 1, "The runs must have two numbers of sources or more.", len(number))
+    fewer = _at(errors, "out", number[less])
+    return fewer - _at(errors, "out", number[more]), fewer
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #ed274fe7
 # column -> whether more of it is worse (1) or better (-1)
@@ -357,8 +371,9 @@ def dose_cost(
     runs: pd.DataFrame,
     of: Sequence[str],  # one column of `DOSES`, or two
 ) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
-    """Compute what a fault costs, or how much more it costs beside another; control: the error
-    without it, or costs that add up, which is 0.
+    """Compute what a fault costs, or how much more it costs beside another, over the settings of the
+    other faults that have all ends; control: the error without it, or costs that add up, which is
+    0. Raises `InputError` where no setting has them.
 
     Parameters
     ----------
@@ -372,14 +387,24 @@ def dose_cost(
     tuple[pd.Series, pd.Series]
         a number a seed, and the control's
     """
-    errors = _cells(runs, *DOSES)
-    sides = np.array(
-        [_sides(errors.columns.get_level_values(name).to_numpy(float), DOSES[name]) for name in of]
-    )
+    of = [of] if isinstance(of, str) else list(of)
+    for name in of:
+        check_choice(name, DOSES, "of")
+    errors = _cells(runs, *(name for name in DOSES if name in of or name in runs))
+    settings = errors.columns.to_frame(index=False)
+    sides = np.array([_sides(settings[name].to_numpy(float), DOSES[name]) for name in of])
     signs = sides.prod(axis=0)
-    require(signs.any(), "A cost needs two values of each dose.", ", ".join(of))
-    cost = (errors * signs).sum(axis=1) / (np.abs(signs).sum() / 2 ** len(of))
-    return cost, errors.loc[:, sides[0] < 0].mean(axis=1) if len(of) == 1 else 0 * cost
+    others = [tuple(row) for row in settings.drop(columns=of).to_numpy()]
+    counts = Counter(compress(others, signs != 0))
+    paired = (signs != 0) & [counts[other] == 2 ** len(of) for other in others]
+    require(
+        paired.any(),
+        "A cost needs two values of each dose, beside the same values of the others.",
+        ", ".join(of),
+    )
+    cost = (errors * signs).loc[:, paired].sum(axis=1) / (paired.sum() / 2 ** len(of))
+    best = errors.loc[:, paired & (sides[0] < 0)]
+    return cost, best.mean(axis=1) if len(of) == 1 else 0 * cost
 
 
 def dose_costs(
@@ -433,7 +458,7 @@ def stage_gain(
         a number a seed, and the control's
     """
     errors = _cells(runs, "pipeline")
-    return errors[over] - errors[of], errors[over]
+    return _at(errors, over) - _at(errors, of), _at(errors, over)
 
 
 def majority_gain(

@@ -89,7 +89,7 @@ class Checkpoint:
     every: int = 500  # steps between two states, 1 or more; the end of an epoch is kept too
 
     def __post_init__(self):
-        check_int(self.every, "`every`")
+        object.__setattr__(self, "every", check_int(self.every, "`every`"))
 
     def save(
         self,

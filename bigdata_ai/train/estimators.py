@@ -6,6 +6,7 @@
 __all__ = ['SCORED_ROWS', 'BASELINES', 'EstimatorModel', 'fit_estimator', 'baseline']
 
 # %% ../../nbs/lib/train/15_estimators.ipynb #93ace626
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..core import InputError, check_choice, check_classes, check_features, check_targets
-from ..core import require
+from ..core import BigDataError, DivergedError, InputError, check_choice, check_classes
+from ..core import check_features, check_targets, require
 from ..data.origin import Origin
 from ..data.probabilities import align_probabilities
 from ..data.tables import Dataset
+from .rounding import rounding_notes
 
 # %% ../../nbs/lib/train/15_estimators.ipynb #1f7e4597
 SCORED_ROWS = 10_000  # training rows, from the first on, that the loss of an estimator is read from
@@ -74,7 +76,8 @@ class _Answers:
             raise InputError.of(
                 "Probabilities need a model of classes.", f"a {name}", "use predict."
             )
-        proba = self.estimator.predict_proba(check_features(X))
+        with _explained(self.estimator):
+            proba = self.estimator.predict_proba(check_features(X))
         return align_probabilities(proba, self.estimator.classes_, self.classes)
 
     def predict(
@@ -95,8 +98,9 @@ class _Answers:
         """
         if self.loss != "mse":
             return self.predict_proba(X).argmax(axis=1)
-        values = self.estimator.predict(check_features(X))
-        return np.asarray(values, dtype=float).reshape(len(X), -1)
+        with _explained(self.estimator):
+            values = self.estimator.predict(check_features(X))
+        return np.asarray(values, dtype=float).reshape(len(values), -1)
 
 # %% ../../nbs/lib/train/15_estimators.ipynb #f4cb8637
 class EstimatorModel(_Answers):
@@ -137,6 +141,7 @@ class EstimatorModel(_Answers):
         self.start_loss = losses[0]
         self.history: list[dict[str, Any]] = [{"epoch": 1, "loss": losses[1]}]
         self.pace: list[dict[str, Any]] = [{"seconds": seconds}]
+        self.notes: tuple[str, ...] = ()  # what a careful reader should know of the fit
 
     def history_frame(self) -> pd.DataFrame:  # one row: epoch, loss, seconds
         """Give the history as a table.
@@ -150,9 +155,13 @@ class EstimatorModel(_Answers):
 
     def __repr__(self) -> str:
         rows = "" if self.origin is None else f" on {len(self.origin):,} rows"
-        return f"EstimatorModel({type(self.estimator).__name__}{rows})"
+        notes = "".join(f"\nnote: {note}" for note in self.notes)
+        return f"EstimatorModel({type(self.estimator).__name__}{rows}){notes}"
 
 # %% ../../nbs/lib/train/15_estimators.ipynb #833dc50b
+_IN_32_BITS = ("sklearn.tree.", "sklearn.ensemble._forest", "sklearn.ensemble._gb")
+
+
 def _check_estimator(estimator):
     from sklearn.base import is_classifier, is_regressor
 
@@ -173,6 +182,41 @@ def _check_estimator(estimator):
         "CalibratedClassifierCV wraps one that does not.",
     )
     return is_classifier(estimator)
+
+
+def _seed_all(learner, seed):
+    "Hand the seed to each estimator inside that has none, those of pipelines too."
+    names = [name for name in learner.get_params() if name.split("__")[-1] == "random_state"]
+    unset = {name for name in names if learner.get_params()[name] is None}
+    learner.set_params(**dict.fromkeys(sorted(unset), seed % 2**32))
+
+
+@contextlib.contextmanager
+def _explained(learner):
+    "Errors of an estimator as the kit's, which name it."
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, IndexError) as error:
+        if isinstance(error, BigDataError):
+            raise
+        must = f"The {type(learner).__name__} must accept the rows."
+        raise InputError.of(must, f"{type(error).__name__}: {error}".rstrip(".")) from error
+
+
+def _check_loss(loss, learner):
+    if not np.isfinite(loss):
+        raise DivergedError.of(
+            f"The loss of the {type(learner).__name__} must be finite.",
+            f"{loss}",
+            "scale features and real-valued targets to about [-1, 1].",
+        )
+
+
+def _rounds(learner):
+    "Whether an estimator inside keeps its rows in 32 bits, as scikit-learn's trees do."
+    inside = [learner, *learner.get_params().values()]
+    names = [base.__module__ for part in inside for base in type(part).__mro__]
+    return any(name.startswith(_IN_32_BITS) for name in names)
 
 
 def fit_estimator(
@@ -208,18 +252,23 @@ def fit_estimator(
     else:
         y = check_targets(train.y, len(X)).ravel()
     learner = clone(estimator)
-    if learner.get_params().get("random_state", 0) is None:
-        learner.set_params(random_state=seed)
+    _seed_all(learner, seed)
     start = time.perf_counter()
-    learner.fit(X, y)
+    with _explained(learner):
+        learner.fit(X, y)
     seconds = time.perf_counter() - start
     some = slice(SCORED_ROWS)
-    if classifies:
-        losses = _class_losses(learner, X[some], y[some], train.classes)
-    else:
-        losses = _value_losses(learner, X[some], y[some])
+    with _explained(learner):
+        if classifies:
+            losses = _class_losses(learner, X[some], y[some], train.classes)
+        else:
+            losses = _value_losses(learner, X[some], y[some])
+    _check_loss(losses[1], learner)
     origin = Origin.of(train)
-    return EstimatorModel(learner, train.classes, origin=origin, seconds=seconds, losses=losses)
+    model = EstimatorModel(learner, train.classes, origin=origin, seconds=seconds, losses=losses)
+    kept = "float32" if _rounds(learner) else "float64"
+    model.notes = rounding_notes(X, kept, getattr(train.X, "columns", None))
+    return model
 
 # %% ../../nbs/lib/train/15_estimators.ipynb #79e43dbe
 def _forest():

@@ -404,14 +404,14 @@ def draw_rates(
         points of the batches, a line of the running mean, and the suggestion
     """
     with viz.style():
-        ax, rate = viz._axes(ax), suggest_rate(sweep, smoothing)
+        ax, rate = viz.axes_of(ax), suggest_rate(sweep, smoothing)
         ax.plot(sweep["rate"], sweep["loss"], ".", color=viz.PALETTE[0], alpha=0.4, label="batch")
         ax.plot(sweep["rate"], sweep["smoothed"], color=viz.PALETTE[0], label="running mean")
         ax.axvline(rate, color=viz.PALETTE[1], ls="--", label=f"suggested: {rate:.2g}")
         ax.set_xscale("log")
         ax.set_ylim(0, 1.15 * sweep["smoothed"].iloc[: max(10, len(sweep) // 4)].max())
         ax.legend()
-        return viz._label(ax, title, "learning rate (log scale)", "mean loss of a batch")
+        return viz.label_axes(ax, title, "learning rate (log scale)", "mean loss of a batch")
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #caac99ba
 class _Events:

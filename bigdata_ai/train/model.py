@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, softmax
 
-from ..core import InputError, check_features, require
+from ..core import InputError, check_features, require, short_repr
 from ..data.origin import Origin
 from ..data.store.batches import Batches
 from ..data.tables import Dataset
 from .frameworks import framework_module
+from .rounding import in_dtype
+from .spec.layers import BatchNorm
 from .spec.losses import Loss
 from .spec.network import Spec
 from .training import Training
@@ -37,12 +39,18 @@ class Native:
         raw outputs a row
     parameters : int
         numbers to learn
+    batch_norm : bool, default False
+        whether a layer compares the rows of a batch
+    squashing : str, default ''
+        what its outputs went through last, where that is no raw output
     """
 
     module: Any  # torch.nn.Module or keras.Model
     inputs: int  # columns of a row of X
     outputs: int  # raw outputs a row
     parameters: int  # numbers to learn
+    batch_norm: bool = False  # whether a layer compares the rows of a batch
+    squashing: str = ""  # what its outputs went through last, where that is no raw output
 
     def vocabularies(self) -> dict[int, int]:  # not known
         """Not known.
@@ -53,18 +61,19 @@ class Native:
         """
         return {}
 
-    def has(self, kind: type) -> bool:  # not known
-        """Not known.
+    def has(self, kind: type) -> bool:  # known for `BatchNorm` alone
+        """Say whether a module has a kind of layer, as far as it counts.
 
         Parameters
         ----------
         kind : type
+            known for `BatchNorm` alone
 
         Returns
         -------
         bool
         """
-        return False
+        return kind is BatchNorm and self.batch_norm
 
 
 def native_backend(
@@ -110,15 +119,16 @@ def native_network(
     Native
         measured
     """
-    if isinstance(rows, Dataset):
-        X = check_features(rows.X)[:2]
-    else:
+    if isinstance(rows, Batches):
         X = np.zeros((2, len(rows.X)), dtype="float32")
+    else:
+        X = np.resize(in_dtype(check_features(rows.X[:2]), dtype), (2, np.shape(rows.X)[1]))
     backend = native_backend(module)
     if backend is None:
         raise InputError.of("A network must be a torch.nn.Module or a Keras model.", module)
-    outputs, parameters = framework_module(backend, "modules").measure(module, X, dtype)
-    return Native(module, X.shape[1], outputs, parameters)
+    return Native(
+        module, X.shape[1], *framework_module(backend, "modules").measure(module, X, dtype)
+    )
 
 # %% ../../nbs/lib/train/19_model.ipynb #3c68047e
 def check_inputs(
@@ -139,7 +149,7 @@ def check_inputs(
     np.ndarray
         shape (n, network.inputs), float32 or float64, finite
     """
-    X = check_features(X)
+    names, X = getattr(X, "columns", None), check_features(X)
     require(
         X.shape[1] == network.inputs,
         f"`X` must have the {network.inputs} features of the network.",
@@ -150,8 +160,8 @@ def check_inputs(
         bad = ~((values >= 0) & (values < size) & (values == np.floor(values)))
         require(
             not bad.any(),
-            f"Column {column} must hold whole numbers from 0 to {size - 1}: the network looks them"
-            " up.",
+            f"Column {column if names is None else repr(names[column])} must hold whole numbers"
+            f" from 0 to {size - 1}: the network looks them up.",
             f"{values[bad.argmax()]:g} in row {bad.argmax()}",
             "0 may stand for what is not known.",
         )
@@ -181,7 +191,16 @@ class _Answers:
         np.ndarray
             shape (n, spec.outputs): logits, or real values for "mse"
         """
-        return self.session.outputs(check_inputs(X, self.spec))
+        rows = in_dtype(check_inputs(X, self.spec), self.session.dtype)
+        outputs = self.session.outputs(rows)
+        bad = ~np.isfinite(outputs).all(axis=1)
+        if bad.any():  # the largest logit of a row of NaN would be a class, too
+            raise InputError.of(
+                "The network's outputs must be finite.",
+                f"{outputs[bad.argmax()]} for row {bad.argmax()}: {short_repr(rows[bad.argmax()])}",
+                "scale the features to about [-1, 1], as the training rows were.",
+            )
+        return outputs
 
     def predict_proba(
         self,
@@ -273,6 +292,7 @@ class Model(_Answers):
         # mean training loss at the initial weights, where rows are in memory
         self.start_loss = float("nan")
         self.rows = 0 if origin is None else len(origin)  # rows it learned from
+        self.notes: tuple[str, ...] = ()  # what a careful reader should know of the run
 
     @property
     def device(self) -> str:  # "cpu" or "cuda": where it computes
@@ -302,4 +322,5 @@ class Model(_Answers):
     def __repr__(self) -> str:
         size = f"{self.spec.parameters:,} parameters"
         past = f"{len(self.history)} epochs on {self.rows:,} rows"
-        return f"Model({self.backend}, {size}, {self.loss}, {past})"
+        notes = "".join(f"\nnote: {note}" for note in self.notes)
+        return f"Model({self.backend}, {size}, {self.loss}, {past}){notes}"

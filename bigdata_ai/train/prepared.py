@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..core import InputError
+from ..core import InputError, check_unmasked, plain_array
 from ..data.frames import columns, to_pandas
 from ..data.origin import Origin, origin_of
 from ..data.prepare.estimator import Predictor, check_fitted, is_fitted, is_frame
@@ -43,7 +43,9 @@ def _copy(part: Any) -> Any:
 
 def _numbers(features: Any) -> Any:
     "Rows as a learner takes them: a frame as float64, an array as it is."
-    return to_pandas(features).to_numpy(float) if is_frame(features) else features
+    if is_frame(features):
+        return plain_array(to_pandas(features)).astype(np.float64)
+    return features
 
 
 def _fit_on_table(steps: Sequence[Any], rows: Table) -> tuple[list[Any], Table, Any]:
@@ -65,6 +67,7 @@ def _fit_on_table(steps: Sequence[Any], rows: Table) -> tuple[list[Any], Table, 
 def _fit_on_arrays(steps: Sequence[Any], X: Any, y: Any) -> tuple[list[Any], Any]:
     "Fitted steps and what they made of the rows."
     fitted = []
+    check_unmasked(X), check_unmasked(y, "y")
     for step in map(_copy, steps):
         if dropping := [rule for rule in getattr(step, "rules", ()) if getattr(rule, "drops", 0)]:
             must = "Rules that drop rows must be fitted on a Table, whose targets go with its rows."
@@ -126,6 +129,17 @@ class _FittedPrepared(Predictor):
             the rows it learned from; None where they are not known
         """
         return vars(self).get("_origin") or origin_of(self.parts()[0])
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # what a careful reader should know of the fit
+        """Give the learner's notes.
+
+        Returns
+        -------
+        tuple[str, ...]
+            what a careful reader should know of the fit
+        """
+        return getattr(self.parts()[0], "notes", ())
 
     @property
     def history(self) -> list[dict[str, Any]]:  # one row an epoch
@@ -196,6 +210,7 @@ class _PredictingPrepared(_FittedPrepared):
         np.ndarray
             shape (n, d): as the learner takes them
         """
+        check_unmasked(X)
         for step in self.parts()[1]:
             X = step.transform(X)
         return _numbers(X)

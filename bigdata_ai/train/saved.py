@@ -20,7 +20,7 @@ from ..data.origin import Origin, Trained
 from .checkpoint import read_arrays, write_arrays
 from .estimators import EstimatorModel
 from .frameworks import BACKENDS, Backend
-from .loop import open_session
+from .loop import dump, open_session
 from .model import Model
 from .spec.losses import LOSSES, resolve_loss
 from .spec.network import Spec
@@ -80,7 +80,7 @@ def to_backend(
     session = model.session
     training = replace(model.training, backend=backend)
     moved = _rebuilt(model.spec, session.weights(), session.states(), training, session.done)
-    moved.origin = model.origin
+    moved.origin, moved.notes = model.origin, model.notes
     return _take_past(moved, model.history, model.pace, model.start_loss, model.rows)
 
 # %% ../../nbs/lib/train/25_saved.ipynb #da06a5e5
@@ -157,10 +157,11 @@ def save_model(
     else:
         arrays, about, text = _network_parts(model)
     about |= {"history": model.history, "pace": model.pace, "start_loss": model.start_loss}
+    about |= {"notes": model.notes}
     origin = _origin_arrays(model.origin)
     about["trained_on"] = model.origin.name if origin else None
     arrays |= origin
-    text |= {"format": FORMAT, "version": __version__, "model": json.dumps(about)}
+    text |= {"format": FORMAT, "version": __version__, "model": dump(about)}
     return write_arrays(path, arrays, text | {"sha256": _hash(arrays, text)})
 
 # %% ../../nbs/lib/train/25_saved.ipynb #9ffeec10
@@ -269,4 +270,5 @@ def load_model(
     else:
         model = _load_network(path, arrays, text, about, backend)
     model.origin = _origin_of(about["trained_on"], arrays)
+    model.notes = tuple(about.get("notes", ()))
     return model

@@ -10,12 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..core import check_number, check_int, require
+from ..core import InputError, check_number, check_int, require
+from .spec.layers import plain_fields
 
 # %% ../../nbs/lib/train/12_schedules.ipynb #7ee4062c
 @dataclass(frozen=True)
 class Schedule:
     "A learning rate that stays; base of the others."
+
+    def __post_init__(self):
+        plain_fields(self)
+        self._check()
+
+    def _check(self):
+        "Raise `InputError` for settings that can't be."
 
     def factors(
         self,
@@ -51,7 +59,7 @@ class Step(Schedule):
     parts: int = 3  # 2 or more
     gamma: float = 0.1  # in (0, 1]
 
-    def __post_init__(self):
+    def _check(self):
         check_int(self.parts, "`parts`", 2)
         require(
             0 < check_number(self.gamma, "`gamma`") <= 1, "`gamma` must lie in (0, 1].", self.gamma
@@ -73,7 +81,7 @@ class Cosine(Schedule):
 
     floor: float = 0.0  # factor at the end, in [0, 1]
 
-    def __post_init__(self):
+    def _check(self):
         require(
             0 <= check_number(self.floor, "`floor`") <= 1, "`floor` must lie in [0, 1].", self.floor
         )
@@ -96,7 +104,7 @@ class OneCycle(Schedule):
 
     rise: float = 0.3  # share of the steps that rise, in (0, 1)
 
-    def __post_init__(self):
+    def _check(self):
         require(0 < check_number(self.rise, "`rise`") < 1, "`rise` must lie in (0, 1).", self.rise)
 
     def factors(self, steps: int) -> np.ndarray:
@@ -129,8 +137,10 @@ class WarmUp(Schedule):
     steps: int = 100  # 1 or more
     then: Schedule = Schedule()  # over the steps that are left
 
-    def __post_init__(self):
+    def _check(self):
         check_int(self.steps, "The steps of the warm-up")
+        if not isinstance(self.then, Schedule):
+            raise InputError.of("`then` must be a schedule.", self.then, "WarmUp(100, Cosine())")
 
     def factors(self, steps: int) -> np.ndarray:
         rising = np.arange(1, check_int(steps, "`steps`") + 1) / self.steps

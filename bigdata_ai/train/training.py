@@ -14,6 +14,7 @@ import numpy as np
 from ..core import InputError, check_choice, check_int
 from .frameworks import BACKENDS, Backend, Device
 from .schedules import Schedule
+from .spec.layers import plain_fields
 from .spec.losses import LOSSES, Loss
 from .spec.optimizers import OPTIMIZERS, Adam, Optimizer
 from .spec.options import Options
@@ -62,6 +63,7 @@ class Training:
     options: Options = Options()  # smoothing, class weights, clipping, accumulation, precision
 
     def __post_init__(self):
+        plain_fields(self)
         check_choice(self.backend, BACKENDS, "backend")
         check_choice(self.dtype, ("float32", "float64"), "dtype")
         check_choice(self.device, ("cpu", "cuda"), "device")

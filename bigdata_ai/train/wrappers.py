@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..core import InputError
+from ..core import InputError, check_unmasked
 from ..data.origin import Origin
 from ..data.prepare.estimator import Predictor, check_fitted
 from ..data.tables import from_arrays
@@ -131,6 +131,18 @@ class _TrainedNetwork(_NetworkSettings):
         return self.model_.origin
 
     @property
+    def notes(self) -> tuple[str, ...]:  # what a careful reader should know of the training
+        """Give the notes of the training.
+
+        Returns
+        -------
+        tuple[str, ...]
+            what a careful reader should know of the training
+        """
+        check_fitted(self)
+        return self.model_.notes
+
+    @property
     def history(self) -> list[dict[str, Any]]:  # one row an epoch: epoch, loss
         """Give the history of the training.
 
@@ -159,6 +171,7 @@ class _TrainedNetwork(_NetworkSettings):
         from sklearn.utils.validation import validate_data
 
         check_fitted(self)
+        check_unmasked(X)
         rows: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         return rows
 
@@ -215,6 +228,7 @@ class NetworkClassifier(_TrainedNetwork):
         from sklearn.utils.multiclass import check_classification_targets
         from sklearn.utils.validation import validate_data
 
+        check_unmasked(X), check_unmasked(y, "y")
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -293,6 +307,7 @@ class NetworkRegressor(_TrainedNetwork):
         """
         from sklearn.utils.validation import validate_data
 
+        check_unmasked(X), check_unmasked(y, "y")
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], y_numeric=True)
         return self._learn(X, y, 0, "mse")
 

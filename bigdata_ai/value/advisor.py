@@ -449,7 +449,7 @@ class Advice:
             f"{first}\nExpected: {self.error:.3f} - {top['gain']:.3f} [{top['low']:.3f},"
             f" {top['high']:.3f}] ({self.unit}), best with probability"
             f" {top['best']:.2f}.\n{self.ranking.round(4).to_string(index=False)}"
-        )
+        ) + "".join(f"\nNote: {note}" for note in self.warnings)
 
     def report(
         self,

@@ -576,7 +576,7 @@ def _predicted(anchors, curves, target, level, prior):
 
 
 def _why_not(anchors, curves, target, strict):
-    "Why each curve can't be extended, or ''."
+    "Why each curve can't be extended, and what to do about it; or two times ''."
     measured = np.isfinite(curves)
     count = measured.sum(axis=1)
     ends = np.where(count > 0, anchors[_last_index(measured)], np.nan)
@@ -586,15 +586,23 @@ def _why_not(anchors, curves, target, strict):
     why = []
     for k, end, n, verdict in zip(count, ends, target, verdicts, strict=True):
         if k < MIN_ANCHORS:
-            why.append(f"{k} anchors, fewer than {MIN_ANCHORS}")
+            reason = f"{k} anchors, fewer than {MIN_ANCHORS}"
+            why.append((reason, "measure the error at more numbers of rows."))
         elif not n >= end:
-            why.append(f"a target of {n:g} rows, below the last anchor of {end:g}")
+            reason = f"a target of {n:g} rows, below the last anchor of {end:g}"
+            hint = (
+                f"ask for {end:g} rows or more: below that the curve itself says what was measured."
+            )
+            why.append((reason, hint))
         elif n > end * MAX_FACTOR * (1 + 1e-9):
-            why.append(f"a target of {n / end:.3g} times the rows held, more than {MAX_FACTOR}")
+            reason = f"a target of {n / end:.3g} times the rows held, more than {MAX_FACTOR}"
+            hint = f"ask for {end * MAX_FACTOR:g} rows or fewer, or measure at more rows."
+            why.append((reason, hint))
         elif verdict != "well-behaved":
-            why.append(f"a curve that is {verdict!r} by `classify_curve`")
+            reason = f"a curve that is {verdict!r} by `classify_curve`"
+            why.append((reason, "measure at more numbers of rows, or pass strict=False."))
         else:
-            why.append("")
+            why.append(("", ""))
     return why
 
 # %% ../../nbs/lib/value/10_curves.ipynb #9d98ff70
@@ -624,7 +632,9 @@ def extrapolate(
     # rows, at least those of the last anchor: one number, or one a curve (C,), or several (T,) for
     # one curve
     target_n: ArrayLike,
-    level: float = 0.9,  # of the prediction interval, in (0, 1)
+    # of the prediction interval, in (0, 1); held-out data sets made 0.9 right, and that alone: of
+    # 0.5 it covers 43 %, of 0.99 99.9 %
+    level: float = 0.9,
     *,
     strict: bool = False,  # also refuse curves that `classify_curve` calls ill
     # arrays of another network; None takes the one that comes with the kit
@@ -644,7 +654,8 @@ def extrapolate(
         rows, at least those of the last anchor: one number, or one a curve (C,), or several
         (T,) for one curve
     level : float, default 0.9
-        of the prediction interval, in (0, 1)
+        of the prediction interval, in (0, 1); held-out data sets made 0.9 right, and that
+        alone: of 0.5 it covers 43 %, of 0.99 99.9 %
     strict : bool, default False
         also refuse curves that `classify_curve` calls ill
     prior : dict[str, np.ndarray] | None, default None
@@ -660,13 +671,10 @@ def extrapolate(
     single, target = np.ndim(errors) == 1, np.asarray(target_n, float)
     union, curves, wanted = _paired(anchors, errors, target)
     why = _why_not(union, curves, wanted, strict)
-    bad = np.array([bool(reason) for reason in why])
+    bad = np.array([bool(reason) for reason, _ in why])
     if single and bad.any():
-        raise InputError.of(
-            "The curve must bear the prediction.",
-            next(filter(None, why)),
-            "measure more anchors, or ask for fewer rows.",
-        )
+        reason, hint = why[bad.argmax()]
+        raise InputError.of("The curve must bear the prediction.", reason, hint)
     result = np.full((3, len(curves)), np.nan)
     for part in np.array_split(np.flatnonzero(~bad), max(1, len(curves) // 2000)):
         if len(part):

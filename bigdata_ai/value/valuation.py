@@ -37,6 +37,14 @@ def _shapley_of(match, k):
     return np.concatenate([last + steps[:, ::-1].cumsum(axis=1)[:, ::-1], last], axis=1)
 
 
+def _near_one(X, valid_X):
+    "Both moved and scaled alike, so that squares neither drown differences nor overflow."
+    middle = np.median(X, axis=0)
+    X, valid_X = X - middle, valid_X - middle
+    scale = np.abs(X).max() or 1.0
+    return X / scale, valid_X / scale
+
+
 def knn_shapley(
     X: np.ndarray,  # shape (n, d), finite, of like scales: distances are Euclidean
     y: np.ndarray,  # shape (n,), classes 0, 1, …: labels that may be wrong
@@ -77,6 +85,7 @@ def knn_shapley(
     most, n = np.iinfo(np.int64).max, len(X)
     y, valid_y = check_classes(y, n, most), check_classes(valid_y, len(valid_X), most)
     k = check_int(k, "`k`")
+    X, valid_X = _near_one(X, valid_X)
     total, squares = np.zeros(n), (X**2).sum(axis=1)
     # at most some 100 MB at once
     for part in np.array_split(np.arange(len(valid_X)), max(1, len(valid_X) * n // 4_000_000)):

@@ -7,24 +7,30 @@ __all__ = ['web_session', 'fetch', 'Paging', 'no_pages', 'next_link', 'page_numb
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #30fd0dd5
 import hashlib
+import http.client
+import io
 import json
 import os
+import re
 import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus, urljoin, urlsplit
 
 from ...core import ContentError, InputError, check_int, check_number, digest, file_sha256
-from ...core import import_extra, require, write_atomic
+from ...core import import_extra, mask_secrets, require, sounds_secret
+from ...core import strip_credentials, write_atomic
 from .files import table_of_records
-from .provenance import Acquired, SourceError, Stream, mask_secrets
-from .provenance import strip_credentials, utc_now, whole_sha256
+from .provenance import Acquired, SourceError, Stream, utc_now
+from .provenance import whole_sha256
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #fb612a11
 _PASSING = (429, 500, 502, 503, 504)  # states that may be over in a moment
@@ -48,15 +54,6 @@ def _retry_class(longest_wait_s):
     return Patient
 
 
-def _body_came(response):
-    requests = import_extra("requests", "data")
-    try:
-        return response.content is not None
-    except (requests.exceptions.ChunkedEncodingError, requests.ConnectionError):
-        response.close()
-        return False
-
-
 def _next_try(retries, url):
     "What is left of the tries, after the wait that is due; urllib3 does the counting."
     urllib3, broken = import_extra("urllib3", "data"), "the answer broke off"
@@ -67,28 +64,151 @@ def _next_try(retries, url):
     retries.sleep()
     return retries
 
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #4e411484
+class _TooLarge(SourceError):
+    "There is more than was allowed."
+
+
+@dataclass(frozen=True)
+class _Limits:
+    "How long an answer may take, and how large it may be."
+
+    longest_s: float
+    most_bytes: float  # as received, and unpacked
+
+    def too_long(self) -> SourceError:
+        return SourceError.of(
+            f"An answer must be whole within `longest_s`, {self.longest_s:g} s.",
+            "one that goes on",
+            "the server may be slow or never end; a greater longest_s waits longer.",
+        )
+
+    def check(self, size: int) -> None:
+        "Raise for more bytes than are allowed."
+        if size > self.most_bytes:
+            raise _TooLarge.of(
+                f"An answer must have at most `most_bytes`, {self.most_bytes:,}.",
+                "more",
+                "look at what it is; a greater most_bytes takes it, download(url, path) keeps large"
+                " files.",
+            )
+
+
+_LIMITS: ContextVar[_Limits | None] = ContextVar("limits", default=None)  # of the next answers
+
+
+@contextmanager
+def _limited(limits):
+    before = _LIMITS.set(limits)
+    try:
+        yield
+    finally:
+        _LIMITS.reset(before)
+
+
+class _Watched(io.RawIOBase):
+    "What comes in through a socket, under limits."
+
+    def __init__(self, sock, limits):
+        self.raw, self.sock, self.limits = sock.makefile("rb", buffering=0), sock, limits
+        self.end_s, self.size = time.monotonic() + limits.longest_s, 0
+        self.patience_s = sock.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left_s = self.end_s - time.monotonic()
+        if left_s <= 0:
+            raise self.limits.too_long()
+        self.sock.settimeout(left_s if self.patience_s is None else min(left_s, self.patience_s))
+        try:
+            size = self.raw.readinto(buffer)
+        except TimeoutError:
+            if time.monotonic() >= self.end_s:
+                raise self.limits.too_long() from None
+            raise
+        self.size += size or 0
+        self.limits.check(self.size)
+        return size
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()
+
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #18266d0d
+class _Answer(http.client.HTTPResponse):
+    "An answer whose headers and body come under limits."
+
+    def __init__(self, sock, *rest, **options):
+        super().__init__(sock, *rest, **options)
+        limits = _LIMITS.get()
+        if limits is not None:
+            self.fp.close()
+            self.fp = io.BufferedReader(_Watched(sock, limits), 2**16)
+
+
+def _watched_pools():
+    "Pools of urllib3 whose connections give such answers, by scheme."
+    pools, connections = import_extra("urllib3.connectionpool", "data"), {}
+    for scheme in ("http", "https"):
+        pool = getattr(pools, f"{scheme.upper()}ConnectionPool")
+        connection = type("Connection", (pool.ConnectionCls,), {"response_class": _Answer})
+        connections[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
+    return connections
+
+
+def _body_came(response, limits):
+    "Read the body of an answer; False where it breaks off."
+    requests, blocks, size = import_extra("requests", "data"), [], 0
+    try:
+        for block in response.iter_content(2**16):
+            size += len(block)
+            limits.check(size)
+            blocks.append(block)
+    except (requests.exceptions.ChunkedEncodingError, requests.ConnectionError):
+        response.close()
+        return False
+    except SourceError:
+        response.close()
+        raise
+    response._content = b"".join(blocks)
+    return True
+
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #3185b646
 def _adapter_class():
     requests = import_extra("requests", "data")
 
     class Polite(requests.adapters.HTTPAdapter):
-        "An adapter with a time limit and a rate, which tries again where a body breaks off."
+        "An adapter with limits and a rate, which tries again where a body breaks off."
 
-        def __init__(self, policy, timeout_s, per_second):
+        def __init__(self, policy, timeout_s, per_second, limits):
             super().__init__(max_retries=policy)
             self.timeout_s, self.gap_s = timeout_s, 1 / per_second if per_second else 0
-            self.next_s, self.lock = {}, threading.Lock()
+            self.next_s, self.lock, self.limits = {}, threading.Lock(), limits
+
+        def init_poolmanager(self, *rest: Any, **options: Any) -> None:
+            super().init_poolmanager(*rest, **options)
+            self.poolmanager.pool_classes_by_scheme = _watched_pools()
+
+        def proxy_manager_for(self, *rest: Any, **options: Any) -> Any:
+            manager = super().proxy_manager_for(*rest, **options)
+            manager.pool_classes_by_scheme = _watched_pools()
+            return manager
 
         def send(
             self, request: Any, stream: bool = False, timeout: float | None = None, **rest: Any
         ) -> Any:
-            retries = self.max_retries
+            retries, limits = self.max_retries, _LIMITS.get() or self.limits
             while True:
                 self.pace(urlsplit(request.url).netloc)
-                response = super().send(
-                    request, stream=stream, timeout=timeout or self.timeout_s, **rest
-                )
-                if stream or _body_came(response):
+                with _limited(limits):
+                    response = super().send(
+                        request, stream=stream, timeout=timeout or self.timeout_s, **rest
+                    )
+                # requests reads the body of a redirect whatever `stream` says
+                whole = not stream or response.is_redirect
+                if not whole or _body_came(response, limits):
                     return response
                 retries = _next_try(retries, request.url)
 
@@ -103,44 +223,168 @@ def _adapter_class():
     return Polite
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #6f54655b
+# headers that any server may see
+_HARMLESS = frozenset(
+    "accept accept-charset accept-encoding accept-language cache-control connection content-length"
+    " content-type date dnt host if-match if-modified-since if-none-match if-range"
+    " if-unmodified-since keep-alive pragma range te transfer-encoding user-agent".split()
+)
+
+
+def _origin(url):
+    "Scheme, host and port as urllib3 reads them, which makes the connection."
+    urllib3 = import_extra("urllib3", "data")
+    try:
+        parts = urllib3.util.parse_url(url)
+    except urllib3.exceptions.LocationParseError:
+        return strip_credentials(url)
+    port = parts.port if parts.port != {"http": 80, "https": 443}.get(parts.scheme) else None
+    return f"{parts.scheme}://{parts.host}{f':{port}' if port else ''}"
+
+
+class _Stamping(DefaultCookiePolicy):
+    "Remember which origin set a cookie, unless it named a domain itself."
+
+    def set_ok(self, cookie: Any, request: Any) -> bool:
+        if not cookie.domain_specified:
+            cookie.set_nonstandard_attr("origin", _origin(request.get_full_url()))
+        return super().set_ok(cookie, request)
+
+
+def _own_cookies(prepared):
+    "Leave out the cookies of other origins."
+    jar, origin = (
+        import_extra("requests", "data").cookies.RequestsCookieJar(),
+        _origin(prepared.url),
+    )
+    for cookie in prepared._cookies or ():
+        if cookie.get_nonstandard_attr("origin", origin) == origin:
+            jar.set_cookie(cookie)
+    prepared.headers.pop("Cookie", None)
+    prepared._cookies = jar
+    prepared.prepare_cookies(jar)
+
+
+def _strip_headers(prepared, kept=()):
+    for name in [name for name in prepared.headers if name.lower() not in _HARMLESS.union(kept)]:
+        del prepared.headers[name]
+
+
+def _no_login(request):
+    return request
+
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #2e869236
+def _bind(session, origin=None):
+    """Keep the secrets of a session of requests with one origin: what it prepares for others goes
+    without them, and so do redirects to others."""
+    if hasattr(session, "origin"):
+        return session
+    prepare, rebuild_auth = session.prepare_request, session.rebuild_auth
+    session.origin = None if origin is None else _origin(origin)
+    session.cookies.set_policy(_Stamping())
+
+    def prepare_request(request: Any) -> Any:
+        origin = _origin(str(request.url).lstrip())
+        session.origin = session.origin or origin
+        foreign = origin != session.origin
+        # by name, what this request alone was given
+        given = {name.lower() for name, value in (request.headers or {}).items() if value}
+        login = bool(request.auth) or not session.auth and "authorization" not in session.headers
+        if foreign and session.auth and not request.auth:
+            request.auth = _no_login
+        prepared = prepare(request)
+        for cookie in prepared._cookies or ():
+            if not cookie.domain and not cookie.has_nonstandard_attr("origin"):
+                here = origin if cookie.name in (request.cookies or ()) else session.origin
+                cookie.set_nonstandard_attr("origin", here)
+        if foreign:
+            _strip_headers(prepared, given | ({"authorization"} if login else set()))
+        named = "cookie" in given or not foreign and "cookie" in session.headers
+        if not named:
+            _own_cookies(prepared)
+        return prepared
+
+    def rebuild(prepared: Any, response: Any) -> None:
+        if _origin(prepared.url) != _origin(response.request.url):
+            _strip_headers(prepared)
+            # a login that answers a challenge would answer this one too
+            prepared.hooks = import_extra("requests", "data").hooks.default_hooks()
+        rebuild_auth(prepared, response)
+        _own_cookies(prepared)
+
+    session.prepare_request, session.rebuild_auth = prepare_request, rebuild
+    return session
+
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #58cca253
+def _secret_values(request, headers=None):
+    "The secrets that a request holds, as they stand in addresses and as they are."
+    url, params = urlsplit(request["url"]), request.get("params") or {}
+    named = [*params.items(), *parse_qsl(url.query)] + list((headers or {}).items())
+    plain = {str(value) for name, value in named if sounds_secret(name)} | {url.password or ""}
+    forms = {form(value) for value in plain for form in (str, quote, quote_plus)}
+    return sorted((form for form in forms if len(form) >= 4), key=len, reverse=True)
+
+
+def _without_values(text, values):
+    for value in values:
+        text = text.replace(value, "***")
+    return text
+
+
+def _shown_answer(answer):
+    "An answer of requests-cache as it may be kept."
+    values = _secret_values({"url": answer.request.url}, answer.request.headers)
+    for one in (answer, *answer.history):
+        one.url, one.request.url = map(strip_credentials, (one.url, one.request.url))
+        _strip_headers(one.request)
+        one.request.cookies.clear()
+        one.cookies.clear()
+        one.headers.pop("Set-Cookie", None)
+        for name, value in one.headers.items():
+            one.headers[name] = _without_values(value, values)
+        if "Location" in one.headers:
+            one.headers["Location"] = strip_credentials(one.headers["Location"])
+    return answer
+
+
+def _cache_key(request, ignored_parameters=None, **rest):
+    "Like requests-cache's own, but of the whole address: another key, another answer."
+    return import_extra("requests_cache", "data").create_key(request=request, **rest)
+
+
+def _plain_session(cache):
+    if cache is None:
+        return import_extra("requests", "data").Session()
+    caching = import_extra("requests_cache", "data")
+    stages = import_extra("requests_cache.serializers", "data")
+    Path(cache).mkdir(mode=0o700, parents=True, exist_ok=True)
+    first = stages.Stage(dumps=_shown_answer, loads=lambda answer: answer)
+    return caching.CachedSession(
+        str(cache),
+        backend="filesystem",
+        serializer=stages.SerializerPipeline([first, *stages.json_serializer.stages], name="json"),
+        always_revalidate=True,
+        decode_content=False,
+        allowable_codes=(200,),
+        ignored_parameters=(),  # its own list knows few names, and would make two keys one
+        key_fn=_cache_key,
+    )
+
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #f2c71b53
 def _check_positive(**values):
     for name, value in values.items():
         if value is not None and not check_number(value, name) > 0:
             raise InputError.of(f"`{name}` must be greater than 0.", value)
 
 
-def _plain_session(cache, headers):
-    if cache is None:
-        return import_extra("requests", "data").Session()
-    caching = import_extra("requests_cache", "data")
-    return caching.CachedSession(
-        str(cache),
-        backend="filesystem",
-        serializer="json",
-        always_revalidate=True,
-        decode_content=False,
-        allowable_codes=(200,),
-        ignored_parameters=[*caching.DEFAULT_IGNORED_PARAMS, *headers],
-    )
+def _check_address(url):
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
+        raise InputError.of(
+            "An address must begin with http:// or https://.", strip_credentials(url)
+        )
 
 
-def _origin(url):
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def _without(headers, rebuild_auth):
-    "`rebuild_auth` of requests, which takes the caller's headers away too where the host changes."
-
-    def rebuild(request: Any, response: Any) -> None:
-        rebuild_auth(request, response)
-        if _origin(request.url) != _origin(response.request.url):
-            for name in headers:
-                request.headers.pop(name, None)
-
-    return rebuild
-
-# %% ../../../nbs/lib/data/acquire/40_http.ipynb #f2c71b53
 def web_session(
     # seconds to wait for a connection, and for the next bytes of an answer
     timeout_s: float = 10.0,
@@ -149,14 +393,19 @@ def web_session(
     # wait before the second further try, in seconds; doubled for each one after it, at most 120
     backoff_s: float = 0.5,
     longest_wait_s: float = 120.0,  # longest `Retry-After` that is waited for, in seconds
+    longest_s: float = 300.0,  # whole time of one answer, in seconds, from its first header on
+    most_bytes: int = 2**28,  # size of one answer, as received and unpacked
     per_second: float | None = None,  # most requests a second to one host; None for no limit
-    # sent with each request to the host that was named, such as an Authorization; never kept
+    # sent with each request to `origin`, such as an Authorization; never kept
     headers: Mapping[str, str] | None = None,
+    # the only site that gets headers, cookies and passwords; None for the first that is asked
+    origin: str | None = None,
     # folder for answers, which makes requests conditional; None keeps nothing
     cache: Path | str | None = None,
     agent: str = "bigdata-ai",  # how the session calls itself
 ) -> Any:  # a requests.Session
-    """Make a session that is patient and polite; raises `InputError` for a time that is none.
+    """Make a session that is patient and polite, and keeps its secrets; raises `InputError` for a
+    time that is none.
 
     Parameters
     ----------
@@ -169,10 +418,16 @@ def web_session(
         120
     longest_wait_s : float, default 120.0
         longest `Retry-After` that is waited for, in seconds
+    longest_s : float, default 300.0
+        whole time of one answer, in seconds, from its first header on
+    most_bytes : int, default 2 ** 28
+        size of one answer, as received and unpacked
     per_second : float | None, default None
         most requests a second to one host; None for no limit
     headers : Mapping[str, str] | None, default None
-        sent with each request to the host that was named, such as an Authorization; never kept
+        sent with each request to `origin`, such as an Authorization; never kept
+    origin : str | None, default None
+        the only site that gets headers, cookies and passwords; None for the first that is asked
     cache : Path | str | None, default None
         folder for answers, which makes requests conditional; None keeps nothing
     agent : str, default 'bigdata-ai'
@@ -184,9 +439,11 @@ def web_session(
         a requests.Session
     """
     _check_positive(timeout_s=timeout_s, longest_wait_s=longest_wait_s, per_second=per_second)
-    session, headers = _plain_session(cache, headers or {}), dict(headers or {})
-    session.headers.update({"User-Agent": agent} | headers)
-    session.rebuild_auth = _without(headers, session.rebuild_auth)
+    _check_positive(longest_s=longest_s, most_bytes=most_bytes)
+    if origin is not None:
+        _check_address(origin)
+    session = _bind(_plain_session(cache), origin)
+    session.headers.update({"User-Agent": agent} | dict(headers or {}))
     policy = _retry_class(longest_wait_s)(
         check_int(retries, "retries", 0),
         backoff_factor=backoff_s,
@@ -195,8 +452,9 @@ def web_session(
         raise_on_status=False,
         retry_after_max=10**9,
     )
+    limits = _Limits(longest_s, check_int(most_bytes, "most_bytes"))
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _adapter_class()(policy, timeout_s, per_second))
+        session.mount(scheme, _adapter_class()(policy, timeout_s, per_second, limits))
     return session
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #ce89d3cd
@@ -209,12 +467,12 @@ _ADVICE = {
 }
 
 
-def _check_address(url):
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.netloc:
-        raise InputError.of(
-            "An address must begin with http:// or https://.", strip_credentials(url)
-        )
+def _advice(response, session):
+    "What to do about a state; a site that got no secrets may have refused for that."
+    origin = _origin(response.url)
+    if response.status_code in (401, 403) and origin != session.origin:
+        return f"headers, cookies and passwords of this session go to {session.origin} only."
+    return _ADVICE.get(response.status_code, "the server says what is wrong in its answer.")
 
 
 def _reason(error):
@@ -259,8 +517,11 @@ def fetch(
     requests = import_extra("requests", "data")
     _check_address(url)
     shown = strip_credentials(requests.Request("GET", url, params=params or {}).prepare().url)
+    session = web_session() if session is None else _bind(session)
     try:
-        response = (session or web_session()).get(url, params=params or None, **options)
+        response = session.get(url, params=params or None, **options)
+    except SourceError as error:
+        raise type(error)(f"{shown}: {error}") from None
     except requests.RequestException as error:
         raise SourceError.of(
             f"{shown} must answer.",
@@ -272,7 +533,7 @@ def fetch(
         raise SourceError.of(
             f"{shown} must answer with what was asked for.",
             f"{response.status_code} {response.reason}",
-            _ADVICE.get(response.status_code, "the server says what is wrong in its answer."),
+            _advice(response, session),
         )
     return response
 
@@ -419,22 +680,29 @@ def _parsed(body, where):
         ) from error
 
 
-def _keep(folder, number, identity, page):
-    "The body first: a page counts only when its description is there."
-    write_atomic(folder / f"{number:06}.body", page["body"])
-    write_atomic(
-        folder / f"{number:06}.json",
-        json.dumps({"request": identity, "links": page["links"], "part": page["part"]}),
-    )
+def _marked(body, values, back=False):
+    "A body with marks in the place of secrets, or the other way."
+    for number, value in enumerate(values):
+        pair = (value.encode(), f"\0secret {number}\0".encode())
+        body = body.replace(*(reversed(pair) if back else pair))
+    return body
 
 
-def _kept(folder, number, identity):
+def _keep(folder, number, identity, page, values):
+    "The body first: a page counts only when its description is there. Both without secrets."
+    facts = {"request": identity, "links": page["links"], "part": page["part"]}
+    text = _without_values(json.dumps(facts), values)
+    write_atomic(folder / f"{number:06}.body", _marked(page["body"], values), private=True)
+    write_atomic(folder / f"{number:06}.json", text, private=True)
+
+
+def _kept(folder, number, identity, values):
     described = folder and folder / f"{number:06}.json"
     if not folder or not described.exists():
         return None
     known, body = (
         json.loads(described.read_text(encoding="utf-8")),
-        described.with_suffix(".body").read_bytes(),
+        _marked(described.with_suffix(".body").read_bytes(), values, back=True),
     )
     require(
         known["request"] == identity,
@@ -493,6 +761,18 @@ def _rows_of(body, rows, where):
     return records
 
 
+def _refilled(link, request):
+    "A link with the request's own secrets in the place of ***, as caches and kept pages have it."
+    if "=***" not in link:
+        return link
+    own = {**dict(parse_qsl(urlsplit(request["url"]).query)), **request["params"]}
+
+    def value(pair: re.Match) -> str:
+        return f"{pair[1]}={quote_plus(str(own.get(unquote_plus(pair[1]), '***')))}"
+
+    return re.sub(r"(?<=[?&;])([^=&;?]*)=\*\*\*", value, link)
+
+
 def _check_same_host(following, url):
     if _origin(following) != _origin(url):
         raise SourceError.of(
@@ -502,10 +782,11 @@ def _check_same_host(following, url):
         )
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #67338102
-def _pages(url, rows, paging, params, session, folder, most):
+def _pages(url, rows, paging, params, session, folder, most, most_bytes):
     "(rows, part of the provenance) of each page."
-    request = {"url": url, "params": {**params, **paging.first}}
-    identity, seen = digest([request, rows]), set()
+    first = request = {"url": url, "params": {**params, **paging.first}}
+    identity, seen, size = digest([request, rows]), set(), 0
+    values, limits = _secret_values(request), _Limits(0, most_bytes)
     for number in count(1):
         if number > most:
             raise SourceError.of(
@@ -514,18 +795,20 @@ def _pages(url, rows, paging, params, session, folder, most):
                 "raise most_pages, or look at the paging.",
             )
         _check_new(request, seen, url)
-        page = _kept(folder, number, identity) or _from_server(request, session)
+        page = _kept(folder, number, identity, values) or _from_server(request, session)
+        size += page["part"]["bytes"]
+        limits.check(size)
         body = _parsed(page["body"], page["part"]["where"])
         records = _rows_of(body, rows, page["part"]["where"])
         if folder and not page["kept"]:
-            _keep(folder, number, identity, page)
+            _keep(folder, number, identity, page, values)
         yield records, page["part"] | {"rows": len(records)}
         following = paging.after(
             body, len(records), request["url"], request["params"], page["links"]
         )
         if following is None:
             return
-        request = {"url": following[0], "params": following[1]}
+        request = {"url": _refilled(following[0], first), "params": following[1]}
         _check_same_host(request["url"], url)
 
 
@@ -561,6 +844,7 @@ def read_api(
     # column -> type name such as "float64", instead of the inferred one
     types: Mapping[str, Any] | None = None,
     most_pages: int = 10_000,  # an API that never ends is refused after so many
+    most_bytes: int = 2**30,  # and after so many bytes of all pages together
 ) -> Acquired:  # all rows, and provenance with a part for each page
     """Read all pages of an HTTP API. Raises `SourceError` where an answer is missing or no list of
     rows, `ContentError` where a kept page was changed.
@@ -590,6 +874,8 @@ def read_api(
         column -> type name such as "float64", instead of the inferred one
     most_pages : int, default 10000
         an API that never ends is refused after so many
+    most_bytes : int, default 2 ** 30
+        and after so many bytes of all pages together
 
     Returns
     -------
@@ -599,7 +885,8 @@ def read_api(
     _check_address(url)
     paging, params = paging or no_pages(), dict(params or {})
     folder, session = None if resume is None else Path(resume), session or web_session()
-    pages = _pages(url, rows, paging, params, session, folder, check_int(most_pages, "most_pages"))
+    most = check_int(most_pages, "most_pages"), check_int(most_bytes, "most_bytes")
+    pages = _pages(url, rows, paging, params, session, folder, *most)
     details = {"rows": rows, "parameters": mask_secrets(params)}
     source = _source(url, pages, types or {})
     stream = Stream("api", url, source, expect=expect, on_change=on_change, details=details)
@@ -638,7 +925,13 @@ def _goes_on(response, start, part, url):
     return goes_on
 
 
-def _rest(url, part, session):
+def _announced(headers):
+    "The bytes that an answer says it has; 0 where it says nothing."
+    length = headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() and len(length) < 20 else 0
+
+
+def _rest(url, part, session, limits):
     "Append what is missing of a partial file; begin anew where the server has another one by now."
     known = _partial(part)
     start = part.stat().st_size if known else 0
@@ -656,22 +949,24 @@ def _rest(url, part, session):
         goes_on = _goes_on(response, start, part, url)
         facts = {"etag": came.get("ETag"), "last_modified": came.get("Last-Modified")}
         facts = {name: value for name, value in facts.items() if value}
+        limits.check((start if goes_on else 0) + _announced(came))
         with open(part, "ab" if goes_on else "wb") as file:
             # after the old content is gone, before the new one comes
             write_atomic(f"{part}.json", json.dumps(facts))
             for block in response.raw.stream(2**16, decode_content=False):
                 file.write(block)
+                limits.check(file.tell())
     return facts
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #3534c0bb
-def _transfer(url, path, session):
+def _transfer(url, path, session, limits):
     "The complete file under a temporary name, and what is known of it."
     requests, urllib3 = import_extra("requests", "data"), import_extra("urllib3", "data")
     part, facts = path.with_name(f".{path.name}.part"), None
     retries = session.get_adapter(url).max_retries
     while facts is None:
         try:
-            facts = _rest(url, part, session)
+            facts = _rest(url, part, session, limits)
         except (urllib3.exceptions.HTTPError, ConnectionError):
             try:
                 retries = _next_try(retries, url)
@@ -681,6 +976,11 @@ def _transfer(url, path, session):
                     f"{part.stat().st_size:,} bytes, then nothing",
                     "call again; it goes on from there.",
                 ) from None
+        except SourceError as error:
+            if isinstance(error, _TooLarge):  # a file without end is not gone on with
+                part.unlink(missing_ok=True)
+                Path(f"{part}.json").unlink(missing_ok=True)
+            raise SourceError(f"{strip_credentials(url)}: {error}") from None
     Path(f"{part}.json").unlink()
     return part, {
         "kind": "download",
@@ -719,6 +1019,10 @@ def download(
     path: Path | str,  # where it shall be; PATH.provenance.json is written beside it
     session: Any = None,  # from `web_session`; None makes one
     sha256: str | None = None,  # the hash that the file must have; None accepts any
+    *,
+    # whole time of one try in seconds; what came by then stays, and the next call goes on from there
+    longest_s: float = 4 * 3600.0,
+    most_bytes: int = 10 * 2**30,  # size of the file
     # provenance: kind "download", where, when, sha256, bytes, and etag or last_modified where the
     # server says them
 ) -> dict:
@@ -735,6 +1039,11 @@ def download(
         from `web_session`; None makes one
     sha256 : str | None, default None
         the hash that the file must have; None accepts any
+    longest_s : float, default 4 * 3600.0
+        whole time of one try in seconds; what came by then stays, and the next call goes on
+        from there
+    most_bytes : int, default 10 * 2 ** 30
+        size of the file
 
     Returns
     -------
@@ -743,15 +1052,17 @@ def download(
         the server says them
     """
     _check_address(url)
+    _check_positive(longest_s=longest_s)
+    limits = _Limits(longest_s, check_int(most_bytes, "most_bytes"))
     path, session = Path(path), session or web_session()
     path.parent.mkdir(parents=True, exist_ok=True)
     # a large file does not belong in a cache of answers
-    with getattr(session, "cache_disabled", nullcontext)():
+    with getattr(session, "cache_disabled", nullcontext)(), _limited(limits):
         known = _present(path, url)
         part, facts = (
             (None, known)
             if known and _unchanged(url, session, known)
-            else _transfer(url, path, session)
+            else _transfer(url, path, session, limits)
         )
     if sha256 not in (None, facts["sha256"]):
         raise ContentError.of(

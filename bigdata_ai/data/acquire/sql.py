@@ -9,18 +9,23 @@ __all__ = ['check_statement', 'stream_sql', 'read_sql']
 import hashlib
 import json
 import re
+import sqlite3
+import time
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import duckdb
 import pyarrow as pa
 
-from ...core import InputError, check_int, import_extra, require
+from ...core import InputError, check_int, check_number, import_extra, mask_secrets
+from ...core import require, strip_credentials
 from .files import table_of_columns
-from .provenance import Acquired, SourceError, Stream, arrow_types
-from .provenance import mask_secrets, strip_credentials
+from .provenance import Acquired, SourceError, Stream
+from .values import How, how_types
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #4e37fc15
 # SQLite takes a quoted name that no column has for a text
@@ -206,6 +211,14 @@ def _url(sqlalchemy, database):
         ) from None  # the text may hold a password
 
 
+def _sqlite(path):
+    "A connection that can't write; for a file in WAL mode, one that leaves nothing beside it."
+    with open(path, "rb") as file:
+        wal = file.read(20)[18:20] == b"\2\2"
+    address = f"file:{quote(str(path.absolute()))}?mode={'rw' if wal else 'ro'}"
+    return sqlite3.connect(address, uri=True, check_same_thread=False)
+
+
 def _engine(sqlalchemy, database):
     "An engine that keeps no connection open."
     url = _url(sqlalchemy, database)
@@ -214,13 +227,15 @@ def _engine(sqlalchemy, database):
         url = url.set(
             drivername="postgresql+psycopg", query={"connect_timeout": "10"} | dict(url.query)
         )
-    elif not Path(url.database or "").is_file():
+        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+    if not Path(url.database or "").is_file():
         raise SourceError.of(
             "An SQLite database must be a file that exists.",
             url.database or "no file",
             "sqlite:///shop.db",
         )
-    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool)
+    connect = partial(_sqlite, Path(url.database))
+    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool, creator=connect)
 
 
 def _shown(database):
@@ -230,42 +245,109 @@ def _shown(database):
     )
 
 
-def _reason(error):
-    text = str(getattr(error, "orig", None) or error)
-    return " ".join(text.split())[:300].rstrip(".")
+def _reason(error, parameters):
+    "What the driver says, without the values that were bound."
+    text = " ".join(str(getattr(error, "orig", None) or error).split())
+    for value in parameters.values():
+        if isinstance(value, str) and len(value) > 2:
+            text = text.replace(value, "***")
+    return text[:300].rstrip(".")
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #15597b86
+# pragmas that only tell something
+_TELLING = frozenset(
+    "table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list"
+    " database_list collation_list function_list data_version".split()
+)
+# functions that reach beyond the database
+_REACHING = frozenset("load_extension fts3_tokenizer readfile writefile edit".split())
+
+
+def _authorize(action, first, second, *_):
+    "What SQLite may do for a statement."
+    if action == sqlite3.SQLITE_PRAGMA:
+        allowed = first in _TELLING
+    elif action == sqlite3.SQLITE_FUNCTION:
+        allowed = second not in _REACHING
+    elif action == sqlite3.SQLITE_UPDATE:  # how SQLite calls the use of json_each and its kin
+        allowed = first == "sqlite_master"
+    else:
+        allowed = action in (
+            sqlite3.SQLITE_SELECT,
+            sqlite3.SQLITE_READ,
+            sqlite3.SQLITE_RECURSIVE,
+        )
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
+class _Clock:
+    "How long a database was at work; a context while it is."
+
+    def __init__(self, longest_s):
+        self.longest_s, self.spent_s, self.start_s = longest_s, 0.0, time.monotonic()
+
+    def __enter__(self):
+        self.start_s = time.monotonic()
+
+    def __exit__(self, *_):
+        self.spent_s += time.monotonic() - self.start_s
+        self.start_s = float("inf")
+
+    def is_over(self) -> bool:
+        return self.spent_s + max(0.0, time.monotonic() - self.start_s) >= self.longest_s
+
+
 @contextmanager
-def _read_only(connection, dialect):
-    "The connection, in a transaction that may only read."
+def _read_only(connection, dialect, clock):
+    "The connection, in a transaction that may only read and ends by the clock."
     if dialect == "postgresql":
-        yield connection.execution_options(postgresql_readonly=True)
+        reader = connection.execution_options(postgresql_readonly=True)
+        reader.exec_driver_sql(f"set local statement_timeout = {int(clock.longest_s * 1000) + 1}")
+        yield reader
         return
+    driver = connection.connection.driver_connection
     connection.exec_driver_sql("pragma query_only = on")
+    # drivers of other makers may know neither
+    with suppress(AttributeError):
+        driver.set_progress_handler(clock.is_over, 10_000)
+        driver.set_authorizer(_authorize)
     try:
         yield connection
     finally:
+        with suppress(AttributeError):
+            driver.set_progress_handler(None, 0)
+            driver.set_authorizer(None)
         connection.exec_driver_sql("pragma query_only = off")
 
 
 @contextmanager
-def _connected(database):
+def _connected(database, parameters, clock):
     "A read-only connection of an address or an engine."
     sqlalchemy = import_extra("sqlalchemy", "data")
     engine = _engine(sqlalchemy, database) if isinstance(database, (str, Path)) else database
     dialect = _check_dialect(engine.dialect.name)
     try:
-        with engine.connect() as connection, _read_only(connection, dialect) as reader:
+        with engine.connect() as connection, _read_only(connection, dialect, clock) as reader:
             yield reader
     except (sqlalchemy.exc.SQLAlchemyError, sqlalchemy.exc.DBAPIError) as error:
+        if clock.is_over():
+            raise _too_long(engine, clock) from None
         raise SourceError.of(
             f"{_shown(engine)} must answer the statement.",
-            _reason(error),
+            _reason(error, parameters),
             "look at address, user, statement and parameters; statements may only read.",
         ) from None  # the chain would show parameters
     finally:
         if engine is not database:
             engine.dispose()
+
+
+def _too_long(engine, clock):
+    return SourceError.of(
+        f"{_shown(engine)} must answer the statement within `longest_s`, {clock.longest_s:g} s.",
+        "more to come",
+        "it may never end; ask for less, or allow a longer longest_s.",
+    )
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #bcd7d813
 def _for_driver(statement):
@@ -294,8 +376,9 @@ def _result_columns(connection, result, statement):
     return columns
 
 
-def _table(values, columns, kinds, database):
-    kinds = {name: kind for name, kind, _ in columns if kind is not None} | kinds
+def _table(values, columns, how, database):
+    known = {name: kind for name, kind, _ in columns if kind is not None}
+    kinds = "string" if how.texts else known | how.types
     return table_of_columns(
         {
             name: _converted(block, convert)
@@ -303,23 +386,53 @@ def _table(values, columns, kinds, database):
         },
         _shown(database),
         kinds,
+        how.notes,
     )
 
 
-def _source(database, statement, parameters, rows, types):
-    sqlalchemy, kinds = import_extra("sqlalchemy", "data"), arrow_types(types)
+def _blocks(result, rows, clock, engine):
+    "Blocks of rows, while the clock allows it."
+    blocks = iter(result.partitions(rows))
+    while True:
+        with clock:
+            block = next(blocks, None)
+        if block is None:
+            return
+        if clock.is_over():
+            raise _too_long(engine, clock)
+        yield block
+
+
+def _check_size(size, most_bytes):
+    if most_bytes is not None and size > most_bytes:
+        raise SourceError.of(
+            f"A result must have at most `most_bytes`, {most_bytes:,}.",
+            f"{size:,} and more to come",
+            "stream_sql goes through it piece by piece; a greater most_bytes takes it whole.",
+        )
+
+
+def _source(database, statement, parameters, rows, types, limits):
+    sqlalchemy, (kinds, texts) = import_extra("sqlalchemy", "data"), how_types(types)
+    how = How(types=kinds, texts=texts)
     whole, text = hashlib.sha256(), sqlalchemy.text(_for_driver(statement))
-    with _connected(database) as connection:
-        result = connection.execution_options(yield_per=rows).execute(text, parameters)
+    clock, size = _Clock(limits[0]), 0
+    with _connected(database, parameters, clock) as connection:
+        with clock:
+            result = connection.execution_options(yield_per=rows).execute(text, parameters)
         columns, empty = _result_columns(connection, result, statement), True
-        for block in result.partitions(rows):
+        for block in _blocks(result, rows, clock, connection.engine):
             empty = False
             for row in block:
                 whole.update(f"{tuple(row)!r}\n".encode())
-            yield _table(zip(*block, strict=True), columns, kinds, database)
+            table = _table(zip(*block, strict=True), columns, how, database)
+            size += table.nbytes
+            _check_size(size, limits[1])
+            yield table
         if empty:
-            yield _table([[]] * len(columns), columns, kinds, database)
-    return {"sha256": whole.hexdigest(), "hashed": "rows"}
+            yield _table([[]] * len(columns), columns, how, database)
+    notes = tuple(how.notes.values())
+    return {"sha256": whole.hexdigest(), "hashed": "rows", "notes": notes}
 
 # %% ../../../nbs/lib/data/acquire/30_sql.ipynb #7b99a33f
 def stream_sql(
@@ -336,10 +449,13 @@ def stream_sql(
     expect: Any = None,
     # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
     on_change: Literal["refuse", "accept"] = "refuse",
-    # column -> type name such as "float64", instead of the database's or the inferred one
-    types: Mapping[str, str | pa.DataType] | None = None,
+    # column -> type name such as "float64", instead of the database's or the inferred one;
+    # "string" for all columns
+    types: Mapping[str, str | pa.DataType] | Literal["string"] | None = None,
     # numbers, texts and quoted names that the statement may contain, because they can't be bound
     constants: Iterable = (),
+    longest_s: float = 600.0,  # longest time of the database, all pieces together, in seconds
+    most_bytes: int | None = None,  # size of all pieces together; None for no limit
 ) -> Stream:  # of pandas frames
     """Go through the rows of an SQL statement piece by piece, in constant memory. Raises
     `InputError` for a statement with a value in it, `SourceError` where the database can't
@@ -362,11 +478,16 @@ def stream_sql(
         mapping
     on_change : Literal['refuse', 'accept'], default 'refuse'
         "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    types : Mapping[str, str | pa.DataType] | None, default None
-        column -> type name such as "float64", instead of the database's or the inferred one
+    types : Mapping[str, str | pa.DataType] | Literal['string'] | None, default None
+        column -> type name such as "float64", instead of the database's or the inferred one;
+        "string" for all columns
     constants : Iterable, default ()
         numbers, texts and quoted names that the statement may contain, because they can't be
         bound
+    longest_s : float, default 600.0
+        longest time of the database, all pieces together, in seconds
+    most_bytes : int | None, default None
+        size of all pieces together; None for no limit
 
     Returns
     -------
@@ -375,7 +496,10 @@ def stream_sql(
     """
     parameters = dict(parameters or {})
     check_statement(statement, parameters, constants)
-    source = _source(database, statement, parameters, check_int(rows, "rows"), types or {})
+    if not check_number(longest_s, "longest_s") > 0:
+        raise InputError.of("`longest_s` must be greater than 0.", longest_s)
+    limits = longest_s, None if most_bytes is None else check_int(most_bytes, "most_bytes")
+    source = _source(database, statement, parameters, check_int(rows, "rows"), types or {}, limits)
     details = {"statement": statement, "parameters": mask_secrets(parameters)}
     return Stream(
         "sql", _shown(database), source, expect=expect, on_change=on_change, details=details
@@ -388,7 +512,8 @@ def read_sql(
     database: Any,
     statement: str,  # one SQL statement that gives rows, with :name for every value
     parameters: Mapping[str, Any] | None = None,  # name -> value; bound, never pasted
-    **options: Any,  # expect, on_change, types, constants: see `stream_sql`
+    most_bytes: int | None = 2**32,  # size of the result in memory; None for no limit
+    **options: Any,  # expect, on_change, types, constants, longest_s: see `stream_sql`
 ) -> Acquired:  # all rows; the hash is that of the rows
     """Read all rows of an SQL statement; raises as `stream_sql` does.
 
@@ -401,12 +526,14 @@ def read_sql(
         one SQL statement that gives rows, with :name for every value
     parameters : Mapping[str, Any] | None, default None
         name -> value; bound, never pasted
+    most_bytes : int | None, default 2 ** 32
+        size of the result in memory; None for no limit
     **options : Any
-        expect, on_change, types, constants: see `stream_sql`
+        expect, on_change, types, constants, longest_s: see `stream_sql`
 
     Returns
     -------
     Acquired
         all rows; the hash is that of the rows
     """
-    return stream_sql(database, statement, parameters, **options).read()
+    return stream_sql(database, statement, parameters, most_bytes=most_bytes, **options).read()

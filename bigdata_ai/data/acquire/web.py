@@ -19,11 +19,13 @@ from urllib.parse import urljoin, urlsplit
 import pandas as pd
 import pyarrow as pa
 
-from ...core import InputError, check_number, import_extra
+from ...core import InputError, check_choice, check_number, import_extra, require
+from ...core import strip_credentials
 from .files import table_of_records
 from .http import fetch, web_session
-from .provenance import Acquired, SourceError, Stream, strip_credentials
-from .provenance import utc_now, whole_sha256
+from .provenance import Acquired, SourceError, Stream, utc_now
+from .provenance import whole_sha256
+from .values import How, column_of_texts
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #c06a0601
 def _guess(content):
@@ -111,7 +113,8 @@ class _Rules:
             response = fetch(url, self.session, allow=missing)
         except SourceError:
             return parse("User-agent: *\nDisallow: /")
-        return parse(response.text if response.status_code == 200 else "")
+        # what stands behind the first 500 kB need not be read (RFC 9309)
+        return parse(response.text[: 500 * 1024] if response.status_code == 200 else "")
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #7ea8e023
 class Visitor:
@@ -122,6 +125,7 @@ class Visitor:
         agent: str = "bigdata-ai",  # the name that robots.txt is asked for, and that the site sees
         delay_s: float = 1.0,  # least time between two visits to a site, in seconds
         session: Any = None,  # from `web_session`; None makes one; its User-Agent is set to `agent`
+        longest_delay_s: float = 120.0,  # the longest `Crawl-delay` that is waited for, in seconds
     ):
         """Make a visitor who has not been anywhere yet; raises `InputError` for a negative delay.
 
@@ -133,10 +137,14 @@ class Visitor:
             least time between two visits to a site, in seconds
         session : Any, default None
             from `web_session`; None makes one; its User-Agent is set to `agent`
+        longest_delay_s : float, default 120.0
+            the longest `Crawl-delay` that is waited for, in seconds
         """
-        if check_number(delay_s, "delay_s") < 0:
-            raise InputError.of("`delay_s` must be 0 or more.", delay_s)
+        for name, value in (("delay_s", delay_s), ("longest_delay_s", longest_delay_s)):
+            if check_number(value, name) < 0:
+                raise InputError.of(f"`{name}` must be 0 or more.", value)
         self.agent, self.delay_s, self._session = agent, delay_s, session or web_session()
+        self.longest_delay_s = max(longest_delay_s, delay_s)
         self._session.headers["User-Agent"] = agent
         self._rules, self._next_s = _Rules(agent, self._session), {}
 
@@ -195,17 +203,32 @@ class Visitor:
 
     def _pause(self, url):
         site, now = urlsplit(url).netloc, time.monotonic()
-        time.sleep(max(0.0, self._next_s.get(site, now) - now))
         wait = self._rules.of(url).crawl_delay(self.agent) or 0
-        self._next_s[site] = time.monotonic() + max(self.delay_s, wait)
+        due = max(0.0, self._next_s.get(site, now) - now)
+        if not due <= self.longest_delay_s:
+            raise SourceError.of(
+                f"{strip_credentials(url)} must allow visits every `longest_delay_s`,"
+                f" {self.longest_delay_s:g} s.",
+                f"Crawl-delay of {wait:g} s",
+                "come back later, or allow a longer longest_delay_s.",
+            )
+        time.sleep(due)
+        self._next_s[site] = time.monotonic() + (wait if wait > self.delay_s else self.delay_s)
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #62272c47
-_READ = {
+# nothing is taken for a number here: a comma may be a decimal mark
+_READ: dict[str, Any] = {
     "flavor": "lxml",
     "keep_default_na": False,
-    "na_values": [""],
-    "dtype_backend": "numpy_nullable",
+    "na_values": [],
+    "thousands": None,
 }
+
+
+def _read_html(page, match, kept=()):
+    "All tables of a page that match; some columns untouched."
+    converters = dict.fromkeys(kept, str)
+    return pd.read_html(io.StringIO(page.html), match=match, converters=converters, **_READ)
 
 
 def _name(title):
@@ -213,13 +236,11 @@ def _name(title):
     return " ".join(dict.fromkeys(map(str, title))) if isinstance(title, tuple) else str(title)
 
 
-def _find_table(page, which, types):
-    "The one table of a page that is meant, as a frame."
+def _find_table(page, which):
+    "The one table of a page that is meant, as a frame of texts."
     where, match = page.part["where"], re.escape(which) if isinstance(which, str) else ".+"
     try:
-        frames = pd.read_html(
-            io.StringIO(page.html), match=match, converters=dict.fromkeys(types, str), **_READ
-        )
+        frames = _read_html(page, match)
     except (ValueError, ImportError) as error:
         raise SourceError.of(
             f"{where} must have the table that was asked for.",
@@ -235,25 +256,38 @@ def _find_table(page, which, types):
             f"{len(frames)} ({'; '.join(columns)[:200]})",
             "say its position, from 0.",
         )
-    frame = frames[place]
+    try:  # once more, since only now the names of its columns are known
+        frame = _read_html(page, match, list(frames[place].columns))[place]
+    except IndexError:  # a numbered column, which a narrower table of the page lacks
+        frame = frames[place]
     return frame.set_axis([_name(title) for title in frame.columns], axis="columns")
 
 
-def _table(page, which, types):
-    frame = _find_table(page, which, types)
-    try:
-        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SourceError.of(
-            f"The columns of the table in {page.part['where']} must hold values of one type.",
-            str(error),
-            "types={'column': 'string'} keeps one as text.",
-        ) from error
+def _table(page, which, how):
+    "The table with a type for each column."
+    frame = _find_table(page, which)
+    twice = frame.columns[frame.columns.duplicated()].tolist()
+    require(
+        not twice,
+        f"The columns of the table in {page.part['where']} must have different names.",
+        f"{', '.join(map(repr, twice[:5]))} more than once",
+        "another table of the page may be meant: which= says its position.",
+        SourceError,
+    )
+    columns = {}
+    for name in frame.columns:
+        texts = [str(value) if pd.notna(value) else None for value in frame[name]]
+        if how.texts or name in how.types:
+            columns[name] = pa.array([text or None for text in texts], pa.string())
+        else:
+            columns[name] = column_of_texts(name, texts, how.notes, how.decimal, how.thousands)
+    return pa.table(columns)
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #359a72fe
-def _one(table, part):
+def _one(table, part, notes):
     yield table
-    return {"sha256": part["sha256"], "hashed": "bytes", "parts": (part | {"rows": len(table)},)}
+    parts = (part | {"rows": len(table)},)
+    return {"sha256": part["sha256"], "hashed": "bytes", "parts": parts, "notes": notes}
 
 
 def read_page_table(
@@ -267,9 +301,11 @@ def read_page_table(
     expect: Any = None,
     # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
     on_change: Literal["refuse", "accept"] = "refuse",
-    # column -> "string", for columns of digits that are no numbers, such as codes with leading
-    # zeros
-    types: Mapping[str, Literal["string"]] | None = None,
+    # column -> "string", for columns of digits that are no numbers; "string" for all columns
+    types: Mapping[str, Literal["string"]] | Literal["string"] | None = None,
+    decimal: Literal[".", ","] = ".",  # decimal mark of the page's numbers
+    # mark between thousands; None takes a comma for one only where nothing else is possible
+    thousands: str | None = None,
 ) -> Acquired:  # the rows of the table; the hash is that of the page
     """Read a table of a web page; raises `SourceError` where the page or the table is missing.
 
@@ -286,22 +322,30 @@ def read_page_table(
         mapping
     on_change : Literal['refuse', 'accept'], default 'refuse'
         "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
-    types : Mapping[str, Literal['string']] | None, default None
-        column -> "string", for columns of digits that are no numbers, such as codes with
-        leading zeros
+    types : Mapping[str, Literal['string']] | Literal['string'] | None, default None
+        column -> "string", for columns of digits that are no numbers; "string" for all columns
+    decimal : Literal['.', ','], default '.'
+        decimal mark of the page's numbers
+    thousands : str | None, default None
+        mark between thousands; None takes a comma for one only where nothing else is possible
 
     Returns
     -------
     Acquired
         the rows of the table; the hash is that of the page
     """
-    if any(kind != "string" for kind in (types or {}).values()):
+    texts = types == "string"
+    if not texts and any(kind != "string" for kind in dict(types or {}).values()):
         raise InputError.of(
             "`types` can only keep columns of a page as texts.", types, "types={'code': 'string'}"
         )
+    check_choice(decimal, (".", ","), "decimal")
+    require(thousands != decimal, "`thousands` must not be the decimal mark.", thousands)
     page = (visitor or Visitor()).visit(url)
-    source = _one(_table(page, which, types or {}), page.part)
-    details = {"table": which}
+    kinds = {} if texts else dict(types or {})
+    how = How(types=kinds, texts=texts, decimal=decimal, thousands=thousands)
+    source = _one(_table(page, which, how), page.part, tuple(how.notes.values()))
+    details = {"table": which} | ({"decimal": decimal} if decimal != "." else {})
     return Stream("pages", url, source, expect=expect, on_change=on_change, details=details).read()
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #9dda3110

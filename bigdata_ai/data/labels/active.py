@@ -200,10 +200,11 @@ def aubc(
 def compare(
     curves: pd.DataFrame,  # as `learning_curves` gives
     level: float = 0.95,  # of the t-interval of the mean paired difference over seeds
-    # by strategy: aubc, gain over random, low and high of its interval, seeds, verdict "wins",
-    # "loses" or "undecided"
+    # by strategy: aubc, gain over random, low and high of its interval, seeds that show it, verdict
+    # "wins", "loses" or "undecided"
 ) -> pd.DataFrame:
-    """Compare each strategy with the control within seeds.
+    """Compare each strategy with the control within seeds, over those in which both went from the
+    same number of labels to the same; of one such seed the interval has no ends.
 
     Parameters
     ----------
@@ -215,17 +216,21 @@ def compare(
     Returns
     -------
     pd.DataFrame
-        by strategy: aubc, gain over random, low and high of its interval, seeds, verdict
-        "wins", "loses" or "undecided"
+        by strategy: aubc, gain over random, low and high of its interval, seeds that show it,
+        verdict "wins", "loses" or "undecided"
     """
     wide = aubc(curves).unstack("strategy")
     require("random" in wide, "Curves must hold the control 'random'.", list(wide))
-    gains = wide.drop(columns="random").sub(wide["random"], axis=0)
-    gain, half = gains.mean(), half_width(gains.sem(), len(gains), level)
+    labels = curves.groupby(["strategy", "seed"])["labels"]
+    spans = [ends.unstack("strategy") for ends in (labels.min(), labels.max())]
+    alike = [ends.eq(ends["random"], axis=0) for ends in spans]
+    gains = wide.sub(wide["random"], axis=0)[alike[0] & alike[1]].drop(columns="random")
+    gain, half = gains.mean(), half_width(gains.sem(), gains.count(), level)
+    gain, half = gain, pd.Series(half, gain.index).where(gain.notna())
     table = pd.DataFrame(
         {"aubc": wide.mean(), "gain": gain, "low": gain - half, "high": gain + half}
     )
-    table["seeds"] = len(wide)
+    table["seeds"] = gains.count().reindex(table.index, fill_value=wide["random"].count())
     table["verdict"] = np.select(
         [table["low"] > 0, table["high"] < 0], ["wins", "loses"], "undecided"
     )
@@ -264,7 +269,9 @@ def draw_curves(
             of_name = curves[curves["strategy"] == name]
             wide = of_name.pivot(index="labels", columns="seed", values="accuracy")
             mean, error = wide.mean(axis=1), wide.sem(axis=1).fillna(0)
-            half = half_width(error, max(wide.shape[1], 2), level)  # one seed: a band of no width
+            counts = wide.count(axis=1)
+            # where there is one seed there is no band
+            half = np.where(counts > 1, half_width(error, counts, level), np.nan)
             low, high = (mean - half).clip(0, 1), (mean + half).clip(0, 1)
             ax.plot(mean.index, mean, color=color, label=name)
             ax.fill_between(mean.index, low, high, color=color, alpha=0.2, lw=0)

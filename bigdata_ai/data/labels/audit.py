@@ -7,6 +7,7 @@ __all__ = ['Kind', 'KINDS', 'Rule', 'RULES', 'other_labels', 'corrupt', 'out_of_
            'wrong_probability', 'likeliest_f1', 'flag', 'score_flags', 'audit']
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #ffa86550
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from ...core import InputError, check_choice, check_classes, check_int, check_nu
 from ...core import import_extra, require, rng
 from ..probabilities import align_probabilities, check_probabilities
 from ..seal import check_trainable
+from ..spellings import spelling_notes
 from ..tables import Dataset, Table
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #9b2b2638
@@ -117,7 +119,9 @@ def corrupt(
         other, shares = (y + 1) % classes, share
     else:
         other = _nearest_class(y, X, classes, draw)
-        shares = np.clip(draw.normal(share, 0.1, len(y)), 0, 1) if share else 0
+        # cut as far above as below, so that the mean stays `share`
+        room = min(share, 1 - share)
+        shares = np.clip(draw.normal(share, 0.1, len(y)), share - room, share + room)
     return np.where(draw.random(len(y)) < shares, other, y)
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #85b7e990
@@ -316,8 +320,8 @@ def wrong_probability(
 def likeliest_f1(
     likely: np.ndarray,  # shape (n,): probability that a label is wrong, in [0, 1]
 ) -> np.ndarray:  # shape (n,), bool
-    """Flag as many of the likeliest rows as make the expected F1 largest; none if every probability
-    is 0.
+    """Flag as many of the likeliest rows as make the expected F1 largest; none where it is likelier
+    that no label is wrong.
 
     Parameters
     ----------
@@ -337,11 +341,19 @@ def likeliest_f1(
         likely,
     )
     expected = 2 * np.cumsum(ranked) / (np.arange(1, len(ranked) + 1) + ranked.sum())
+    if np.prod(1 - ranked) >= expected.max():
+        return np.zeros(len(likely), dtype=bool)
     return (likely >= ranked[expected.argmax()]) & (likely > 0)
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #9f4264c1
 Rule = Literal["posterior", "cleanlab", "disagree"]
 RULES = ("posterior", "cleanlab", "disagree")
+
+
+def _flagged(posterior, y):
+    "Labels that are likely wrong and not the likeliest of their rows."
+    likely = 1 - posterior[np.arange(len(y)), y]
+    return likeliest_f1(np.clip(likely, 0, 1)) & (posterior.argmax(axis=1) != y)
 
 
 def flag(
@@ -369,7 +381,7 @@ def flag(
     p = check_probabilities(probabilities, np.size(y))
     y = check_classes(y, len(p), p.shape[1])
     if check_choice(rule, RULES, "rule") == "posterior":
-        return likeliest_f1(wrong_probability(p, y))
+        return _flagged(clean_posterior(p, y), y)
     if rule == "disagree":
         return p.argmax(axis=1) != y
     return import_extra("cleanlab.filter", "data").find_label_issues(y, p, n_jobs=1)
@@ -411,6 +423,13 @@ def score_flags(
     }
 
 # %% ../../../nbs/lib/data/labels/10_audit.ipynb #0624d62b
+def _label_notes(data):
+    "What is to be known of the labels of a table: spellings of one class."
+    if not isinstance(data, Table) or data.target is None:
+        return ()
+    return spelling_notes(data.frame[data.target], data.target)
+
+
 def audit(
     data: Dataset | Table,  # labelled; a SealedTest is refused
     probabilities: np.ndarray,  # shape (n, classes): out of fold, from `out_of_fold`
@@ -418,7 +437,8 @@ def audit(
     # one row a label, likeliest error first: id, given, suggested, likely (to be wrong), quality
     # (cleanlab's), flagged
 ) -> pd.DataFrame:
-    """List the labels, those that are most likely wrong first.
+    """List the labels, those that are most likely wrong first. Warns, and notes in
+    `attrs["notes"]`, where labels of a table differ by blanks or case only.
 
     Parameters
     ----------
@@ -438,14 +458,20 @@ def audit(
     data = check_trainable(data, "What is audited")
     p = check_probabilities(probabilities, len(data))
     posterior, y = clean_posterior(p, data.y), check_classes(data.y, len(data), p.shape[1])
+    notes = _label_notes(data)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
     table = pd.DataFrame(
         {
             "id": data.ids,
             "given": y,
-            "suggested": posterior.argmax(axis=1),
+            # what the rule itself goes by
+            "suggested": (posterior if rule == "posterior" else p).argmax(axis=1),
             "likely": 1 - posterior[np.arange(len(y)), y],
             "quality": import_extra("cleanlab.rank", "data").get_label_quality_scores(y, p),
             "flagged": flag(p, y, rule),
         }
     )
-    return table.sort_values("likely", ascending=False, kind="stable", ignore_index=True)
+    table = table.sort_values("likely", ascending=False, kind="stable", ignore_index=True)
+    table.attrs["notes"] = notes
+    return table

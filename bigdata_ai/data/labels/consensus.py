@@ -17,6 +17,7 @@ import pandas as pd
 from ...core import check_choice, check_int, import_extra, require, rng
 from ..probabilities import check_probabilities
 from ..seal import SealedTest
+from ..spellings import spelling_notes
 
 # %% ../../../nbs/lib/data/labels/20_consensus.ipynb #00302125
 def check_votes(
@@ -105,16 +106,16 @@ def _majority(votes, _):
 
 # %% ../../../nbs/lib/data/labels/20_consensus.ipynb #8d92cfdf
 def _dawid_skene(votes, _):
-    """The quality of an annotator is the probability of being right, over classes as common as
-    estimated."""
+    """The quality of an annotator is the probability that a vote is right, over the rows, and so the
+    classes, that the annotator has met."""
     columns = votes.set_axis(["task", "worker", "label"], axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # crowd-kit 1.4 uses what pandas 3.1 deprecates
         model = import_extra("crowdkit.aggregation", "data").DawidSkene(n_iter=50).fit(columns)
-    right = model.errors_.stack().rename_axis(["worker", "given", "true"]).rename("p").reset_index()
-    right = right[right["given"] == right["true"]]
-    weighted = right["p"] * right["true"].map(model.priors_)
-    return _likeliest(model.probas_), weighted.groupby(right["worker"]).sum()
+    beliefs = model.probas_.stack()
+    places = pd.MultiIndex.from_frame(votes[["row", "label"]])
+    right = pd.Series(beliefs.reindex(places).to_numpy(), votes.index)
+    return _likeliest(model.probas_), right.groupby(votes["annotator"]).mean()
 
 # %% ../../../nbs/lib/data/labels/20_consensus.ipynb #0646db15
 def _crowdlab(votes, probabilities):
@@ -166,6 +167,8 @@ class Consensus:
     annotators : pd.DataFrame
         by annotator, best first: quality in [0, 1], votes, agreement (share of votes equal to
         the consensus)
+    notes : tuple[str, ...], default ()
+        on votes whose labels differ by blanks or case only
     """
 
     method: Method  # one of METHODS
@@ -174,12 +177,13 @@ class Consensus:
     # by annotator, best first: quality in [0, 1], votes, agreement (share of votes equal to the
     # consensus)
     annotators: pd.DataFrame
+    notes: tuple[str, ...] = ()  # on votes whose labels differ by blanks or case only
 
     def __repr__(self) -> str:
         return (
             f"Consensus({self.method}: {len(self.labels):,} rows, {len(self.annotators):,}"
             " annotators)"
-        )
+        ) + "".join(f"\nnote: {note}" for note in self.notes)
 
 
 def consensus(
@@ -214,4 +218,5 @@ def consensus(
         table["agreement"] = agrees.groupby(votes[by]).mean()
         table.index.name = by
     annotators = annotators.fillna({"quality": annotators["agreement"]})
-    return Consensus(method, labels, annotators.sort_values("quality", ascending=False))
+    best = annotators.sort_values("quality", ascending=False)
+    return Consensus(method, labels, best, spelling_notes(votes["label"], "label"))

@@ -7,6 +7,7 @@ __all__ = ['Ladder', 'ANY_VALUE', 'MAX_CHOICES', 'anonymity', 'number_ladder', '
            'ladder_for', 'Anonymized', 'anonymize']
 
 # %% ../../../nbs/lib/data/privacy/50_anonymity.ipynb #8e8db763
+import decimal
 import importlib
 import itertools
 import math
@@ -35,10 +36,13 @@ def _pandas_groups(frame, quasi, sensitive):
     grouped = frame.groupby(list(quasi), dropna=False, observed=True, sort=False)
     sizes = grouped.size().rename("rows")
     return (
-        pd.concat([sizes, grouped[sensitive].nunique(dropna=False).rename("different")], axis=1)
+        pd.concat([sizes, grouped[sensitive].nunique().rename("different")], axis=1)
         if sensitive
         else sizes
     ).reset_index()
+
+
+_SECRET, _UNKNOWN = "\x1f secret", "\x1f unknown"  # columns that no table has
 
 
 def _groups(frame, quasi, sensitive=None):
@@ -46,12 +50,24 @@ def _groups(frame, quasi, sensitive=None):
     sensitive values, as pandas."""
     if engine_of(frame) == "pandas":
         return _pandas_groups(frame, quasi, sensitive)
-    counted = [nw.len().alias("rows")]
-    if sensitive:
-        counted.append(nw.col(sensitive).n_unique().alias("different"))
-    keys = dict.fromkeys([*quasi, *([sensitive] if sensitive else [])])
-    groups = to_narwhals(frame).lazy().select(*keys).group_by(*quasi).agg(*counted)
-    return to_pandas(groups.to_native())
+    rows = to_narwhals(frame).lazy()
+    if not sensitive:
+        counted = rows.select(*quasi).group_by(*quasi).agg(nw.len().alias("rows"))
+        return to_pandas(counted.to_native())
+    secret = nw.col(sensitive)
+    if rows.collect_schema()[sensitive].is_float():
+        secret = nw.when(~secret.is_nan()).then(secret)
+    asked = rows.select(*quasi, secret.alias(_SECRET)).with_columns(
+        nw.col(_SECRET).is_null().cast(nw.Int64).alias(_UNKNOWN)
+    )
+    counted = asked.group_by(*quasi).agg(
+        nw.len().alias("rows"),
+        nw.col(_SECRET).n_unique().alias("different"),
+        nw.col(_UNKNOWN).max(),
+    )
+    table = to_pandas(counted.to_native())
+    # engines count null as a value
+    return table.assign(different=table["different"] - table[_UNKNOWN])
 
 # %% ../../../nbs/lib/data/privacy/50_anonymity.ipynb #02169960
 def anonymity(
@@ -102,11 +118,32 @@ def anonymity(
 Ladder = list[Callable[[pd.Series], pd.Series]]  # a column of n values -> n coarser ones, text
 
 
-def _binned(values, width):
-    values = pd.to_numeric(values).astype("float64")
-    low = np.floor(values / width) * width
-    texts = {number: f"[{number:.10g}, {number + width:.10g})" for number in low.dropna().unique()}
-    return low.map(texts).astype(object)
+def _bin_numbers(values, width):
+    """How many whole widths lie below each value; a quotient that is whole but for its rounding is
+    whole, as .3 / .1 is 3."""
+    values = pd.to_numeric(values)
+    kind = np.dtype(getattr(values.dtype, "numpy_dtype", values.dtype))
+    exact = np.finfo(kind if kind.kind == "f" else np.float64).eps
+    quotient = values.astype("float64") / width
+    nearest = quotient.round()
+    whole = (quotient - nearest).abs() <= 4 * exact * quotient.abs().clip(lower=1)
+    return nearest.where(whole, np.floor(quotient))
+
+
+def _binned(values, width, times=1):
+    "Bins of so many times the narrowest width: found by that one, so that they join whole bins."
+    numbers = np.floor(_bin_numbers(values, width) / times)
+    step = decimal.Decimal(str(width)) * times
+
+    def _text(number):
+        if math.isinf(number):
+            return str(number)
+        low = int(number) * step
+        return f"[{low.normalize():f}, {(low + step).normalize():f})"
+
+    return numbers.map({number: _text(number) for number in numbers.dropna().unique()}).astype(
+        object
+    )
 
 
 def number_ladder(
@@ -138,7 +175,8 @@ def number_ladder(
         list(widths),
         "5, 10, 20, not 5, 8.",
     )
-    return [partial(_binned, width=width) for width in widths]
+    first = widths[0]
+    return [partial(_binned, width=first, times=round(width / first)) for width in widths]
 
 # %% ../../../nbs/lib/data/privacy/50_anonymity.ipynb #454fe18f
 def _dated(values, part):
@@ -296,14 +334,15 @@ class _Demand:
 
     k: int  # rows
     l: int  # different sensitive values # noqa: E741
-    secret: np.ndarray | None  # shape (n,): codes of the sensitive column
+    secret: np.ndarray | None  # shape (n,): codes of the sensitive column, -1 where it is missing
     suppress: float  # share of rows that may stand in lesser groups
 
     def fits(self, group: np.ndarray) -> np.ndarray:
         "Which rows stand in a group that is large and diverse enough."
         enough = np.bincount(group) >= self.k
         if self.l > 1:
-            pairs = np.unique(np.stack([group, self.secret]), axis=1)[0]
+            known = self.secret >= 0
+            pairs = np.unique(np.stack([group[known], self.secret[known]]), axis=1)[0]
             enough &= np.bincount(pairs, minlength=len(enough)) >= self.l
         return enough[group]
 
@@ -476,7 +515,7 @@ def anonymize(
         check_choice(sensitive, list(table.columns), "sensitive")
     steps = {column: list(_climb(table[column], (ladders or {}).get(column))) for column in quasi}
     codes = {column: _nested(column, of) for column, of in steps.items()}
-    secret = pd.factorize(table[sensitive], use_na_sentinel=False)[0] if sensitive else None
+    secret = pd.factorize(table[sensitive])[0] if sensitive else None
     demand = _Demand(k, l, secret, suppress)
     levels, group = _least(codes, demand)
     keep = demand.fits(group)

@@ -601,6 +601,22 @@ class _Order(_Opened):
         return rows[: len(rows) // self.batch_size * self.batch_size] if self.drop_last else rows
 
 # %% ../../../nbs/lib/data/store/40_batches.ipynb #5545fd49
+_FOOTERS = 64  # row groups, spread over the files, whose statistics are read
+
+
+def _whole_ranges(footer, group):
+    "Least and greatest value of each column of whole numbers of a row group, where it tells."
+    columns = (footer.row_group(group).column(i) for i in range(footer.num_columns))
+    return {
+        column.path_in_schema: (column.statistics.min, column.statistics.max)
+        for column in columns
+        if column.physical_type in ("INT32", "INT64")
+        and column.is_stats_set
+        and column.statistics.has_min_max
+        and type(column.statistics.min) is int
+    }
+
+
 _SETTINGS = ("X", "y", "ids", "batch_size", "shuffle", "buffer_rows", "seed", "drop_last")
 
 
@@ -652,10 +668,31 @@ class _Shards(_Order):
             "files": digest([file.footer for file in self._files]),
         }
 
+    @property
+    def rows(self) -> int:  # rows of an epoch, also those of skipped row groups not known yet
+        "Rows of an epoch, also those of skipped row groups not known yet."
+        rows = self._size(self._windows(self.epoch))
+        return rows - rows % self.batch_size if self.drop_last else rows
+
     # batches an epoch; those of skipped row groups that are not known yet are counted
     def __len__(self) -> int:
-        rows = self._size(self._windows(self.epoch))
-        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
+        return -(-self.rows // self.batch_size)
+
+    def ranges(self) -> dict[str, tuple[int, int]]:  # column -> least and greatest value
+        """Tell the ranges of the features of whole numbers, where the footers do.
+
+        Returns
+        -------
+        dict[str, tuple[int, int]]
+            column -> least and greatest value
+        """
+        step = max(len(self._units) // _FOOTERS, 1)
+        parts = [_whole_ranges(self._files[f].metadata, g) for f, g in self._units[::step]]
+        return {
+            name: (min(ends[0] for ends in known), max(ends[1] for ends in known))
+            for name in self._columns.X
+            if (known := [part[name] for part in parts if name in part])
+        }
 
     def __repr__(self) -> str:
         shard = "" if self.count == 1 else f", shard {self.index} of {self.count}"

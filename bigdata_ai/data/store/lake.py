@@ -34,10 +34,10 @@ import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 
 from ...core import BigDataError, ContentError, InputError, check_choice, check_int, digest
-from ...core import import_extra
+from ...core import import_extra, strip_credentials
 from ..acquire.provenance import stream_sha256
 from ..frames import engine_of, to_arrow
-from .roots import MirroredRoot, open_root
+from .roots import MirroredRoot, check_inside, open_root
 from .schema import LakeError, cast_batch, evolved_schema, lake_schema
 from .schema import one_line, storage_error
 
@@ -160,6 +160,7 @@ class _Root:
         self._store = open_root(self.root, storage_options)
         self._sums = _Sums(self._store)
         self._sound: set[str] = set()
+        self._inside: set[int] = set()  # versions whose files all lie below the root
 
     def exists(self) -> bool:  # True after the first commit
         """Say whether anything was ever committed here. Raises `LakeError` where that can't be seen.
@@ -174,24 +175,36 @@ class _Root:
             return import_extra("deltalake", "data").DeltaTable.is_deltatable(
                 self._store.uri, self._store.options
             )
+        except BigDataError:
+            raise
         except Exception as error:
             raise storage_error(error, self.root) from error
 
     # Within
 
-    def _open(self, version=None):
-        "The version as a `DeltaTable`."
+    def _check_files(self, table):
+        "Raise `LakeError` where a version names a file that is not below the root."
+        if table.version() not in self._inside:
+            paths = pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()
+            check_inside(paths, self._store.uri if self._store.local else None)
+            self._inside.add(table.version())
+        return table
+
+    def _open(self, version=None, check=True):
+        "The version as a `DeltaTable`; unless `check`, whatever files it names."
         delta = import_extra("deltalake", "data")
         try:
             self._store.pull()
             table = delta.DeltaTable(self._store.uri, storage_options=self._store.options)
             if version is not None:
                 table.load_as_version(version)
-            return table
+            return self._check_files(table) if check else table
         except delta.exceptions.TableNotFoundError:
             raise InputError.of(
                 "The root must hold a lake.", self.root, "append makes one."
             ) from None
+        except BigDataError:
+            raise
         except Exception as error:
             if version is None:
                 raise storage_error(error, self.root) from error
@@ -249,11 +262,11 @@ class _Versions(_Root):
     "What is there, and how it came to be."
 
     def __repr__(self) -> str:
-        return (
-            f"Lake({self.root!r}: version {self.version}, {len(self):,} rows)"
-            if self.exists()
-            else f"Lake({self.root!r}: empty)"
-        )
+        root = strip_credentials(self.root)
+        if not self.exists():
+            return f"Lake({root!r}: empty)"
+        table = self._open(check=False)
+        return f"Lake({root!r}: version {table.version()}, {table.count():,} rows)"
 
     def __len__(self) -> int:  # rows of the newest version
         return self._open().count()
@@ -267,7 +280,7 @@ class _Versions(_Root):
         int
             0 after the first commit
         """
-        return self._open().version()
+        return self._open(check=False).version()
 
     @property
     def schema(self) -> pa.Schema:  # names and types of the newest version
@@ -318,7 +331,7 @@ class _Versions(_Root):
                 "sha256": _added_digest(self._store, entry["version"], sums),
                 "note": entry.get("note"),
             }
-            for entry in self._open().history(limit)
+            for entry in self._open(check=False).history(limit)
         ]
         return pd.DataFrame(rows).set_index("version")
 
@@ -456,8 +469,12 @@ class _Datasets(_Checked):
         "The version as an Arrow dataset of those files that may hold rows of `where`, all sound."
         check_choice(on_corrupt, ("raise", "skip"), "on_corrupt")
         table, files = self._open(version), self._store.files()
+        # over a question within the condition, delta-rs would panic
+        prunes = where is not None and not re.search(r"(?i)\b(select|from)\b", where)
         try:
-            dataset = table.to_pyarrow_dataset(filesystem=files, file_pruning_predicate=where)
+            dataset = table.to_pyarrow_dataset(
+                filesystem=files, file_pruning_predicate=where if prunes else None
+            )
         except Exception:  # a condition that only DuckDB understands can't prune
             dataset = table.to_pyarrow_dataset(filesystem=files)
         return (
@@ -502,10 +519,14 @@ class _Datasets(_Checked):
             return action(self._without(dataset, problems, on_corrupt))
 
 # %% ../../../nbs/lib/data/store/30_lake.ipynb #06e70118
-def _connect():
-    "A DuckDB connection of its own, on which times with a zone are UTC."
+def _connect(closed=False):
+    """A DuckDB connection of its own, on which times with a zone are UTC; a closed one reaches no
+    file, no network and no setting, whatever its SQL says."""
     connection = duckdb.connect()
     connection.execute("set timezone = 'UTC'")
+    if closed:
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
     return connection
 
 
@@ -514,6 +535,7 @@ _SQL_ERRORS = (
     duckdb.BinderException,
     duckdb.CatalogException,
     duckdb.ConversionException,
+    duckdb.PermissionException,
 )
 
 
@@ -573,7 +595,7 @@ class _Reads(_Datasets):
         wanted = pa.schema([dataset.schema.field(name) for name in known])
 
         def select(part: ds.Dataset) -> pa.Table:
-            relation = _connect().from_arrow(part).filter(where)
+            relation = _connect(closed=True).from_arrow(part).filter(where)
             return (
                 relation.select(*map(duckdb.ColumnExpression, known)).to_arrow_table().cast(wanted)
             )
@@ -616,7 +638,9 @@ class _Opens(_Datasets):
         query: str,  # DuckDB's SQL, in which the lake is called `lake`
         version: int | datetime | None = None,  # None for the newest
     ) -> "duckdb.DuckDBPyRelation":  # lazy: .df(), .to_arrow_table() or .show() runs it
-        """Ask DuckDB a question, as in `lake.sql('select count(*) from lake')`.
+        """Ask DuckDB a question, as in `lake.sql('select count(*) from lake')`. It reaches the lake
+        and no other file; `duckdb` gives a relation that may. Raises `InputError` for what is no
+        question.
 
         Parameters
         ----------
@@ -630,8 +654,16 @@ class _Opens(_Datasets):
         duckdb.DuckDBPyRelation
             lazy: .df(), .to_arrow_table() or .show() runs it
         """
-        relation = self.duckdb(version=version).query("lake", query)
-        return cast(duckdb.DuckDBPyRelation, relation)
+        relation = self.duckdb(_connect(closed=True), version)
+        try:
+            answer = relation.query("lake", query)
+        except (*_SQL_ERRORS, duckdb.InvalidInputException) as error:
+            raise InputError.of(
+                "`query` must be one SQL question to the lake.",
+                f"{query}: {one_line(error)}",
+                f"columns are {', '.join(relation.columns)}.",
+            ) from None
+        return cast(duckdb.DuckDBPyRelation, answer)
 
     def scan(
         self,
@@ -754,6 +786,7 @@ class _Commits(_Datasets):
         for attempt in itertools.count():
             try:
                 self._store.pull()
+                self._store.check_links()
                 result = act()
                 self._store.publish()
                 break
@@ -1102,7 +1135,7 @@ class _Rewrites(_Commits):
 
 # %% ../../../nbs/lib/data/store/30_lake.ipynb #6f04f54b
 def _count(dataset, where):
-    return _connect().from_arrow(dataset).filter(where).count("*").fetchall()[0][0]
+    return _connect(closed=True).from_arrow(dataset).filter(where).count("*").fetchall()[0][0]
 
 
 class _Deletes(_Rewrites):
@@ -1148,7 +1181,7 @@ class _Deletes(_Rewrites):
     def _others(self, dataset, hits, where):
         "The rows of some files for which `where` does not hold."
         rest = (
-            _connect()
+            _connect(closed=True)
             .from_arrow(_subset(dataset, hits.__contains__))
             .filter(f"not coalesce(({where}\n), false)")
         )
@@ -1246,7 +1279,9 @@ class _Restores(_Compacts):
         def act() -> None:
             self._fetch_sound(version)
             if version != self.version:
-                self._open().restore(version, commit_properties=_properties(None, alone=True))
+                self._open(check=False).restore(
+                    version, commit_properties=_properties(None, alone=True)
+                )
 
         self._change(act)
         return self.version
@@ -1271,6 +1306,42 @@ def _stand_ins(folder, infos):
         os.utime(path, (stamp, stamp))
 
 
+# what delta-rs calls a file of data, and this kit a folder that Spark writes to
+_DATA = re.compile(r"part-\d{5}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-c\d{3}(\.\w+)?\.parquet")
+_STAGED = re.compile(r"_staging-[0-9a-f]{32}/.*", re.DOTALL)
+
+
+def _has_our_name(path, by):
+    "Whether a file is called as delta-rs calls those of a lake with these partition columns."
+    *folders, name = path.split("/")
+    return (
+        _DATA.fullmatch(name) is not None
+        and len(folders) == len(by)
+        and all(unquote(part).startswith(f"{key}=") for part, key in zip(folders, by, strict=True))
+    )
+
+
+def _logged_paths(files, infos):
+    "Every path that an entry of the log names."
+    paths = set()
+    for info in infos:
+        if re.fullmatch(r"_delta_log/\d+\.json", info.path):
+            with files.open_input_stream(info.path) as file:
+                text = file.read().decode()
+            for kind in ("add", "remove"):
+                paths |= {unquote(entry["path"]) for entry in _entries(text, kind)}
+    return paths
+
+
+def _foreign_folders(infos, folder):
+    "Folders that hold another lake, or that are links, with a / at their end."
+    inner = {f"/{info.path}/".partition("/_delta_log/") for info in infos}
+    inner = {f"{before[1:]}/" for before, log, _ in inner if log and before}
+    folders = {info.path for info in infos if info.type == pafs.FileType.Directory}
+    links = {f"{path}/" for path in folders if folder and os.path.islink(f"{folder}/{path}")}
+    return tuple(inner | links)
+
+
 def _needless(table, root, hours):
     "Paths of the files that no version of the last `hours` needs."
     paths = table.vacuum(
@@ -1282,7 +1353,7 @@ def _needless(table, root, hours):
     paths = {os.path.relpath(path, root) if os.path.isabs(path) else path for path in paths}
     return [path for path in sorted(paths) if not path.startswith("_")]
 
-
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #e414c48a
 class _Upkeep(_Restores):
     "The files that old versions need go when these are old enough."
 
@@ -1291,35 +1362,52 @@ class _Upkeep(_Restores):
         # files younger than this stay: other writers may be at work, readers may be at an older
         # version
         hours: float = 168,
-    ) -> list[str]:  # paths of the files that were deleted
+        dry_run: bool = True,  # only say what would go; False deletes it
+    ) -> list[str]:  # paths of the files that would go, or that went
         """Delete files that no version of the last `hours` needs, and what killed writers left;
-        older versions can't be read afterwards.
+        older versions can't be read afterwards. What the log does not name and what has another
+        name than the lake's own files stays.
 
         Parameters
         ----------
         hours : float, default 168
             files younger than this stay: other writers may be at work, readers may be at an
             older version
+        dry_run : bool, default True
+            only say what would go; False deletes it
 
         Returns
         -------
         list[str]
-            paths of the files that were deleted
+            paths of the files that would go, or that went
         """
         if not hours >= 0:
             raise InputError.of("`hours` must be 0 or more.", hours)
-        limit = datetime.now(UTC) - timedelta(hours=hours)
         table, files = self._open(), self._store.files()
         infos = files.get_file_info(pafs.FileSelector("", recursive=True))
         if isinstance(self._store, MirroredRoot):
+            check_inside([info.path for info in infos], what="The server of a lake")
             _stand_ins(Path(self._store.uri), infos)
-        there = {info.path: info for info in infos if info.is_file}
-        staged = [path for path in there if path.startswith("_staging-")]
-        gone = [path for path in _needless(table, self._store.uri, hours) if path in there]
-        gone += [path for path in staged if there[path].mtime < limit]
-        for path in gone:
-            files.delete_file(path)
+        gone = self._own_needless(table, files, infos, hours)
+        if not dry_run:
+            for path in gone:
+                files.delete_file(path)
         return gone
+
+    def _own_needless(self, table, files, infos, hours):
+        "Needless files of this lake: named by its log, or called as its own."
+        there = {info.path: info for info in infos if info.is_file}
+        limit = datetime.now(UTC) - timedelta(hours=hours)
+        foreign = _foreign_folders(infos, self._store.uri if self._store.local else None)
+        logged, by = _logged_paths(files, infos), table.metadata().partition_columns
+        staged = [path for path in there if _STAGED.fullmatch(path)]
+        gone = [
+            path
+            for path in _needless(table, self._store.uri, hours)
+            if path in there and (path in logged or _has_our_name(path, by))
+        ]
+        gone += [path for path in staged if there[path].mtime < limit]
+        return [path for path in gone if not path.startswith(foreign)]
 
 # %% ../../../nbs/lib/data/store/30_lake.ipynb #5b8a678b
 class Lake(_Reads, _Opens, _OpensSpark, _Writes, _Deletes, _Upkeep):

@@ -14,10 +14,10 @@ from typing import Self
 
 import numpy as np
 
-from ...core import ContentError, InputError, check_int, require, rng
+from ...core import ContentError, InputError, check_int, plain_array, require, rng
 from .layers import Dense, Dropout, Layer, Parallel, ReLU, Tanh, Weight
 from .layers import all_layers, embedded_columns
-from .layers import layer_from_dict, layer_to_dict
+from .layers import layer_from_dict, layer_to_dict, plain_fields
 
 # %% ../../../nbs/lib/train/spec/20_network.ipynb #7ed15932
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class _Inside(_Layers):
         dict[int, int]
             column of X -> size of the embedding that reads it
         """
-        return dict(embedded_columns(self.layers, list(range(self.inputs))))
+        return embedded_columns(self.layers, self.inputs)
 
 # %% ../../../nbs/lib/train/spec/20_network.ipynb #c1e19833
 @dataclass(frozen=True)
@@ -166,6 +166,7 @@ class Spec(_Inside):
     """
 
     def __post_init__(self):
+        plain_fields(self)
         if not self.layers or not all(isinstance(layer, Layer) for layer in self.layers):
             raise InputError.of(
                 "A network must be a sequence of layers of train.spec.",
@@ -182,6 +183,7 @@ class Spec(_Inside):
                 )
             object.__setattr__(self, "inputs", first.inputs)
         check_int(self.inputs, "`inputs`")
+        self.vocabularies()
         require(
             not isinstance(self.layers[-1], (ReLU, Tanh, Dropout)),
             "A network must end with raw outputs; squashing them belongs to the loss.",
@@ -329,7 +331,7 @@ def check_weights(
     list[np.ndarray]
         the arrays as float64
     """
-    arrays = [np.asarray(w, dtype=np.float64) for w in weights]
+    arrays = [plain_array(w, "weights").astype(np.float64) for w in weights]
     shapes = [w.shape for w in arrays]
     require(
         shapes == spec.shapes, f"The weights must have the spec's shapes {spec.shapes}.", shapes

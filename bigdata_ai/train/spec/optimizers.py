@@ -9,6 +9,7 @@ __all__ = ['Optimizer', 'OPTIMIZERS', 'hyper_parameters', 'SGD', 'Adam', 'AdamW'
 from dataclasses import dataclass, fields
 
 from ...core import check_number, require
+from .layers import plain_fields
 
 # %% ../../../nbs/lib/train/spec/40_optimizers.ipynb #8eb0b0c3
 def hyper_parameters(
@@ -35,7 +36,8 @@ def hyper_parameters(
     }
 
 
-def _check_optimizer(optimizer, **decays):
+def _check_optimizer(optimizer, *decays):
+    plain_fields(optimizer)
     hyper_parameters(optimizer)
     require(
         optimizer.learning_rate > 0,
@@ -46,7 +48,8 @@ def _check_optimizer(optimizer, **decays):
     for name in ("l1", "l2"):
         value = getattr(optimizer, name, 0)
         require(value >= 0, f"`{name}` must be 0 or greater.", value)
-    for name, value in decays.items():
+    for name in decays:
+        value = getattr(optimizer, name)
         require(0 <= value < 1, f"`{name}` must lie in [0, 1).", value)
 
 # %% ../../../nbs/lib/train/spec/40_optimizers.ipynb #b9498719
@@ -77,7 +80,7 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self):
-        _check_optimizer(self, momentum=self.momentum)
+        _check_optimizer(self, "momentum")
         require(
             not self.nesterov or self.momentum > 0, "Nesterov's step needs momentum.", self.momentum
         )
@@ -111,7 +114,7 @@ class Adam:
     l1: float = 0.0  # 0 or more; adds l1 * sign(w) to the gradient
 
     def __post_init__(self):
-        _check_optimizer(self, beta_1=self.beta_1, beta_2=self.beta_2)
+        _check_optimizer(self, "beta_1", "beta_2")
         require(self.epsilon > 0, "`epsilon` must be greater than 0.", self.epsilon)
 
 
@@ -141,7 +144,7 @@ class AdamW:
     weight_decay: float = 0.01  # 0 or more
 
     def __post_init__(self):
-        _check_optimizer(self, beta_1=self.beta_1, beta_2=self.beta_2)
+        _check_optimizer(self, "beta_1", "beta_2")
         require(self.epsilon > 0, "`epsilon` must be greater than 0.", self.epsilon)
         require(self.weight_decay >= 0, "`weight_decay` must be 0 or greater.", self.weight_decay)
 
@@ -172,7 +175,7 @@ class RMSprop:
     l1: float = 0.0  # 0 or more; adds l1 * sign(w) to the gradient
 
     def __post_init__(self):
-        _check_optimizer(self, decay=self.decay)
+        _check_optimizer(self, "decay")
         require(self.epsilon > 0, "`epsilon` must be greater than 0.", self.epsilon)
 
 # %% ../../../nbs/lib/train/spec/40_optimizers.ipynb #cbd3bd8f

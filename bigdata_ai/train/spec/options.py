@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...core import check_choice, check_int, check_number, require
-from .layers import BatchNorm
+from .layers import BatchNorm, plain_fields
 from .losses import Loss
 from .network import Spec
 
@@ -48,12 +48,19 @@ class Options:
     fuse: bool | None = None
 
     def __post_init__(self):
+        plain_fields(self)
         require(
             0 <= check_number(self.label_smoothing, "`label_smoothing`") < 1,
             "`label_smoothing` must lie in [0, 1).",
             self.label_smoothing,
         )
         if self.class_weights is not None:
+            require(
+                isinstance(self.class_weights, tuple),
+                "`class_weights` must be one number a class, in the classes' order.",
+                self.class_weights,
+                "of {0: 1.0, 1: 9.0} make (1.0, 9.0).",
+            )
             weights = tuple(check_number(w, "A class weight") for w in self.class_weights)
             object.__setattr__(self, "class_weights", weights)
             require(all(w > 0 for w in weights), "Class weights must be greater than 0.", weights)

@@ -247,7 +247,8 @@ def relu(layer: ReLU, weights: list[Tensor], x: Tensor, flow: ForwardContext) ->
     -------
     Tensor
     """
-    return tf.nn.relu(x)
+    # outside training by `maximum`, which no kernel fuses with a product: on some CPUs NaN got lost
+    return tf.nn.relu(x) if flow.training else tf.maximum(x, tf.zeros([], x.dtype))
 
 
 # any shape -> same shape

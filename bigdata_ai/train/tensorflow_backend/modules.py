@@ -6,14 +6,17 @@
 __all__ = ['measure', 'ModuleSession']
 
 # %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #e8ad6445
+import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from ...core import InputError, require
+from ...core import BigDataError, InputError, require
+from ..flow import sums_to_one
 from ..spec.optimizers import hyper_parameters
 from .losses import LOSS
 from .optimizers import OPTIMIZER, SLOTS
@@ -22,12 +25,60 @@ from .weights import check_device, flatten, to_native, to_numpy
 from .weights import unflatten
 from ..training import Training
 
+# %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #4fd8e3ab
+@contextlib.contextmanager
+def _explained(what):
+    "Errors from inside a model as the kit's, which say what it was given."
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except Exception as error:
+        if isinstance(error, BigDataError):
+            raise
+        raise InputError(
+            f"The model must take {what}. Received: {type(error).__name__}: {error}. Hint:"
+            " debug_batch(model, X) names the layer."
+        ) from error
+
+
+def _compares_rows(module):
+    "Whether a BatchNormalization that learns sees one value a row and feature."
+    kinds = keras.layers.BatchNormalization
+    norms = [one for one in module._flatten_layers() if isinstance(one, kinds) and one.trainable]
+    return any(getattr(one.input_spec, "ndim", 2) in (2, None) for one in norms)
+
+
+# operation -> activation that raw outputs must not go through
+_SQUASHES = {
+    "Sigmoid": "a sigmoid",
+    "Softmax": "a softmax",
+    "Tanh": "a tanh",
+    "Relu": "a ReLU",
+    "Relu6": "a ReLU6",
+    "Softplus": "a softplus",
+    "Exp": "an exponential",
+}
+_PASSING = ("Identity", "Reshape", "Squeeze", "ExpandDims", "Cast", "Transpose", "StridedSlice")
+
+
+def _squashing(module, X, dtype):
+    "The activation that a model ends in, where its outputs are not raw."
+    forward = tf.function(partial(module, training=False), autograph=False)
+    graph = forward.get_concrete_function(tf.TensorSpec(X.shape, dtype))
+    last = graph.outputs[0].op
+    while last.type in (*_PASSING, "Maximum", "Minimum", "ClipByValue") and last.inputs:
+        last = last.inputs[0].op
+    return _SQUASHES.get(last.type, "")
+
 # %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #7b596933
 def measure(
     module: keras.Model,  # the user's network
     X: np.ndarray,  # shape (2, d): rows to try it on
     dtype: str,  # "float32" or "float64"
-) -> tuple[int, int]:  # raw outputs a row, numbers to learn
+    # raw outputs a row; numbers to learn; whether BatchNorm compares single rows; what squashes
+    # the outputs, or ""
+) -> tuple[int, int, bool, str]:
     """Try a model on two rows; raises `InputError` where their shape does not fit.
 
     Parameters
@@ -41,8 +92,9 @@ def measure(
 
     Returns
     -------
-    tuple[int, int]
-        raw outputs a row, numbers to learn
+    tuple[int, int, bool, str]
+        raw outputs a row; numbers to learn; whether BatchNorm compares single rows; what
+        squashes the outputs, or ""
     """
     require(
         keras.backend.backend() == "tensorflow",
@@ -50,13 +102,8 @@ def measure(
         keras.backend.backend(),
         "unset KERAS_BACKEND.",
     )
-    try:
+    with _explained(f"rows of shape (n, {X.shape[1]}), {dtype}"):
         outputs = module(to_native(X, dtype), training=False)
-    except (tf.errors.OpError, ValueError, TypeError) as error:
-        raise InputError(
-            f"The model must take rows of shape (n, {X.shape[1]}), {dtype}. Received:"
-            f" {type(error).__name__}: {error}. Hint: debug_batch(model, X) names the layer."
-        ) from error
     fits = tf.is_tensor(outputs) and len(outputs.shape) == 2 and outputs.shape[0] == 2
     require(
         fits,
@@ -72,18 +119,32 @@ def measure(
         kinds,
         f"keras.config.set_floatx('{dtype}') before it is made.",
     )
-    return int(outputs.shape[1]), learned
+    squashing = _squashing(module, X, dtype) or (
+        "probabilities" if sums_to_one(outputs.numpy()) else ""
+    )
+    return int(outputs.shape[1]), learned, _compares_rows(module), squashing
 
 # %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #5b88bf3f
+# operations that draw from a state which is not the model's
+_UNKEPT = {
+    *("RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal"),
+    *("RandomShuffle", "Multinomial", "RandomGamma", "RandomPoissonV2", "RngReadAndSkip"),
+}
+
+
 class _Variables(Session):
     "The variables of a model, and what the optimizer keeps in one vector a slot."
+
+    _operations: set = set()  # of a step, once it is traced
 
     def _begin(self, network, training):
         self.spec, self.batch_size, self.dtype = network, training.batch_size, training.dtype
         self.options, self._module, self._device = training.options, network.module, training.device
         self._variables = list(self._module.trainable_variables)
-        floats = [v for v in self._module.non_trainable_variables if v.dtype == self.dtype]
-        self._kept, self._shapes = floats, [tuple(v.shape) for v in self._variables]
+        fixed = self._module.non_trainable_variables
+        self._kept = [v for v in fixed if v.dtype == self.dtype]
+        self._rest = [v for v in fixed if v.dtype != self.dtype]
+        self._shapes = [tuple(v.shape) for v in self._variables]
         size = sum(int(np.prod(shape)) for shape in self._shapes)
         count = SLOTS[type(training.optimizer)]
         self._slots = tuple(tf.Variable(tf.zeros([size], self.dtype)) for _ in range(count))
@@ -119,6 +180,26 @@ class _Variables(Session):
         for slot, parts in zip(self._slots, slots, strict=True):
             slot.assign(flatten([to_native(part, self.dtype) for part in parts]))
 
+    def rest(self) -> list[np.ndarray]:  # counters, and the states of Keras' seed generators
+        """Counters, and the states of Keras' seed generators.
+
+        Returns
+        -------
+        list[np.ndarray]
+        """
+        drawn = self._operations & _UNKEPT
+        require(
+            not drawn,
+            "A model whose run is kept must draw by Keras' seed generators, which have a state.",
+            ", ".join(sorted(drawn)),
+            "keras.layers.Dropout, or keras.random.uniform(…, seed=keras.random.SeedGenerator(0)).",
+        )
+        return [to_numpy(tf.convert_to_tensor(v)) for v in self._rest]
+
+    def restore_rest(self, arrays: list[np.ndarray]) -> None:
+        for variable, array in zip(self._rest, arrays, strict=False):
+            variable.assign(array.reshape(variable.shape))
+
 # %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #be0944ea
 class _ModuleSteps(_Variables):
     "Steps of a model in one graph."
@@ -131,13 +212,24 @@ class _ModuleSteps(_Variables):
         smoothing, weights = self.options.label_smoothing, self.options.class_weights
         return self._loss_of(outputs, y, smoothing, weights)
 
+    def _whole_loss(self, outputs, y):
+        "With what the model adds to it in its last pass: regularizers of weights and activities."
+        loss = self._loss(outputs, y)
+        added = [tf.reduce_sum(tf.cast(one, loss.dtype)) for one in self._module.losses]
+        return tf.add_n([loss, *added]) if added else loss
+
     def _gradient(self, x, y):
         "The loss of a batch, and its gradient in one vector."
         values = [v.value for v in self._variables]
         with tf.GradientTape() as tape:
             tape.watch(values)
-            loss = self._loss(self._module(x, training=True), y)
-        gradient = flatten([tf.convert_to_tensor(g) for g in tape.gradient(loss, values)])
+            loss = self._whole_loss(self._module(x, training=True), y)
+        parts = tape.gradient(loss, values)
+        self._used = [part is not None for part in parts]
+        self._operations = {op.type for op in tf.compat.v1.get_default_graph().get_operations()}
+        require(any(self._used), "The loss must depend on the model's variables.", self._module)
+        filled = [tf.zeros_like(v) if g is None else g for v, g in zip(values, parts, strict=True)]
+        gradient = flatten([tf.convert_to_tensor(g) for g in filled])
         if self.options.clip_norm is not None:
             norm = tf.norm(gradient) + 1e-6
             gradient = gradient * tf.minimum(self.options.clip_norm / norm, 1)
@@ -153,8 +245,10 @@ class _ModuleSteps(_Variables):
             tf.cast(self._done, self.dtype),
             self._numbers | {"learning_rate": rate},
         )
-        for variable, part in zip(self._variables, unflatten(flat, self._shapes), strict=True):
-            variable.assign(part)
+        parts = unflatten(flat, self._shapes)
+        for variable, part, used in zip(self._variables, parts, self._used, strict=True):
+            if used:  # others are left alone, as Keras does
+                variable.assign(part if variable.constraint is None else variable.constraint(part))
         for slot, new in zip(self._slots, slots, strict=True):
             slot.assign(new)
         return loss
@@ -196,25 +290,31 @@ class ModuleSession(_ModuleSteps):
             "a Keras model",
         )
         check_device(training.device)
-        keras.utils.set_random_seed(training.seed)
+        keras.utils.set_random_seed(training.seed % 2**32)
         self._begin(network, training)
         self._update, self._loss_of = OPTIMIZER[type(optimizer)], LOSS[training.loss]
         self._rate, numbers = optimizer.learning_rate, hyper_parameters(optimizer)
         self._numbers = {n: v for n, v in numbers.items() if v and n != "learning_rate"}
         how = {"autograph": False, "reduce_retracing": True}
-        self._steps = tf.function(self._steps_of, **how)
-        self._outputs_of = tf.function(lambda X: self._module(X, training=False), **how)
+        # a partial is counted on its own by TensorFlow's warning of many tracings
+        self._steps = tf.function(partial(self._steps_of), **how)
+        self._outputs_of = tf.function(partial(self._module, training=False), **how)
+        self._mean_loss = tf.function(partial(self._mean_loss_of), **how)
+
+    def _mean_loss_of(self, X, y):
+        return self._whole_loss(self._module(X, training=False), y)
 
     def run(
         self, rows: tuple[Any, ...], order: np.ndarray, rates: np.ndarray | None = None
     ) -> np.ndarray:
         rates = np.full(-(-len(order) // self.batch_size), self._rate) if rates is None else rates
         positions = tf.constant(order, tf.int64)
-        losses = self._steps(*rows[:2], positions, to_native(rates, self.dtype))
+        with _explained(f"a batch of {min(len(order), self.batch_size)} rows in training"):
+            losses = self._steps(*rows[:2], positions, to_native(rates, self.dtype))
         return losses.numpy().astype(np.float64)
 
     def outputs(self, X: np.ndarray) -> np.ndarray:
         return to_numpy(self._outputs_of(to_native(X, self.dtype)))
 
     def mean_loss(self, rows: tuple[Any, ...]) -> float:
-        return float(self._loss(self._outputs_of(rows[0]), rows[1]))
+        return float(self._mean_loss(*rows[:2]))

@@ -7,7 +7,7 @@ __all__ = ['ROWS', 'Session']
 
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #ab210406
 from collections.abc import Callable, Sequence
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,11 @@ def _drawer(seed, count):
     "A source of uniform numbers for one step; each call within the step draws others."
     calls = iter(range(1_000_000))
     return lambda shape, dtype: tf.random.stateless_uniform(
-        shape, tf.stack([seed, count * 1000 + next(calls)]), dtype=dtype
+        # by name, since XLA's own choice of a generator is another one
+        shape,
+        tf.stack([seed, count * 1000 + next(calls)]),
+        dtype=dtype,
+        alg="philox",
     )
 
 
@@ -271,6 +275,11 @@ class _Runs(_Batches):
 _PLAIN_GRAPH = (Conv2D, MaxPool2D, LSTM, GRU, Attention)
 
 
+def _traced(method, **how):
+    "A function of its own: TensorFlow counts tracings of a method over all networks, and warns."
+    return tf.function(partial(method), autograph=False, **how)
+
+
 class _Program(_Runs):
     "`run`, `outputs` and `mean_loss` of one network as compiled functions."
 
@@ -285,13 +294,11 @@ class _Program(_Runs):
         orders = tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], dtype)
         numbers = {name: scalar for name in used}
         run = [weights, states, slots, whole, features, targets, *orders, numbers, whole]
-        self.compiled = tf.function(self._many, jit_compile=True, autograph=False)
-        self.run = tf.function(self._run, input_signature=run, autograph=False)
-        self.outputs = tf.function(
-            self._forward, input_signature=[weights, states, features], autograph=False
-        )
-        self.mean_loss = tf.function(
-            self._mean_loss, input_signature=[weights, states, features, targets], autograph=False
+        self.compiled = _traced(self._many, jit_compile=True)
+        self.run = _traced(self._run, input_signature=run)
+        self.outputs = _traced(self._forward, input_signature=[weights, states, features])
+        self.mean_loss = _traced(
+            self._mean_loss, input_signature=[weights, states, features, targets]
         )
 
     def _like(self, loss):
@@ -314,7 +321,7 @@ ROWS = 4096  # rows a pass outside training, so that memory does not grow with t
 def _padded(n):
     """At least n and at most an eighth more: XLA compiles once a shape, and so there are eight of
     them between n and 2 n."""
-    unit = max(1, 1 << max(n - 1, 1).bit_length() - 4)
+    unit = 1 << max(max(n - 1, 1).bit_length() - 4, 0)
     return -(-n // unit) * unit
 
 
@@ -376,6 +383,26 @@ class _State:
         """
         return [[to_numpy(slot) for slot in slots] for slots in zip(*self._slots, strict=True)]
 
+    def rest(self) -> list[np.ndarray]:  # none: a spec's masks follow from seed and step
+        """Copy what else a run must keep to go on as if it had not stopped.
+
+        Returns
+        -------
+        list[np.ndarray]
+            none: a spec's masks follow from seed and step
+        """
+        return []
+
+    def finite(self) -> bool:  # whether weights and running statistics are finite numbers
+        """Look for NaN and inf.
+
+        Returns
+        -------
+        bool
+            whether weights and running statistics are finite numbers
+        """
+        return all(np.isfinite(array).all() for array in (*self.weights(), *self.states()))
+
     @property
     def done(self) -> int:  # steps so far
         "Steps so far."
@@ -415,6 +442,18 @@ class _Restorable(_State):
                 [to_native(part, self.dtype, self._device) for part in parts]
                 for parts in zip(*slots, strict=True)
             ]
+
+    def restore_rest(
+        self,
+        arrays: list[np.ndarray],  # from `rest`
+    ) -> None:
+        """Take over what else the other session kept.
+
+        Parameters
+        ----------
+        arrays : list[np.ndarray]
+            from `rest`
+        """
 
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #e41c8068
 class _Evaluation(_Restorable):

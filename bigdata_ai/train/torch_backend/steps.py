@@ -88,6 +88,26 @@ class _State:
         """
         return [[to_numpy(part) for part in self._parts(slot)] for slot in self._slots]
 
+    def rest(self) -> list[np.ndarray]:  # none: a spec's masks follow from seed and step
+        """Copy what else a run must keep to go on as if it had not stopped.
+
+        Returns
+        -------
+        list[np.ndarray]
+            none: a spec's masks follow from seed and step
+        """
+        return []
+
+    def finite(self) -> bool:  # whether weights and running statistics are finite numbers
+        """Look for NaN and inf.
+
+        Returns
+        -------
+        bool
+            whether weights and running statistics are finite numbers
+        """
+        return all(bool(torch.isfinite(part).all()) for part in (self._flat, *self._states))
+
     @property
     def done(self) -> int:  # steps so far
         "Steps so far."
@@ -127,6 +147,18 @@ class _Restorable(_State):
         for slot, parts in zip(self._slots, slots or (), strict=slots is not None):
             flat = [self._native(part, self.dtype).reshape(-1) for part in parts]
             slot.copy_(torch.cat(flat))
+
+    def restore_rest(
+        self,
+        arrays: list[np.ndarray],  # from `rest`
+    ) -> None:
+        """Take over what else the other session kept.
+
+        Parameters
+        ----------
+        arrays : list[np.ndarray]
+            from `rest`
+        """
 
 # %% ../../../nbs/lib/train/torch_backend/50_steps.ipynb #861ed107
 class _Gradients(_Restorable):
@@ -237,7 +269,7 @@ class _Steps(_Gradients):
     def _step(self, x, y, rate):
         # a resumed run draws the same masks
         if self._draws:
-            self._generator.manual_seed(self._seed * 1_000_003 + self._done)
+            self._generator.manual_seed((self._seed * 1_000_003 + self._done) % 2**63)
         self._done += 1
         self._gradients.zero_()
         loss = self._gradient(x, y) if self.options.accumulate == 1 else self._accumulated(x, y)
@@ -246,12 +278,14 @@ class _Steps(_Gradients):
         if self.options.clip_norm is not None:
             norm = self._gradients.norm() + 1e-6
             self._gradients.mul_((self.options.clip_norm / norm).clamp(max=1.0))
+        self._steps += 1
+        self._take_step({"rate": rate, "optimizer": self._optimizer})
+        return loss
+
+    def _take_step(self, numbers):
         if self._l1:
             self._gradients.add_(self._flat.sign(), alpha=self._l1)
-        self._steps += 1
-        numbers = {"rate": rate, "optimizer": self._optimizer}
         self._update(self._flat, self._gradients, self._slots, self._steps, **numbers)
-        return loss
 
 # %% ../../../nbs/lib/train/torch_backend/50_steps.ipynb #c71f97b3
 ROWS = 4096  # rows a pass outside training, so that memory does not grow with the data
