@@ -2638,6 +2638,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                          'bigdata_ai/experiment/claims.py'),
                                               'bigdata_ai.experiment.claims._measured': ( 'lib/experiment/claims.html#_measured',
                                                                                           'bigdata_ai/experiment/claims.py'),
+                                              'bigdata_ai.experiment.claims._misfits': ( 'lib/experiment/claims.html#_misfits',
+                                                                                         'bigdata_ai/experiment/claims.py'),
                                               'bigdata_ai.experiment.claims._objections': ( 'lib/experiment/claims.html#_objections',
                                                                                             'bigdata_ai/experiment/claims.py'),
                                               'bigdata_ai.experiment.claims._side': ( 'lib/experiment/claims.html#_side',

@@ -135,6 +135,7 @@ def _hint(name, kind, value):
 _HARMLESS = re.compile(
     r"^(.*_)?((mask|pad|eos|bos|sep|cls|unk|start|end|stop|special)_token|sessions?(_.*)?)$"
     r"|^(|sort_|join_|group_|primary_|foreign_|partition_|index_|row_)key$|^signature$"
+    r"|(^|_)(compass|bypass|secretary|secretaries)(_|$)"
 )
 
 
@@ -143,7 +144,7 @@ def _check_secret(name):
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     require(
         not sounds_secret(words) or _HARMLESS.search(words),
-        "A parameter must not be a secret: it would stand in notebooks, tables and logs of the run.",
+        "A parameter must hold no secret, since it would stand in every output of the run.",
         f"{name}, whose value is not shown",
         f"set it before the run and read it there: os.environ[{words.upper()!r}].",
     )
