@@ -7,7 +7,6 @@ __all__ = ['SPENDS', 'REHEARSED_SHARES', 'ADDED_NOISE_SHARE', 'MIN_SHARE_TOLD_FR
            'USUAL_SLOPE_WEIGHT', 'Advice', 'advise']
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #94e41fbb
-import html
 import time as clock
 import warnings
 from collections.abc import Mapping
@@ -17,11 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from narwhals.stable.v2.typing import IntoFrame
-from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 
 from ..core import InputError, check_number, progress, require, rng, write_atomic
-from ..estimates import half_width
+from ..pages import escape
 from .exchange_rates import Problem, corrupt, problem_of, wrong_labels
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #189630a7
@@ -364,13 +362,13 @@ def _bar(row, table):
 
 def _table_row(row, table):
     forms = {"units": "{:,.0f}", "best": "{:.0%}", "spend": "{}"}
-    cells = [html.escape(forms.get(name, "{:.4f}").format(row[name])) for name in _TITLES]
+    cells = [escape(forms.get(name, "{:.4f}").format(row[name])) for name in _TITLES]
     bar = f'<svg width="160" height="14">{_bar(row, table)}</svg>'
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}<td>{bar}</td></tr>"
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #10366978
 def _page(advice, title):
-    safe = html.escape
+    safe = escape
     head = "".join(f"<th>{safe(text)}</th>" for text in _TITLES.values())
     lines = [_table_row(row, advice.ranking) for _, row in advice.ranking.iterrows()]
     answer = f"Buy <b>{safe(advice.best)}</b>."
@@ -488,16 +486,9 @@ def _drawn_gains(plan, runs, random):
     )
 
 
-def _ends(gains, count):
-    "Low and high of gains; few rehearsals vary less when drawn again than new ones would."
-    wider = half_width(np.sqrt(count / (count - 1)), count, 0.9) / ndtri(0.95)
-    ends, middle = gains.iloc[1:].quantile([0.05, 0.95]).to_numpy(), gains.iloc[0].to_numpy()
-    return middle + wider * (ends - middle)
-
-
-def _ranking(plan, gains, count):
+def _ranking(plan, gains):
     wins = gains.iloc[1:].idxmax(axis=1).value_counts(normalize=True)
-    low, high = _ends(gains, count)
+    low, high = gains.iloc[1:].quantile([0.05, 0.95]).to_numpy()
     table = pd.DataFrame(
         {
             "spend": gains.columns,
@@ -515,7 +506,7 @@ def _ranking(plan, gains, count):
 def _advice(plan, runs, random):
     gains = _drawn_gains(plan, runs, random)
     now = gains.pop("now")
-    table = _ranking(plan, gains, len(runs))
+    table = _ranking(plan, gains)
     first = table.to_dict("records")[0]
     decided = bool(len(table) == 1 or first["best"] >= 0.8)
     unit = "root mean squared error over the target's standard deviation"
