@@ -114,7 +114,7 @@ class Text(CleaningRule):
         return frames.when(known).then(value)
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #3f57d700
-_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?$"
+_NUMBER = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?$"
 
 
 def _checked_numbers(read):
