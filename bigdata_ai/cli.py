@@ -24,7 +24,7 @@ import typer
 
 from . import __version__
 from .core import BigDataError, InputError, check_choice, installed, package_path
-from .core import require, runs_path, short_repr
+from .core import require, runs_path, short_repr, strip_credentials
 from .experiment import declared
 
 # %% ../nbs/lib/90_cli.ipynb #f74ab24d
@@ -557,7 +557,7 @@ def evidence_mlflow(
 
     with _warned():
         logged = queries.to_mlflow(tracking, *places or [])
-    typer.echo(f"logged: {logged} rows to {tracking}")
+    typer.echo(f"logged: {logged} rows to {strip_credentials(tracking)}")
 
 # %% ../nbs/lib/90_cli.ipynb #2331e1be
 def _hints(font):

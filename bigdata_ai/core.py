@@ -54,7 +54,8 @@ def short_repr(
 
 # %% ../nbs/lib/00_core.ipynb #2e7a3298
 _SECRET = re.compile(
-    r"pass(word|wd|phrase|code)?$|pwd|passw(o|d)|secret|token(?!i[sz]|s)|signature|^sig$|^sas$|(^|[^a-z])key$"
+    r"pass(word|wd|phrase|code)?$|pwd|passw(o|d)|secret|token(?!i[sz]|s)|signature|^sig$|^sas$"
+    r"|(^|[^a-z])key$"
     r"|(api|access|account|private|shared|storage|secret|license|encryption|master|auth)_?-?key"
     r"|auth(?!or(?!i[sz]))|credential|session|sess_?id|^sid$|cookie|bearer|jwt|^pin$|^otp$|^pw$"
     r"|kennwort|passwort|mot_?de_?passe|contrase|senha|密码|口令|令牌|密钥|пароль|パスワード",
@@ -157,15 +158,15 @@ _SHAPES = re.compile(
 
 def _spans(text):
     "Where the values of secret names begin and end."
-    found = _NAME.search(text)
-    while found:
-        name, quote, sign = found.groups()
+    pair = _NAME.search(text)
+    while pair:
+        name, quote, sign = pair.groups()
         # in prose, a word and a colon say nothing: "unexpected token: x"
         plain = ":" in sign and not quote and re.fullmatch("(?i)token|key|session|pass|auth", name)
-        value = None if plain or not sounds_secret(name) else _VALUE.match(text, found.end())
+        value = None if plain or not sounds_secret(name) else _VALUE.match(text, pair.end())
         if value:
             yield value.start() + len(value[1] or ""), value.end() - len(value[1] or "")
-        found = _NAME.search(text, value.end() if value else found.end())
+        pair = _NAME.search(text, value.end() if value else pair.end())
 
 
 def _without_named(text):
@@ -176,8 +177,8 @@ def _without_named(text):
     return "".join(parts) + text[start:]
 
 
-def _masked_address(found):
-    url = found.group()
+def _masked_address(address):
+    url = address.group()
     shown = strip_credentials(url)
     return url if "=" not in url.partition("#")[2] and shown == url.partition("#")[0] else shown
 

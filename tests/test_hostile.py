@@ -21,7 +21,7 @@ import sqlalchemy
 from fsspec.implementations.memory import MemoryFileSystem
 from requests.auth import HTTPDigestAuth
 
-from bigdata_ai.core import InputError, mask_secrets, redact, sounds_secret
+from bigdata_ai.core import InputError, RunError, mask_secrets, redact, sounds_secret
 from bigdata_ai.core import strip_credentials, write_atomic
 from bigdata_ai.data.acquire.http import cursor, download, fetch, next_link, read_api, web_session
 from bigdata_ai.data.acquire.provenance import SourceError
@@ -33,6 +33,7 @@ from bigdata_ai.data.prepare.cleaning_rules import Number
 from bigdata_ai.data.privacy.find import find_personal, mask
 from bigdata_ai.data.store.lake import Lake
 from bigdata_ai.data.store.schema import LakeError
+from bigdata_ai.experiment.query import to_mlflow
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
@@ -802,3 +803,13 @@ def test_h15_a_text_without_marks_is_cut_into_words_in_linear_time():
     for long in ("中" * 50_000, "a" * 100_000, "数据" * 20_000, "a'" * 50_000):
         assert "".join(words(long)) == long
     assert time.monotonic() - start < 20
+
+
+def test_h10_the_address_of_mlflow_is_shown_without_its_password(tmp_path):
+    (tmp_path / "evidence.jsonl").write_text('{"experiment": "x", "setting": {}, "metrics": {}}\n')
+    for address in ("http://u:geheim@127.0.0.1:9", "ftp://u:geheim@127.0.0.1:9"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+            with pytest.raises(RunError, match="MLflow at .*127.0.0.1:9 must take") as caught:
+                to_mlflow(address, tmp_path / "evidence.jsonl")
+        assert "geheim" not in str(caught.value) and caught.value.__suppress_context__
