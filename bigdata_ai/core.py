@@ -82,11 +82,13 @@ def sounds_secret(
 
 # %% ../nbs/lib/00_core.ipynb #0f91efa0
 _PAIR = re.compile(r"(?<=[?&;])([^=&;?]*)=([^&;]*)")
+_INNER_NAME = re.compile(r"(?:^|[?&;])([^=&;?]*)=")  # in the value of a pair
 
 
 def _masked_pair(pair):
     name, value = unquote_plus(pair[1]), unquote_plus(pair[2])
-    hidden = sounds_secret(name) or redact(value) != value
+    inner = any(map(sounds_secret, _INNER_NAME.findall(value)))
+    hidden = sounds_secret(name) or inner or "@" in value.partition("://")[2]
     return f"{pair[1]}=***" if hidden else pair[0]
 
 
@@ -233,7 +235,17 @@ def mask_secrets(
 class BigDataError(Exception):
     "Every error that the kit raises on purpose; its message shows no secrets."
 
-    def __init__(self, *parts: object):
+    def __init__(
+        self,
+        *parts: object,  # of the message
+    ):
+        """Keep the message, without what looks like a secret.
+
+        Parameters
+        ----------
+        *parts : object
+            of the message
+        """
         super().__init__(*(redact(part) if isinstance(part, str) else part for part in parts))
 
     @classmethod
