@@ -25,7 +25,7 @@ import typer
 
 from . import __version__
 from .core import BigDataError, InputError, check_choice, installed, package_path
-from .core import require, runs_path, short_repr
+from .core import require, runs_path, short_repr, strip_credentials
 from .experiment import declared
 
 # %% ../nbs/lib/90_cli.ipynb #f74ab24d
@@ -609,7 +609,7 @@ def evidence_mlflow(
 
     with _warned():
         logged = queries.to_mlflow(tracking, *places or [])
-    _say(f"logged: {logged} rows to {tracking}")
+    _say(f"logged: {logged} rows to {strip_credentials(tracking)}")
 
 # %% ../nbs/lib/90_cli.ipynb #2331e1be
 def _hints(font):

@@ -59,7 +59,8 @@ def short_repr(
 
 # %% ../nbs/lib/00_core.ipynb #2e7a3298
 _SECRET = re.compile(
-    r"pass(word|wd|phrase|code)?$|pwd|passw(o|d)|secret|token(?!i[sz]|s)|signature|^sig$|^sas$|(^|[^a-z])key$"
+    r"pass(word|wd|phrase|code)?$|pwd|passw(o|d)|secret|token(?!i[sz]|s)|signature|^sig$|^sas$"
+    r"|(^|[^a-z])key$"
     r"|(api|access|account|private|shared|storage|secret|license|encryption|master|auth)_?-?key"
     r"|auth(?!or(?!i[sz]))|credential|session|sess_?id|^sid$|cookie|bearer|jwt|^pin$|^otp$|^pw$"
     r"|kennwort|passwort|mot_?de_?passe|contrase|senha|密码|口令|令牌|密钥|пароль|パスワード",
@@ -86,11 +87,13 @@ def sounds_secret(
 
 # %% ../nbs/lib/00_core.ipynb #0f91efa0
 _PAIR = re.compile(r"(?<=[?&;])([^=&;?]*)=([^&;]*)")
+_INNER_NAME = re.compile(r"(?:^|[?&;])([^=&;?]*)=")  # in the value of a pair
 
 
 def _masked_pair(pair):
     name, value = unquote_plus(pair[1]), unquote_plus(pair[2])
-    hidden = sounds_secret(name) or redact(value) != value
+    inner = any(map(sounds_secret, _INNER_NAME.findall(value)))
+    hidden = sounds_secret(name) or inner or "@" in value.partition("://")[2]
     return f"{pair[1]}=***" if hidden else pair[0]
 
 
@@ -162,15 +165,15 @@ _SHAPES = re.compile(
 
 def _spans(text):
     "Where the values of secret names begin and end."
-    found = _NAME.search(text)
-    while found:
-        name, quote, sign = found.groups()
+    pair = _NAME.search(text)
+    while pair:
+        name, quote, sign = pair.groups()
         # in prose, a word and a colon say nothing: "unexpected token: x"
         plain = ":" in sign and not quote and re.fullmatch("(?i)token|key|session|pass|auth", name)
-        value = None if plain or not sounds_secret(name) else _VALUE.match(text, found.end())
+        value = None if plain or not sounds_secret(name) else _VALUE.match(text, pair.end())
         if value:
             yield value.start() + len(value[1] or ""), value.end() - len(value[1] or "")
-        found = _NAME.search(text, value.end() if value else found.end())
+        pair = _NAME.search(text, value.end() if value else pair.end())
 
 
 def _without_named(text):
@@ -181,8 +184,8 @@ def _without_named(text):
     return "".join(parts) + text[start:]
 
 
-def _masked_address(found):
-    url = found.group()
+def _masked_address(address):
+    url = address.group()
     shown = strip_credentials(url)
     return url if "=" not in url.partition("#")[2] and shown == url.partition("#")[0] else shown
 
@@ -237,7 +240,17 @@ def mask_secrets(
 class BigDataError(Exception):
     "Every error that the kit raises on purpose; its message shows no secrets."
 
-    def __init__(self, *parts: object):
+    def __init__(
+        self,
+        *parts: object,  # of the message
+    ):
+        """Keep the message, without what looks like a secret.
+
+        Parameters
+        ----------
+        *parts : object
+            of the message
+        """
         super().__init__(*(redact(part) if isinstance(part, str) else part for part in parts))
 
     @classmethod

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,14 +21,19 @@ import sqlalchemy
 from fsspec.implementations.memory import MemoryFileSystem
 from requests.auth import HTTPDigestAuth
 
-from bigdata_ai.core import InputError, mask_secrets, redact, sounds_secret
+from bigdata_ai.core import InputError, RunError, mask_secrets, redact, sounds_secret
 from bigdata_ai.core import strip_credentials, write_atomic
 from bigdata_ai.data.acquire.http import cursor, download, fetch, next_link, read_api, web_session
 from bigdata_ai.data.acquire.provenance import SourceError
 from bigdata_ai.data.acquire.sql import read_sql, stream_sql
 from bigdata_ai.data.acquire.web import Visitor, read_page_texts
+from bigdata_ai.data.augment.text import words
+from bigdata_ai.data.prepare.clean import Cleaner
+from bigdata_ai.data.prepare.cleaning_rules import Number
+from bigdata_ai.data.privacy.find import find_personal, mask
 from bigdata_ai.data.store.lake import Lake
 from bigdata_ai.data.store.schema import LakeError
+from bigdata_ai.experiment.query import to_mlflow
 
 logging.getLogger("urllib3").setLevel(logging.CRITICAL)
 
@@ -751,3 +757,59 @@ def test_h10_a_value_that_was_bound_is_in_no_message(tmp_path):
     with pytest.raises(SourceError) as caught:
         read_sql(path, "select json_extract(:doc, :at) as a", {"doc": "{}", "at": "geheim-path"})
     assert "geheim" not in str(caught.value)
+
+
+# h15: long cells in the search for personal data
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "1", "a.", "a@", "a@a.", "1-", "+1 ", "中", "省市", "Aa ", "Mr. "]
+)
+def test_h15_a_cell_of_100_000_letters_is_searched_in_linear_time(part):
+    long = part * (100_000 // len(part))
+    table = pd.DataFrame({"c": [long, f"{long}x", "write to ada@example.org, please", "b"]})
+    find_personal(table.tail(2))  # loads its lists
+    start = time.monotonic()
+    got = find_personal(table)
+    assert time.monotonic() - start < 10, "quadratic patterns took minutes"
+    assert "email" in list(got["kind"]) or part == "a@a."
+    mask(long)
+
+
+def test_h15_an_address_inside_a_long_text_is_found_whole():
+    text = "x" * 50_000 + " write to ada.lovelace+a@mail.example.org. " + "y" * 50_000
+    got = find_personal(pd.DataFrame({"c": [text, "nothing"]}), examples=1)
+    assert got["kind"].tolist() == ["email"]
+    assert len(got["examples"][0]) == len("ada.lovelace+a@mail.example.org")
+
+
+def test_h15_a_number_is_read_in_linear_time():
+    texts = ["1" * 100_000 + "x", "12.5", "1e5", ".5", "5.", "1.2.3"]
+    start = time.monotonic()
+    got = Cleaner([Number("c")]).fit_clean(pd.DataFrame({"c": pd.Series(texts, dtype=object)}))
+    assert time.monotonic() - start < 5
+    assert got["c"].tolist()[1:5] == [12.5, 1e5, 0.5, 5.0] and got["c"].isna().tolist() == [
+        True,
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_h15_a_text_without_marks_is_cut_into_words_in_linear_time():
+    start = time.monotonic()
+    for long in ("中" * 50_000, "a" * 100_000, "数据" * 20_000, "a'" * 50_000):
+        assert "".join(words(long)) == long
+    assert time.monotonic() - start < 20
+
+
+def test_h10_the_address_of_mlflow_is_shown_without_its_password(tmp_path):
+    (tmp_path / "evidence.jsonl").write_text('{"experiment": "x", "setting": {}, "metrics": {}}\n')
+    for address in ("http://u:geheim@127.0.0.1:9", "ftp://u:geheim@127.0.0.1:9"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+            with pytest.raises(RunError, match="MLflow at .*127.0.0.1:9 must take") as caught:
+                to_mlflow(address, tmp_path / "evidence.jsonl")
+        assert "geheim" not in str(caught.value) and caught.value.__suppress_context__

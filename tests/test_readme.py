@@ -1,13 +1,16 @@
 """README keeps its word: its commands run, its ten lines of Python do what they say."""
 
+import importlib.metadata
 import os
 import re
 import shlex
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -144,3 +147,79 @@ def test_the_targets_that_readme_names_exist():
             subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True).returncode == 0
         ), target
     assert "make test" in (ROOT / ".ci/run").read_text()
+
+
+def plain(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def settings(section, name):
+    "The requirements that settings.ini lists at one place."
+    parser = ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    return [Requirement(line) for line in parser[section][name].splitlines() if line.strip()]
+
+
+def brought(requirements):
+    "Every installed distribution that some requirements bring, by its plain name."
+    known, todo = {}, list(requirements)
+    while todo:
+        wanted = todo.pop()
+        if plain(wanted.name) in known:
+            continue
+        try:
+            there = importlib.metadata.distribution(wanted.name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        known[plain(wanted.name)] = there
+        extras = wanted.extras | {""}
+        for needed in map(Requirement, there.requires or ()):
+            if not needed.marker or any(needed.marker.evaluate({"extra": one}) for one in extras):
+                todo.append(needed)
+    return known
+
+
+def licence(there):
+    classifiers = [line for line in there.metadata.get_all("Classifier", ()) if "License" in line]
+    parts = (there.metadata.get("License-Expression"), (there.metadata.get("License") or "")[:200])
+    return " ".join([part or "" for part in parts] + classifiers)
+
+
+def copyleft(requirements):
+    return {
+        name
+        for name, there in brought(requirements).items()
+        if re.search(r"GPL|General Public License", licence(there))
+    }
+
+
+def test_readme_lists_the_packages_under_gpl_and_lgpl_and_no_others():
+    listed = re.search(r"under the GPL or LGPL, which\s+matters [^:]*: (.*?)\.\n", TEXT, re.DOTALL)
+    names = set(re.findall(r"[a-z][a-z-]+", re.sub(r"\([^)]*\)", "", listed[1]))) - {"and"}
+    data = settings("extras", "data")
+    parser = ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    others = [name for name in parser["extras"] if name not in ("data", "dev", "bench")]
+    assert copyleft(data) == names
+    assert copyleft(settings("package", "requirements")) == set()
+    assert not {one for name in others for one in copyleft(settings("extras", name))} - names
+
+
+def test_lower_bounds_are_what_is_tested():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    tested = {plain(line.split("==")[0]): line.split("==")[1] for line in lines if "==" in line}
+    parser = ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    places = [("package", "requirements"), *(("extras", name) for name in parser["extras"])]
+    lower = {
+        requirement.name: spec.version
+        for place in places
+        for requirement in settings(*place)
+        for spec in requirement.specifier
+        if spec.operator == ">=" and plain(requirement.name) in tested
+    }
+    assert (
+        len(lower) > 50
+        and {name: version for name, version in lower.items() if version != tested[plain(name)]}
+        == {}
+    )

@@ -20,8 +20,8 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from ..core import InputError, check_choice, data_path, digest, import_extra, require
-from ..core import runs_path, short_repr, write_atomic
+from ..core import InputError, RunError, check_choice, data_path, digest, import_extra
+from ..core import require, runs_path, short_repr, strip_credentials, write_atomic
 from .lines import read_rows, shown_path
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #aa3d66de
@@ -463,11 +463,29 @@ def _log(mlflow, client, experiment, mark, row):
     return client.get_run(run.info.run_id)
 
 # %% ../../nbs/lib/experiment/12_query.ipynb #fd611176
+def _log_all(mlflow, uri, artifacts, placed):
+    "Log rows as runs; give the number of those that were not there."
+    client, known, logged = mlflow.MlflowClient(tracking_uri=uri), {}, 0
+    for _, _, row in placed:
+        name, mark = str(row.get("experiment", "evidence")), digest(row)
+        if name not in known:
+            known[name] = _logged(client, name, artifacts)
+        experiment, runs = known[name]
+        if mark in runs and runs[mark].info.status == "FINISHED":
+            continue
+        if mark in runs:
+            client.delete_run(runs[mark].info.run_id)
+        runs[mark] = _log(mlflow, client, experiment, mark, row)
+        logged += 1
+    return logged
+
+
 def to_mlflow(
     tracking: Path | str,  # a folder, which gets mlflow.db, or a tracking URI with "://"
     *paths: Path | str,  # evidence files or folders; by default the recorded evidence and all runs
 ) -> int:  # runs that were logged now
-    """Log every row of evidence as one MLflow run; a row that is there is left alone.
+    """Log every row of evidence as one MLflow run; a row that is there is left alone. Raises
+    `RunError` where MLflow does not take them.
 
     Parameters
     ----------
@@ -484,17 +502,14 @@ def to_mlflow(
     # evidence goes where it was sent and nowhere else
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     mlflow = import_extra("mlflow", "mlflow")
+    placed = _placed_rows(paths)
     uri, artifacts = _store(tracking)
-    client, known, logged = mlflow.MlflowClient(tracking_uri=uri), {}, 0
-    for _, _, row in _placed_rows(paths):
-        name, mark = str(row.get("experiment", "evidence")), digest(row)
-        if name not in known:
-            known[name] = _logged(client, name, artifacts)
-        experiment, runs = known[name]
-        if mark in runs and runs[mark].info.status == "FINISHED":
-            continue
-        if mark in runs:
-            client.delete_run(runs[mark].info.run_id)
-        runs[mark] = _log(mlflow, client, experiment, mark, row)
-        logged += 1
-    return logged
+    try:
+        return _log_all(mlflow, uri, artifacts, placed)
+    except Exception as error:
+        raise RunError.of(
+            f"MLflow at {strip_credentials(uri)} must take the rows.",
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            "look at the address, the user and the server; what was logged stays, and the next"
+            " call goes on from there.",
+        ) from None  # the chain would show the address with its password

@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from narwhals.stable.v2.typing import IntoFrame
+from scipy.special import ndtri
 from sklearn.base import BaseEstimator
 
 from ..core import InputError, check_number, progress, require, rng, write_atomic
+from ..estimates import half_width
 from ..pages import escape
 from .exchange_rates import Problem, corrupt, problem_of, wrong_labels
 
@@ -486,9 +488,16 @@ def _drawn_gains(plan, runs, random):
     )
 
 
-def _ranking(plan, gains):
+def _ends(gains, count):
+    "Low and high of gains; few rehearsals vary less when drawn again than new ones would."
+    wider = half_width(np.sqrt(count / (count - 1)), count, 0.9) / ndtri(0.95)
+    ends, middle = gains.iloc[1:].quantile([0.05, 0.95]).to_numpy(), gains.iloc[0].to_numpy()
+    return middle + wider * (ends - middle)
+
+
+def _ranking(plan, gains, count):
     wins = gains.iloc[1:].idxmax(axis=1).value_counts(normalize=True)
-    low, high = gains.iloc[1:].quantile([0.05, 0.95]).to_numpy()
+    low, high = _ends(gains, count)
     table = pd.DataFrame(
         {
             "spend": gains.columns,
@@ -506,7 +515,7 @@ def _ranking(plan, gains):
 def _advice(plan, runs, random):
     gains = _drawn_gains(plan, runs, random)
     now = gains.pop("now")
-    table = _ranking(plan, gains)
+    table = _ranking(plan, gains, len(runs))
     first = table.to_dict("records")[0]
     decided = bool(len(table) == 1 or first["best"] >= 0.8)
     unit = "root mean squared error over the target's standard deviation"

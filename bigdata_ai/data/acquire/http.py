@@ -105,7 +105,7 @@ def _limited(limits):
     finally:
         _LIMITS.reset(before)
 
-
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #b93ce8ef
 class _Watched(io.RawIOBase):
     "What comes in through a socket, under limits."
 
@@ -719,7 +719,7 @@ def _kept(folder, number, identity, values):
     )
     return {"body": body, "links": known["links"], "kept": True, "part": known["part"]}
 
-
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #feed6e2f
 def _from_server(request, session):
     response = fetch(request["url"], session, request["params"])
     known = {
@@ -765,10 +765,10 @@ def _refilled(link, request):
     "A link with the request's own secrets in the place of ***, as caches and kept pages have it."
     if "=***" not in link:
         return link
-    own = {**dict(parse_qsl(urlsplit(request["url"]).query)), **request["params"]}
+    values = {**dict(parse_qsl(urlsplit(request["url"]).query)), **request["params"]}
 
     def value(pair: re.Match) -> str:
-        return f"{pair[1]}={quote_plus(str(own.get(unquote_plus(pair[1]), '***')))}"
+        return f"{pair[1]}={quote_plus(str(values.get(unquote_plus(pair[1]), '***')))}"
 
     return re.sub(r"(?<=[?&;])([^=&;?]*)=\*\*\*", value, link)
 
@@ -930,7 +930,7 @@ def _announced(headers):
     length = headers.get("Content-Length", "")
     return int(length) if length.isdecimal() and len(length) < 20 else 0
 
-
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #749643f7
 def _rest(url, part, session, limits):
     "Append what is missing of a partial file; begin anew where the server has another one by now."
     known = _partial(part)
@@ -1020,7 +1020,7 @@ def download(
     session: Any = None,  # from `web_session`; None makes one
     sha256: str | None = None,  # the hash that the file must have; None accepts any
     *,
-    # whole time of one try in seconds; what came by then stays, and the next call goes on from there
+    # whole time of one try in seconds; the next call goes on from what came by then
     longest_s: float = 4 * 3600.0,
     most_bytes: int = 10 * 2**30,  # size of the file
     # provenance: kind "download", where, when, sha256, bytes, and etag or last_modified where the
@@ -1040,8 +1040,7 @@ def download(
     sha256 : str | None, default None
         the hash that the file must have; None accepts any
     longest_s : float, default 4 * 3600.0
-        whole time of one try in seconds; what came by then stays, and the next call goes on
-        from there
+        whole time of one try in seconds; the next call goes on from what came by then
     most_bytes : int, default 10 * 2 ** 30
         size of the file
 

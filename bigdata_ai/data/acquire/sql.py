@@ -237,7 +237,7 @@ def _engine(sqlalchemy, database):
     connect = partial(_sqlite, Path(url.database))
     return sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool, creator=connect)
 
-
+# %% ../../../nbs/lib/data/acquire/30_sql.ipynb #4ee712b6
 def _shown(database):
     "Address without credentials."
     return strip_credentials(
@@ -279,7 +279,7 @@ def _authorize(action, first, second, *_):
         )
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
-
+# %% ../../../nbs/lib/data/acquire/30_sql.ipynb #6202b786
 class _Clock:
     "How long a database was at work; a context while it is."
 
@@ -319,7 +319,7 @@ def _read_only(connection, dialect, clock):
             driver.set_authorizer(None)
         connection.exec_driver_sql("pragma query_only = off")
 
-
+# %% ../../../nbs/lib/data/acquire/30_sql.ipynb #7960e6d4
 @contextmanager
 def _connected(database, parameters, clock):
     "A read-only connection of an address or an engine."
@@ -389,7 +389,7 @@ def _table(values, columns, how, database):
         how.notes,
     )
 
-
+# %% ../../../nbs/lib/data/acquire/30_sql.ipynb #b40a6e78
 def _blocks(result, rows, clock, engine):
     "Blocks of rows, while the clock allows it."
     blocks = iter(result.partitions(rows))

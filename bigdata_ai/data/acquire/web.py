@@ -117,6 +117,32 @@ class _Rules:
         return parse(response.text[: 500 * 1024] if response.status_code == 200 else "")
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #7ea8e023
+class _Pace:
+    "Waits between two visits to a site."
+
+    def __init__(self, rules, agent, delay_s, longest_delay_s):
+        for name, value in (("delay_s", delay_s), ("longest_delay_s", longest_delay_s)):
+            if check_number(value, name) < 0:
+                raise InputError.of(f"`{name}` must be 0 or more.", value)
+        self.rules, self.agent, self.delay_s, self.next_s = rules, agent, delay_s, {}
+        self.longest_delay_s = max(longest_delay_s, delay_s)
+
+    def wait(self, url: str) -> None:
+        "Wait until the site may be visited again."
+        site, now = urlsplit(url).netloc, time.monotonic()
+        asked_s = self.rules.of(url).crawl_delay(self.agent) or 0
+        due_s = max(0.0, self.next_s.get(site, now) - now)
+        if not due_s <= self.longest_delay_s:
+            raise SourceError.of(
+                f"{strip_credentials(url)} must allow visits every `longest_delay_s`,"
+                f" {self.longest_delay_s:g} s.",
+                f"Crawl-delay of {asked_s:g} s",
+                "come back later, or allow a longer longest_delay_s.",
+            )
+        time.sleep(due_s)
+        self.next_s[site] = time.monotonic() + (asked_s if asked_s > self.delay_s else self.delay_s)
+
+# %% ../../../nbs/lib/data/acquire/50_web.ipynb #da4f87cb
 class Visitor:
     "Fetches web pages, keeping to robots.txt and to a delay between visits."
 
@@ -140,13 +166,10 @@ class Visitor:
         longest_delay_s : float, default 120.0
             the longest `Crawl-delay` that is waited for, in seconds
         """
-        for name, value in (("delay_s", delay_s), ("longest_delay_s", longest_delay_s)):
-            if check_number(value, name) < 0:
-                raise InputError.of(f"`{name}` must be 0 or more.", value)
         self.agent, self.delay_s, self._session = agent, delay_s, session or web_session()
-        self.longest_delay_s = max(longest_delay_s, delay_s)
         self._session.headers["User-Agent"] = agent
-        self._rules, self._next_s = _Rules(agent, self._session), {}
+        self._rules = _Rules(agent, self._session)
+        self._pace = _Pace(self._rules, agent, delay_s, longest_delay_s)
 
     def allowed(
         self,
@@ -190,7 +213,7 @@ class Visitor:
                     f"it is forbidden for {self.agent!r}",
                     "ask the owner of the site, or look for an API.",
                 )
-            self._pause(url)
+            self._pace.wait(url)
             response = fetch(url, self._session, allow_redirects=False)
             if not response.is_redirect:
                 return _page(response)
@@ -200,20 +223,6 @@ class Visitor:
             "another redirect",
             "look at the address.",
         )
-
-    def _pause(self, url):
-        site, now = urlsplit(url).netloc, time.monotonic()
-        wait = self._rules.of(url).crawl_delay(self.agent) or 0
-        due = max(0.0, self._next_s.get(site, now) - now)
-        if not due <= self.longest_delay_s:
-            raise SourceError.of(
-                f"{strip_credentials(url)} must allow visits every `longest_delay_s`,"
-                f" {self.longest_delay_s:g} s.",
-                f"Crawl-delay of {wait:g} s",
-                "come back later, or allow a longer longest_delay_s.",
-            )
-        time.sleep(due)
-        self._next_s[site] = time.monotonic() + (wait if wait > self.delay_s else self.delay_s)
 
 # %% ../../../nbs/lib/data/acquire/50_web.ipynb #62272c47
 # nothing is taken for a number here: a comma may be a decimal mark

@@ -27,10 +27,14 @@ from ...viz import has_cjk
 _TOKEN = re.compile(r"[\u4e00-\u9fff]+|\w+?(?=[\u4e00-\u9fff])|\w+(?:['’]\w+)*|\s+|.", re.DOTALL)
 
 
+_RUN = 1000  # characters without a mark that are cut into words at once: jieba's time is quadratic
+
+
 def _chinese(run):
     jieba = import_extra("jieba", "data")
     jieba.setLogLevel(60)  # it reports on loading its dictionary
-    return jieba.lcut(run)
+    starts = range(0, len(run), _RUN)
+    return [word for start in starts for word in jieba.lcut(run[start : start + _RUN])]
 
 
 def words(

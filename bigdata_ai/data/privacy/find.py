@@ -154,6 +154,12 @@ def _is_passport(text, named):
 _EMAIL = r"[A-Za-z0-9._%+-]+@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
 
 
+# within longer text: the lengths of RFC 5321, and each run of letters is tried once
+_EMAIL_INSIDE = (
+    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,9}[A-Za-z]{2,63}"
+)
+
+
 _ZH_REGION = r"[\u4e00-\u9fff]{1,12}?(?:省|市|自治区|特别行政区|区|县|州|盟|旗)"
 
 
@@ -316,7 +322,7 @@ class PersonalKind:
 
 # %% ../../../nbs/lib/data/privacy/20_find.ipynb #5d92650e
 PERSONAL_KINDS = {
-    "email": PersonalKind(_is_email, 0.1, "(^|_)e_?mail|邮箱|邮件地址|电邮", _EMAIL),
+    "email": PersonalKind(_is_email, 0.1, "(^|_)e_?mail|邮箱|邮件地址|电邮", _EMAIL_INSIDE),
     "phone": PersonalKind(
         _is_phone,
         0.3,
@@ -458,7 +464,7 @@ def _text_counts(values):
 
 def _is_counter(texts):
     "Whether whole numbers fill a range so densely that they must have been counted out."
-    numbers = [int(text) for text in texts if text.isdigit() and len(text) <= 18]
+    numbers = [int(text) for text in texts if text.isdecimal() and len(text) <= 18]
     return (
         len(numbers) >= 20
         and len(numbers) > 0.9 * len(texts)

@@ -180,6 +180,10 @@ class _Root:
         except Exception as error:
             raise storage_error(error, self.root) from error
 
+# %% ../../../nbs/lib/data/store/30_lake.ipynb #1f83e42e
+class _Opened(_Root):
+    "Versions as delta-rs has them."
+
     # Within
 
     def _check_files(self, table):
@@ -258,7 +262,7 @@ def _added_digest(store, version, sums):
     return digest(added) if added and all(added.values()) else None
 
 # %% ../../../nbs/lib/data/store/30_lake.ipynb #1e482fb2
-class _Versions(_Root):
+class _Versions(_Opened):
     "What is there, and how it came to be."
 
     def __repr__(self) -> str:

@@ -97,7 +97,7 @@ class _Bytes:
             self.file.close()
         self.closed = True
 
-
+# %% ../../../nbs/lib/data/store/20_roots.ipynb #7d889c2c
 class NativeRoot:
     "A root that delta-rs reads and writes itself."
 
@@ -194,7 +194,7 @@ class _OneByOne:
     def closed(self) -> bool:
         return self.file.closed
 
-
+# %% ../../../nbs/lib/data/store/20_roots.ipynb #94ad1a83
 class _Mirror:
     "The files of a remote root, and the folder that mirrors its log."
 
