@@ -3239,6 +3239,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'bigdata_ai/experiment/report.py'),
                                               'bigdata_ai.experiment.report._ended': ( 'lib/experiment/report.html#_ended',
                                                                                        'bigdata_ai/experiment/report.py'),
+                                              'bigdata_ai.experiment.report._file_part': ( 'lib/experiment/report.html#_file_part',
+                                                                                           'bigdata_ai/experiment/report.py'),
                                               'bigdata_ai.experiment.report._judgement': ( 'lib/experiment/report.html#_judgement',
                                                                                            'bigdata_ai/experiment/report.py'),
                                               'bigdata_ai.experiment.report._misfit': ( 'lib/experiment/report.html#_misfit',

@@ -41,13 +41,19 @@ _PARTS = {
 }
 
 
+def _file_part(name):
+    "A name of data as a part of a file's name."
+    return re.sub(r"[^\w.-]+", "_", name.replace(" + ", "_")).lstrip(".-")
+
+
 def _misfit(row):
     "What a row lacks to be a result; an empty text where it is one."
     for name, kind in _PARTS.items():
         if not isinstance(row.get(name), kind) or isinstance(row[name], bool):
             return f"{name} is {short_repr(row.get(name, 'missing'))}"
-    named = {"framework": row["framework"], "data.name": row["data"].get("name")}
-    named["data.name"] = str(named["data.name"]).replace(" + ", "_")
+    data = row["data"].get("name")
+    data = _file_part(data) if isinstance(data, str) else short_repr(data)
+    named = {"framework": row["framework"], "data.name": data}
     for name, value in named.items():  # which become names of files
         if not re.fullmatch(r"\w[\w.-]*", value):
             return f"{name} is {short_repr(value)}"
@@ -520,7 +526,7 @@ def record(
     )
     name, data = experiment_of(folder), table["data.name"].iloc[0]
     usual = describe(name).get("full", {}).get("dataset", data)
-    path = _recorded_path(name, None if data == usual else data.replace(" + ", "_"))
+    path = _recorded_path(name, None if data == usual else _file_part(data))
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_atomic(path, (folder / "evidence.jsonl").read_bytes())
 
