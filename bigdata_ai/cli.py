@@ -11,6 +11,7 @@ __all__ = ['app', 'data_app', 'evidence_app', 'common_options', 'list_command', 
 import ast
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -57,12 +58,33 @@ def common_options(
     "Take the options that belong to no command."
 
 # %% ../nbs/lib/90_cli.ipynb #87f8e26c
+# what moves the cursor, hides text or turns its order round, but for line ends and tabs
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def _visible(text):
+    "A text whose control characters are seen and do nothing."
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text))
+
+
+def _say(text, err=False):
+    "Print a text, wherever it comes from; everything that a command says goes through here."
+    typer.echo(_visible(text), err=err)
+
+
+def _line(value):
+    "A value as one line."
+    return _visible(value).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def _print(table):
     "Print a table with every column flush left."
-    columns = [[str(name), *map(str, table[name])] for name in table]
+    columns = [[_line(name), *map(_line, table[name])] for name in table]
     widths = [max(map(len, column)) for column in columns]
     for line in zip(*columns, strict=True):
-        typer.echo(
+        _say(
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         )
 
@@ -71,7 +93,7 @@ def _value(text):
     "A parameter value as Python: a literal where it is one, else the text itself."
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 
@@ -98,8 +120,8 @@ def _complete_run(incomplete: str) -> list[str]:
 def _check_names(name, given):
     "Refuse an experiment or a parameter that does not exist, before anything heavy is imported."
     declared.file_of(name)
-    known = declared.parameter_names(name)
-    for parameter in given:
+    known = declared.parameters(name)
+    for parameter in given if known else ():
         check_choice(parameter, known, "parameter")
 
 # %% ../nbs/lib/90_cli.ipynb #e4babbbf
@@ -160,17 +182,17 @@ def _show(folder):
     from bigdata_ai.experiment import report as reports
 
     judged = reports.verdicts(folder)
-    typer.echo("")
+    _say("")
     _print(reports.text_table(judged))
     for line in (
         judged[judged["reason"] != ""].drop_duplicates(["framework", "reason"]).itertuples()
     ):
         if line.framework != "all":
-            typer.echo(f"{line.verdict} in {line.framework}: {line.reason}")
-    typer.echo("")
+            _say(f"{line.verdict} in {line.framework}: {line.reason}")
+    _say("")
     for name, text in reports.used(folder).items():
-        typer.echo(f"{name}: {text}")
-    typer.echo(f"report: {reports.report(folder)}")
+        _say(f"{name}: {text}")
+    _say(f"report: {reports.report(folder)}")
 
 # %% ../nbs/lib/90_cli.ipynb #4b895318
 @app.command("run")
@@ -191,16 +213,23 @@ def run_command(
     """
     given = _pairs(parameter or [])
     _check_names(name, given)
+    if run_id is not None:
+        declared.check_run_id(run_id)
+    if show_parameters:
+        for known in declared.parameters(name).values():
+            default = known.code or "?" if known.free else repr(known.default)
+            _say(f"{known.name} = {default}    {known.help}")
+        return
     from bigdata_ai.experiment import run as runs
     from bigdata_ai.train.frameworks import backends
 
-    if show_parameters:
-        for known in runs.parameters(name).values():
-            typer.echo(f"{known.name} = {known.default!r}    {known.help}")
-        return
     title = declared.describe(name).get("title", Path(name).stem)
-    typer.echo(f"{title}\nframeworks: {', '.join(backends()) or 'none'}")
-    _show(runs.run(name, given, full=full, run_id=run_id, limited=not no_budget))
+    _say(f"{title}\nframeworks: {', '.join(backends()) or 'none'}")
+    folder = runs.run(name, given, full=full, run_id=run_id, limited=not no_budget)
+    if (folder / "evidence.jsonl").exists():
+        _show(folder)
+    else:
+        _say(f"kept in {folder}; the notebook recorded no evidence, so there is nothing to judge")
 
 # %% ../nbs/lib/90_cli.ipynb #6f5b0fd0
 @app.command("sweep")
@@ -233,7 +262,7 @@ def sweep_command(
     shown = table.drop(columns="folder").assign(error=table["error"].str.slice(0, 60))
     _print(shown.map(lambda value: short_repr(value) if isinstance(value, list) else value))
     failed = table[table["state"] == "failed"]
-    typer.echo(
+    _say(
         f"\n{len(table)} runs, {len(failed)} failed; kept in {Path(table['folder'].iloc[0]).parent}"
     )
     if len(failed):
@@ -249,7 +278,7 @@ def _warned():
             yield
         finally:
             for text in dict.fromkeys(str(one.message) for one in caught):
-                typer.echo(f"Warning: {text}", err=True)
+                _say(f"Warning: {text}", err=True)
 
 
 def _prices(texts):
@@ -338,16 +367,16 @@ def advise_command(
             future_share=newer,
             show_progress=True,
         )
-    typer.echo(str(advice))
+    _say(str(advice))
     if report:
-        typer.echo(f"Report: {advice.report(report)}")
+        _say(f"Report: {advice.report(report)}")
 
 # %% ../nbs/lib/90_cli.ipynb #53b64ae0
 def _folder_of(run_id):
     "The folder of a run, by default of the newest."
     if run_id is None:
         return declared.latest_run()
-    return runs_path() / check_choice(run_id, sorted(declared.runs()), "run")
+    return runs_path() / check_choice(declared.check_run_id(run_id), sorted(declared.runs()), "run")
 
 
 @app.command("report")
@@ -386,11 +415,11 @@ def report_command(
     from bigdata_ai.experiment import report as reports
 
     if folder is None:
-        typer.echo(f"report: {reports.overview()}")
+        _say(f"report: {reports.overview()}")
         return
     _show(folder)
     if record:
-        typer.echo(f"recorded: {reports.record(folder)}")
+        _say(f"recorded: {reports.record(folder)}")
 
 # %% ../nbs/lib/90_cli.ipynb #c7de384e
 @app.command("sabotage")
@@ -431,9 +460,9 @@ def sabotage_command(
     table = room.sabotage(name, {**room.sizes(name, quick), **given}, quick=quick)
     seconds = time.monotonic() - start
     _print(room.outcome_table(table, shutil.get_terminal_size((120, 24)).columns))
-    typer.echo(f"\n{room.summary(table)} {seconds:.0f} s.")
+    _say(f"\n{room.summary(table)} {seconds:.0f} s.")
     if record:
-        typer.echo(f"recorded: {room.record_outcome(name, table, quick, seconds)}")
+        _say(f"recorded: {room.record_outcome(name, table, quick, seconds)}")
     if table["killed"].eq(False).any():
         raise typer.Exit(1)
 
@@ -461,10 +490,12 @@ def data_show(
     """Show what the ledger says of one data set, and check that its content is the recorded one."""
     from bigdata_ai.data import catalog
 
-    for key, value in catalog.show(name).dropna().items():
-        typer.echo(f"{key:12} {value}")
-    catalog.load(name)
-    typer.echo(f"{'content':12} as recorded (sha256 checked)")
+    entry = catalog.show(name)
+    for key, value in entry.dropna().items():
+        _say(f"{key:12} {value}")
+    check = catalog.load_table if entry.get("form") == "table" else catalog.load
+    check(name)
+    _say(f"{'content':12} as recorded (sha256 checked)")
 
 # %% ../nbs/lib/90_cli.ipynb #758ef401
 evidence_app = typer.Typer(
@@ -490,9 +521,9 @@ def _print_fitting(table, most=50):
         kept.append(name)
     _print(shown[kept])
     if len(table) > most:
-        typer.echo(f"… {len(table) - most} more rows")
+        _say(f"… {len(table) - most} more rows")
     if len(kept) < len(table.columns):
-        typer.echo(f"… more columns: {', '.join(table.columns[len(kept) :])}")
+        _say(f"… more columns: {', '.join(table.columns[len(kept) :])}")
 
 
 _Places = Annotated[
@@ -534,7 +565,7 @@ def evidence_export(
     from bigdata_ai.experiment import query as queries
 
     with _warned():
-        typer.echo(f"exported: {queries.export(file, *places or [], sql=sql)}")
+        _say(f"exported: {queries.export(file, *places or [], sql=sql)}")
 
 
 @evidence_app.command("diff")
@@ -560,7 +591,7 @@ def evidence_diff(
     with _warned():
         table = queries.diff(before, after, tuple(by or ()))
     for name, count in queries.summary(table).items():
-        typer.echo(f"{name:20} {count}")
+        _say(f"{name:20} {count}")
     other = table[table["state"] != "same"]
     if len(other):
         _print_fitting(other.dropna(axis=1, how="all"))
@@ -578,7 +609,7 @@ def evidence_mlflow(
 
     with _warned():
         logged = queries.to_mlflow(tracking, *places or [])
-    typer.echo(f"logged: {logged} rows to {tracking}")
+    _say(f"logged: {logged} rows to {tracking}")
 
 # %% ../nbs/lib/90_cli.ipynb #2331e1be
 def _hints(font):
@@ -622,9 +653,9 @@ def doctor_command() -> None:
         "runs go to": str(runs_path()),
     }
     for name, fact in facts.items():
-        typer.echo(f"{name:15} {fact}")
+        _say(f"{name:15} {fact}")
     for hint in _hints(cjk_font()):
-        typer.echo(f"hint: {hint}")
+        _say(f"hint: {hint}")
 
 # %% ../nbs/lib/90_cli.ipynb #f78d8281
 def main() -> None:
@@ -632,5 +663,5 @@ def main() -> None:
     try:
         app()
     except BigDataError as error:
-        typer.echo(f"Error: {error}", err=True)
+        _say(f"Error: {error}", err=True)
         raise SystemExit(2) from None

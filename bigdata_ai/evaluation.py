@@ -22,6 +22,7 @@ from .core import check_classes, check_int, check_choice, require, rng
 from .data.origin import origin_of
 from .data.seal import SealedTest, check_trainable
 from .data.tables import Dataset, Table
+from .pages import table_html
 from .estimates import auroc_interval, share_interval
 
 # %% ../nbs/lib/30_evaluation.ipynb #dbaed219
@@ -245,9 +246,7 @@ class Scores:
         return rows.iloc[0][["value", "low", "high"]]
 
     def _repr_html_(self) -> str:
-        style = self.table.style
-        style.format(precision=3)
-        return style.hide(axis="index").to_html()
+        return table_html(self.table.round(3))
 
     def __repr__(self) -> str:
         return self.table.round(3).to_string(index=False)

@@ -1,9 +1,11 @@
 """Training by two worker processes: the result of one, and an error that names the worker when one
 is gone."""
 
+import contextlib
 import importlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -17,8 +19,8 @@ from hypothesis import given, strategies
 from bigdata_ai.core import DivergedError, InputError, RunError, SealedTestError
 from bigdata_ai.data.spark import spark_session
 from bigdata_ai.train import distributed
-from bigdata_ai.train.distributed import fates, fit_distributed, note, part_of, part_size
-from bigdata_ai.train.distributed import settings_of
+from bigdata_ai.train.distributed import LocalSum, fates, fit_distributed, note, part_of
+from bigdata_ai.train.distributed import part_size, settings_of
 from bigdata_ai.train.loop import fit
 from bigdata_ai.train.schedules import Cosine
 from bigdata_ai.train.spec.layers import BatchNorm, Dense
@@ -136,37 +138,82 @@ def test_a_killed_worker_ends_the_call_and_is_named(backend, digits, spark, tmp_
 
 
 def test_a_killed_worker_is_named_though_the_other_one_ended_before_anybody_looked(
-    digits, spark, tmp_path
+    digits, tmp_path, monkeypatch
 ):
-    """torchrun stands still from the kill until the other worker has missed it, so that it sees
-    both at once."""
+    "Who watches looks only when the other worker has missed the killed one and is gone too."
+    watch, clock = distributed.watch, threading.Event()
 
-    def wait():
-        clock, agent = threading.Event(), None
+    def late(processes, folder, timeout):
         for _ in range(900):
-            states = [fate["state"] for fate in fates(tmp_path, 2)]
-            if states == ["joined", "joined"] and agent is None:
-                killed = psutil.Process(fates(tmp_path, 2)[1]["process"])
-                agent = killed.parent()
-                agent.suspend()
-                killed.kill()
-            if states[0] == "lost":
+            if [fate["state"] for fate in fates(folder, 2)] == ["joined", "joined"]:
                 break
             clock.wait(0.1)
-        if agent:
-            agent.resume()
+        processes[1].kill()
+        processes[0].wait(90)
+        return watch(processes, folder, timeout)
 
-    thread = threading.Thread(target=wait)
-    thread.start()
+    monkeypatch.setattr(distributed, "watch", late)
     with pytest.raises(RunError, match="worker 2 .* was ended by signal 9"):
         fit_distributed(
-            mlp(64, 10),
-            digits,
-            Training(backend="torch", epochs=100_000),
-            spark=spark,
-            folder=tmp_path,
+            mlp(64, 10), digits, Training(backend="torch", epochs=100_000), folder=tmp_path
         )
-    thread.join()
+    assert fates(tmp_path, 2)[0]["state"] == "lost"
+
+
+# h8: who may listen, and who may join
+
+
+def test_h8_workers_of_this_machine_listen_on_loopback_alone(backend, digits):
+    seen, over = set(), threading.Event()
+
+    def look():
+        while not over.wait(0.02):
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    found = process.net_connections()
+                    seen.update(one.laddr.ip for one in found if one.status == "LISTEN")
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        run = Training(backend=backend, epochs=1, batch_size=10)
+        fit_distributed(mlp(64, 10), digits.take(slice(40)), run, workers=3)
+    finally:
+        over.set()
+        thread.join()
+    assert all(address in ("127.0.0.1", "::ffff:127.0.0.1", "::1") for address in seen), seen
+
+
+def test_h8_who_does_not_show_the_key_is_sent_away(tmp_path):
+    (tmp_path / distributed.KEY).write_bytes(b"k" * 32)
+    sums = {}
+
+    def meet(rank):
+        sums[rank] = LocalSum(tmp_path, rank, 3, 20.0)(np.arange(5.0) * 10**rank)
+
+    threads = [threading.Thread(target=meet, args=(rank,)) for rank in range(3)]
+    threads[0].start()
+    for _ in range(200):
+        if (tmp_path / distributed.ADDRESS).exists():
+            break
+        threading.Event().wait(0.05)
+    place = ("127.0.0.1", int((tmp_path / distributed.ADDRESS).read_text()))
+    for said in (b"x" * 32 + bytes([0, 0, 0, 1]), b"k" * 32 + bytes([0, 0, 0, 7]), b"short"):
+        with socket.create_connection(place, 10) as stranger:
+            stranger.sendall(said)
+            stranger.shutdown(socket.SHUT_WR)
+            assert stranger.recv(1) == b""
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert all(sums[rank].tolist() == [0, 111, 222, 333, 444] for rank in range(3))
+
+
+def test_h8_the_key_is_for_its_user_alone(tmp_path):
+    (process,) = distributed.start_local(tmp_path, 1, "pass")
+    process.wait()
+    assert (tmp_path / distributed.KEY).stat().st_mode & 0o077 == 0
 
 
 def test_a_worker_of_tensorflow_that_stands_still_is_seen(frameworks, tmp_path):

@@ -410,7 +410,7 @@ def test_an_export_of_a_query_and_what_fails_leaves_the_old_file(tmp_path, file,
     def full(*_):
         raise OSError("the disk is full")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="full"):
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="full"):
         patch.setattr("bigdata_ai.core.os.replace", full)
         export(path, file)
     assert path.read_text().startswith('"n","e"') and sorted(os.listdir(tmp_path)) == [

@@ -1,7 +1,10 @@
 """scikit-learn's interface: its own checks over everything of ours that fits, and its tools on real
 data."""
 
+import importlib
+import inspect
 import pickle
+import pkgutil
 
 import numpy as np
 import pandas as pd
@@ -14,12 +17,17 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
+import bigdata_ai
 from bigdata_ai.core import InputError
 from bigdata_ai.data.catalog import load_table
+from bigdata_ai.data.labels.active import DistanceSVC
 from bigdata_ai.data.prepare.cleaning_rules import Cleaner, Duplicates, Missing, Outliers, Range
 from bigdata_ai.data.prepare.features import Encoder, OneHot, Scale
+from bigdata_ai.data.prepare.rules import Rules
 from bigdata_ai.data.split import split
+from bigdata_ai.data.tables import from_arrays
 from bigdata_ai.evaluation import evaluate
+from bigdata_ai.train.loop import fit
 from bigdata_ai.train.prepared import Prepared
 from bigdata_ai.train.spec.network import mlp
 from bigdata_ai.train.spec.optimizers import Adam
@@ -30,6 +38,7 @@ ENCODER = Encoder([Scale("x0"), OneHot("x0", top=3)])
 STEPS = [Cleaner([Range("x0", low=-1e9)]), StandardScaler()]
 # 64 bits, so that a row's prediction does not depend on its batch beyond scikit-learn's tolerance
 NETWORK = {"epochs": 30, "batch_size": 32, "dtype": "float64", "optimizer": Adam(0.02)}
+BY_WEIGHT = "SVC itself: scikit-learn lists both among its known failures"
 BY_NAME = "rules take columns by name: their order does not matter, nor do others"
 
 CHECKED = {
@@ -45,7 +54,55 @@ CHECKED = {
     ),
     "classifier": (NetworkClassifier(**NETWORK), {}),
     "regressor": (NetworkRegressor(**NETWORK), {}),
+    "distance svc": (
+        DistanceSVC(),
+        {
+            "check_sample_weight_equivalence_on_dense_data": BY_WEIGHT,
+            "check_sample_weight_equivalence_on_sparse_data": BY_WEIGHT,
+        },
+    ),
 }
+
+
+def test_h17_every_estimator_of_the_package_is_checked():
+    kinds = set()
+    for module in pkgutil.walk_packages(bigdata_ai.__path__, "bigdata_ai."):
+        if "_backend" in module.name:
+            continue
+        found = vars(importlib.import_module(module.name))
+        kinds |= {
+            kind
+            for name, kind in found.items()
+            if inspect.isclass(kind) and kind.__module__ == module.name and name[0] != "_"
+            if hasattr(kind, "get_params") and hasattr(kind, "fit")
+        }
+    assert DistanceSVC in kinds and NetworkClassifier in kinds
+    assert kinds - {Rules} == {type(estimator) for estimator, _ in CHECKED.values()}
+
+
+@pytest.mark.parametrize("shape", ["ovr", "ovo"])
+def test_h17_distances_of_three_classes_are_probabilities(shape):
+    X = np.random.default_rng(0).normal(size=(90, 2))
+    y = np.digitize(X[:, 0], [-0.4, 0.4])
+    model = DistanceSVC(decision_function_shape=shape).fit(X, np.array(["a", "b", "c"])[y])
+    proba = model.predict_proba(X)
+    assert proba.shape == (90, 3) and np.allclose(proba.sum(axis=1), 1)
+    assert (model.classes_[proba.argmax(axis=1)] == model.predict(X)).all()
+    assert (proba.argmax(axis=1) == y).mean() > 0.9
+    assert model.decision_function(X).shape == (90, 3)
+    data = from_arrays(X, y)
+    assert evaluate(fit(DistanceSVC(), data), data, resamples=20)["accuracy"]["value"] > 0.9
+    two = DistanceSVC().fit(X, y > 1)
+    assert np.allclose(two.predict_proba(X)[:, 1], 1 / (1 + np.exp(-two.decision_function(X))))
+
+
+def test_h17_wrapped_networks_of_four_classes_predict_four():
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    y = np.array(list("dbca"))[np.digitize(X[:, 0], [-0.6, 0.0, 0.6])]
+    for model in (NetworkClassifier(**NETWORK), Prepared(NetworkClassifier(**NETWORK))):
+        model.fit(X, y)
+        assert model.predict_proba(X).shape == (200, 4) and list(model.classes_) == list("abcd")
+        assert model.score(X, y) > 0.8
 
 
 @pytest.mark.parametrize("name", CHECKED)

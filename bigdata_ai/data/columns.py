@@ -29,6 +29,8 @@ def _of_arrow(values):
     "A column that Arrow keeps, as pandas' own; decimals as floats, dictionaries as their values."
     kind = values.dtype.pyarrow_dtype
     array = pa.chunked_array(pa.array(values, type=kind))
+    if pa.types.is_nested(kind):
+        return pd.Series(array.to_pylist(), values.index, dtype=object)
     if pa.types.is_dictionary(kind):
         array = array.cast(kind.value_type)
     if pa.types.is_decimal(array.type):
@@ -69,8 +71,12 @@ def plain_column(
     """
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(object).infer_objects()
+    if isinstance(values.dtype, pd.SparseDtype):
+        values = values.sparse.to_dense()
     if isinstance(values.dtype, pd.ArrowDtype):
         values = _of_arrow(values)
+    if values.dtype == np.float16:
+        values = values.astype(np.float32)
     return _of_objects(values) if values.dtype == object else values
 
 # %% ../../nbs/lib/data/01_columns.ipynb #83207f2a

@@ -8,7 +8,6 @@ __all__ = ['NUMBERS', 'DATES', 'PLAIN', 'PSI_STABLE', 'PSI_SHIFTED', 'MAX_CLASSE
 # %% ../../nbs/lib/data/85_profile.ipynb #63de92aa
 import datetime
 import decimal
-import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,9 +22,11 @@ from scipy.spatial.distance import jensenshannon
 
 from .. import viz
 from ..core import check_choice, check_int, check_number, require, rng
+from .columns import plain_column
 from .frames import columns, count, drop_duplicates, engine_of, sample_rows
 from .frames import summarize, to_narwhals
 from .spellings import spelling_notes
+from ..pages import escape, table_html
 
 # %% ../../nbs/lib/data/85_profile.ipynb #e71f3960
 NUMBERS = ("Int", "UInt", "Float", "Decimal")
@@ -174,6 +175,7 @@ def _microseconds(moments):
 
 
 def _as_number(values):
+    values = plain_column(values)
     if values.dtype == object:
         values = _plain(values)
     if pd.api.types.is_datetime64_any_dtype(values):
@@ -544,8 +546,9 @@ class Profile:
         return _page(self, most)
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<p>note: {html.escape(note)}</p>" for note in self.notes)
-        return f"<p>{self.summary()}</p>{notes}{_shown(self.table).to_html()}"
+        notes = "".join(f"<p>note: {escape(note)}</p>" for note in self.notes)
+        table = table_html(_shown(self.table), index=True)
+        return f"<p>{escape(self.summary())}</p>{notes}{table}"
 
     def summary(self) -> str:  # one line
         """Say in one line what table this is and how much of it was looked at.

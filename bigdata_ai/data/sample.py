@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, check_choice, check_int, check_number, require, rng
-from .frames import columns, engine_of, hash_column
+from .frames import check_single, columns, engine_of, hash_column, to_narwhals
 from .seal import check_augmentable
 from .split import hash_fraction
 from .tables import RowsT
@@ -82,7 +82,7 @@ _HASH, _RANK, _QUOTA = "__hash", "__rank", "__quota"  # columns that are there f
 
 
 def _sample_in_memory(frame, label, key, share, salt, at_least):
-    opened: Any = nw.from_native(frame, eager_only=True)
+    opened: Any = to_narwhals(frame)
     hashed: Any = nw.from_native(hash_column(opened.select(key).to_native(), key, salt, _HASH))
     # gaps are a class, as elsewhere
     codes, _ = pd.factorize(opened[label].to_pandas(), use_na_sentinel=False)
@@ -136,6 +136,7 @@ def stratified_sample(
         hint = "Reservoir samples what goes by."
         raise InputError.of("A stream has no share to take.", "spark-stream", hint)
     _check_sample(share, salt, at_least)
+    check_single(names[label], label, "a sample by class")
     in_memory = engine_of(frame) in ("pandas", "polars", "pyarrow")
     draw = _sample_in_memory if in_memory else _sample_in_engine
     return draw(frame, label, key, share, salt, at_least)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, check_choice, check_int, check_number, require, rng
-from .columns import read_times
+from .columns import plain_column, read_times, refuse_nested
 from .seal import SealedTest, check_augmentable, check_trainable, mark_held_out
 from .tables import Dataset, RowsT, Table
 
@@ -163,13 +163,23 @@ def random_side(
     return back
 
 # %% ../../nbs/lib/data/20_split.ipynb #491e2a8f
-def _groups(groups):
+def _group_name(name):
+    "A group as a whole number or a text, which alone are hashed alike everywhere."
+    if isinstance(name, (int, str, np.integer)) and not isinstance(name, bool):
+        return name if isinstance(name, str) else int(name)
+    return int(name) if isinstance(name, float) and name.is_integer() else str(name)
+
+
+def _groups(groups, name="group"):
     "The group of each row as a number, and the groups."
-    codes, names = pd.factorize(np.asarray(groups))
+    values = plain_column(pd.Series(groups).reset_index(drop=True))
+    refuse_nested(values.to_frame(name), "a group")
+    codes, names = pd.factorize(values)
+    names = [_group_name(one) for one in names.tolist()]
     require(
         (codes >= 0).all(),
         "Every row must have a group.",
-        f"{(codes < 0).sum()} row(s) without one",
+        f"{(codes < 0).sum()} row(s) without one in {name!r}",
         "give them a group of their own, such as their id.",
     )
     return codes, names
@@ -181,7 +191,7 @@ def _times(times, name="time"):
     require(
         (codes >= 0).all(),
         "Every row must have a time.",
-        f"{(codes < 0).sum()} row(s) without one",
+        f"{(codes < 0).sum()} row(s) without one in {name!r}",
         "drop or fill them first.",
     )
     return codes, values
@@ -191,6 +201,7 @@ def group_side(
     groups: Any,  # shape (n,), int or str: whom or what a row belongs to
     share: float,  # share of the groups that is held back, in (0, 1)
     salt: str = "",  # names the split
+    name: str = "group",  # of the column, for messages
 ) -> np.ndarray:  # shape (n,), bool: True where the row is held back
     """Hold back whole groups, by the hash of the group: no group has rows on both sides.
 
@@ -202,14 +213,16 @@ def group_side(
         share of the groups that is held back, in (0, 1)
     salt : str, default ''
         names the split
+    name : str, default 'group'
+        of the column, for messages
 
     Returns
     -------
     np.ndarray
         shape (n,), bool: True where the row is held back
     """
-    codes, names = _groups(groups)
-    return hash_side(names, share, salt)[codes]
+    codes, names = _groups(groups, name)
+    return hash_side(np.array(names, dtype=object), share, salt)[codes]
 
 
 def time_side(
@@ -304,8 +317,13 @@ def _side(data, share, salt, stratify, by, values):
         return random_side(len(data), share, salt)
     values = column_of(data, by, values)
     if by == "group":
-        return group_side(values, share, salt)
+        return group_side(values, share, salt, getattr(data, "group", None) or "group")
     return time_side(values, share, getattr(data, "time", None) or "time")
+
+
+def _by_what(data, by):
+    column = getattr(data, by, None) if by in ("group", "time") else None
+    return f"by {by}" + (f" {column!r}" if column is not None else "")
 
 
 def _two_sides(data, share, salt, stratify, by, values):
@@ -314,7 +332,7 @@ def _two_sides(data, share, salt, stratify, by, values):
     require(
         0 < back.sum() < len(back),
         "Both sides of a split must have rows.",
-        f"{back.sum()} of {len(back)} rows held back",
+        f"{back.sum()} of {len(back)} rows held back, {_by_what(data, by)}",
         "use more rows, more groups or times, or another share.",
     )
     return data.take(~back), data.take(back)

@@ -103,6 +103,31 @@ def _check_no_row_numbers(X):
     )
 
 
+def _numeric(X):
+    "A frame of numbers as one array; what is none, and gaps, are told by column."
+    plain = {name: plain_column(X[name]) for name in X.columns}
+    texts = [name for name, column in plain.items() if column.dtype.kind not in "iufb"]
+    require(
+        not texts,
+        "`X` must be numeric.",
+        ", ".join(f"{name!r} of {plain[name].dtype}" for name in texts[:5]),
+        "encode text and categories as numbers first, such as with features.Encoder.",
+    )
+    gaps = [name for name, column in plain.items() if not np.isfinite(_floats(column)).all()]
+    require(
+        not gaps,
+        "`X` must be finite.",
+        f"NaN, inf or a gap in {', '.join(map(repr, gaps[:5]))}",
+        "drop or fill them before training.",
+    )
+    usual = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in X.dtypes)
+    return X if usual else np.column_stack([_floats(column) for column in plain.values()])
+
+
+def _floats(column):
+    return column.to_numpy(np.float64, na_value=np.nan)
+
+
 def from_arrays(
     X: Any,  # shape (n, d): numeric array or data frame, finite
     y: Any,  # shape (n,): class labels 0 … classes-1, or real-valued targets
@@ -134,6 +159,7 @@ def from_arrays(
     """
     if isinstance(X, pd.DataFrame):
         _check_no_row_numbers(X)
+        X = _numeric(X)
     X = check_features(X)
     ids = _ids_for(len(X), ids)
     if classes is not None:
@@ -267,7 +293,7 @@ class Table(_Roles):
         values = plain_column(self.frame[self.target])
         if self.labels:
             return _codes(values, self.labels)
-        return check_targets(values, len(self))[:, 0]
+        return check_targets(values, len(self), name=f"the target {self.target!r}")[:, 0]
 
     def take(
         self,
@@ -337,13 +363,16 @@ def _with_ids(frame, id):
     return frame, id
 
 
+_TARGETS = (set(), {"str"}, {"bool"}, {"int"}, {"bytes"})  # kinds of objects that make classes
+
+
 def _labels(frame, target):
     "The classes of the target; floats and decimals have none."
     refuse_nested(frame[[target]], "a target")
     values = plain_column(frame[target])
-    kinds = {type(value).__name__ for value in values} if values.dtype == object else {"one"}
+    kinds = {type(value).__name__ for value in values} if values.dtype == object else {"str"}
     require(
-        values.dtype.kind not in "mM" and len(kinds - {"NoneType", "float"}) <= 1,
+        values.dtype.kind not in "mMc" and kinds - {"NoneType", "float"} in _TARGETS,
         f"The target {target!r} must hold texts, truth values or numbers.",
         str(values.dtype) if values.dtype != object else f"a mixture of {', '.join(sorted(kinds))}",
         "make it one kind first, such as frame[column].astype(str), or a number.",

@@ -7,7 +7,6 @@ __all__ = ['PRECONDITIONS', 'MAX_LOSS_SHARE', 'Verdict', 'VERDICTS', 'Claim', 'l
            'preconditions', 'judge']
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #7b095091
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,6 +17,7 @@ import pandas as pd
 
 from ..core import InputError, check_choice, check_int, digest, require
 from ..estimates import mean_interval
+from .declared import read_declaration
 from .plugins import load_function, source_digest
 from .statistics import STATISTICS
 
@@ -125,6 +125,32 @@ class Claim:
             yield "preconditions", name
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #058eb15d
+_TEXTS = ("id", "text", "statistic", "control", "published")
+_LISTS = ("frameworks", "axes", "preconditions", "without")
+
+
+def _misfits(entry):
+    "What of a declared claim is not of its form."
+    for key in (*_TEXTS[:4], *(key for key in _TEXTS if key in entry)):
+        if not isinstance(entry.get(key), str):
+            yield f"{key} must be a text"
+    for key in ("above", "below", "level"):
+        value = entry.get(key, 0)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e300:
+            yield f"{key} must be a number"
+    for key in ("min_seeds", "min_sizes", "family"):
+        if type(entry.get(key, 1)) is not int:
+            yield f"{key} must be a whole number"
+    for key in _LISTS:
+        value = entry.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            yield f"{key} must be a list of texts"
+    where = entry.get("where", {})
+    plain = isinstance(where, dict) and where.values()
+    if plain is False or not all(isinstance(one, bool | int | float | str) for one in plain):
+        yield "where must be a table of column = value"
+
+
 def _frozen(value):
     "Lists and tables as tuples."
     return (
@@ -153,7 +179,7 @@ def load_claims(
         in file order
     """
     known = [field.name for field in fields(Claim) if field.name not in ("sources", "folder")]
-    declared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    declared = read_declaration(path)
     entries = declared.get("claims", [])
     shared = {
         "axes": declared.get("axes", ["n"]),
@@ -164,6 +190,8 @@ def load_claims(
     for entry in entries:
         for key in entry:
             check_choice(key, known, "claim field")
+        problem = next(_misfits(entry), "")
+        require(not problem, f"Each claim of {path} must be well formed.", problem)
     return [
         Claim(**{key: _frozen(value) for key, value in {**shared, **entry}.items()})
         for entry in entries

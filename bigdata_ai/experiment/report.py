@@ -14,26 +14,54 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ..core import InputError, data_path, experiments_path, require, runs_path
+from ..core import InputError, data_path, experiments_path, require, runs_path, short_repr
 from ..core import write_atomic
 from ..data.catalog import names, show
 from .claims import VERDICTS, load_claims
 from .statistics import power_laws
-from .declared import describe, file_of
+from .declared import describe, file_of, run_facts
 from .evidence import read, rows
+from .lines import damage, read_rows
 from .figures import setting_table
 from .guards import judge_guarded
 from .run import MAX_BUDGET_SHARE, budget, figure_of
 from .sabotage import kill_rate, outcomes
-from ..pages import html_page, image_address
+from ..pages import escape, html_page, image_address, link
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #b2e88af8
-def _facts(evidence):
-    "What a run's folder says of it; nothing for a file."
-    path = Path(evidence) / "run.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+# what a row of a result holds, as `Recorder` writes it
+_PARTS = {
+    **dict.fromkeys(("experiment", "framework", "code", "claims", "commit", "key"), str),
+    **dict.fromkeys(("setting", "metrics", "checks", "data", "versions", "parameters"), dict),
+    **dict.fromkeys(("wall_s", "peak_mib"), (int, float)),
+    "seed": int,
+}
+
+
+def _misfit(row):
+    "What a row lacks to be a result; an empty text where it is one."
+    for name, kind in _PARTS.items():
+        if not isinstance(row.get(name), kind) or isinstance(row[name], bool):
+            return f"{name} is {short_repr(row.get(name, 'missing'))}"
+    named = {"framework": row["framework"], "data.name": row["data"].get("name")}
+    named["data.name"] = str(named["data.name"]).replace(" + ", "_")
+    for name, value in named.items():  # which become names of files
+        if not re.fullmatch(r"\w[\w.-]*", value):
+            return f"{name} is {short_repr(value)}"
+    return ""
+
+
+def _check_results(evidence):
+    "Refuse evidence with a row that is no result, by its file and line."
+    path = Path(evidence)
+    path = path / "evidence.jsonl" if path.is_dir() else path
+    for number, row in read_rows(path)[0]:
+        if misfit := _misfit(row):
+            must = "A line of evidence must be a result, as a Recorder writes it."
+            raise damage(path, number, misfit, must)
 
 
 def experiment_of(
@@ -52,14 +80,25 @@ def experiment_of(
         a name from `declared.experiments()`, or the path of a notebook
     """
     several = read(evidence)["experiment"].unique()
+    _check_results(evidence)
     require(len(several) == 1, "Evidence to judge must be of one experiment.", ", ".join(several))
-    ran = _facts(evidence).get("experiment", "")
+    ran = run_facts(evidence).get("experiment", "")
     beside = Path(evidence).absolute().parent.parent / f"{several[0]}.ipynb"
     if ran.endswith(".ipynb"):
         return ran
     return str(beside) if beside.exists() and Path(evidence).is_file() else several[0]
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #0dcec6dd
+# the columns of verdicts
+_JUDGED = "claim framework statistic low high bound control seeds verdict reason".split()
+
+
+def _claims(name):
+    "What an experiment claims; nothing where nothing is declared."
+    path = file_of(name, ".toml")
+    return load_claims(path) if path.exists() else []
+
+
 def verdicts(
     evidence: Path | str,  # a run's folder, or an evidence file
 ) -> pd.DataFrame:  # claim, framework, statistic, low, high, bound, control, seeds, verdict, reason
@@ -75,7 +114,8 @@ def verdicts(
     pd.DataFrame
         claim, framework, statistic, low, high, bound, control, seeds, verdict, reason
     """
-    return judge_guarded(load_claims(file_of(experiment_of(evidence), ".toml")), evidence)
+    claims = _claims(experiment_of(evidence))
+    return judge_guarded(claims, evidence) if claims else pd.DataFrame(columns=_JUDGED)
 
 
 def text_table(
@@ -164,6 +204,20 @@ def curve_table(
     return setting_table(read(evidence), _axes(name), metric).rename(columns={"n": "rows"})
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #ba47d8f1
+def _ended(path):
+    "How a kernel ended; nothing where that can't be read."
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    numbers = (
+        {key: facts.get(key) for key in ("seconds", "mib", "peak_mib")}
+        if isinstance(facts, dict)
+        else {}
+    )
+    return {key: value for key, value in numbers.items() if isinstance(value, int | float)}
+
+
 def used(
     evidence: Path | str,  # a run's folder, or an evidence file
 ) -> dict[str, str]:  # framework -> seconds and MiB, with the budget
@@ -180,13 +234,13 @@ def used(
         framework -> seconds and MiB, with the budget
     """
     folder, table = Path(evidence), read(evidence)
-    smoke = _facts(evidence).get("parameters", None) == {}
+    smoke = run_facts(evidence).get("parameters", None) == {}
     allowed = budget(experiment_of(evidence), smoke=smoke)
     of = {key: f" of {value:,.0f}" for key, value in allowed.items()}
     texts = {}
     for framework, runs in table.groupby("framework", sort=False):
         kernel = folder / f"{framework}.result"
-        took = json.loads(kernel.read_text(encoding="utf-8")) if kernel.exists() else {}
+        took = _ended(kernel) if kernel.exists() else {}
         seconds = took.get("seconds") or runs["wall_s"].sum()
         mib = took.get("peak_mib") or runs["peak_mib"].max()
         texts[framework] = (
@@ -203,9 +257,12 @@ def _page(notebook):
 
     servers = ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url")
     nothing = dict.fromkeys((*servers, "widget_renderer_url"), "")
-    html, _ = nbconvert.HTMLExporter(**nothing).from_notebook_node(
-        nbformat.read(notebook, as_version=4)
-    )
+    try:
+        executed = nbformat.read(notebook, as_version=4)
+        html, _ = nbconvert.HTMLExporter(**nothing).from_notebook_node(executed)
+    except Exception as error:  # whatever stands in a file of that name
+        problem = f"{notebook}: {short_repr(error)}"
+        raise InputError.of("An executed notebook must be one.", problem) from None
     write_atomic(
         notebook.with_suffix(".html"), re.sub(r'<script[^>]*src=""[^>]*></script>', "", html)
     )
@@ -233,7 +290,9 @@ def _notebooks(evidence, beside):
         if not path.with_suffix(".html").exists():
             _page(path)
     return {
-        path.stem: [os.path.relpath(file, beside) for file in (path.with_suffix(".html"), path)]
+        path.stem: [
+            link(os.path.relpath(file, beside)) for file in (path.with_suffix(".html"), path)
+        ]
         for path in executed
     }
 
@@ -286,7 +345,7 @@ def _sabotaged(name):
 # %% ../../nbs/lib/experiment/50_report.ipynb #02942da3
 def _judgement(evidence, name):
     "What the page says of the claims."
-    claims, judged = load_claims(file_of(name, ".toml")), verdicts(evidence)
+    claims, judged = _claims(name), verdicts(evidence)
     shown = judged.assign(shown=text_table(judged)["statistic [interval]"])
     lines = shown.to_dict("records")
     return {"claims": claims, "judged": lines, "answer": _answer(claims, judged)}
@@ -323,7 +382,7 @@ def _origin(evidence, table, beside):
             if key.startswith("parameters.")
         },
         "versions": _versions(evidence),
-        "facts": {**first, **_facts(evidence)},
+        "facts": {**first, **run_facts(evidence)},
     }
 
 # %% ../../nbs/lib/experiment/50_report.ipynb #5c09dcff
@@ -343,10 +402,17 @@ def _part(evidence, beside):
     }
 
 
+def _shown(value):
+    "What a page shows of a value; what is HTML already was made of such values."
+    return value if isinstance(value, Markup) else Markup(escape(value))
+
+
 def _write(path, title, parts):
     "Write the page of one experiment or of several."
     text = (experiments_path() / "report.html.jinja").read_text(encoding="utf-8")
-    engine = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    engine = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+    )
     body = engine.from_string(text).render(title=title, parts=parts, most=MAX_BUDGET_SHARE)
     shape = "one" if len(parts) == 1 else "many"
     return write_atomic(path, html_page(title, body, main_class=shape))

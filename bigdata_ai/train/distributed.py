@@ -401,7 +401,8 @@ def _others(folder, key, workers, timeout):
             peer, _ = server.accept()
             peer.settimeout(timeout)
             try:
-                shown, rank = bytes(_received(peer, len(key))), _received(peer, 1)[0]
+                shown = bytes(_received(peer, len(key)))
+                rank = int.from_bytes(_received(peer, 4))
             except OSError:
                 shown, rank = b"", 0
             if hmac.compare_digest(shown, key) and 0 < rank < workers:
@@ -419,7 +420,7 @@ def _joined(folder, key, rank, timeout):
             raise TimeoutError("the first worker does not listen")
         time.sleep(0.02)
     peer = socket.create_connection((_LOOPBACK, int(place.read_text())), timeout)
-    peer.sendall(key + bytes([rank]))
+    peer.sendall(key + rank.to_bytes(4))
     return [peer]
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #fee70725
@@ -429,7 +430,7 @@ class LocalSum:
     def __init__(
         self,
         folder: Path | str,  # of the job, with the key
-        rank: int,  # of this worker, from 0 to 255
+        rank: int,  # of this worker, from 0
         workers: int,  # of them
         timeout: float,  # seconds to wait for each other
     ):
@@ -440,7 +441,7 @@ class LocalSum:
         folder : Path | str
             of the job, with the key
         rank : int
-            of this worker, from 0 to 255
+            of this worker, from 0
         workers : int
             of them
         timeout : float
@@ -490,7 +491,7 @@ class LocalSum:
 # %% ../../nbs/lib/train/40_distributed.ipynb #caa0cc1a
 def start_local(
     folder: Path | str,  # where `fit_distributed` wrote the job
-    workers: int,  # of them, 2 to 256
+    workers: int,  # of them
     program: str,  # Python that trains as the worker of the environment's RANK, in the first argument
 ) -> list[subprocess.Popen]:  # one a worker
     """Start the workers of this machine, with a key for those that may join.
@@ -500,7 +501,7 @@ def start_local(
     folder : Path | str
         where `fit_distributed` wrote the job
     workers : int
-        of them, 2 to 256
+        of them
     program : str
         Python that trains as the worker of the environment's RANK, in the first argument
 
@@ -583,7 +584,7 @@ def watch(
 
 def run_local(
     folder: Path,  # where `fit_distributed` wrote the job
-    workers: int,  # of them, 2 to 256
+    workers: int,  # of them
     timeout: float,  # seconds that workers wait for each other
     program: str,  # as `start_local` takes it
 ) -> dict[int, int | None]:  # as `watch` gives it
@@ -594,7 +595,7 @@ def run_local(
     folder : Path
         where `fit_distributed` wrote the job
     workers : int
-        of them, 2 to 256
+        of them
     timeout : float
         seconds that workers wait for each other
     program : str
@@ -745,7 +746,7 @@ def fit_distributed(
     Model
         that of `fit` with the same settings, but for rounding
     """
-    workers, threads = check_int(workers, "workers", 2, 256), check_int(threads, "threads")
+    workers, threads = check_int(workers, "workers", 2), check_int(threads, "threads")
     if check_number(timeout_s, "timeout_s") <= 0:
         raise InputError.of("`timeout_s` must be greater than 0.", timeout_s)
     _check_spec(spec)

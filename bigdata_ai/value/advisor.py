@@ -7,7 +7,6 @@ __all__ = ['SPENDS', 'REHEARSED_SHARES', 'ADDED_NOISE_SHARE', 'MIN_SHARE_TOLD_FR
            'USUAL_SLOPE_WEIGHT', 'Advice', 'advise']
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #94e41fbb
-import html
 import time as clock
 import warnings
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from sklearn.base import BaseEstimator
 
 from ..core import InputError, check_number, progress, require, rng, write_atomic
 from ..estimates import half_width
+from ..pages import escape
 from .exchange_rates import Problem, corrupt, problem_of, wrong_labels
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #189630a7
@@ -364,13 +364,13 @@ def _bar(row, table):
 
 def _table_row(row, table):
     forms = {"units": "{:,.0f}", "best": "{:.0%}", "spend": "{}"}
-    cells = [html.escape(forms.get(name, "{:.4f}").format(row[name])) for name in _TITLES]
+    cells = [escape(forms.get(name, "{:.4f}").format(row[name])) for name in _TITLES]
     bar = f'<svg width="160" height="14">{_bar(row, table)}</svg>'
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}<td>{bar}</td></tr>"
 
 # %% ../../nbs/lib/value/30_advisor.ipynb #10366978
 def _page(advice, title):
-    safe = html.escape
+    safe = escape
     head = "".join(f"<th>{safe(text)}</th>" for text in _TITLES.values())
     lines = [_table_row(row, advice.ranking) for _, row in advice.ranking.iterrows()]
     answer = f"Buy <b>{safe(advice.best)}</b>."

@@ -6,6 +6,7 @@
 __all__ = ['Strategy', 'STRATEGIES', 'DistanceSVC', 'learning_curves', 'aubc', 'compare', 'draw_curves']
 
 # %% ../../../nbs/lib/data/labels/40_active.ipynb #eee700b0
+import copy
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,28 +14,35 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.special import expit
+from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 from sklearn.svm import SVC
+from sklearn.utils.validation import check_is_fitted
 
 from ... import viz
-from ...core import check_choice, check_classes, check_features, check_int, import_extra
-from ...core import progress, require, rng
+from ...core import check_choice, check_classes, check_features, check_int
+from ...core import check_unmasked, import_extra, progress, require, rng
 from ..seal import check_trainable
 from ..tables import Dataset
 from ...estimates import half_width
 
 # %% ../../../nbs/lib/data/labels/40_active.ipynb #931e74cc
 class DistanceSVC(SVC):
-    """A support vector machine for two classes, whose probabilities are the sigmoid of the distance
-    from the border."""
+    """A support vector machine whose probabilities follow the distance from the border: the sigmoid
+    of it for two classes, the softmax over the classes for more."""
+
+    def _distances(self, X):
+        "One column a class, whatever shape the caller chose for `decision_function`."
+        every = copy.copy(self)
+        every.decision_function_shape = "ovr"
+        return SVC.decision_function(every, X)
 
     def predict_proba(
         self,
         X: np.ndarray,  # shape (n, d)
-    ) -> np.ndarray:  # shape (n, 2), in the order of classes_; not calibrated, only ordered
-        """Give the sigmoid of the distance from the border.
+    ) -> np.ndarray:  # shape (n, k), in the order of classes_; not calibrated, only ordered
+        """Give probabilities in the order of the distances.
 
         Parameters
         ----------
@@ -44,10 +52,36 @@ class DistanceSVC(SVC):
         Returns
         -------
         np.ndarray
-            shape (n, 2), in the order of classes_; not calibrated, only ordered
+            shape (n, k), in the order of classes_; not calibrated, only ordered
         """
-        positive = expit(self.decision_function(X))
+        check_unmasked(X)
+        distances = self._distances(X)
+        if distances.ndim == 2:
+            return softmax(distances, axis=1)
+        positive = expit(distances)
         return np.column_stack([1 - positive, positive])
+
+    def predict(
+        self,
+        X: np.ndarray,  # shape (n, d)
+    ) -> np.ndarray:  # shape (n,): labels
+        """Predict the most probable label, also where votes for several classes tie.
+
+        Parameters
+        ----------
+        X : np.ndarray
+            shape (n, d)
+
+        Returns
+        -------
+        np.ndarray
+            shape (n,): labels
+        """
+        check_unmasked(X)
+        check_is_fitted(self)
+        if len(self.classes_) == 2:
+            return super().predict(X)
+        return self.classes_[self._distances(X).argmax(axis=1)]
 
 # %% ../../../nbs/lib/data/labels/40_active.ipynb #6f556596
 Strategy = Literal["random", "margin", "least_confident", "entropy", "core_set"]

@@ -20,6 +20,7 @@ import pandas as pd
 
 from ...core import check_choice, import_extra, require
 from ..seal import SealedTest
+from ...pages import escape
 
 # %% ../../../nbs/lib/data/labels/50_annotate.ipynb #fce196ce
 ACTS = ("label", "skip", "undo")
@@ -406,7 +407,7 @@ class _View:
         try:
             do(*args)
         except Exception as error:
-            self.message.value = f"<b>Not written.</b> {type(error).__name__}: {error}"
+            self.message.value = f"<b>Not written.</b> {escape(f'{type(error).__name__}: {error}')}"
         else:
             self.message.value = ""
         self.draw()

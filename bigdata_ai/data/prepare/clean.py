@@ -19,7 +19,9 @@ from ... import viz
 from ...core import InputError, short_repr
 from ..frames import count, summarize, to_arrow, to_pandas
 from .estimator import check_fitted
-from .rules import Opened, Rule, Rules, Types, layers, opened_types
+from .rules import Opened, Rule, Rules, Types, check_types, layers
+from .rules import opened_types
+from ...pages import escape, table_html
 
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #6f419b8e
 def _say(value: Any) -> str:
@@ -66,6 +68,24 @@ class CleaningRule(Rule):
         """
         return False
 
+    def doubts(
+        self,
+        types: Types,  # column -> type
+    ) -> dict[str, nw.Expr]:  # what to tell -> truth values: the rows of which it is true
+        """Say what a report should tell of the values before the rule.
+
+        Parameters
+        ----------
+        types : Types
+            column -> type
+
+        Returns
+        -------
+        dict[str, nw.Expr]
+            what to tell -> truth values: the rows of which it is true
+        """
+        return {}
+
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #cffb5aac
 @dataclass(frozen=True)
 class Report:
@@ -80,12 +100,15 @@ class Report:
         rows before
     rows_out : int
         rows after the rules that drop
+    notes : tuple[str, ...], default ()
+        what a careful reader should know
     """
 
     # one row a rule: column, rule, learnt, changed (values), dropped (rows), share of all rows
     table: pd.DataFrame
     rows_in: int  # rows before
     rows_out: int  # rows after the rules that drop
+    notes: tuple[str, ...] = ()  # what a careful reader should know
 
     def figure(
         self,
@@ -129,14 +152,16 @@ class Report:
             return ax
 
     def _repr_html_(self) -> str:
-        styled: Any = self._shown().style.hide(axis="index")
-        return styled.format({"share": "{:.2%}", "changed": "{:,}", "dropped": "{:,}"}).to_html()
+        forms = {"share": "{:.2%}", "changed": "{:,}", "dropped": "{:,}"}
+        notes = "".join(f"<p>note: {escape(note)}</p>" for note in self.notes)
+        return table_html(self._shown(), forms) + notes
 
     def __repr__(self) -> str:
         lines = self._shown().to_string(
             index=False, max_colwidth=40, formatters={"share": "{:.2%}".format}
         )
-        return f"{lines}\n{self.rows_in:,} rows in, {self.rows_out:,} out"
+        notes = "".join(f"\nnote: {note}" for note in self.notes)
+        return f"{lines}\n{self.rows_in:,} rows in, {self.rows_out:,} out{notes}"
 
     def _shown(self) -> pd.DataFrame:
         none = set(self.table["learnt"]) <= {""}
@@ -229,8 +254,9 @@ class _ReportingRules(_CleaningRules):
         opened, rows = self._opened(frame), count(frame)
         left: Any = rows
         changed, dropped = [0] * len(self.rules), [0] * len(self.rules)
+        notes: list[str] = [*self.notes]
         for layer in layers(self.rules):
-            for i, n in self._count_changes(opened, layer).items():
+            for i, n in self._count_changes(opened, layer, notes).items():
                 changed[i] = n
             opened = self._apply(opened, layer, training=True)
             for i in layer:
@@ -247,18 +273,29 @@ class _ReportingRules(_CleaningRules):
             }
         )
         table["share"] = (table["changed"] + table["dropped"]) / max(rows, 1)
-        return Report(table, rows, left)
+        return Report(table, rows, left, tuple(notes))
 
-    def _count_changes(self, opened: Opened, layer: list[int]) -> dict[int, int]:
-        "How many values each rule of a layer changes."
+    def _count_changes(self, opened: Opened, layer: list[int], notes: list[str]) -> dict[int, int]:
+        "How many values each rule of a layer changes; what it tells is added to the notes."
         types = opened_types(opened)
+        for i in layer:
+            check_types(self.rules[i], types)
         counts = {
             f"{i}": self._changed(i, types).cast(nw.Int64).sum()
             for i in layer
             if not self.rules[i].drops
         }
-        numbers: Any = summarize(opened, counts)
-        return {int(i): int(n or 0) for i, n in numbers.items()}
+        doubts = {
+            f"{i}\x1f{what}": hit.cast(nw.Int64).sum()
+            for i in layer
+            for what, hit in self.rules[i].doubts(types).items()
+        }
+        numbers: Any = summarize(opened, counts | doubts)
+        for key in doubts:
+            i, _, what = key.partition("\x1f")
+            if numbers[key]:
+                notes.append(f"{numbers[key]:,} values of {self.rules[int(i)].column!r} {what}")
+        return {int(i): int(numbers[i] or 0) for i in counts}
 
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #32d9aa97
 _TRACE = ("rule", "column", "before", "after")

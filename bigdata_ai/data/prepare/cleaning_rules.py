@@ -22,8 +22,9 @@ from ...core import require
 from ..frames import drop_duplicates, engine_of, quantiles, to_arrow, to_narwhals
 from ..frames import to_pandas
 from .clean import Cleaner, CleaningRule
-from .rules import BLANKS, NUMERIC, Aggregates, Expressions, Opened, State
-from .rules import Types, commonest, number
+from .rules import BLANKS, CATEGORIES, MOMENTS, NUMERIC, TEXTS
+from .rules import Aggregates, Expressions, Opened, State, Types, commonest
+from .rules import number
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #8b917b20
 _WIDE, _NARROW = "０１２３４５６７８９．％－　", "0123456789.%- "
@@ -70,6 +71,9 @@ class Text(CleaningRule):
     def __post_init__(self):
         check_choice(str(self.case), ("None", "lower", "upper"), "case")
 
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: TEXTS}
+
     def expressions(self, state: State, types: Types) -> Expressions:
         return {self.column: self._done(self._bare(nw.col(self.column), nw), nw)}
 
@@ -114,47 +118,62 @@ class Text(CleaningRule):
         return frames.when(known).then(value)
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #3f57d700
-_NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?0*[0-9]{1,2})?$"
-
-
-def _checked_numbers(read):
+def _checked_numbers(read, rule):
     """Polars' own reader takes what the pattern takes, and longer exponents and words too: those
-    show in what is read."""
-    text, value = read
+    show in what is read. Marks show in the text."""
+    text, plain, value = read
     size = value.abs()
-    least, most = size.min(), size.max()
-    if least is None or (least > 1e-90 and most < 1e90 and not value.is_nan().any()):
+    odd = ((size >= 1e90) | (size <= 1e-90) | value.is_nan()).fill_null(False)
+    for mark in {rule._mark, "." if rule.decimal != "." else rule._mark} - {""}:
+        odd = odd | text.str.contains(mark, literal=True).fill_null(False)
+    if not odd.any():
         return value
-    odd = ((size >= 1e90) | (size <= 1e-90)).fill_null(False).arg_true()  # NaN is the greatest
-    return value.clone().scatter(odd.filter(~text.gather(odd).str.contains(_NUMBER)), None)
+    at = odd.arg_true()
+    return value.clone().scatter(at.filter(~text.gather(at).str.contains(rule._pattern)), None)
 
 
-def _plain_number(rule: Any, text: Any, frames: Any = nw) -> tuple[Any, Any]:
-    "Text as a computer writes numbers, and where there was a percent sign."
+def _literal(mark):
+    "A mark as a pattern that all engines read alike."
+    return "".join(sign if sign.isalnum() or sign in " '’_" else f"\\{sign}" for sign in mark)
+
+
+def _number_pattern(thousands, decimal):
+    "A pattern of numbers, whose thousands are marked in groups of three, in India of two and three."
+    point, mark = _literal(decimal), _literal(thousands)
+    groups = f"|[0-9]{{1,3}}(?:{mark}[0-9]{{2,3}})*{mark}[0-9]{{3}}" if mark else ""
+    digits = f"(?:(?:[0-9]+{groups})(?:{point}[0-9]*)?|{point}[0-9]+)"
+    return f"^[+-]?{digits}(?:[eE][+-]?0*[0-9]{{1,2}})?$"
+
+
+def _bare_number(rule: Any, text: Any, frames: Any = nw) -> tuple[Any, Any]:
+    "Text without blanks and percent sign, and where there was one."
     text = _stripped(text, frames)
-    if rule.thousands:
-        text = text.str.replace_all(rule.thousands, "", literal=True)
-    if rule.decimal != ".":
-        text = text.str.replace_all(rule.decimal, ".", literal=True)
     if not rule.percent:
         return text, None
     bare = _stripped(text.str.replace_all("%", "", literal=True), frames)
     return bare, text.str.ends_with("%")
 
 
+def _unmarked(rule: Any, text: Any) -> Any:
+    "A number as a computer writes it."
+    if rule._mark:
+        text = text.str.replace_all(rule._mark, "", literal=True)
+    return text.str.replace_all(rule.decimal, ".", literal=True) if rule.decimal != "." else text
+
+
 def _number_sql(rule):
     "The steps of DuckDB: plain text first, then its value."
-    first = _STRIPPED_SQL
-    decimal = rule.decimal if rule.decimal != "." else ""
-    for mark, plain in ((rule.thousands, ""), (decimal, ".")):
-        if mark:
-            first = f"replace({first}, {_sql_text(mark)}, '{plain}')"
     text = _STRIP_SQL.format(x="replace({x}, '%', '')") if rule.percent else "{x}"
-    pattern = _sql_text(_NUMBER)
-    value = f"cast(case when regexp_matches({text}, {pattern}) then {text} end as double)"
+    plain = text
+    decimal = rule.decimal if rule.decimal != "." else ""
+    for mark, dot in ((rule._mark, ""), (decimal, ".")):
+        if mark:
+            plain = f"replace({plain}, {_sql_text(mark)}, '{dot}')"
+    pattern = _sql_text(rule._pattern)
+    value = f"cast(case when regexp_matches({text}, {pattern}) then {plain} end as double)"
     if rule.percent:
         value = f"case when ends_with({{x}}, '%') then {value} / 100 else {value} end"
-    return first, value
+    return _STRIPPED_SQL, value
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #fc67d702
 @Cleaner.register
@@ -177,14 +196,41 @@ class Number(CleaningRule):
     decimal: str = "."  # decimal mark
     percent: bool = False  # "5%" is 0.05
 
+    @property
+    def _mark(self) -> str:  # "" where the decimal mark is the same sign
+        return "" if self.thousands == self.decimal else self.thousands
+
+    @property
+    def _pattern(self) -> str:
+        return _number_pattern(self._mark, self.decimal)
+
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: CATEGORIES}
+
+    def computes(self) -> set[str]:
+        return {self.column}
+
     def retypes(self, types: Types) -> bool:
         return types[self.column] != "Float64"
 
+    def doubts(self, types: Types) -> dict[str, nw.Expr]:
+        if types[self.column] != "String" or not self._mark:
+            return {}
+        text = _bare_number(self, nw.col(self.column))[0]
+        marked = text.str.contains(self._mark, literal=True) & ~text.str.contains(self._pattern)
+        numeric = text.str.contains(f"^[+-]?[0-9{_literal(self._mark + self.decimal)}]+$")
+        what = (
+            f"hold {self._mark!r} where no thousands end and became gaps; decimal={self._mark!r}"
+            f" reads it as the decimal mark"
+        )
+        return {what: marked & numeric}
+
     def expressions(self, state: State, types: Types) -> Expressions:
-        if types[self.column] in NUMERIC:
+        if types[self.column] in (*NUMERIC, "Boolean"):
             return {self.column: number(self.column)}
-        text, share = _plain_number(self, nw.col(self.column).cast(nw.String))
-        value = nw.when(text.str.contains(_NUMBER)).then(text).cast(nw.Float64)
+        text, share = _bare_number(self, nw.col(self.column).cast(nw.String))
+        known = nw.when(text.str.contains(self._pattern)).then(_unmarked(self, text))
+        value = known.cast(nw.Float64)
         if self.percent:
             value = nw.when(share).then(value / 100).otherwise(value)
         return {self.column: value}
@@ -194,15 +240,16 @@ class Number(CleaningRule):
             return {}
         import polars as pl
 
+        check = partial(_checked_numbers, rule=self)
+
         def checked(column: pl.Expr, *read: pl.Expr) -> pl.Expr:
-            return pl.map_batches(
-                read, _checked_numbers, return_dtype=pl.Float64, is_elementwise=not whole
-            )
+            return pl.map_batches(read, check, return_dtype=pl.Float64, is_elementwise=not whole)
 
         return {
             self.column: (
-                lambda column: _plain_number(self, column, pl)[0],
-                lambda column, text: text.cast(pl.Float64, strict=False),
+                lambda column: _stripped(column, pl),
+                lambda column, text: _unmarked(self, text),
+                lambda column, text, plain: plain.cast(pl.Float64, strict=False),
                 checked,
             )
         }
@@ -254,6 +301,18 @@ class Range(CleaningRule):
             must = "A range must have a bound, and low must not exceed high."
             raise InputError.of(must, f"low={low}, high={high}")
 
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: NUMERIC}
+
+    def computes(self) -> set[str]:  # whole numbers stay whole
+        """Whole numbers stay whole.
+
+        Returns
+        -------
+        set[str]
+        """
+        return set()
+
     def expressions(self, state: State, types: Types) -> Expressions:
         return {self.column: _bounded(self.column, self.low, self.high, self.outside, types)}
 
@@ -276,6 +335,9 @@ class Category(CleaningRule):
     same: Mapping[str, str] = field(default_factory=dict)  # spelling -> the right one
     allowed: tuple[str, ...] = ()  # the only values that there may be; () allows all
     other: str | None = None  # what a value that is not allowed becomes; None for a gap
+
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: TEXTS}
 
     def expressions(self, state: State, types: Types) -> Expressions:
         value = nw.col(self.column)
@@ -323,6 +385,9 @@ class Unit(CleaningRule):
 
     def reads(self) -> set[str]:
         return {self.column, *filter(None, [self.by])}
+
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: NUMERIC} | ({self.by: TEXTS} if self.by else {})
 
     def retypes(self, types: Types) -> bool:
         return False
@@ -433,6 +498,9 @@ class Date(CleaningRule):
     def __post_init__(self):
         _check_date_format(self.format)
 
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: (*TEXTS, *MOMENTS)}
+
     def retypes(self, types: Types) -> bool:
         return types[self.column] == "String"
 
@@ -516,6 +584,9 @@ class Outliers(CleaningRule):
         )
         if self.k is not None:
             require(check_number(self.k, "k") > 0, "k must be positive.", self.k)
+
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: NUMERIC}
 
     def aggregates(self, types: Types) -> Aggregates:
         levels = {"iqr": (0.25, 0.75), "quantile": (self.low, self.high), "robust_z": (0.5,)}
@@ -609,6 +680,13 @@ def _groups(rule, opened):
         for group, value in _group_values(rule, opened).items()
         if value is not None and value == value
     }
+    long = [group for group in values if type(group) is int and abs(group) >= 2**63]
+    require(
+        not long,
+        f"Groups of {rule.by!r} must fit into 64 bits.",
+        str(long[:1]),
+        "cast them to text.",
+    )
     if len(values) > 10_000:
         raise InputError.of(
             "Groups to fill gaps by must be at most 10,000.",
@@ -675,6 +753,36 @@ class _MissingSettings(CleaningRule):
         return {self.column} | ({f"{self.column}_missing"} if self.flag else set())
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #2f29e281
+def _constant_types(value):
+    "Types of columns that a constant fits into."
+    if isinstance(value, str):
+        return TEXTS
+    return ("Boolean",) if isinstance(value, bool) else NUMERIC
+
+
+def _check_no_zone(column, opened):
+    "Polars fills moments of a zone with none of another."
+    kind: Any = opened.collect_schema()[column]
+    require(
+        not getattr(kind, "time_zone", None)
+        or not engine_of(opened.to_native()).startswith("polars"),
+        f"Missing({column!r}, 'mode') on polars needs moments without a time zone.",
+        str(kind),
+        "convert them to UTC without a zone first, or drop the gaps.",
+    )
+
+
+def _missing_types(rule):
+    "Types that gaps can be filled in."
+    if rule.drops:
+        return {}
+    kinds = {"mode": (*CATEGORIES, *MOMENTS), "constant": _constant_types(rule.value)}.get(
+        rule.how, NUMERIC
+    )
+    groups = {rule.by: CATEGORIES} if rule.by else {}
+    return {rule.column: kinds} | groups | dict.fromkeys(rule.features, NUMERIC)
+
+# %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #6c47a82f
 @Cleaner.register
 @dataclass(frozen=True)
 class Missing(_MissingSettings):
@@ -694,6 +802,9 @@ class Missing(_MissingSettings):
         add a column NAME_missing: 1 where there was a gap, else 0
     """
 
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return _missing_types(self)
+
     def filter(self, opened: Opened, state: State) -> Opened:
         return opened.filter(~nw.col(self.column).is_null())
 
@@ -711,6 +822,7 @@ class Missing(_MissingSettings):
             case "mean":
                 value = answers["mean"]
             case "mode":
+                _check_no_zone(self.column, opened)
                 value = next((value for value, _ in commonest(opened, [self.column])), None)
             case "constant":
                 value = self.value
@@ -724,7 +836,8 @@ class Missing(_MissingSettings):
         return {"value": value} | ({"groups": _groups(self, opened)} if self.by else {})
 
     def expressions(self, state: State, types: Types) -> Expressions:
-        as_number = self.how in ("median", "mean", "model")
+        whole = isinstance(self.value, float) and not self.value.is_integer()
+        as_number = self.how in ("median", "mean", "model") or whole
         old = number(self.column) if as_number else nw.col(self.column)
         flag = {f"{self.column}_missing": nw.col(self.column).is_null().cast(nw.Int64)}
         filled = {} if self.drops else {self.column: _filled(self, state, old)}
@@ -845,6 +958,9 @@ class NearDuplicates(CleaningRule):
 
     id: str = "id"  # column that names a row; the row with the least one of a group stays
     threshold: float = 0.8  # least share of common pieces (Jaccard similarity), in (0, 1]
+
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: TEXTS}
 
     @property
     def drops(self) -> bool:

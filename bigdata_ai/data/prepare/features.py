@@ -9,16 +9,19 @@ __all__ = ['KEY', 'FeatureRule', 'Encoder', 'Scale', 'OneHot', 'Ordinal', 'Targe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from ...core import InputError, check_choice, check_int, check_number, require
-from ..frames import hash_column, to_pandas
+from ...core import InputError, check_choice, check_int, check_number, import_extra
+from ...core import require
+from ..frames import engine_of, hash_column, to_pandas
 from .estimator import check_fitted
-from .rules import NUMERIC, Aggregates, Expressions, Opened, Rule, Rules
-from .rules import State, Types, commonest, number, opened_types
+from .rules import BLANKS, CATEGORIES, MOMENTS, NUMERIC, TEXTS, Aggregates
+from .rules import Expressions, Opened, Rule, Rules, State, Types, commonest
+from .rules import number, opened_types
 from ..tables import Dataset, Table, from_arrays
 
 # %% ../../../nbs/lib/data/prepare/40_features.ipynb #182a83d3
@@ -130,6 +133,42 @@ class _FeatureRules(Rules):
         self.n_features_in_ = len(self.feature_names_in_)
 
 # %% ../../../nbs/lib/data/prepare/40_features.ipynb #1a18f523
+def _clocks(opened, rules):
+    "(new column, column, zone) for each rule that reads a clock of moments with a zone."
+    kinds = opened.collect_schema()
+    for rule in rules:
+        if hasattr(rule, "clock") and getattr(kinds.get(rule.column), "time_zone", None):
+            yield rule.clock, rule.column, rule.zone
+
+
+def _with_clocks(opened, rules):
+    "The frame with a column beside for each clock, of moments without a zone."
+    clocks = dict.fromkeys(_clocks(opened, rules))
+    if not clocks:
+        return opened
+    native = opened.to_native()
+    match engine_of(native):
+        case "duckdb":
+            for new, name, zone in clocks:
+                quoted = [text.replace('"', '""') for text in (name, new)]
+                sql = f"""*, "{quoted[0]}" at time zone '{zone}' as "{quoted[1]}\""""
+                native = native.project(sql)
+            return nw.from_native(native)
+        case "spark" | "spark-stream":
+            F: Any = import_extra("pyspark.sql.functions", "spark")
+            for new, name, zone in clocks:
+                shown = F.col("`" + name.replace("`", "``") + "`").cast("timestamp_ntz")
+                moved = F.convert_timezone(F.current_timezone(), F.lit(zone), shown)
+                native = native.withColumn(new, moved)
+            return nw.from_native(native)
+    return opened.with_columns(
+        **{
+            new: nw.col(name).dt.convert_time_zone(zone).dt.replace_time_zone(None)
+            for new, name, zone in clocks
+        }
+    )
+
+# %% ../../../nbs/lib/data/prepare/40_features.ipynb #df30ff28
 class Encoder(_FeatureRules):
     "Rules that make feature columns. `fit_transform` training rows, `transform` all others."
 
@@ -145,6 +184,9 @@ class Encoder(_FeatureRules):
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         rows = self._learn(self._folded(self._frame(X, fitting=True)), keep=True)
         return self._back(self._chosen(nw.from_native(rows)).to_native(), X)
+
+    def _opened(self, frame: Any, training: bool = True) -> Opened:
+        return _with_clocks(super()._opened(frame, training), self.rules)
 
     def _chosen(self, opened):
         "The columns that come out, features as 64-bit floats."
@@ -166,6 +208,17 @@ def _beyond_rounding(mean, std, values):
     scikit-learn draws the line."""
     rounding = values * np.finfo(np.float64).eps
     return std if std**2 > rounding * std**2 + (rounding * mean) ** 2 else 0.0
+
+
+def _check_finite(column, answers):
+    "Refuse a column of which an infinite value makes every mean and spread infinite."
+    numbers = [one for value in answers.values() for one in np.atleast_1d(value).tolist()]
+    require(
+        all(one is not None and np.isfinite(one) for one in numbers),
+        f"Scale({column!r}) needs finite numbers.",
+        "an infinite one",
+        f"clean.Range({column!r}, low, high) makes a gap of it.",
+    )
 
 
 def _share_below(value, knots):
@@ -197,12 +250,10 @@ class Scale(FeatureRule):
     def __post_init__(self):
         check_choice(self.how, ("standard", "minmax", "robust", "quantile"), "how")
 
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: NUMERIC}
+
     def aggregates(self, types: Types) -> Aggregates:
-        if types[self.column] not in NUMERIC:
-            shown = f"{self.column}: {types[self.column]}"
-            raise InputError.of(
-                "Scale needs a column of numbers.", shown, "clean.Number reads text."
-            )
         value = number(self.column)
         match self.how:
             case "standard":
@@ -219,6 +270,7 @@ class Scale(FeatureRule):
         if known is None:
             must = f"Scale({self.column!r}) needs at least one value to learn from."
             raise InputError.of(must, "a column of gaps")
+        _check_finite(self.column, answers)
         match self.how:
             case "standard":
                 centre, spread = answers["mean"], _beyond_rounding(**answers)
@@ -258,6 +310,9 @@ class OneHot(FeatureRule):
 
     def __post_init__(self):
         check_int(self.top, "top"), check_int(self.least, "least")
+
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: CATEGORIES}
 
     def aggregates(self, types: Types) -> Aggregates:
         return {"gaps": nw.col(self.column).is_null().cast(nw.Int64).sum()}, {}
@@ -306,8 +361,13 @@ class Ordinal(FeatureRule):
     # categories, lowest first; () takes those of the training rows in sorted order
     order: tuple = ()
 
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: CATEGORIES}
+
     def fit(self, answers: Mapping[str, Any], opened: Opened, types: Types) -> dict[str, Any]:
         known = list(self.order) or sorted(value for value, _ in commonest(opened, [self.column]))
+        must = f"Ordinal({self.column!r}) needs at least one value to learn from."
+        require(known, must, "a column of gaps")
         return {"categories": known}
 
     def expressions(self, state: State, types: Types) -> Expressions:
@@ -357,6 +417,9 @@ class TargetEncoding(FeatureRule):
             "smoothing must be 0 or more.",
             self.smoothing,
         )
+
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: CATEGORIES, self.target: NUMERIC}
 
     def fit(self, answers: Mapping[str, Any], opened: Opened, types: Types) -> dict[str, Any]:
         kind = types.get(self.target)
@@ -411,29 +474,62 @@ class DateParts(FeatureRule):
         of "year", "month", "day", "weekday" (1 Monday … 7), "hour", "minute", "ordinal_day"
     circle : bool, default True
         a sine and a cosine for the parts that go round, instead of the number
+    zone : str, default 'UTC'
+        time zone of the clock that moments with a zone are read from, such as "Asia/Shanghai"
     """
 
     # of "year", "month", "day", "weekday" (1 Monday … 7), "hour", "minute", "ordinal_day"
     parts: tuple[str, ...] = ("month", "weekday")
     circle: bool = True  # a sine and a cosine for the parts that go round, instead of the number
+    # time zone of the clock that moments with a zone are read from, such as "Asia/Shanghai"
+    zone: str = "UTC"
 
     def __post_init__(self):
         for part in self.parts:
             check_choice(part, _PARTS, "parts")
+        try:
+            ZoneInfo(self.zone)
+        except (KeyError, ValueError, OSError):
+            must = "`zone` must be the name of a time zone."
+            raise InputError.of(
+                must, self.zone, "'Asia/Shanghai', 'Europe/Berlin', 'UTC'."
+            ) from None
 
-    def aggregates(self, types: Types) -> Aggregates:
-        if (kind := types[self.column]) not in ("Date", "Datetime"):
-            must, hint = "DateParts needs a column of dates.", "clean.Date reads text."
-            raise InputError.of(must, f"{self.column}: {kind}", hint)
-        return {}, {}
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: MOMENTS}
 
     def fit(self, answers: Mapping[str, Any], opened: Opened, types: Types) -> dict[str, Any]:
-        return {}
+        moments: Any = opened.collect_schema()[self.column]
+        zone = getattr(moments, "time_zone", None)
+        keeps = engine_of(opened.to_native()) in ("pandas", "polars", "polars-lazy", "pyarrow")
+        return {"zone_of_column": str(zone)} if zone and keeps else {}
+
+    def notes(self, state: State) -> tuple[str, ...]:
+        zone = state.get("zone_of_column")
+        if zone in (None, self.zone):
+            return ()
+        told = (
+            f"hours and days of {self.column!r} ({zone}) are those of {self.zone}, on every engine"
+        )
+        return (f"{told}; zone={zone!r} takes its own",)
+
+    @property
+    def clock(self) -> str:  # the column of what a clock of the zone showed
+        """Name the column that holds moments with a zone as the clock of `zone` showed them.
+
+        Returns
+        -------
+        str
+            the column of what a clock of the zone showed
+        """
+        return f"{self.column}\x1f{self.zone}"
 
     def expressions(self, state: State, types: Types) -> Expressions:
-        features = {}
+        features, source = {}, self.clock if self.clock in types else self.column
         for part in self.parts:
-            value = getattr(nw.col(self.column).dt, part)().cast(nw.Float64)
+            value = getattr(nw.col(source).dt, part)().cast(nw.Float64)
+            if part == "weekday":  # Spark's Sunday is 0
+                value = nw.when(value == 0).then(nw.lit(7.0)).otherwise(value)
             if self.circle and part in _CIRCLES:
                 angle = value * (2 * np.pi / _CIRCLES[part])
                 features[self.named(part, "sin", mark="_")] = angle.sin()
@@ -447,7 +543,7 @@ def _counted_pieces(rule: Any, texts: pd.Series) -> tuple[Any, Any]:
     "Which text has which piece, and the pieces."
     from sklearn.feature_extraction.text import CountVectorizer
 
-    words = {"token_pattern": r"\S+"}
+    words = {"token_pattern": f"[^{BLANKS}]+"}
     characters = {"analyzer": "char", "ngram_range": (1, 2)}
     settings: dict[str, Any] = {"min_df": min(2, len(texts)), "dtype": np.float64}
     settings |= characters if rule.unit == "character" else words
@@ -486,6 +582,9 @@ class Pieces(FeatureRule):
         check_choice(self.unit, ("character", "word"), "unit")
         check_int(self.size, "size"), check_int(self.sample, "sample")
 
+    def accepts(self) -> dict[str, tuple[str, ...]]:
+        return {self.column: TEXTS}
+
     def fit(self, answers: Mapping[str, Any], opened: Opened, types: Types) -> dict[str, Any]:
         from sklearn.feature_selection import chi2
 
@@ -503,9 +602,12 @@ class Pieces(FeatureRule):
 
     def expressions(self, state: State, types: Types) -> Expressions:
         text, mark = nw.col(self.column), ""
-        if self.unit == "word":
+        if self.unit == "word":  # not \s, which is another set of blanks on each engine
             mark = " "
-            text = nw.concat_str(nw.lit(" "), text.str.replace_all(r"\s+", " "), nw.lit(" "))
+            text = text.str.replace_all(f"[{BLANKS}]+", " ")
+            text = nw.concat_str(nw.lit(" "), text, nw.lit(" "))
+        elif any(" " in piece for piece in state["pieces"]):
+            text = text.str.replace_all(f"[{BLANKS}][{BLANKS}]+", " ")
         hits = {
             piece: text.str.contains(f"{mark}{piece}{mark}", literal=True)
             for piece in state["pieces"]

@@ -56,6 +56,23 @@ def _failures(cases):
     )
 
 # %% ../../../nbs/lib/data/prepare/35_validate.ipynb #c67030d6
+def _as_polars(table):
+    "An Arrow table as polars; its panics as errors."
+    pl = import_extra("polars", "data")
+    for name in table.column_names:
+        try:
+            pl.from_arrow(table.select([name]).slice(0, 1))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # polars' panics are no exceptions
+            raise InputError.of(
+                f"Column {name!r} must be of a type that polars knows.",
+                str(table.schema.field(name).type),
+                "cast it, or check the other columns alone.",
+            ) from error
+    return pl.from_arrow(table)
+
+# %% ../../../nbs/lib/data/prepare/35_validate.ipynb #11620766
 def validate(
     frame: Any,  # any kind that does not stream; pandas is checked as it is, other kinds as polars
     # a pandera schema, or column -> {"type", "nullable", "unique", "low", "high", "allowed",
@@ -82,7 +99,7 @@ def validate(
     pa_ = import_extra("pandera.pandas" if pandas else "pandera.polars", "data")
     rows = frame
     if not pandas:
-        rows = import_extra("polars", "data").from_arrow(to_arrow(to_narwhals(frame).to_native()))
+        rows = _as_polars(to_arrow(to_narwhals(frame).to_native()))
     if isinstance(schema, Mapping):
         schema = _pandera_schema(pa_, schema, pandas)
     try:

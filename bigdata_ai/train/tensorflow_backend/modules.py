@@ -314,7 +314,9 @@ class ModuleSession(_ModuleSteps):
         return losses.numpy().astype(np.float64)
 
     def outputs(self, X: np.ndarray) -> np.ndarray:
-        return to_numpy(self._outputs_of(to_native(X, self.dtype)))
+        with _explained(f"rows of shape {X.shape}"):
+            return to_numpy(self._outputs_of(to_native(X, self.dtype)))
 
     def mean_loss(self, rows: tuple[Any, ...]) -> float:
-        return float(self._mean_loss(*rows[:2]))
+        with _explained(f"rows of shape {tuple(rows[0].shape)}"):
+            return float(self._mean_loss(*rows[:2]))

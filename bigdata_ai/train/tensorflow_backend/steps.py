@@ -25,16 +25,30 @@ from .weights import to_native, to_numpy, unflatten
 from ..training import Training
 
 # %% ../../../nbs/lib/train/tensorflow_backend/50_steps.ipynb #9fa377af
-def _drawer(seed, count):
+def _uniform(seed, shape, dtype):
+    """Uniform numbers as TensorFlow makes them on the CPU, from the bits that XLA draws too: from
+    the same bits XLA makes other numbers."""
+    whole = tf.uint32 if dtype == "float32" else tf.uint64
+    how = {"minval": None, "maxval": None, "alg": "philox"}
+    bits = tf.random.stateless_uniform(shape, seed, dtype=whole, **how)
+    if dtype == "float32":
+        return tf.cast(tf.cast(bits & 0x7FFFFF, tf.int32), dtype) * 2.0**-23
+    high = tf.bitwise.left_shift(bits & 0xFFFFF, tf.constant(32, whole))
+    low = tf.bitwise.right_shift(bits, tf.constant(32, whole))
+    return tf.cast(tf.cast(high | low, tf.int64), dtype) * 2.0**-52
+
+
+def _drawer(seed, count, fused):
     "A source of uniform numbers for one step; each call within the step draws others."
     calls = iter(range(1_000_000))
-    return lambda shape, dtype: tf.random.stateless_uniform(
-        # by name, since XLA's own choice of a generator is another one
-        shape,
-        tf.stack([seed, count * 1000 + next(calls)]),
-        dtype=dtype,
-        alg="philox",
-    )
+
+    def draw(shape: Any, dtype: Any) -> tf.Tensor:
+        here = tf.stack([seed, count * 1000 + next(calls)])
+        if fused:
+            return _uniform(here, shape, tf.as_dtype(dtype).name)
+        return tf.random.stateless_uniform(shape, here, dtype=dtype)
+
+    return draw
 
 
 def _joined(gradients, value, share, exchange, shapes):
@@ -88,6 +102,8 @@ class _Gradient:
 class _Step(_Gradient):
     "One optimizer step."
 
+    pads: bool  # whether XLA runs, for which rows are padded
+
     def __init__(self, *network, exchange=None):
         super().__init__(*network)
         self.exchange = exchange
@@ -101,7 +117,7 @@ class _Step(_Gradient):
 
     def _step(self, weights, states, slots, count, x, y, h, seed, update=None):
         options = self.options
-        draw = _drawer(seed, count) if self.spec.has(Dropout) else None
+        draw = _drawer(seed, count, self.pads) if self.spec.has(Dropout) else None
         gradient_of = self._gradient if options.accumulate == 1 else self._accumulated
         gradients, value, states = gradient_of(weights, states, x, y, draw)
         if self.exchange is not None:
@@ -252,7 +268,6 @@ class _Batches(_Stretches):
 class _Runs(_Batches):
     "A chunk of batches, and the loss of many rows."
 
-    pads: bool  # whether XLA runs, for which rows are padded
     outputs: Callable  # `_forward`, compiled
 
     def _run(self, weights, states, slots, done, X, y, order, rates, h, seed):

@@ -249,7 +249,8 @@ class ModuleSession(Session):
         return self._module.train()(x)
 
     def _pass(self, X):
-        return self._module.eval()(X)
+        with _explained(f"rows of shape {tuple(X.shape)}"):
+            return self._module.eval()(X)
 
     def run(
         self, rows: tuple[Any, ...], order: np.ndarray, rates: np.ndarray | None = None
