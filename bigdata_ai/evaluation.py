@@ -97,6 +97,12 @@ def _known_mean(table):
     return _ratio(np.where(known, table, 0).sum(axis=1), known.sum(axis=1))
 
 
+def _row_losses(y, proba):
+    "Logarithmic loss of each row."
+    right = _normalized(proba)[np.arange(len(y)), y]
+    return -np.log(np.clip(right, np.finfo(np.float64).eps, 1))
+
+
 def _auroc(positive, score, counts):
     "Weighted AUROC of each resample; pairs of equal score count one half."
     order = np.argsort(score, kind="stable")
@@ -167,8 +173,7 @@ def resampled_scores(
         }
         values |= {("auroc", name): value for name, value in areas.items()}
     if "log_loss" in metrics:
-        losses = -np.log(np.clip(_normalized(proba)[np.arange(n), y], np.finfo(np.float64).eps, 1))
-        values["log_loss", ""] = counts @ losses / counts.sum(axis=1)
+        values["log_loss", ""] = counts @ _row_losses(y, proba) / counts.sum(axis=1)
     return values
 
 # %% ../nbs/lib/30_evaluation.ipynb #2c07ff27
@@ -178,9 +183,11 @@ def _hits(matrix):
     return {"precision": (hit, guessed), "recall": (hit, true), "f1": (hit, true + guessed - hit)}
 
 
-def _mean_interval_of(value, low, high):
-    "The interval of the mean of shares, each of which has one (Zou and Donner 2008)."
-    down, up = (np.sqrt(np.nansum((end - value) ** 2)) / len(value) for end in (low, high))
+def _mean_interval_of(value, low, high, together=False):
+    """The interval of the mean of shares, each of which has one: of independent ones (Zou and
+    Donner 2008), or of such as err together."""
+    apart = [np.nan_to_num(np.abs(end - value)) for end in (low, high)]
+    down, up = (gap.mean() if together else np.sqrt((gap**2).sum()) / len(gap) for gap in apart)
     return max(value.mean() - down, 0.0), min(value.mean() + up, 1.0)
 
 
@@ -193,7 +200,8 @@ def _share_intervals(matrix, level, metrics):
             continue
         shares = np.array([hits / np.maximum(of, 1), *share_interval(hits, of, level)])
         shares = 2 * shares / (1 + shares) if metric == "f1" else shares
-        ends |= {(metric, "macro"): _mean_interval_of(*shares), (metric, "micro"): whole}
+        macro = _mean_interval_of(*shares, together=metric == "f1")
+        ends |= {(metric, "macro"): macro, (metric, "micro"): whole}
         ends |= {(metric, f"class {c}"): tuple(pair) for c, pair in enumerate(shares[1:].T)}
     return ends
 
@@ -282,18 +290,31 @@ def _area_intervals(y, values, level):
         ends["auroc", "macro"] = tuple(np.mean(list(ends.values()), axis=0))
     return ends
 
+# %% ../nbs/lib/30_evaluation.ipynb #cbcc95dd
+def _drawn_losses(losses, resamples, random):
+    "Mean and its standard error of each resample, in blocks so that memory stays flat."
+    n, block = len(losses), max(1, min(resamples, 2_000_000 // len(losses)))
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        counts = random.multinomial(n, np.full(n, 1 / n), size=size)
+        mean = counts @ losses / n
+        yield np.stack([mean, np.sqrt(np.maximum(counts @ losses**2 / n - mean**2, 0) / n)])
 
-def _percentiles(y, proba, level, resamples, seed):
-    "Low and high of the log loss; resamples are drawn in blocks so that memory stays flat."
-    generator, n, metrics = rng(seed, "bootstrap"), len(y), ("log_loss",)
-    block = max(1, min(resamples, 2_000_000 // n))
-    sizes = [min(block, resamples - done) for done in range(0, resamples, block)]
-    parts = [
-        resampled_scores(y, proba, generator.multinomial(n, np.full(n, 1 / n), size=size), metrics)
-        for size in sizes
-    ]
-    draws = np.concatenate([part["log_loss", ""] for part in parts])
-    return {("log_loss", ""): tuple(np.quantile(draws, ((1 - level) / 2, (1 + level) / 2)))}
+
+def _loss_interval(losses, level, resamples, seed):
+    """Low and high of the mean of skewed losses: by their studentised resamples (Efron and
+    Tibshirani 1993), at least what the plain ones span."""
+    middle, sides = losses.mean(), ((1 - level) / 2, (1 + level) / 2)
+    drawn = _drawn_losses(losses - middle, resamples, rng(seed, "bootstrap"))
+    means, errors = np.concatenate([*drawn], axis=1)
+    low, high = np.quantile(means, sides)
+    some = errors > 1e-12
+    if some.any():
+        right, left = (
+            np.quantile(means[some] / errors[some], sides) * losses.std() / len(losses) ** 0.5
+        )
+        low, high = min(low, -left), max(high, -right)
+    return max(middle + low, 0.0), middle + high
 
 # %% ../nbs/lib/30_evaluation.ipynb #6b623e71
 AVERAGES = ("", "macro", "micro", "class")
@@ -322,7 +343,7 @@ def evaluate(
     # the table, the confusion matrix, the majority control, and whether rows were trained on
 ) -> Scores:
     """Score a model, every number with an interval over the rows: exact for shares of rows (Clopper
-    and Pearson 1934), Newcombe's (2006) for AUROC, percentiles of resamples for the log loss; warns
+    and Pearson 1934), Newcombe's (2006) for AUROC, studentised resamples for the log loss; warns
     when rows were trained on.
 
     Parameters
@@ -366,7 +387,7 @@ def evaluate(
     values = point_scores(y, proba, metrics)
     ends |= _area_intervals(y, values, level)
     if "log_loss" in metrics:
-        ends |= _percentiles(y, proba, level, resamples, seed)
+        ends["log_loss", ""] = _loss_interval(_row_losses(y, proba), level, resamples, seed)
     rows = [
         {"metric": metric, "average": average, "value": value}
         | dict(zip(("low", "high"), ends[metric, average], strict=True))

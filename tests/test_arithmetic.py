@@ -589,3 +589,14 @@ def test_t12_many_whole_numbers_of_a_table_are_told_to_be_classes():
     assert "300 different whole numbers" in notes[0] and "float" in notes[0]
     assert table(frame.astype({"price": float}), target="price").notes == ()
     assert table(frame.assign(price=frame["price"] % 10), target="price").notes == ()
+
+
+def test_votes_that_are_no_classes_are_refused():
+    from bigdata_ai.data.labels.consensus import annotators_for
+    from bigdata_ai.data.labels.weak import combine
+
+    for votes in ([[0.5, 1]], [[np.nan, 1]], [["a", "b"]], [[2, 0]], [[]]):
+        with pytest.raises(InputError, match=r"Votes must be classes 0 … 1"):
+            combine(votes, 2)
+    with pytest.raises(InputError, match="must lie in"):
+        annotators_for([0, 1], [0.9, 1.2])

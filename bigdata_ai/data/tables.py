@@ -127,7 +127,7 @@ def _numeric(X):
 def _floats(column):
     return column.to_numpy(np.float64, na_value=np.nan)
 
-
+# %% ../../nbs/lib/data/02_tables.ipynb #81a6e0ce
 def from_arrays(
     X: Any,  # shape (n, d): numeric array or data frame, finite
     y: Any,  # shape (n,): class labels 0 … classes-1, or real-valued targets

@@ -161,7 +161,7 @@ def _frozen(value):
         else value
     )
 
-
+# %% ../../nbs/lib/experiment/20_claims.ipynb #65fd492e
 def load_claims(
     path: Path | str,  # an experiment's .toml file
 ) -> list[Claim]:  # in file order

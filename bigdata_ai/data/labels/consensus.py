@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ...core import check_choice, check_int, import_extra, require, rng
+from ...core import check_choice, check_int, check_number, import_extra, require, rng
 from ..probabilities import check_probabilities
 from ..seal import SealedTest
 from ..spellings import spelling_notes
@@ -83,6 +83,9 @@ def annotators_for(
     """
     y, draw = np.asarray(y, dtype=np.int64), rng(seed, "annotators")
     classes = check_int(classes or int(y.max()) + 1, "classes", 2)
+    for chance in (*accuracy, share):
+        right = 0 <= check_number(chance, "accuracy or share") <= 1
+        require(right, "`accuracy` and `share` must lie in [0, 1].", chance)
     parts = []
     for name, right in enumerate(accuracy):
         rows = np.flatnonzero(draw.random(len(y)) < share)

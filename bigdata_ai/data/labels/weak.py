@@ -67,11 +67,16 @@ def check_rule_votes(
     """
     table = votes if isinstance(votes, pd.DataFrame) else pd.DataFrame(np.asarray(votes))
     classes = check_int(classes, "classes", 2)
-    low, high = table.min(axis=None), table.max(axis=None)
+    must = f"Votes must be classes 0 … {classes - 1}, or -1 for abstain."
+    numeric = all(dtype.kind in "iufb" for dtype in table.dtypes)
+    require(table.size and numeric, must, f"{table.shape[0]} × {table.shape[1]} votes")
+    V = table.to_numpy(np.float64, na_value=np.nan)
+    whole = (V == np.floor(V)).all()
     require(
-        len(table) > 0 and table.shape[1] > 0 and low >= ABSTAIN and high < classes,
-        f"Votes must be classes 0 … {classes - 1}, or -1 for abstain.",
-        f"{table.shape[0]} × {table.shape[1]} votes, {low} to {high}",
+        whole and V.min() >= ABSTAIN and V.max() < classes,
+        must,
+        f"{table.shape[0]} × {table.shape[1]} votes, {V.min():g} to {V.max():g}",
+        "" if whole else "there are gaps or fractions among them: fill gaps with -1.",
     )
     return table.astype(np.int64)
 
