@@ -173,6 +173,7 @@ class _Answers:
 
     session: Any  # a back-end's
     spec: Spec | Native
+    training: Training
     loss: Loss
 
     def outputs(
@@ -191,7 +192,7 @@ class _Answers:
         np.ndarray
             shape (n, spec.outputs): logits, or real values for "mse"
         """
-        rows = in_dtype(check_inputs(X, self.spec), self.session.dtype)
+        rows = in_dtype(check_inputs(X, self.spec), self.training.dtype)
         outputs = self.session.outputs(rows)
         bad = ~np.isfinite(outputs).all(axis=1)
         if bad.any():  # the largest logit of a row of NaN would be a class, too

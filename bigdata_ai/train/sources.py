@@ -290,8 +290,33 @@ def check_batches(
     )
     require(len(batches) > 0, "Batches must have rows.", batches)
 
+# %% ../../nbs/lib/train/20_sources.ipynb #f114de01
+class _StreamChecks:
+    "What is known of labels and rows only while they pass."
+
+    network: Any
+    training: Training
+    seen: set[int]  # labels met, until there are two
+    varied: bool
+
+    def _checked(self, batch):
+        X = check_inputs(batch.X, self.network)
+        if self.network.has(BatchNorm) and len(X) == 1:
+            check_last_batch(self.network, len(X), self.training.batch_size)
+        y = check_labels(batch.y, len(X), self.network, self.training.loss)
+        if self.training.loss != "mse" and not self.varied:
+            self.seen |= {int(y[0]), int(y.min()), int(y.max())}
+            self.varied = len(self.seen) > 1
+        return X, y
+
+    def _check_varied(self, first):
+        "After a whole pass its labels must have been of two classes."
+        if self.training.loss != "mse" and not self.varied and not first and self.seen:
+            must = "Training labels must have at least two classes."
+            raise InputError.of(must, f"an epoch of rows, all of class {self.seen.pop()}")
+
 # %% ../../nbs/lib/train/20_sources.ipynb #c3228fb2
-class Streamed:
+class Streamed(_StreamChecks):
     "Batches of Parquet."
 
     def __init__(
@@ -407,19 +432,3 @@ class Streamed:
         Any
         """
         return self.last
-
-    def _checked(self, batch):
-        X = check_inputs(batch.X, self.network)
-        if self.network.has(BatchNorm) and len(X) == 1:
-            check_last_batch(self.network, len(X), self.training.batch_size)
-        y = check_labels(batch.y, len(X), self.network, self.training.loss)
-        if self.training.loss != "mse" and not self.varied:
-            self.seen |= {int(y[0]), int(y.min()), int(y.max())}
-            self.varied = len(self.seen) > 1
-        return X, y
-
-    def _check_varied(self, first):
-        "After a whole pass its labels must have been of two classes."
-        if self.training.loss != "mse" and not self.varied and not first and self.seen:
-            must = "Training labels must have at least two classes."
-            raise InputError.of(must, f"an epoch of rows, all of class {self.seen.pop()}")

@@ -674,7 +674,7 @@ def all_layers(
             for branch in layer.branches:
                 yield from all_layers(branch)
 
-
+# %% ../../../nbs/lib/train/spec/10_layers.ipynb #e5436cff
 _COMPUTED = -1  # stands for a value that is no column as it is
 
 
