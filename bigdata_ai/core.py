@@ -270,9 +270,9 @@ def _number_objects(array, called):
         return array
     if gaps.any():
         row = int(np.argwhere(gaps.reshape(array.shape))[0][0])
-        found = f"{gaps.sum()} gap(s), the first at row {row}"
+        seen = f"{gaps.sum()} gap(s), the first at row {row}"
         hint = "drop or fill them before training."
-        raise InputError.of(f"{called} must be numeric, without gaps.", found, hint)
+        raise InputError.of(f"{called} must be numeric, without gaps.", seen, hint)
     if all(isinstance(v, int | np.integer) for v in array.flat):
         return np.array(array.tolist())
     return array.astype(np.float64)

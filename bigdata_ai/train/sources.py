@@ -315,33 +315,13 @@ class _StreamChecks:
             must = "Training labels must have at least two classes."
             raise InputError.of(must, f"an epoch of rows, all of class {self.seen.pop()}")
 
-# %% ../../nbs/lib/train/20_sources.ipynb #c3228fb2
-class Streamed(_StreamChecks):
-    "Batches of Parquet."
+# %% ../../nbs/lib/train/20_sources.ipynb #32935dd6
+class _StreamPlace(_StreamChecks):
+    "Where a run on batches stands."
 
-    def __init__(
-        self,
-        network: Spec | Native,  # that learns
-        training: Training,  # loss and batch size count
-        batches: Batches,  # to learn from
-    ):
-        """Check what is known before the first batch.
-
-        Parameters
-        ----------
-        network : Spec | Native
-            that learns
-        training : Training
-            loss and batch size count
-        batches : Batches
-            to learn from
-        """
-        check_batches(batches, network)
-        self.network, self.training, self.batches = network, training, batches
-        check_last_batch(network, batches.rows, training.batch_size)
-        self.steps, self.first, self.rows, self.last = len(batches), 0, None, None
-        self.weights, self.seen, self.varied = training.options.class_weights, set(), False
-        self.notes = stream_notes(batches.ranges())
+    batches: Batches
+    session: Any
+    last: Any
 
     def place(self, session: Any) -> None:  # a back-end's session
         """A back-end's session.
@@ -384,6 +364,43 @@ class Streamed(_StreamChecks):
         if batch:
             self.batches.restore(json.loads(state["batches"]))
 
+    def sample(self) -> Any:  # placed: the last batch, to look at the loss once more
+        """Placed: the last batch, to look at the loss once more.
+
+        Returns
+        -------
+        Any
+        """
+        return self.last
+
+# %% ../../nbs/lib/train/20_sources.ipynb #c3228fb2
+class Streamed(_StreamPlace):
+    "Batches of Parquet."
+
+    def __init__(
+        self,
+        network: Spec | Native,  # that learns
+        training: Training,  # loss and batch size count
+        batches: Batches,  # to learn from
+    ):
+        """Check what is known before the first batch.
+
+        Parameters
+        ----------
+        network : Spec | Native
+            that learns
+        training : Training
+            loss and batch size count
+        batches : Batches
+            to learn from
+        """
+        check_batches(batches, network)
+        self.network, self.training, self.batches = network, training, batches
+        check_last_batch(network, batches.rows, training.batch_size)
+        self.steps, self.first, self.rows, self.last = len(batches), 0, None, None
+        self.weights, self.seen, self.varied = training.options.class_weights, set(), False
+        self.notes = stream_notes(batches.ranges())
+
     def losses(
         self,
         epoch: int,  # from 1
@@ -423,12 +440,3 @@ class Streamed(_StreamChecks):
         if losses:
             yield np.concatenate(losses), np.array(counts), np.array(masses)
         self._check_varied(first)
-
-    def sample(self) -> Any:  # placed: the last batch, to look at the loss once more
-        """Placed: the last batch, to look at the loss once more.
-
-        Returns
-        -------
-        Any
-        """
-        return self.last
