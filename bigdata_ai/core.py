@@ -456,7 +456,7 @@ def check_unmasked(
         "leave their rows out, or fill the gaps on purpose: values.filled(...).",
     )
 
-
+# %% ../nbs/lib/00_core.ipynb #9bb621c4
 def _number_objects(array, called):
     "Objects that are numbers in their common type, others as they are; gaps among numbers raise."
     gaps = np.array([v is None or type(v).__name__ == "NAType" for v in array.flat], dtype=bool)
@@ -465,9 +465,9 @@ def _number_objects(array, called):
         return array
     if gaps.any():
         row = int(np.argwhere(gaps.reshape(array.shape))[0][0])
-        found = f"{gaps.sum()} gap(s), the first at row {row}"
+        seen = f"{gaps.sum()} gap(s), the first at row {row}"
         hint = "drop or fill them before training."
-        raise InputError.of(f"{called} must be numeric, without gaps.", found, hint)
+        raise InputError.of(f"{called} must be numeric, without gaps.", seen, hint)
     if all(isinstance(v, int | np.integer) for v in array.flat):
         return np.array(array.tolist())
     return array.astype(np.float64)
@@ -532,7 +532,7 @@ def _plain_frame(frame, called):
             _check_whole(array, f"Column {name!r}")
     return np.column_stack([array for *_, array in columns]) if columns else np.empty((0, 0))
 
-
+# %% ../nbs/lib/00_core.ipynb #db65cbd5
 def plain_array(
     values: Any,  # an array, a data frame, a column, or lists of numbers
     name: str = "X",  # of the argument
@@ -566,7 +566,7 @@ def plain_array(
         raise InputError.of(f"{called} must be an array of numbers.", str(error)) from error
     return _number_objects(array, called) if array.dtype == object and array.ndim else array
 
-
+# %% ../nbs/lib/00_core.ipynb #de760e6d
 def _floats(array, called):
     "Numbers as native floats: 64 bits where they came so, or where 32 would round a whole number."
     kind, size = array.dtype.kind, array.dtype.itemsize

@@ -211,7 +211,7 @@ def test_h8_who_does_not_show_the_key_is_sent_away(tmp_path):
 
 
 def test_h8_the_key_is_for_its_user_alone(tmp_path):
-    (process,) = distributed.start_local(tmp_path, 1, "pass")
+    (process,) = distributed._start_local(tmp_path, 1, "pass")
     process.wait()
     assert (tmp_path / distributed.KEY).stat().st_mode & 0o077 == 0
 

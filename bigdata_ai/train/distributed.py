@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LINES', 'KEY', 'ADDRESS', 'UNFIT', 'part_of', 'part_size', 'settings_of', 'train_part', 'note', 'worker', 'fates',
-           'LocalSum', 'start_local', 'watch', 'run_local', 'fit_distributed']
+           'LocalSum', 'watch', 'run_local', 'fit_distributed']
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #2fee3274
 import contextlib
@@ -489,27 +489,12 @@ class LocalSum:
         return np.frombuffer(_received(self.peers[0], vector.nbytes), vector.dtype)
 
 # %% ../../nbs/lib/train/40_distributed.ipynb #caa0cc1a
-def start_local(
+def _start_local(
     folder: Path | str,  # where `fit_distributed` wrote the job
     workers: int,  # of them
-    program: str,  # Python that trains as the worker of the environment's RANK, in the first argument
+    program: str,  # Python that trains as the worker of the environment's RANK
 ) -> list[subprocess.Popen]:  # one a worker
-    """Start the workers of this machine, with a key for those that may join.
-
-    Parameters
-    ----------
-    folder : Path | str
-        where `fit_distributed` wrote the job
-    workers : int
-        of them
-    program : str
-        Python that trains as the worker of the environment's RANK, in the first argument
-
-    Returns
-    -------
-    list[subprocess.Popen]
-        one a worker
-    """
+    "Start the workers of this machine, with a key for those that may join."
     with open(Path(folder, KEY), "wb", opener=lambda path, how: os.open(path, how, 0o600)) as file:
         file.write(secrets.token_bytes(32))
     processes = []
@@ -522,7 +507,7 @@ def start_local(
             processes.append(subprocess.Popen(command, env=environment, **streams))
     return processes
 
-
+# %% ../../nbs/lib/train/40_distributed.ipynb #594ea056
 def _still(folder, workers, timeout):
     "Workers that stand still."
     files = {rank: Path(folder, f"worker-{rank + 1}.beat") for rank in range(workers)}
@@ -581,12 +566,12 @@ def watch(
         if process.poll() and rank not in failed
     }
 
-
+# %% ../../nbs/lib/train/40_distributed.ipynb #fe634b6e
 def run_local(
     folder: Path,  # where `fit_distributed` wrote the job
     workers: int,  # of them
     timeout: float,  # seconds that workers wait for each other
-    program: str,  # as `start_local` takes it
+    program: str,  # Python that trains as the worker of the environment's RANK
 ) -> dict[int, int | None]:  # as `watch` gives it
     """Run the workers of this machine to their end.
 
@@ -599,7 +584,7 @@ def run_local(
     timeout : float
         seconds that workers wait for each other
     program : str
-        as `start_local` takes it
+        Python that trains as the worker of the environment's RANK
 
     Returns
     -------
@@ -608,7 +593,7 @@ def run_local(
     """
     processes: list[subprocess.Popen] = []
     try:
-        processes += start_local(folder, workers, program)
+        processes += _start_local(folder, workers, program)
         return watch(processes, folder, timeout)
     finally:
         for process in processes:

@@ -183,7 +183,7 @@ def _check_estimator(estimator):
     )
     return is_classifier(estimator)
 
-
+# %% ../../nbs/lib/train/15_estimators.ipynb #93406ce5
 def _seed_all(learner, seed):
     "Hand the seed to each estimator inside that has none, those of pipelines too."
     names = [name for name in learner.get_params() if name.split("__")[-1] == "random_state"]
@@ -218,7 +218,7 @@ def _rounds(learner):
     names = [base.__module__ for part in inside for base in type(part).__mro__]
     return any(name.startswith(_IN_32_BITS) for name in names)
 
-
+# %% ../../nbs/lib/train/15_estimators.ipynb #3da3638f
 def fit_estimator(
     estimator: Any,  # classifier or regressor with scikit-learn's interface
     train: Dataset,  # rows to learn from

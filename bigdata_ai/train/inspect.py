@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 
 from .. import viz
 from ..core import InputError, check_choice, check_classes, check_int, check_number
-from ..core import check_targets, import_extra, require
+from ..core import check_targets, import_extra, plain_array, require
 from ..data.seal import check_trainable
 from ..data.store.batches import Batches
 from ..data.tables import Dataset
@@ -63,7 +63,7 @@ def _first_break(layers, shape):
 
 # %% ../../nbs/lib/train/30_inspect.ipynb #85d6254c
 def _batch(X):
-    X = np.asarray(X)
+    X = plain_array(X)
     fits = X.dtype.kind in "fiub" and X.ndim == 2 and len(X) > 0
     require(
         fits,
@@ -267,7 +267,7 @@ def _swept(rates, source):
     passes = -(-len(rates) // source.steps)
     padded = np.pad(rates, (0, passes * source.steps - len(rates)), "edge")
     parts = enumerate(np.split(padded, passes), 1)
-    losses = (float(loss[0]) for epoch, part in parts for loss, _ in source.losses(epoch, part, 1))
+    losses = (float(loss[0]) for epoch, part in parts for loss, *_ in source.losses(epoch, part, 1))
     return zip(rates, losses, strict=False)
 
 

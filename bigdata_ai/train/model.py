@@ -167,12 +167,25 @@ def check_inputs(
         )
     return X
 
+# %% ../../nbs/lib/train/19_model.ipynb #b0b16b10
+def _finite(outputs, rows):
+    "Outputs, unless some are no numbers: the largest logit of a row of NaN would be a class, too."
+    bad = ~np.isfinite(outputs).all(axis=1)
+    if bad.any():
+        raise InputError.of(
+            "The network's outputs must be finite.",
+            f"{outputs[bad.argmax()]} for row {bad.argmax()}: {short_repr(rows[bad.argmax()])}",
+            "scale the features to about [-1, 1], as the training rows were.",
+        )
+    return outputs
+
 # %% ../../nbs/lib/train/19_model.ipynb #b0aebc85
 class _Answers:
     "What a network's raw outputs mean."
 
     session: Any  # a back-end's
     spec: Spec | Native
+    training: Training
     loss: Loss
 
     def outputs(
@@ -191,16 +204,8 @@ class _Answers:
         np.ndarray
             shape (n, spec.outputs): logits, or real values for "mse"
         """
-        rows = in_dtype(check_inputs(X, self.spec), self.session.dtype)
-        outputs = self.session.outputs(rows)
-        bad = ~np.isfinite(outputs).all(axis=1)
-        if bad.any():  # the largest logit of a row of NaN would be a class, too
-            raise InputError.of(
-                "The network's outputs must be finite.",
-                f"{outputs[bad.argmax()]} for row {bad.argmax()}: {short_repr(rows[bad.argmax()])}",
-                "scale the features to about [-1, 1], as the training rows were.",
-            )
-        return outputs
+        rows = in_dtype(check_inputs(X, self.spec), self.training.dtype)
+        return _finite(self.session.outputs(rows), rows)
 
     def predict_proba(
         self,

@@ -290,33 +290,38 @@ def check_batches(
     )
     require(len(batches) > 0, "Batches must have rows.", batches)
 
-# %% ../../nbs/lib/train/20_sources.ipynb #c3228fb2
-class Streamed:
-    "Batches of Parquet."
+# %% ../../nbs/lib/train/20_sources.ipynb #f114de01
+class _StreamChecks:
+    "What is known of labels and rows only while they pass."
 
-    def __init__(
-        self,
-        network: Spec | Native,  # that learns
-        training: Training,  # loss and batch size count
-        batches: Batches,  # to learn from
-    ):
-        """Check what is known before the first batch.
+    network: Any
+    training: Training
+    seen: set[int]  # labels met, until there are two
+    varied: bool
 
-        Parameters
-        ----------
-        network : Spec | Native
-            that learns
-        training : Training
-            loss and batch size count
-        batches : Batches
-            to learn from
-        """
-        check_batches(batches, network)
-        self.network, self.training, self.batches = network, training, batches
-        check_last_batch(network, batches.rows, training.batch_size)
-        self.steps, self.first, self.rows, self.last = len(batches), 0, None, None
-        self.weights, self.seen, self.varied = training.options.class_weights, set(), False
-        self.notes = stream_notes(batches.ranges())
+    def _checked(self, batch):
+        X = check_inputs(batch.X, self.network)
+        if self.network.has(BatchNorm) and len(X) == 1:
+            check_last_batch(self.network, len(X), self.training.batch_size)
+        y = check_labels(batch.y, len(X), self.network, self.training.loss)
+        if self.training.loss != "mse" and not self.varied:
+            self.seen |= {int(y[0]), int(y.min()), int(y.max())}
+            self.varied = len(self.seen) > 1
+        return X, y
+
+    def _check_varied(self, first):
+        "After a whole pass its labels must have been of two classes."
+        if self.training.loss != "mse" and not self.varied and not first and self.seen:
+            must = "Training labels must have at least two classes."
+            raise InputError.of(must, f"an epoch of rows, all of class {self.seen.pop()}")
+
+# %% ../../nbs/lib/train/20_sources.ipynb #32935dd6
+class _StreamPlace(_StreamChecks):
+    "Where a run on batches stands."
+
+    batches: Batches
+    session: Any
+    last: Any
 
     def place(self, session: Any) -> None:  # a back-end's session
         """A back-end's session.
@@ -359,6 +364,43 @@ class Streamed:
         if batch:
             self.batches.restore(json.loads(state["batches"]))
 
+    def sample(self) -> Any:  # placed: the last batch, to look at the loss once more
+        """Placed: the last batch, to look at the loss once more.
+
+        Returns
+        -------
+        Any
+        """
+        return self.last
+
+# %% ../../nbs/lib/train/20_sources.ipynb #c3228fb2
+class Streamed(_StreamPlace):
+    "Batches of Parquet."
+
+    def __init__(
+        self,
+        network: Spec | Native,  # that learns
+        training: Training,  # loss and batch size count
+        batches: Batches,  # to learn from
+    ):
+        """Check what is known before the first batch.
+
+        Parameters
+        ----------
+        network : Spec | Native
+            that learns
+        training : Training
+            loss and batch size count
+        batches : Batches
+            to learn from
+        """
+        check_batches(batches, network)
+        self.network, self.training, self.batches = network, training, batches
+        check_last_batch(network, batches.rows, training.batch_size)
+        self.steps, self.first, self.rows, self.last = len(batches), 0, None, None
+        self.weights, self.seen, self.varied = training.options.class_weights, set(), False
+        self.notes = stream_notes(batches.ranges())
+
     def losses(
         self,
         epoch: int,  # from 1
@@ -398,28 +440,3 @@ class Streamed:
         if losses:
             yield np.concatenate(losses), np.array(counts), np.array(masses)
         self._check_varied(first)
-
-    def sample(self) -> Any:  # placed: the last batch, to look at the loss once more
-        """Placed: the last batch, to look at the loss once more.
-
-        Returns
-        -------
-        Any
-        """
-        return self.last
-
-    def _checked(self, batch):
-        X = check_inputs(batch.X, self.network)
-        if self.network.has(BatchNorm) and len(X) == 1:
-            check_last_batch(self.network, len(X), self.training.batch_size)
-        y = check_labels(batch.y, len(X), self.network, self.training.loss)
-        if self.training.loss != "mse" and not self.varied:
-            self.seen |= {int(y[0]), int(y.min()), int(y.max())}
-            self.varied = len(self.seen) > 1
-        return X, y
-
-    def _check_varied(self, first):
-        "After a whole pass its labels must have been of two classes."
-        if self.training.loss != "mse" and not self.varied and not first and self.seen:
-            must = "Training labels must have at least two classes."
-            raise InputError.of(must, f"an epoch of rows, all of class {self.seen.pop()}")

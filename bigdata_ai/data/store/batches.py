@@ -616,7 +616,7 @@ def _whole_ranges(footer, group):
         and type(column.statistics.min) is int
     }
 
-
+# %% ../../../nbs/lib/data/store/40_batches.ipynb #52d15381
 _SETTINGS = ("X", "y", "ids", "batch_size", "shuffle", "buffer_rows", "seed", "drop_last")
 
 

@@ -674,7 +674,7 @@ def all_layers(
             for branch in layer.branches:
                 yield from all_layers(branch)
 
-
+# %% ../../../nbs/lib/train/spec/10_layers.ipynb #e5436cff
 _COMPUTED = -1  # stands for a value that is no column as it is
 
 
@@ -686,9 +686,9 @@ def _pooled(columns, size):
     return np.moveaxis(windows, (1, 3), (-2, -1)).reshape(height, width, *columns.shape[2:-1], -1)
 
 
-def _joined_columns(layer, columns, found):
+def _joined_columns(layer, columns, reads):
     "What reaches the layer behind a `Parallel`."
-    parts = [_passed(branch, columns, found) for branch in layer.branches]
+    parts = [_passed(branch, columns, reads) for branch in layer.branches]
     if layer.join != "concat":
         return np.full((*layer.output(columns.shape[:-1]), 1), _COMPUTED)
     widest = max(part.shape[-1] for part in parts)
@@ -696,8 +696,8 @@ def _joined_columns(layer, columns, found):
     return np.concatenate(parts, -2)
 
 
-def _passed(layers, columns, found):
-    "Follow the columns through layers; what embeddings read is added to `found`."
+def _passed(layers, columns, reads):
+    "Follow the columns through layers; what embeddings read is added to `reads`."
     for layer in layers:
         if isinstance(layer, Columns):
             columns = columns[list(layer.indices)]
@@ -706,14 +706,14 @@ def _passed(layers, columns, found):
         elif isinstance(layer, MaxPool2D):
             columns = _pooled(columns, layer.size)
         elif isinstance(layer, Parallel):
-            columns = _joined_columns(layer, columns, found)
+            columns = _joined_columns(layer, columns, reads)
         else:
             if isinstance(layer, Embedding):
-                found.append((layer, np.unique(columns)))
+                reads.append((layer, np.unique(columns)))
             columns = np.full((*layer.output(columns.shape[:-1]), 1), _COMPUTED)
     return columns
 
-
+# %% ../../../nbs/lib/train/spec/10_layers.ipynb #3fa8cc64
 def embedded_columns(
     layers: Iterable[Layer],  # of a network
     inputs: int,  # columns of X, 1 or more
@@ -736,10 +736,10 @@ def embedded_columns(
     layers = tuple(layers)
     if not any(isinstance(layer, Embedding) for layer in all_layers(layers)):
         return {}
-    found: list = []
-    _passed(layers, np.arange(inputs)[:, None], found)
+    reads: list = []
+    _passed(layers, np.arange(inputs)[:, None], reads)
     sizes: dict[int, int] = {}
-    for layer, columns in found:
+    for layer, columns in reads:
         if _COMPUTED in columns:
             must = "An embedding must read columns of X as they are, not what a layer computed."
             raise InputError.of(must, layer, "Columns((0, 3)) takes them from X.")

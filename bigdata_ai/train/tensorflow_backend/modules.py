@@ -164,6 +164,10 @@ class _Variables(Session):
     def done(self) -> int:
         return int(self._done)
 
+# %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #0b7958f4
+class _RestorableVariables(_Variables):
+    "Variables that can be put back, with all else that a run must keep."
+
     def restore(
         self,
         weights: list[np.ndarray],
@@ -201,8 +205,8 @@ class _Variables(Session):
             variable.assign(array.reshape(variable.shape))
 
 # %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #be0944ea
-class _ModuleSteps(_Variables):
-    "Steps of a model in one graph."
+class _Losses(_RestorableVariables):
+    "The loss of a model, with all that it adds itself, and its gradient."
 
     _update: Callable  # the optimizer's rule
     _numbers: Any  # its numbers but the learning rate
@@ -234,6 +238,10 @@ class _ModuleSteps(_Variables):
             norm = tf.norm(gradient) + 1e-6
             gradient = gradient * tf.minimum(self.options.clip_norm / norm, 1)
         return loss, gradient
+
+# %% ../../../nbs/lib/train/tensorflow_backend/55_modules.ipynb #eebb450e
+class _ModuleSteps(_Losses):
+    "Steps of a model in one graph."
 
     def _step(self, x, y, rate):
         loss, gradient = self._gradient(x, y)

@@ -55,7 +55,7 @@ def _watched_norms(module):
         for hook in hooks:
             hook.remove()
 
-
+# %% ../../../nbs/lib/train/torch_backend/55_modules.ipynb #30842c38
 # name of a node of autograd -> activation that raw outputs must not go through
 _SQUASHES = {
     "SigmoidBackward": "a sigmoid",
@@ -123,7 +123,7 @@ def measure(
     return outputs.shape[1], learned, any(norms), _squashing(outputs)
 
 # %% ../../../nbs/lib/train/torch_backend/55_modules.ipynb #d6a41a84
-class Generators:
+class _OwnStates:
     "States of the global generators that belong to one run."
 
     def __init__(
@@ -175,6 +175,10 @@ class Generators:
         finally:
             self._swap()
 
+# %% ../../../nbs/lib/train/torch_backend/55_modules.ipynb #fef1a6ba
+class Generators(_OwnStates):
+    "States of the global generators that belong to one run, as arrays too."
+
     def arrays(self) -> list[np.ndarray]:  # PyTorch's, NumPy's three, Python's two
         """Copy the states.
 
@@ -214,43 +218,12 @@ class Generators:
             (3, tuple(words.tolist()), normal),
         )
 
-# %% ../../../nbs/lib/train/torch_backend/55_modules.ipynb #fbfbea8e
-class ModuleSession(Session):
-    "A module in training in PyTorch."
+# %% ../../../nbs/lib/train/torch_backend/55_modules.ipynb #36d93389
+class _ModuleSteps(Session):
+    "Steps of a module, whose unused parameters stay."
 
-    def __init__(
-        self,
-        network: Any,  # train.model.Native
-        training: Training,  # the settings, its loss among them
-    ):
-        """Take a module and build its optimizer; raises `InputError` for settings that need a spec.
-
-        Parameters
-        ----------
-        network : Any
-            train.model.Native
-        training : Training
-            the settings, its loss among them
-        """
-        full = training.options.precision == "full"
-        require(full, "Mixed precision needs a spec.", "a module")
-        check_device(training.device)
-        self._generators = Generators(training.seed, training.device)
-        self._module = network.module.to(training.device, getattr(torch, training.dtype))
-        weights = [p for p in self._module.parameters() if p.requires_grad]
-        states = [b for b in self._module.buffers() if b.is_floating_point()]
-        self._counters = [b for b in self._module.buffers() if not b.is_floating_point()]
-        self._begin(network, weights, states, training)
-        self._parameters = weights
-        for parameter, part in zip(weights, self._weights, strict=True):
-            parameter.data, parameter.grad = part.detach(), part.grad
-
-    def _training_pass(self, x):
-        return self._module.train()(x)
-
-    def _pass(self, X):
-        with _explained(f"rows of shape {tuple(X.shape)}"):
-            return self._module.eval()(X)
+    _generators: Generators
+    _parameters: list
 
     def run(
         self, rows: tuple[Any, ...], order: np.ndarray, rates: np.ndarray | None = None
@@ -289,6 +262,44 @@ class ModuleSession(Session):
                 for i, part in enumerate(self._parts(vector)):
                     if i not in self._used:
                         part.copy_(old[i])
+
+# %% ../../../nbs/lib/train/torch_backend/55_modules.ipynb #fbfbea8e
+class ModuleSession(_ModuleSteps):
+    "A module in training in PyTorch."
+
+    def __init__(
+        self,
+        network: Any,  # train.model.Native
+        training: Training,  # the settings, its loss among them
+    ):
+        """Take a module and build its optimizer; raises `InputError` for settings that need a spec.
+
+        Parameters
+        ----------
+        network : Any
+            train.model.Native
+        training : Training
+            the settings, its loss among them
+        """
+        full = training.options.precision == "full"
+        require(full, "Mixed precision needs a spec.", "a module")
+        check_device(training.device)
+        self._generators = Generators(training.seed, training.device)
+        self._module = network.module.to(training.device, getattr(torch, training.dtype))
+        weights = [p for p in self._module.parameters() if p.requires_grad]
+        states = [b for b in self._module.buffers() if b.is_floating_point()]
+        self._counters = [b for b in self._module.buffers() if not b.is_floating_point()]
+        self._begin(network, weights, states, training)
+        self._parameters = weights
+        for parameter, part in zip(weights, self._weights, strict=True):
+            parameter.data, parameter.grad = part.detach(), part.grad
+
+    def _training_pass(self, x):
+        return self._module.train()(x)
+
+    def _pass(self, X):
+        with _explained(f"rows of shape {tuple(X.shape)}"):
+            return self._module.eval()(X)
 
     def rest(self) -> list[np.ndarray]:  # counters among the buffers, and the generators
         """Counters among the buffers, and the generators.
