@@ -23,7 +23,7 @@ from .. import viz
 from ..core import check_choice, check_int, check_number, require, rng
 from .columns import plain_column
 from .frames import columns, count, drop_duplicates, engine_of, sample_rows
-from .frames import summarize, to_narwhals
+from .frames import rounded, summarize, to_narwhals
 
 # %% ../../nbs/lib/data/85_profile.ipynb #e71f3960
 NUMBERS = ("Int", "UInt", "Float", "Decimal")
@@ -125,7 +125,7 @@ def _answers(frame, types):
         for what, expression in _aggregates(name, type_name).items()
     }
     answers = [{} for _ in types]
-    for key, value in summarize(frame, questions).items():
+    for key, value in summarize(rounded(frame), questions).items():
         at, _, what = key.partition("\x1f")
         answers[int(at)][what] = value
     return answers

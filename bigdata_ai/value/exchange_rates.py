@@ -222,7 +222,7 @@ def _targets(whole, part):
     numeric = pd.api.types.is_numeric_dtype(whole) and not pd.api.types.is_bool_dtype(whole)
     if numeric and whole.nunique() > 20:
         finite = np.isfinite(whole.dropna().to_numpy(float)).all()
-        require(finite, "The target must be finite.", "inf")
+        require(finite, "The target must be finite.", f"inf in {whole.name!r}")
         return part.to_numpy(float), 0
     require(
         whole.nunique() <= 100,
@@ -230,7 +230,7 @@ def _targets(whole, part):
         whole.nunique(),
         "is this the column to predict?",
     )
-    codes, names = pd.factorize(part.astype(str), sort=True)
+    codes, names = pd.factorize(part.map(str), sort=True)
     require(
         len(names) > 1,
         "The rows that were drawn must hold two classes or more.",
@@ -295,14 +295,14 @@ def _check_values(frame, target):
     require(
         labelled >= MIN_ROWS,
         f"The table must have {MIN_ROWS} rows with a target or more.",
-        labelled,
+        f"{labelled} with a value in {target!r}",
     )
     empty = [c for c in frame.columns if frame[c].isna().all()]
     require(not empty, "Every column must have values.", f"none in {empty[:5]}", "drop it.")
     require(
         frame[target].nunique() > 1,
         "The target must have two values or more.",
-        _some_values(frame[target]),
+        f"{_some_values(frame[target])} in {target!r}",
         "is this the column to predict?",
     )
 

@@ -20,25 +20,44 @@ import pandas as pd
 from narwhals.stable.v2.typing import IntoDataFrame, IntoDataFrameT, IntoFrame
 
 from ...core import InputError, check_choice, check_int, check_number, require
-from ..frames import engine_of, to_narwhals, to_pandas
+from ..columns import plain_column, refuse_nested
+from ..frames import check_single, engine_of, to_narwhals, to_pandas
 from .text import as_text, is_missing
 
 # %% ../../../nbs/lib/data/privacy/50_anonymity.ipynb #be49efb2
 def _check_columns(frame, columns, name):
     "Return columns that the frame has, one or more."
-    names = to_narwhals(frame).collect_schema().names()
+    kinds = to_narwhals(frame).collect_schema()
     require(bool(columns), "At least one quasi-identifier must be named.", columns)
-    return [check_choice(column, names, name) for column in columns]
+    for column in columns:
+        check_choice(column, kinds.names(), name)
+        kind = str(kinds[column]).partition("(")[0]
+        check_single("String" if kind == "Object" else kind, column, f"`{name}`")
+    if engine_of(frame) == "pandas":
+        refuse_nested(frame[list(columns)], f"`{name}`")
+    return list(columns)
+
+
+def _plain_table(frame, quasi):
+    "The frame in pandas, with plain values where Arrow or half floats keep them."
+    table = to_pandas(frame)
+    odd = [
+        name
+        for name in quasi
+        if isinstance(table[name].dtype, pd.ArrowDtype) or table[name].dtype == np.float16
+    ]
+    return table.assign(**{name: plain_column(table[name]) for name in odd}) if odd else table
 
 
 def _pandas_groups(frame, quasi, sensitive):
+    frame = _plain_table(frame, quasi)
     grouped = frame.groupby(list(quasi), dropna=False, observed=True, sort=False)
     sizes = grouped.size().rename("rows")
     return (
         pd.concat([sizes, grouped[sensitive].nunique(dropna=False).rename("different")], axis=1)
         if sensitive
-        else sizes
-    ).reset_index()
+        else sizes.to_frame()
+    ).reset_index(drop=True)  # a column may be called rows, too
 
 
 def _groups(frame, quasi, sensitive=None):
@@ -48,9 +67,10 @@ def _groups(frame, quasi, sensitive=None):
         return _pandas_groups(frame, quasi, sensitive)
     counted = [nw.len().alias("rows")]
     if sensitive:
-        counted.append(nw.col(sensitive).n_unique().alias("different"))
-    keys = dict.fromkeys([*quasi, *([sensitive] if sensitive else [])])
-    groups = to_narwhals(frame).lazy().select(*keys).group_by(*quasi).agg(*counted)
+        counted.append(nw.col("secret").n_unique().alias("different"))
+    keys = {f"key {i}": nw.col(name) for i, name in enumerate(quasi)}
+    secret = {"secret": nw.col(sensitive)} if sensitive else {}
+    groups = to_narwhals(frame).lazy().select(**keys | secret).group_by(*keys).agg(*counted)
     return to_pandas(groups.to_native())
 
 # %% ../../../nbs/lib/data/privacy/50_anonymity.ipynb #02169960
@@ -471,7 +491,8 @@ def anonymize(
     """
     k, l = check_int(k, "k", 2), check_int(l, "l")  # noqa: E741
     _check_demand(frame, suppress, sensitive, l)
-    quasi, table = _check_columns(frame, list(quasi), "quasi"), to_pandas(frame)
+    quasi = _check_columns(frame, list(quasi), "quasi")
+    table = _plain_table(frame, quasi)
     if sensitive:
         check_choice(sensitive, list(table.columns), "sensitive")
     steps = {column: list(_climb(table[column], (ladders or {}).get(column))) for column in quasi}
