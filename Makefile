@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-slow lab export blocks chapters bench bench-sweep bench-training record sabotage divergence clean bench-value valuation prior
+.PHONY: help demo test test-slow pages lab export blocks chapters bench bench-sweep bench-training record sabotage divergence clean bench-value valuation prior
 
 help: ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -30,6 +30,9 @@ test: $(READY) ## install, then all tests that CI runs
 
 test-slow: $(READY) ## the longer tests
 	$(BIN)/python -m pytest -m slow
+
+pages: $(READY) ## write nbs/pages/matrix_*.md: types, names and files at every door
+	$(BIN)/python tests/matrix.py
 
 lab: $(READY) ## JupyterLab on the course
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) nbs/course

@@ -7,6 +7,7 @@ names the column), or *wrong*: a raw error, an error that names nothing, another
 
 import datetime
 import decimal
+import io
 import json
 import math
 import tempfile
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 
 from bigdata_ai.core import BigDataError
 from bigdata_ai.data import frames
-from bigdata_ai.data.acquire.files import read_files
+from bigdata_ai.data.acquire.files import read_files, stream_files
 from bigdata_ai.data.columns import plain_column, read_times
 from bigdata_ai.data.leakage import leakage
 from bigdata_ai.data.prepare.clean import Cleaner
@@ -107,7 +108,8 @@ def of_duckdb(sql):
         connection = duckdb.connect()
         table = pa.table(beside())
         connection.register("t", table)
-        relation = connection.sql(f'select id, y, v, {sql} as "{NAME}" from t order by id')
+        quoted = NAME.replace('"', '""')
+        relation = connection.sql(f'select id, y, v, {sql} as "{quoted}" from t order by id')
         return relation
 
     return frame
@@ -271,8 +273,9 @@ TYPES = {
 # Doors
 
 
-def values_of(frame, name=NAME):
+def values_of(frame, name=None):
     "The values of a column as plain Python, to compare."
+    name = NAME if name is None else name
     if isinstance(frame, pd.DataFrame):
         return [
             None if value is pd.NA or value is pd.NaT else plain(value) for value in frame[name]
@@ -327,12 +330,12 @@ class Result:
         self.value, self.notes = value, tuple(notes)
 
 
-def cleaned(*rules):
-    return lambda frame: fitted(list(rules), frame)
+def cleaned(rule):
+    return lambda frame: fitted([rule(NAME)], frame)
 
 
-def encoded(*rules):
-    return lambda frame: fitted(list(rules), frame, Encoder)
+def encoded(rule):
+    return lambda frame: fitted([rule(NAME)], frame, Encoder)
 
 
 def passed(frame):
@@ -529,27 +532,27 @@ DOORS = {
     "validate": checked,
     "untouched": passed,
     "report": reported,
-    "Text": cleaned(Text(NAME, case="upper")),
-    "Number": cleaned(Number(NAME)),
-    "Range": cleaned(Range(NAME, 0, 20)),
-    "Category": cleaned(Category(NAME, same={"a": "b"})),
-    "Unit": cleaned(Unit(NAME, suspect=(1, 3), factor=10.0)),
-    "Date": cleaned(Date(NAME)),
-    "Outliers": cleaned(Outliers(NAME)),
-    "Missing median": cleaned(Missing(NAME, "median")),
-    "Missing mode": cleaned(Missing(NAME, "mode")),
-    "Missing text": cleaned(Missing(NAME, "constant", value="none")),
-    "Missing number": cleaned(Missing(NAME, "constant", value=0)),
-    "Missing drop": cleaned(Missing(NAME, "drop")),
-    "Missing by": cleaned(Missing("v", "median", by=NAME)),
-    "Duplicates": cleaned(Duplicates("id", (NAME,))),
-    "NearDuplicates": cleaned(NearDuplicates(NAME)),
-    "Scale": encoded(Scale(NAME)),
-    "OneHot": encoded(OneHot(NAME, top=3)),
-    "Ordinal": encoded(Ordinal(NAME)),
-    "TargetEncoding": encoded(TargetEncoding(NAME, target="v")),
-    "DateParts": encoded(DateParts(NAME, ("year", "weekday"), circle=False)),
-    "Pieces": encoded(Pieces(NAME, size=5)),
+    "Text": cleaned(lambda name: Text(name, case="upper")),
+    "Number": cleaned(lambda name: Number(name)),
+    "Range": cleaned(lambda name: Range(name, 0, 20)),
+    "Category": cleaned(lambda name: Category(name, same={"a": "b"})),
+    "Unit": cleaned(lambda name: Unit(name, suspect=(1, 3), factor=10.0)),
+    "Date": cleaned(lambda name: Date(name)),
+    "Outliers": cleaned(lambda name: Outliers(name)),
+    "Missing median": cleaned(lambda name: Missing(name, "median")),
+    "Missing mode": cleaned(lambda name: Missing(name, "mode")),
+    "Missing text": cleaned(lambda name: Missing(name, "constant", value="none")),
+    "Missing number": cleaned(lambda name: Missing(name, "constant", value=0)),
+    "Missing drop": cleaned(lambda name: Missing(name, "drop")),
+    "Missing by": cleaned(lambda name: Missing("v", "median", by=name)),
+    "Duplicates": cleaned(lambda name: Duplicates("id", (name,))),
+    "NearDuplicates": cleaned(lambda name: NearDuplicates(name)),
+    "Scale": encoded(lambda name: Scale(name)),
+    "OneHot": encoded(lambda name: OneHot(name, top=3)),
+    "Ordinal": encoded(lambda name: Ordinal(name)),
+    "TargetEncoding": encoded(lambda name: TargetEncoding(name, target="v")),
+    "DateParts": encoded(lambda name: DateParts(name, ("year", "weekday"), circle=False)),
+    "Pieces": encoded(lambda name: Pieces(name, size=5)),
     "drop_duplicates": distinct,
     "hash": hashed,
     "sample_rows": drawn,
@@ -573,15 +576,16 @@ DOORS = {
 }
 
 
-def outcome(kind, door, types=TYPES):
-    "One cell: (right, noted, refused or wrong; what was said)."
+def outcome(kind, door):
+    "One cell: (right, noted, refused, none or wrong; what was said)."
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            result = DOORS[door](types[kind]())
+            result = DOORS[door](TYPES[kind]())
         except BigDataError as error:
             text = str(error)
-            return ("refused" if NAME in text or "t.parquet" in text else "wrong", text)
+            told = any(name in text for name in (NAME, repr(NAME)[1:-1], "t.parquet", "`frame`"))
+            return ("refused" if told else "wrong", text)
         except AssertionError as error:
             return "wrong", f"value: {str(error)[:200]}"
         except Unwritable:
@@ -593,3 +597,254 @@ def outcome(kind, door, types=TYPES):
     notes = [*result.notes, *(str(one.message) for one in caught if one.category is UserWarning)]
     about = [note for note in notes if NAME in note]
     return ("noted", about[0]) if about else ("right", "")
+
+
+def called(name, kind, door):
+    "The same, where the column has another name."
+    global NAME
+    usual, NAME = NAME, name
+    try:
+        return outcome(kind, door)
+    finally:
+        NAME = usual
+
+
+NAMES = (
+    "a.b",
+    'say "hi"',
+    "it's",
+    "two words",
+    " blank before",
+    "城市",
+    "😀",
+    "select",
+    "a`b",
+    "a\\b",
+    "{x}",
+    "%s",
+    "a=b",
+    "a;b",
+    "a/b",
+    "index",
+    "rows",
+    "value",
+    "Größe",
+    "<b>",
+)
+PLAIN_KINDS = ("pandas str", "Arrow int32", "polars Float32", "DuckDB VARCHAR")
+
+
+# Files
+
+
+def excel(rows, formulas=()):
+    "The bytes of a book of one sheet."
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(list(row))
+    for place, formula in formulas:
+        book.active[place] = formula
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def lines(rows):
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+MIXED = [{"x": 1}, {"x": "Total"}, {"x": 2.5}]
+LONG = [{"x": 12345678901234567890}, {"x": 7}]
+DEEP = b'{"x": ' * 10_000 + b"1" + b"}" * 10_000
+WIDE = [{f"c{i}": i for i in range(3_000)}]
+# name of the file, content, what must come: the values of `x`, or None for a refusal; how to read
+FILES = {
+    "CSV, texts and numbers": ("a.csv", b"x\n1\nTotal\n2.5\n", ["1", "Total", "2.5"], {}),
+    "CSV, numbers of 20 digits": (
+        "a.csv",
+        b"x\n12345678901234567890\n7\n",
+        ["12345678901234567890", "7"],
+        {},
+    ),
+    "CSV, numbers of 20 digits, in pieces": (
+        "a.csv",
+        b"x\n1.5\n12345678901234567890\n",
+        None,
+        {"pieces": 1},
+    ),
+    "CSV, GBK header over numbers": ("a.csv", "城市,x\n1,2\n".encode("gbk"), None, {}),
+    "CSV, GBK, said": ("a.csv", "城市,x\n1,2\n".encode("gbk"), [2], {"encoding": "gb18030"}),
+    "CSV, GBK values": ("a.csv", "x,y\n北京,2\n".encode("gbk"), None, {}),
+    "CSV, UTF-16": ("a.csv", "x,y\n北京,2\n".encode("utf-16"), None, {}),
+    "CSV, UTF-16, said": (
+        "a.csv",
+        "x,y\n北京,2\n".encode("utf-16"),
+        ["北京"],
+        {"encoding": "utf-16"},
+    ),
+    "CSV, mark of UTF-8": ("a.csv", b"\xef\xbb\xbfx,y\n1,2\n", [1], {}),
+    "CSV, semicolons": ("a.csv", b"x;y\n1;2\n", None, {}),
+    "CSV, semicolons, said": ("a.csv", b"x;y\n1,5;2\n", [1.5], {"delimiter": ";", "decimal": ","}),
+    "CSV, lines above the header": ("a.csv", b"Report\n\nx,y\n1,2\n", None, {}),
+    "CSV, lines above the header, said": ("a.csv", b"Report\n\nx,y\n1,2\n", [1], {"skip_rows": 2}),
+    "CSV, ragged": ("a.csv", b"x,y\n1,2\n3,4,5\n", None, {}),
+    "CSV, no row": ("a.csv", b"x,y\n", [], {}),
+    "CSV, empty": ("a.csv", b"", None, {}),
+    "CSV, a name twice": ("a.csv", b"x,x\n1,2\n", None, {}),
+    "CSV, a cell of 3 MiB": ("a.csv", b"x,y\n" + b"k" * 3 * 2**20 + b",1\n", ["k" * 3 * 2**20], {}),
+    "CSV, codes with zeros": ("a.csv", b"x\n007\n123\n", [7, 123], {}),
+    "CSV, codes with zeros, as text": ("a.csv", b"x\n007\n", ["007"], {"types": "string"}),
+    "CSV, row numbers": ("a.csv", b",x\n3,1\n0,2\n", [1, 2], {}),
+    "CSV, line ends of Windows": ("a.csv", b"x,y\r\n1,2\r\n", [1], {}),
+    "CSV, a line end in a cell": ("a.csv", b'x,y\n"a\nb",2\n', ["a\nb"], {}),
+    "CSV, a type for no column": ("a.csv", b"x\n1\n", None, {"types": {"z": "string"}}),
+    "JSON lines, texts and numbers": ("a.jsonl", lines(MIXED), ["1", "Total", "2.5"], {}),
+    "JSON lines, as text": ("a.jsonl", lines(MIXED), ["1", "Total", "2.5"], {"types": "string"}),
+    "JSON lines, one as text": (
+        "a.jsonl",
+        lines(MIXED),
+        ["1", "Total", "2.5"],
+        {"types": {"x": "string"}},
+    ),
+    "JSON lines, numbers of 20 digits": ("a.jsonl", lines(LONG), ["12345678901234567890", "7"], {}),
+    "JSON lines, 10,000 deep": ("a.jsonl", DEEP, None, {}),
+    "JSON lines, cut off": ("a.jsonl", b'{"x": 1}\n{"x": ', None, {}),
+    "JSON lines, lists": ("a.jsonl", b"[1]\n", None, {}),
+    "JSON lines, a cell of 20 MiB": (
+        "a.jsonl",
+        lines([{"x": "k" * 20 * 2**20}]),
+        ["k" * 20 * 2**20],
+        {},
+    ),
+    "JSON, texts and numbers": ("a.json", json.dumps(MIXED).encode(), ["1", "Total", "2.5"], {}),
+    "JSON, as text": (
+        "a.json",
+        json.dumps(MIXED).encode(),
+        ["1", "Total", "2.5"],
+        {"types": "string"},
+    ),
+    "JSON, numbers of 20 digits": (
+        "a.json",
+        json.dumps(LONG).encode(),
+        ["12345678901234567890", "7"],
+        {},
+    ),
+    "JSON, 100,000 deep": ("a.json", b"[" * 100_000, None, {}),
+    "JSON, one object": ("a.json", b'{"x": 1}', None, {}),
+    "Excel, texts and numbers": ("a.xlsx", excel([["x"], [1], ["Total"]]), ["1", "Total"], {}),
+    "Excel, as text": ("a.xlsx", excel([["x"], [1], ["01"]]), ["1", "01"], {"types": "string"}),
+    "Excel, n/a and #DIV/0!": (
+        "a.xlsx",
+        excel([["x"], [1], ["n/a"], ["#DIV/0!"]]),
+        [1, None, None],
+        {},
+    ),
+    "Excel, formulas never calculated": (
+        "a.xlsx",
+        excel([["x", "y"], [1, None]], [("B2", "=A2*2")]),
+        [1],
+        {},
+    ),
+    "Excel, row numbers": ("a.xlsx", excel([[None, "x"], [3, 1], [0, 2]]), [1, 2], {}),
+    "Excel, a title above": ("a.xlsx", excel([["Report", None], ["x", "y"], [1, 2]]), None, {}),
+    "Excel, a title above, said": (
+        "a.xlsx",
+        excel([["Report", None], ["x", "y"], [1, 2]]),
+        [1],
+        {"skip_rows": 1},
+    ),
+    "Excel, no book": ("a.xlsx", b"PK\3\4", None, {}),
+    "Excel, no such sheet": ("a.xlsx", excel([["x"], [1]]), None, {"sheet": "May"}),
+    "Parquet, cut off": ("a.parquet", b"PAR1xx", None, {}),
+    "another format": ("a.csv", excel([["x"], [1]]), None, {}),
+    "no ending": ("a", b"x\n1\n", None, {}),
+}
+
+
+def file_outcome(what):
+    "One file: the values that must come, with a note or without, or a refusal that names the file."
+    name, content, expected, how = FILES[what]
+    how = dict(how)
+    pieces = how.pop("pieces", None)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(content)
+        try:
+            stream = stream_files(path, pieces, **how)
+            acquired = stream.read()
+        except BigDataError as error:
+            text = str(error).replace(folder, "")
+            return ("refused" if expected is None else "wrong", text)
+        except Exception as error:
+            return "wrong", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    values = acquired.table["x"].to_pylist() if "x" in acquired.table.column_names else None
+    if values != expected:
+        return "wrong", f"{str(values)[:80]} for {str(expected)[:80]}"
+    return ("noted", acquired.notes[0]) if acquired.notes else ("right", "")
+
+
+# Pages
+
+
+SIGNS = {"right": "r", "noted": "n", "refused": "x", "none": "-", "wrong": "W"}
+PAGES = Path(__file__).resolve().parent.parent / "nbs" / "pages"
+_LEGEND = (
+    "r right, n noted (the result carries a note), x refused (an error names the column or the"
+    " file and what to do), - no engine can make it, W wrong."
+)
+
+
+def counts(signs):
+    named = {sign: word for word, sign in SIGNS.items()}
+    return ", ".join(f"{signs.count(sign):,} {named[sign]}" for sign in "rnx-W")
+
+
+def grid(title, heads, rows):
+    "A page: counts first, then a line of signs for each row."
+    signs = "".join("".join(cells) for cells in rows.values())
+    numbered = "\n".join(f"{i}. {head}" for i, head in enumerate(heads, 1))
+    body = "\n".join(
+        f"| {name.replace('|', chr(92) + '|')} | `{''.join(cells)}` |"
+        for name, cells in rows.items()
+    )
+    return (
+        f"# {title}\n\n{counts(signs)}.\n\n{_LEGEND} Written by `make pages`.\n\n"
+        f"Each sign stands for one of these, in this order:\n\n{numbered}\n\n| | |\n|---|---|\n{body}\n"
+    )
+
+
+def types_page():
+    rows = {kind: [SIGNS[outcome(kind, door)[0]] for door in DOORS] for kind in TYPES}
+    return grid("Types of columns at every door", list(DOORS), rows)
+
+
+def names_page():
+    rows = {
+        name: [
+            SIGNS[called(name, PLAIN_KINDS[(i + j) % 4], door)[0]] for j, door in enumerate(DOORS)
+        ]
+        for i, name in enumerate(NAMES)
+    }
+    return grid("Names of columns at every door", list(DOORS), rows)
+
+
+def files_page():
+    told = {what: file_outcome(what) for what in FILES}
+    signs = "".join(SIGNS[word] for word, _ in told.values())
+    body = "\n".join(
+        f"| {what} | {word} | {' '.join(text.split())[:160].replace('|', '')} |"
+        for what, (word, text) in told.items()
+    )
+    return f"# Awkward files\n\n{counts(signs)}.\n\n| file | outcome | what is said |\n|---|---|---|\n{body}\n"
+
+
+def write_pages():
+    PAGES.mkdir(exist_ok=True)
+    for name, page in (("types", types_page), ("names", names_page), ("files", files_page)):
+        (PAGES / f"matrix_{name}.md").write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_pages()

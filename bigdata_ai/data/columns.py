@@ -321,7 +321,9 @@ def _ordered(texts, parts, orders, name):
         raise InputError.of(
             f"The order of day and month in {name!r} must be told by its values.",
             f"{texts.iloc[at]!r}, which may be read {ways}",
-            "read the column first, with clean.Date(column, format='%d/%m/%Y') or '%m/%d/%Y'.",
+            "write years with four digits."
+            if "ymd" in (fits[0], *differ)
+            else "read the column first, with clean.Date(column, format='%d/%m/%Y') or '%m/%d/%Y'.",
         )
     told = f"times of {name!r} were read {_ORDERS.get(fits[0])}, the only order that fits"
     return days[fits[0]], (told,) if len(orders) > 1 else ()

@@ -15,7 +15,14 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, check_choice, check_int, check_number, require, rng
-from .frames import check_single, columns, engine_of, hash_column, to_narwhals
+from bigdata_ai.data.frames import (
+    check_single,
+    columns,
+    engine_of,
+    hash_column,
+    to_narwhals,
+    to_pandas,
+)
 from .seal import check_augmentable
 from .split import hash_fraction
 from .tables import RowsT
@@ -85,7 +92,8 @@ def _sample_in_memory(frame, label, key, share, salt, at_least):
     opened: Any = to_narwhals(frame)
     hashed: Any = nw.from_native(hash_column(opened.select(key).to_native(), key, salt, _HASH))
     # gaps are a class, as elsewhere
-    codes, _ = pd.factorize(opened[label].to_pandas(), use_na_sentinel=False)
+    values = to_pandas(opened.select(label).to_native())[label]
+    codes, _ = pd.factorize(values, use_na_sentinel=False)
     return opened[_lowest(codes, hashed[_HASH].to_numpy(), share, at_least)].to_native()
 
 

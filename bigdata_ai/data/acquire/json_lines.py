@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.json as pajson
 
 from ...core import require, short_repr
-from .delimited import BLOCKS, beyond_floats, grown_blocks
+from .delimited import BLOCKS, beyond_floats, fresh, grown_blocks
 from .provenance import SourceError
 from .values import How, column_of_values
 
@@ -126,7 +126,7 @@ def _lines(file):
 
 def _by_hand(file, how, emitted=0):
     "Tables of Python's values, from a row on."
-    file.seek(0)
+    file = fresh(file, how)
     records = itertools.islice(_records(file, how.where), emitted, None)
     size, empty = how.rows or 2**40, not emitted
     while part := list(itertools.islice(records, size)):
@@ -178,8 +178,7 @@ def _by_arrow(file, how):
     "Tables as Arrow reads them."
 
     def start(read: Any, block: int) -> Any:
-        file.seek(0)
-        return read(_Shallow(file, how.where), **_options(how, block))
+        return read(_Shallow(fresh(file, how), how.where), **_options(how, block))
 
     if how.rows is None:
         yield _check_rounded(

@@ -24,7 +24,7 @@ from ..frames import to_pandas
 from .clean import Cleaner, CleaningRule
 from .rules import BLANKS, CATEGORIES, MOMENTS, NUMERIC, TEXTS
 from .rules import Aggregates, Expressions, Opened, State, Types, commonest
-from .rules import number
+from .rules import check_64_bits, number
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #8b917b20
 _WIDE, _NARROW = "０１２３４５６７８９．％－　", "0123456789.%- "
@@ -680,13 +680,7 @@ def _groups(rule, opened):
         for group, value in _group_values(rule, opened).items()
         if value is not None and value == value
     }
-    long = [group for group in values if type(group) is int and abs(group) >= 2**63]
-    require(
-        not long,
-        f"Groups of {rule.by!r} must fit into 64 bits.",
-        str(long[:1]),
-        "cast them to text.",
-    )
+    check_64_bits(list(values), [rule.by])
     if len(values) > 10_000:
         raise InputError.of(
             "Groups to fill gaps by must be at most 10,000.",

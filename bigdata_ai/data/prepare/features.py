@@ -21,7 +21,7 @@ from ..frames import engine_of, hash_column, to_pandas
 from .estimator import check_fitted
 from .rules import BLANKS, CATEGORIES, MOMENTS, NUMERIC, TEXTS, Aggregates
 from .rules import Expressions, Opened, Rule, Rules, State, Types, commonest
-from .rules import number, opened_types
+from .rules import check_64_bits, number, opened_types
 from ..tables import Dataset, Table, from_arrays
 
 # %% ../../../nbs/lib/data/prepare/40_features.ipynb #182a83d3
@@ -381,9 +381,9 @@ class Ordinal(FeatureRule):
 def _target_sums(opened, column, target, folds):
     "Sum of the targets and number of rows by category and fold."
     fold = (nw.col(KEY) * folds).floor().alias("fold")
-    rows = opened.select(nw.col(column), number(target).alias("target"), fold)
+    rows = opened.select(nw.col(column).alias("category"), number(target).alias("target"), fold)
     rows = rows.filter(~nw.col("target").is_null())
-    groups = rows.group_by(column, "fold").agg(total=nw.col("target").sum(), rows=nw.len())
+    groups = rows.group_by("category", "fold").agg(total=nw.col("target").sum(), rows=nw.len())
     return to_pandas(groups.to_native()).astype({"total": float, "rows": float, "fold": int})
 
 # %% ../../../nbs/lib/data/prepare/40_features.ipynb #78223887
@@ -428,6 +428,7 @@ class TargetEncoding(FeatureRule):
         groups = _target_sums(opened, self.column, self.target, self.folds)
         must = f"TargetEncoding({self.column!r}) needs rows with a target."
         require(len(groups) > 0, must, "none")
+        check_64_bits(groups["category"].tolist(), [self.column])
         parts = [groups[groups["fold"] != i] for i in range(self.folds)]
         return {"all": self._means(groups), "without": [*map(self._means, parts)]}
 
@@ -435,7 +436,7 @@ class TargetEncoding(FeatureRule):
         "Smoothed means by category, and the overall mean for all others."
         rows = groups["rows"].sum()
         overall = float(groups["total"].sum() / rows) if rows else 0.0
-        known = groups.dropna(subset=[self.column]).groupby(self.column, sort=True)
+        known = groups.dropna(subset=["category"]).groupby("category", sort=True)
         sums = known[["total", "rows"]].sum()
         means = (sums["total"] + self.smoothing * overall) / (sums["rows"] + self.smoothing)
         return {"categories": sums.index.tolist(), "means": means.tolist(), "overall": overall}

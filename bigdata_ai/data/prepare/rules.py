@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Types', 'State', 'Opened', 'Expressions', 'Aggregates', 'NUMERIC', 'TEXTS', 'CATEGORIES', 'MOMENTS', 'SINGLE',
-           'BLANKS', 'RuleT', 'Rule', 'number', 'commonest', 'layers', 'check_types', 'opened_types', 'fit_layer',
-           'apply_layer', 'Rules']
+           'BLANKS', 'RuleT', 'Rule', 'number', 'check_64_bits', 'commonest', 'layers', 'check_types', 'opened_types',
+           'fit_layer', 'apply_layer', 'Rules']
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #4a830ec8
 import datetime
@@ -322,6 +322,28 @@ def number(
     return nw.col(column).cast(nw.Float64)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #12c0c53e
+def check_64_bits(
+    values: Sequence[Any],  # of columns that are to be counted
+    names: Sequence[str],  # these columns
+) -> None:
+    """Raise `InputError` for whole numbers that no engine looks up in 64 bits.
+
+    Parameters
+    ----------
+    values : Sequence[Any]
+        of columns that are to be counted
+    names : Sequence[str]
+        these columns
+    """
+    long = [value for value in values if type(value) is int and abs(value) >= 2**63]
+    require(
+        not long,
+        f"Values of {', '.join(map(repr, names))} must fit into 64 bits.",
+        str(long[:1]),
+        "numbers that name things are texts: cast them.",
+    )
+
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #e7661bd5
 def commonest(
     opened: Opened,  # an opened frame
     names: Sequence[str],  # columns; rows with a gap in one do not count
@@ -356,13 +378,7 @@ def commonest(
             counted = known.drop_nulls(keys).group_by(*keys).agg(rows=nw.len()).to_native()
     # keys first
     rows = [*zip(*[column.to_pylist() for column in to_arrow(counted).columns], strict=True)]
-    long = [row for row in rows for value in row if type(value) is int and abs(value) >= 2**63]
-    require(
-        not long,
-        f"Values of {', '.join(map(repr, names))} must fit into 64 bits.",
-        str(long[:1]),
-        "numbers that name things are texts: cast them.",
-    )
+    check_64_bits([value for row in rows for value in row[:-1]], names)
     return sorted(rows, key=lambda row: (-row[-1], row[:-1]))
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #69d1a3f8
@@ -452,9 +468,11 @@ def check_types(
                 "List": "take a number or a text out of each list",
                 "Struct": "take a field out",
             }
-            hint = (
-                "clean.Number reads texts" if kinds == NUMERIC else "cast it first, or leave it out"
-            )
+            hint = "cast it first, or leave it out"
+            if types[name] in TEXTS and kinds == NUMERIC:
+                hint = f"put Number({name!r}) before it"
+            if types[name] in TEXTS and kinds == MOMENTS:
+                hint = "clean.Date reads text"
             if kinds == CATEGORIES and types[name] in MOMENTS:
                 hint = f"DateParts({name!r}) turns dates into numbers"
             raise InputError.of(

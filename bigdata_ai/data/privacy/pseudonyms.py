@@ -236,9 +236,9 @@ def _in_duckdb(frame, columns, act):
             {"value": known[0], "pseudonym": arrow.array(act(known[0].to_pylist()), arrow.string())}
         )
         frame = frame.query(
-            "t",
-            f"select t.* replace (p.pseudonym as {name}) from t left join pseudonym_table as p on"
-            f" t.{name} = p.value",
+            "__rows_of_frame",  # not a name that the connection may have
+            f"select t.* replace (p.pseudonym as {name}) from __rows_of_frame as t"
+            f" left join pseudonym_table as p on t.{name} = p.value",
         )
         del pseudonym_table  # the relation keeps it
     return frame

@@ -97,7 +97,13 @@ _STORED = {
     pa.date64(): pa.date32(),
 }
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-_REFUSED = (pa.types.is_time, pa.types.is_duration, pa.types.is_interval)
+_REFUSED = (
+    pa.types.is_time,
+    pa.types.is_duration,
+    pa.types.is_interval,
+    pa.types.is_decimal256,
+    lambda kind: isinstance(kind, pa.BaseExtensionType),
+)
 
 
 def _stored_type(type):
