@@ -136,7 +136,9 @@ def fuzz(name: str, seconds: int) -> None:
     modules = ("bigdata_ai.experiment", "bigdata_ai.data.prepare", "bigdata_ai.data.store", "yaml")
     for module in [one for key, one in sys.modules.items() if key.startswith(modules)]:
         for key, value in list(vars(module).items()):
-            if getattr(value, "__module__", "") == module.__name__ and isinstance(value, FunctionType):
+            if getattr(value, "__module__", "") == module.__name__ and isinstance(
+                value, FunctionType
+            ):
                 setattr(module, key, atheris.instrument_func(value))
     kept = Path("_fuzz")
     kept.mkdir(exist_ok=True)

@@ -162,7 +162,7 @@ def _frozen(value):
         else value
     )
 
-
+# %% ../../nbs/lib/experiment/20_claims.ipynb #240dd95f
 def load_claims(
     path: Path | str,  # an experiment's .toml file
 ) -> list[Claim]:  # in file order
