@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test test-slow pages lab export blocks chapters bench bench-sweep bench-training record sabotage divergence clean bench-value valuation prior
+.PHONY: help demo test test-slow pages lab export blocks chapters bench bench-sweep bench-training fuzz record sabotage divergence clean bench-value valuation prior
 
 help: ## show these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -75,6 +75,10 @@ valuation: $(READY) ## set rankings of rows side by side over 20 seeds and write
 
 prior: $(READY) ## train the ensemble behind value.curves.extrapolate anew on LCDB 1.1 and write data/curve_prior.npz (about 15 minutes)
 	$(BIN)/python -W ignore -c "import numpy as np; from bigdata_ai.core import data_path; from bigdata_ai.value.prior import train; np.savez(data_path() / 'curve_prior.npz', **train(show_progress=True)[0])"
+
+fuzz: $(READY) ## let atheris look for texts that break a parser of the kit's own (10 minutes; SECONDS=60; finds stand in _fuzz/)
+	$(BIN)/python -m pip install --progress-bar off --quiet -c constraints.txt -e '.[fuzz]'
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/fuzz.py $(or $(SECONDS),600)
 
 divergence: $(READY) ## walk PyTorch and TensorFlow down the same paths and write how far they end apart (about 4 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -c "from bigdata_ai.core import data_path, write_atomic; from bigdata_ai.train.parity import divergence, tasks; write_atomic(data_path() / 'evidence' / 'divergence.csv', divergence(tasks()).to_csv(index=False, float_format='%.3g'))"

@@ -15,7 +15,7 @@ def lines(text):
 
 
 extras_require = {name: lines(extras[name]) for name in extras}
-extras_require["all"] = sorted({need for name, needs in extras_require.items() if name != "bench" for need in needs})
+extras_require["all"] = sorted({need for name, needs in extras_require.items() if name not in ("bench", "fuzz") for need in needs})
 
 setup(
     version=facts["version"],

@@ -88,7 +88,7 @@ def _print(table):
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         )
 
-
+# %% ../nbs/lib/90_cli.ipynb #b8789bd7
 def _value(text):
     "A parameter value as Python: a literal where it is one, else the text itself."
     try:

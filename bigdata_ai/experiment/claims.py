@@ -108,7 +108,8 @@ class Claim:
             self.id,
         )
         check_int(self.min_sizes, "min_sizes")
-        _ = [check_choice(name, PRECONDITIONS, "without") for name in self.without]
+        for name in self.without:
+            check_choice(name, PRECONDITIONS, "without")
         sources = {}
         for argument, name in self._functions():
             load_function(name, self.folder, argument)  # what can't be loaded is told at once
@@ -161,7 +162,7 @@ def _frozen(value):
         else value
     )
 
-# %% ../../nbs/lib/experiment/20_claims.ipynb #65fd492e
+# %% ../../nbs/lib/experiment/20_claims.ipynb #240dd95f
 def load_claims(
     path: Path | str,  # an experiment's .toml file
 ) -> list[Claim]:  # in file order

@@ -56,7 +56,7 @@ def file_of(
     require(Path(name).is_file(), "A notebook must exist.", name)
     return Path(name).absolute().with_suffix(suffix)
 
-
+# %% ../../nbs/lib/experiment/02_declared.ipynb #b04aad3a
 def read_declaration(
     path: Path | str,  # a .toml file
 ) -> dict[str, Any]:  # its tables
@@ -84,7 +84,7 @@ def read_declaration(
     require(not problem, f"A declaration must be a TOML file that can be read: {path}.", problem)
     return declared
 
-
+# %% ../../nbs/lib/experiment/02_declared.ipynb #025bda0e
 # where a key may be given, and what it must be
 _KINDS = {
     **dict.fromkeys(("title", "quote", "metric", "figure"), (str, "a text")),
@@ -234,7 +234,7 @@ def _plain(cell):
         problem = f"{error}"
     raise InputError.of("The cell tagged parameters must be Python.", problem)
 
-
+# %% ../../nbs/lib/experiment/02_declared.ipynb #6a3f75d9
 def _assignments(tree):
     "The names that code assigns outside functions, with the default, the annotation and the line."
     waiting = [(node, True) for node in reversed(tree.body)]
@@ -273,7 +273,7 @@ def _as_json(value):
     except (TypeError, ValueError, RecursionError):
         return False
 
-
+# %% ../../nbs/lib/experiment/02_declared.ipynb #7748eda5
 def _parameter(name, value, annotation, text):
     "A parameter of what stands in the notebook."
     wanted = "" if annotation is None else ast.unparse(annotation).strip("'\"")
@@ -292,7 +292,7 @@ def _parameter(name, value, annotation, text):
     code = "" if value is None else ast.unparse(value)
     return Parameter(name, default, text, choices if text.startswith("one of:") else (), code, free)
 
-
+# %% ../../nbs/lib/experiment/02_declared.ipynb #da3abfe1
 def _unassigned(cells) -> Iterator[str]:
     "The names that cells use and never assign."
     import builtins

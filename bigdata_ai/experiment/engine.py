@@ -46,8 +46,8 @@ _SERVE = (
 START_LIMIT_S = 60  # until a fork server must have done its imports; after that kernels start cold
 
 
-class ForkServer:
-    "A process that forks kernels; `experiment.forkserver` is the other side."
+class _Starting:
+    "A process that imports, and then forks kernels."
 
     def __init__(
         self,
@@ -110,6 +110,10 @@ class ForkServer:
                 raise RunError.of("A kernel must be let start.", watch.over)
             await asyncio.sleep(0.005)
         return bool(self.ready)
+
+# %% ../../nbs/lib/experiment/24_engine.ipynb #a372573c
+class ForkServer(_Starting):
+    "A process that forks kernels; `experiment.forkserver` is the other side."
 
     def fork(
         self,
@@ -222,7 +226,7 @@ def close_fork_servers() -> None:  # a later run starts new ones
         if key[0] == os.getpid():
             server.close()
 
-
+# %% ../../nbs/lib/experiment/24_engine.ipynb #f863327b
 _ONLY = "BIGDATA_AI_FRAMEWORK"  # the variable that names the only back-end
 
 
@@ -325,8 +329,8 @@ async def _end_of(pipe):
         os.close(pipe)
 
 
-class WarmProvisioner(LocalProvisioner):
-    "Starts kernels of this Python by forking a fork server."
+class _Forking(LocalProvisioner):
+    "Has a fork server fork a kernel."
 
     modules: tuple[str, ...] = ()
     extra_env: Mapping[str, str] = {}  # set anew for each
@@ -357,6 +361,10 @@ class WarmProvisioner(LocalProvisioner):
         await _end_of(bound)
         self.pid = self.pgid = self.process.pid
         return True
+
+# %% ../../nbs/lib/experiment/24_engine.ipynb #b1e783dc
+class WarmProvisioner(_Forking):
+    "Starts kernels of this Python by forking a fork server."
 
     async def launch_kernel(
         self,
@@ -494,6 +502,17 @@ def _import_limit(options, watch):
     return min([START_LIMIT_S, *limits])
 
 
+def _engine_options(watch, env):
+    "What tells papermill to start a kernel warm."
+    import papermill
+
+    # also where the package's entry points are not installed, as in a worker
+    papermill.engines.papermill_engines.register("bigdata-ai", WarmEngine)
+    if watch is None:
+        return {}
+    return {"engine_name": "bigdata-ai", "kernel_env": {**(env or {})}, "watch": watch}
+
+# %% ../../nbs/lib/experiment/24_engine.ipynb #cf689965
 @cache
 def _papermill_engine():
     "Made when it is used: papermill loads this module while it is imported itself."
@@ -563,17 +582,6 @@ class Execution:
     trace: str  # the traceback, as text
     seconds: float  # that it took
     peak_mib: float | None  # resident memory of the kernel; None where nobody watched
-
-
-def _engine_options(watch, env):
-    "What tells papermill to start a kernel warm."
-    import papermill
-
-    # also where the package's entry points are not installed, as in a worker
-    papermill.engines.papermill_engines.register("bigdata-ai", WarmEngine)
-    if watch is None:
-        return {}
-    return {"engine_name": "bigdata-ai", "kernel_env": {**(env or {})}, "watch": watch}
 
 
 def execute_notebook(

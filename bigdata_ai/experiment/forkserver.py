@@ -215,7 +215,7 @@ def _end_with(control, on):
     if on and select.select([control], [], [], 0)[0]:  # closed before
         os._exit(1)
 
-
+# %% ../../nbs/lib/experiment/22_forkserver.ipynb #3efc8b0a
 def serve(
     control: socket.socket,  # of type SOCK_SEQPACKET; a message a request and an answer
     # names to import; one that fails is left to the kernel, which will tell why

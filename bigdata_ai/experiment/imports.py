@@ -208,7 +208,8 @@ _CALLS_THAT_CHANGE = frozenset("exec eval compile globals vars setattr delattr _
 _OF_OS = frozenset("environ environb putenv unsetenv chdir *".split())
 _OF_SYS = frozenset("path modules meta_path path_hooks path_importer_cache argv flags *".split())
 _MODULES_THAT_CHANGE = frozenset(
-    "builtins ctypes imp importlib locale logging pkgutil posix resource runpy site warnings".split()
+    "builtins ctypes imp importlib locale logging pkgutil posix".split()
+    + "resource runpy site warnings".split()
 )
 
 

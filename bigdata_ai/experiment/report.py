@@ -85,8 +85,8 @@ def experiment_of(
     str
         a name from `declared.experiments()`, or the path of a notebook
     """
-    several = read(evidence)["experiment"].unique()
     _check_results(evidence)
+    several = read(evidence)["experiment"].unique()
     require(len(several) == 1, "Evidence to judge must be of one experiment.", ", ".join(several))
     ran = run_facts(evidence).get("experiment", "")
     beside = Path(evidence).absolute().parent.parent / f"{several[0]}.ipynb"

@@ -117,7 +117,7 @@ def _typed(name, default, value):
     item = next((one for one in default if type(one) is float), default[0])
     return [_typed(f"{name}[{i}]", item, one) for i, one in enumerate(value)]
 
-
+# %% ../../nbs/lib/experiment/30_run.ipynb #6ac0d0ed
 def _hint(name, kind, value):
     "What to write instead."
     if kind is str and isinstance(value, int | float):
@@ -149,7 +149,7 @@ def _check_secret(name):
         f"set it before the run and read it there: os.environ[{words.upper()!r}].",
     )
 
-
+# %% ../../nbs/lib/experiment/30_run.ipynb #3f274887
 def _plain_value(name, value):
     "Refuse what a notebook can't be given as it is."
     if isinstance(value, Mapping):
@@ -188,7 +188,7 @@ def _known(name, key, known):
         )
     return known[check_choice(key, known, "parameter")]
 
-
+# %% ../../nbs/lib/experiment/30_run.ipynb #4400d8e5
 def check_parameters(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
     given: Mapping[str, Any],  # parameter -> value
@@ -349,7 +349,7 @@ def _check_same(folder, facts):
     )
     return before["frameworks"]
 
-
+# %% ../../nbs/lib/experiment/30_run.ipynb #616cd30b
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     "Hold a run's folder, or raise `RunError` where another run holds it."
@@ -504,7 +504,7 @@ def _execute_all(name, jobs, show_progress):
             for watch in jobs.values():
                 watch.over = watch.over or "it was stopped"
 
-
+# %% ../../nbs/lib/experiment/30_run.ipynb #527753a6
 def run(
     name: str | Path,  # a name from `experiments()`, or the path of a notebook
     given: Mapping[str, Any] | None = None,  # parameter -> value over the notebook's defaults

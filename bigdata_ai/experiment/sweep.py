@@ -94,7 +94,7 @@ for _name, _pattern, _first in (
     _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), _first)
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
-
+# %% ../../nbs/lib/experiment/35_sweep.ipynb #a96d8cd8
 def _count(node, counts, above=()):
     "How many values a node stands for, its aliases followed."
     if id(node) in above:
@@ -121,7 +121,7 @@ def _read_yaml(path):
     finally:
         loader.dispose()
 
-
+# %% ../../nbs/lib/experiment/35_sweep.ipynb #5e1b84b1
 def load_grid(
     path: Path | str,  # a YAML file with a mapping such as {steps: [100, 200], seeds: [[0], [1]]}
 ) -> dict[str, list]:  # as `sweep` takes it
