@@ -218,6 +218,8 @@ def test_lower_bounds_are_what_is_tested():
         for spec in requirement.specifier
         if spec.operator == ">=" and plain(requirement.name) in tested
     }
-    assert len(lower) > 50 and {
-        name: version for name, version in lower.items() if version != tested[plain(name)]
-    } == {}
+    assert (
+        len(lower) > 50
+        and {name: version for name, version in lower.items() if version != tested[plain(name)]}
+        == {}
+    )
