@@ -108,8 +108,7 @@ class Claim:
             self.id,
         )
         check_int(self.min_sizes, "min_sizes")
-        for name in self.without:
-            check_choice(name, PRECONDITIONS, "without")
+        _ = [check_choice(name, PRECONDITIONS, "without") for name in self.without]
         sources = {}
         for argument, name in self._functions():
             load_function(name, self.folder, argument)  # what can't be loaded is told at once
@@ -163,6 +162,81 @@ def _frozen(value):
     )
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #240dd95f
+def load_claims(
+    path: Path | str,  # an experiment's .toml file
+) -> list[Claim]:  # in file order
+    """Read the claims declared beside an experiment; axes and preconditions of the file hold for
+    all of them, and `together = true` makes them one family.
+
+    Parameters
+    ----------
+    path : Path | str
+        an experiment's .toml file
+
+    Returns
+    -------
+    list[Claim]
+        in file order
+    """
+    known = [field.name for field in fields(Claim) if field.name not in ("sources", "folder")]
+    declared = read_declaration(path)
+    entries = declared.get("claims", [])
+    shared = {
+        "axes": declared.get("axes", ["n"]),
+        "family": len(entries) if declared.get("together") else 1,
+        **{key: declared[key] for key in ("preconditions", "without") if key in declared},
+        "folder": str(Path(path).absolute().parent),
+    }
+    for entry in entries:
+        for key in entry:
+            check_choice(key, known, "claim field")
+        problem = next(_misfits(entry), "")
+        require(not problem, f"Each claim of {path} must be well formed.", problem)
+    return [
+        Claim(**{key: _frozen(value) for key, value in {**shared, **entry}.items()})
+        for entry in entries
+    ]
+
+
+# fields younger than recorded evidence, which count only where they are used
+_LATER = {
+    "axes": ("n",),
+    "where": (),
+    "family": 1,
+    "preconditions": (),
+    "without": (),
+    "sources": (),
+}
+
+
+def claims_hash(
+    claims: Sequence[Claim],  # of one experiment
+) -> str:  # 64 hexadecimal digits
+    """Hash the whole text and every threshold of an experiment's claims, and the source of the
+    functions that are not the kit's.
+
+    Parameters
+    ----------
+    claims : Sequence[Claim]
+        of one experiment
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits
+    """
+    return digest(
+        [
+            {
+                key: value
+                for key, value in asdict(claim).items()
+                if key != "folder" and (key not in _LATER or value != _LATER[key])
+            }
+            for claim in claims
+        ]
+    )
+
+# %% ../../nbs/lib/experiment/20_claims.ipynb #65fd492e
 def load_claims(
     path: Path | str,  # an experiment's .toml file
 ) -> list[Claim]:  # in file order

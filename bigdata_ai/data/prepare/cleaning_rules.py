@@ -441,7 +441,7 @@ def _checked_dates(read, format):
     wrong = ~seen.str.contains(_days_of_a_calendar(format)).fill_null(False)
     if repeats:
         odd = seen.filter(wrong)
-        if odd.str.to_datetime(format, strict=False).is_null().all():
+        if odd.is_empty() or odd.str.to_datetime(format, strict=False).is_null().all():
             return value
         wrong = text.is_in(odd.implode())
     return value.set(wrong, None)
@@ -666,6 +666,7 @@ def _group_values(rule, opened):
         return {group: value for group, value, _ in counted}
     # Arrow's own grouped median is approximate
     opened = _duck(opened, [rule.by, rule.column])
+    opened = opened.lazy() if engine_of(opened.to_native()) == "polars" else opened  # one step
     rows = opened.select(nw.col(rule.by), number(rule.column).alias("__value"))
     rows = rows.filter(~nw.col(rule.by).is_null())
     value = nw.col("__value").median() if rule.how == "median" else nw.col("__value").mean()
