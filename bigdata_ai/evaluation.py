@@ -383,9 +383,8 @@ def evaluate(
     )
     predicted, origin = proba.argmax(axis=1), origin_of(model)
     matrix = confusion_matrix(y, predicted, labels=range(proba.shape[1]))
-    ends = _share_intervals(matrix, level, metrics)
     values = point_scores(y, proba, metrics)
-    ends |= _area_intervals(y, values, level)
+    ends = _share_intervals(matrix, level, metrics) | _area_intervals(y, values, level)
     if "log_loss" in metrics:
         ends["log_loss", ""] = _loss_interval(_row_losses(y, proba), level, resamples, seed)
     rows = [
