@@ -183,11 +183,11 @@ def _hits(matrix):
     return {"precision": (hit, guessed), "recall": (hit, true), "f1": (hit, true + guessed - hit)}
 
 
-def _mean_interval_of(value, low, high, together=False):
-    """The interval of the mean of shares, each of which has one: of independent ones (Zou and
-    Donner 2008), or of such as err together."""
+def _mean_interval_of(value, low, high, shared=1):
+    """The interval of the mean of numbers that each have one (Zou and Donner 2008), where a row
+    counts in so many of them."""
     apart = [np.nan_to_num(np.abs(end - value)) for end in (low, high)]
-    down, up = (gap.mean() if together else np.sqrt((gap**2).sum()) / len(gap) for gap in apart)
+    down, up = (min(gap.mean(), np.sqrt(shared * (gap**2).sum()) / len(gap)) for gap in apart)
     return max(value.mean() - down, 0.0), min(value.mean() + up, 1.0)
 
 
@@ -200,7 +200,7 @@ def _share_intervals(matrix, level, metrics):
             continue
         shares = np.array([hits / np.maximum(of, 1), *share_interval(hits, of, level)])
         shares = 2 * shares / (1 + shares) if metric == "f1" else shares
-        macro = _mean_interval_of(*shares, together=metric == "f1")
+        macro = _mean_interval_of(*shares, shared=2 if metric == "f1" else 1)
         ends |= {(metric, "macro"): macro, (metric, "micro"): whole}
         ends |= {(metric, f"class {c}"): tuple(pair) for c, pair in enumerate(shares[1:].T)}
     return ends
@@ -278,7 +278,7 @@ def _probabilities(model, data):
 
 
 def _area_intervals(y, values, level):
-    "Low and high of each AUROC among point values; those of their mean are the means."
+    "Low and high of each AUROC among point values, and of their mean."
     areas = {key: value for key, value in values.items() if key[0] == "auroc"}
     counts = {f"class {c}": int(count) for c, count in enumerate(np.bincount(y))}
     ends = {
@@ -287,7 +287,8 @@ def _area_intervals(y, values, level):
         if key[1] != "macro"
     }
     if ends:
-        ends["auroc", "macro"] = tuple(np.mean(list(ends.values()), axis=0))
+        triples = np.array([(areas[key], *pair) for key, pair in ends.items()])
+        ends["auroc", "macro"] = _mean_interval_of(*triples.T, shared=2)
     return ends
 
 # %% ../nbs/lib/30_evaluation.ipynb #cbcc95dd
@@ -383,9 +384,8 @@ def evaluate(
     )
     predicted, origin = proba.argmax(axis=1), origin_of(model)
     matrix = confusion_matrix(y, predicted, labels=range(proba.shape[1]))
-    ends = _share_intervals(matrix, level, metrics)
     values = point_scores(y, proba, metrics)
-    ends |= _area_intervals(y, values, level)
+    ends = _share_intervals(matrix, level, metrics) | _area_intervals(y, values, level)
     if "log_loss" in metrics:
         ends["log_loss", ""] = _loss_interval(_row_losses(y, proba), level, resamples, seed)
     rows = [

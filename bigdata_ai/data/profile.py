@@ -330,6 +330,19 @@ def _moved(name, pair, shuffling, bins, generator):
     return line | {"drifted": bool(line["js"] > line["js_floor"])}
 
 # %% ../../nbs/lib/data/85_profile.ipynb #ed28bba8
+def _check_shuffles(shuffles, level):
+    "Enough of them to know so high a quantile."
+    inside = 0 < check_number(level, "level") < 1
+    require(inside, "`level` must be a share of the shuffles, between 0 and 1.", level)
+    fewest = math.ceil(level / (1 - level) - 1e-6)
+    require(
+        shuffles >= fewest,
+        f"`shuffles` must be {fewest} or more for a level of {level:g}.",
+        shuffles,
+        "of fewer shuffles the largest is passed by chance more often than the level says.",
+    )
+
+
 def drift(
     reference: Any,  # any frame that `frames.engine_of` knows: what the other is compared with
     current: Any,  # another frame with the same columns, or some of them
@@ -376,15 +389,7 @@ def drift(
         largest js first
     """
     bins, shuffles = check_int(bins, "bins", 2, 100), check_int(shuffles, "shuffles", 20)
-    inside = 0 < check_number(level, "level") < 1
-    require(inside, "`level` must be a share of the shuffles, between 0 and 1.", level)
-    fewest = math.ceil(level / (1 - level) - 1e-6)
-    require(
-        shuffles >= fewest,
-        f"`shuffles` must be {fewest} or more for a level of {level:g}.",
-        shuffles,
-        "of fewer shuffles the largest is passed by chance more often than the level says.",
-    )
+    _check_shuffles(shuffles, level)
     parts = [_readable(sample_rows(_readable(part), rows, seed)) for part in (reference, current)]
     require(all(map(len, parts)), "Both tables must have rows.", [len(part) for part in parts])
     shared = [name for name in parts[0].columns if name in parts[1].columns]

@@ -575,6 +575,23 @@ def _predicted(anchors, curves, target, level, prior):
     return np.maximum(point, 0), np.maximum(point - low, 0), np.maximum(point + high, 0)
 
 
+def _objection(k, end, n, verdict):
+    "Why a curve can't be extended, and what to do about it; or two times ''."
+    if k < MIN_ANCHORS:
+        hint = "measure the error at more numbers of rows."
+        return f"{k} anchors, fewer than {MIN_ANCHORS}", hint
+    if not n >= end:
+        hint = f"ask for {end:g} rows or more: below that the curve itself says what was measured."
+        return f"a target of {n:g} rows, below the last anchor of {end:g}", hint
+    if n > end * MAX_FACTOR * (1 + 1e-9):
+        hint = f"ask for {end * MAX_FACTOR:g} rows or fewer, or measure at more rows."
+        return f"a target of {n / end:.3g} times the rows held, more than {MAX_FACTOR}", hint
+    if verdict != "well-behaved":
+        hint = "measure at more numbers of rows, or pass strict=False."
+        return f"a curve that is {verdict!r} by `classify_curve`", hint
+    return "", ""
+
+
 def _why_not(anchors, curves, target, strict):
     "Why each curve can't be extended, and what to do about it; or two times ''."
     measured = np.isfinite(curves)
@@ -583,27 +600,7 @@ def _why_not(anchors, curves, target, strict):
     verdicts = ["well-behaved"] * len(curves)
     if strict:
         verdicts = classify_curve(anchors, curves)["verdict"]
-    why = []
-    for k, end, n, verdict in zip(count, ends, target, verdicts, strict=True):
-        if k < MIN_ANCHORS:
-            reason = f"{k} anchors, fewer than {MIN_ANCHORS}"
-            why.append((reason, "measure the error at more numbers of rows."))
-        elif not n >= end:
-            reason = f"a target of {n:g} rows, below the last anchor of {end:g}"
-            hint = (
-                f"ask for {end:g} rows or more: below that the curve itself says what was measured."
-            )
-            why.append((reason, hint))
-        elif n > end * MAX_FACTOR * (1 + 1e-9):
-            reason = f"a target of {n / end:.3g} times the rows held, more than {MAX_FACTOR}"
-            hint = f"ask for {end * MAX_FACTOR:g} rows or fewer, or measure at more rows."
-            why.append((reason, hint))
-        elif verdict != "well-behaved":
-            reason = f"a curve that is {verdict!r} by `classify_curve`"
-            why.append((reason, "measure at more numbers of rows, or pass strict=False."))
-        else:
-            why.append(("", ""))
-    return why
+    return [*map(_objection, count, ends, target, verdicts)]
 
 # %% ../../nbs/lib/value/10_curves.ipynb #9d98ff70
 def _paired(anchors, errors, target):

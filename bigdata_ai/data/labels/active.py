@@ -231,6 +231,14 @@ def aubc(
     return runs.apply(_area).rename("aubc")
 
 # %% ../../../nbs/lib/data/labels/40_active.ipynb #d5543bb0
+def _paired_gains(curves, wide):
+    "Area over the control's by seed and strategy; NaN where the two had other labels."
+    labels = curves.groupby(["strategy", "seed"])["labels"]
+    first, last = (ends.unstack("strategy") for ends in (labels.min(), labels.max()))
+    alike = first.eq(first["random"], axis=0) & last.eq(last["random"], axis=0)
+    return wide.sub(wide["random"], axis=0)[alike].drop(columns="random")
+
+
 def compare(
     curves: pd.DataFrame,  # as `learning_curves` gives
     level: float = 0.95,  # of the t-interval of the mean paired difference over seeds
@@ -255,12 +263,9 @@ def compare(
     """
     wide = aubc(curves).unstack("strategy")
     require("random" in wide, "Curves must hold the control 'random'.", list(wide))
-    labels = curves.groupby(["strategy", "seed"])["labels"]
-    spans = [ends.unstack("strategy") for ends in (labels.min(), labels.max())]
-    alike = [ends.eq(ends["random"], axis=0) for ends in spans]
-    gains = wide.sub(wide["random"], axis=0)[alike[0] & alike[1]].drop(columns="random")
-    gain, half = gains.mean(), half_width(gains.sem(), gains.count(), level)
-    gain, half = gain, pd.Series(half, gain.index).where(gain.notna())
+    gains = _paired_gains(curves, wide)
+    gain = gains.mean()
+    half = pd.Series(half_width(gains.sem(), gains.count(), level), gain.index).where(gain.notna())
     table = pd.DataFrame(
         {"aubc": wide.mean(), "gain": gain, "low": gain - half, "high": gain + half}
     )
