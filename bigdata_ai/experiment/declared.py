@@ -57,34 +57,6 @@ def file_of(
     return Path(name).absolute().with_suffix(suffix)
 
 # %% ../../nbs/lib/experiment/02_declared.ipynb #b04aad3a
-def read_declaration(
-    path: Path | str,  # a .toml file
-) -> dict[str, Any]:  # its tables
-    """Read what stands beside an experiment; raises `InputError` where it is damaged.
-
-    Parameters
-    ----------
-    path : Path | str
-        a .toml file
-
-    Returns
-    -------
-    dict[str, Any]
-        its tables
-    """
-    try:
-        declared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        problem = next(_misfits(declared), "")
-    except (
-        OSError,
-        ValueError,
-        RecursionError,
-    ) as error:  # tomllib's and Unicode's are ValueErrors
-        problem = f"{error}"
-    require(not problem, f"A declaration must be a TOML file that can be read: {path}.", problem)
-    return declared
-
-# %% ../../nbs/lib/experiment/02_declared.ipynb #025bda0e
 # where a key may be given, and what it must be
 _KINDS = {
     **dict.fromkeys(("title", "quote", "metric", "figure"), (str, "a text")),
@@ -115,6 +87,34 @@ def _misfits(declared):
         whole = isinstance(value, int | float) and not isinstance(value, bool)
         if not whole or not 0 < value < float("inf"):
             yield f"{key} must be a number above 0, and is {short_repr(value)}"
+
+# %% ../../nbs/lib/experiment/02_declared.ipynb #4ba59890
+def read_declaration(
+    path: Path | str,  # a .toml file
+) -> dict[str, Any]:  # its tables
+    """Read what stands beside an experiment; raises `InputError` where it is damaged.
+
+    Parameters
+    ----------
+    path : Path | str
+        a .toml file
+
+    Returns
+    -------
+    dict[str, Any]
+        its tables
+    """
+    try:
+        declared = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        problem = next(_misfits(declared), "")
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # tomllib's and Unicode's are ValueErrors
+        problem = f"{error}"
+    require(not problem, f"A declaration must be a TOML file that can be read: {path}.", problem)
+    return declared
 
 
 def describe(

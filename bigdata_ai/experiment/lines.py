@@ -85,6 +85,7 @@ def damage(
     path: Path,  # the file
     number: int,  # of the line, from 1
     what: str,  # what stands there
+    # what must hold of it
     must: str = "A line of evidence must be a JSON object, and so its setting and metrics.",
 ) -> InputError:  # to be raised
     """Make the error that names a damaged line.
@@ -98,6 +99,7 @@ def damage(
     what : str
         what stands there
     must : str, default 'A line of evidence must be a JSON object, and so its setting and metrics.'
+        what must hold of it
 
     Returns
     -------
