@@ -68,6 +68,14 @@ _SECRET = re.compile(
 )
 
 
+# … and of what they only seem to
+_NO_SECRET = re.compile(
+    r"^(.*_)?(mask|pad|eos|bos|sep|cls|unk|start|end|stop|special)_token$|^.*(com|by)pass$"
+    r"|^(sort|join|group|primary|foreign|partition|index|row)_?key$|secretar(y|ies)",
+    re.IGNORECASE,
+)
+
+
 def sounds_secret(
     name: object,  # of a parameter, header, column of a form …
 ) -> bool:  # whether its value must not be shown
@@ -83,7 +91,8 @@ def sounds_secret(
     bool
         whether its value must not be shown
     """
-    return _SECRET.search(str(name)) is not None
+    name = str(name)
+    return _SECRET.search(name) is not None and _NO_SECRET.search(name) is None
 
 # %% ../nbs/lib/00_core.ipynb #0f91efa0
 _PAIR = re.compile(r"(?<=[?&;])([^=&;?]*)=([^&;]*)")

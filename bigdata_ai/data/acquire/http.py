@@ -11,7 +11,6 @@ import http.client
 import io
 import json
 import os
-import re
 import shutil
 import threading
 import time
@@ -23,7 +22,7 @@ from itertools import count
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote, quote_plus, unquote_plus, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urljoin, urlsplit
 
 from ...core import ContentError, InputError, check_int, check_number, digest, file_sha256
 from ...core import import_extra, mask_secrets, require, sounds_secret
@@ -316,24 +315,37 @@ def _bind(session, origin=None):
     return session
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #58cca253
-def _secret_values(request, headers=None):
-    "The secrets that a request holds, as they stand in addresses and as they are."
+def _secret_marks(request):
+    "The secrets of a request, in each form that an address gives them -> what stands for them."
     url, params = urlsplit(request["url"]), request.get("params") or {}
-    named = [*params.items(), *parse_qsl(url.query)] + list((headers or {}).items())
-    plain = {str(value) for name, value in named if sounds_secret(name)} | {url.password or ""}
-    forms = {form(value) for value in plain for form in (str, quote, quote_plus)}
-    return sorted((form for form in forms if len(form) >= 4), key=len, reverse=True)
+    named = [*params.items(), *parse_qsl(url.query), ("password", url.password or "")]
+    marks = {
+        form(str(value)): f"***{name}.{number}***"
+        for name, value in named
+        if sounds_secret(name)
+        for number, form in enumerate((str, quote_plus, quote))
+    }
+    whole = {value: mark for value, mark in marks.items() if len(value) >= 4}
+    return dict(sorted(whole.items(), key=lambda pair: -len(pair[0])))
 
 
-def _without_values(text, values):
-    for value in values:
-        text = text.replace(value, "***")
-    return text
+def _with_marks(what, marks, back=False):
+    "Texts, and texts within dicts, with marks in the place of secrets, or the other way."
+    if isinstance(what, dict):
+        return {name: _with_marks(value, marks, back) for name, value in what.items()}
+    if not isinstance(what, str | bytes):
+        return what
+    for pair in marks.items():
+        old, new = reversed(pair) if back else pair
+        if isinstance(what, bytes):
+            old, new = old.encode(), new.encode()
+        what = what.replace(old, new)
+    return what
 
-
+# %% ../../../nbs/lib/data/acquire/40_http.ipynb #ee61fabe
 def _shown_answer(answer):
     "An answer of requests-cache as it may be kept."
-    values = _secret_values({"url": answer.request.url}, answer.request.headers)
+    marks = _secret_marks({"url": answer.request.url})
     for one in (answer, *answer.history):
         one.url, one.request.url = map(strip_credentials, (one.url, one.request.url))
         _strip_headers(one.request)
@@ -341,7 +353,7 @@ def _shown_answer(answer):
         one.cookies.clear()
         one.headers.pop("Set-Cookie", None)
         for name, value in one.headers.items():
-            one.headers[name] = _without_values(value, values)
+            one.headers[name] = _with_marks(value, marks)
         if "Location" in one.headers:
             one.headers["Location"] = strip_credentials(one.headers["Location"])
     return answer
@@ -680,29 +692,21 @@ def _parsed(body, where):
         ) from error
 
 
-def _marked(body, values, back=False):
-    "A body with marks in the place of secrets, or the other way."
-    for number, value in enumerate(values):
-        pair = (value.encode(), f"\0secret {number}\0".encode())
-        body = body.replace(*(reversed(pair) if back else pair))
-    return body
-
-
-def _keep(folder, number, identity, page, values):
+def _keep(folder, number, identity, page, marks):
     "The body first: a page counts only when its description is there. Both without secrets."
-    facts = {"request": identity, "links": page["links"], "part": page["part"]}
-    text = _without_values(json.dumps(facts), values)
-    write_atomic(folder / f"{number:06}.body", _marked(page["body"], values), private=True)
-    write_atomic(folder / f"{number:06}.json", text, private=True)
+    links, body = _with_marks(page["links"], marks), _with_marks(page["body"], marks)
+    facts = {"request": identity, "links": links, "part": page["part"]}
+    write_atomic(folder / f"{number:06}.body", body, private=True)
+    write_atomic(folder / f"{number:06}.json", json.dumps(facts), private=True)
 
 
-def _kept(folder, number, identity, values):
+def _kept(folder, number, identity, marks):
     described = folder and folder / f"{number:06}.json"
     if not folder or not described.exists():
         return None
     known, body = (
         json.loads(described.read_text(encoding="utf-8")),
-        _marked(described.with_suffix(".body").read_bytes(), values, back=True),
+        _with_marks(described.with_suffix(".body").read_bytes(), marks, back=True),
     )
     require(
         known["request"] == identity,
@@ -761,18 +765,6 @@ def _rows_of(body, rows, where):
     return records
 
 
-def _refilled(link, request):
-    "A link with the request's own secrets in the place of ***, as caches and kept pages have it."
-    if "=***" not in link:
-        return link
-    values = {**dict(parse_qsl(urlsplit(request["url"]).query)), **request["params"]}
-
-    def value(pair: re.Match) -> str:
-        return f"{pair[1]}={quote_plus(str(values.get(unquote_plus(pair[1]), '***')))}"
-
-    return re.sub(r"(?<=[?&;])([^=&;?]*)=\*\*\*", value, link)
-
-
 def _check_same_host(following, url):
     if _origin(following) != _origin(url):
         raise SourceError.of(
@@ -784,9 +776,9 @@ def _check_same_host(following, url):
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #67338102
 def _pages(url, rows, paging, params, session, folder, most, most_bytes):
     "(rows, part of the provenance) of each page."
-    first = request = {"url": url, "params": {**params, **paging.first}}
+    request = {"url": url, "params": {**params, **paging.first}}
     identity, seen, size = digest([request, rows]), set(), 0
-    values, limits = _secret_values(request), _Limits(0, most_bytes)
+    marks, limits = _secret_marks(request), _Limits(0, most_bytes)
     for number in count(1):
         if number > most:
             raise SourceError.of(
@@ -795,20 +787,21 @@ def _pages(url, rows, paging, params, session, folder, most, most_bytes):
                 "raise most_pages, or look at the paging.",
             )
         _check_new(request, seen, url)
-        page = _kept(folder, number, identity, values) or _from_server(request, session)
+        page = _kept(folder, number, identity, marks) or _from_server(request, session)
         size += page["part"]["bytes"]
         limits.check(size)
         body = _parsed(page["body"], page["part"]["where"])
         records = _rows_of(body, rows, page["part"]["where"])
         if folder and not page["kept"]:
-            _keep(folder, number, identity, page, values)
+            _keep(folder, number, identity, page, marks)
         yield records, page["part"] | {"rows": len(records)}
         following = paging.after(
             body, len(records), request["url"], request["params"], page["links"]
         )
         if following is None:
             return
-        request = {"url": _refilled(following[0], first), "params": following[1]}
+        # caches and kept pages hold marks in the place of secrets
+        request = {"url": _with_marks(following[0], marks, back=True), "params": following[1]}
         _check_same_host(request["url"], url)
 
 
