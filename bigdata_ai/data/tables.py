@@ -125,7 +125,7 @@ def _numeric(X):
 def _floats(column):
     return column.to_numpy(np.float64, na_value=np.nan)
 
-
+# %% ../../nbs/lib/data/02_tables.ipynb #a4c123b1
 def from_arrays(
     X: Any,  # shape (n, d): numeric array or data frame, finite
     y: Any,  # shape (n,): class labels 0 … classes-1, or real-valued targets
@@ -363,7 +363,7 @@ def _with_ids(frame, id):
 
 _TARGETS = (set(), {"str"}, {"bool"}, {"int"}, {"bytes"})  # kinds of objects that make classes
 
-
+# %% ../../nbs/lib/data/02_tables.ipynb #612dd272
 def _labels(frame, target):
     "The classes of the target; floats and decimals have none."
     refuse_nested(frame[[target]], "a target")

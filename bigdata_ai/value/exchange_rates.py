@@ -248,7 +248,7 @@ def _tells_class(column, y, classes):
     right = table.max(axis=1).sum() / table.sum()
     return right > 0.999 and table.sum() > 10 * len(table)
 
-
+# %% ../../nbs/lib/value/20_exchange_rates.ipynb #b2737f6a
 def _leaks(X, names, y, classes):
     "Columns that say the target, or nearly."
     notes = []
@@ -314,7 +314,7 @@ def _drawn(labelled, max_rows, seed):
         return rows
     return np.sort(rng(seed, "bench").choice(rows, max_rows, replace=False))
 
-
+# %% ../../nbs/lib/value/20_exchange_rates.ipynb #6f0fb23c
 def _features(part, target, time, times):
     features = part.drop(columns=target)
     if time is not None:
@@ -561,7 +561,7 @@ def _source_runs(problem, levels, seed):
     mixtures = [np.r_[home[:k], away[: n - k]] for k in counts]
     return _Runs(sizes, curve, [problem.error(rows, test, None, seed) for rows in mixtures], n)
 
-
+# %% ../../nbs/lib/value/20_exchange_rates.ipynb #6f5da2ce
 def _age_runs(problem, levels, seed):
     random = rng(seed, "age rates")
     groups = max(levels) + 1
