@@ -109,32 +109,8 @@ class _EngineWays:
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #543e4123
 @dataclass(frozen=True)
-class Rule(_EngineWays):
-    """One thing to do to one column. Subclasses say what they learn and what a row becomes.
-
-    Parameters
-    ----------
-    column : str
-        the column it is about
-    """
-
-    def reads(self) -> set[str]:  # names of the columns it needs
-        """Names of the columns it needs.
-
-        Returns
-        -------
-        set[str]
-        """
-        return {self.column}
-
-    def writes(self) -> set[str]:  # names of the columns it makes or changes
-        """Names of the columns it makes or changes.
-
-        Returns
-        -------
-        set[str]
-        """
-        return {self.column}
+class _Typed(_EngineWays):
+    "Which types of columns a rule can read, and what it concluded."
 
     def accepts(self) -> dict[str, tuple[str, ...]]:  # column -> types it can read; others: any
         """Column -> types it can read; others: any.
@@ -171,6 +147,35 @@ class Rule(_EngineWays):
             what a careful reader should know
         """
         return ()
+
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #e4abc408
+@dataclass(frozen=True)
+class Rule(_Typed):
+    """One thing to do to one column. Subclasses say what they learn and what a row becomes.
+
+    Parameters
+    ----------
+    column : str
+        the column it is about
+    """
+
+    def reads(self) -> set[str]:  # names of the columns it needs
+        """Names of the columns it needs.
+
+        Returns
+        -------
+        set[str]
+        """
+        return {self.column}
+
+    def writes(self) -> set[str]:  # names of the columns it makes or changes
+        """Names of the columns it makes or changes.
+
+        Returns
+        -------
+        set[str]
+        """
+        return {self.column}
 
     def aggregates(
         self,
