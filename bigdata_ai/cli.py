@@ -293,6 +293,32 @@ def _prices(texts):
     return prices
 
 # %% ../nbs/lib/90_cli.ipynb #5e95b78b
+_Encoding = Annotated[
+    str, typer.Option(help="Of a CSV file: gb18030 for Chinese files of older programs.")
+]
+_Delimiter = Annotated[
+    str | None, typer.Option(help="Of a CSV file; left out: a comma, a tab in .tsv.")
+]
+_Decimal = Annotated[str, typer.Option(help="Decimal mark of a CSV file: . or ,")]
+_SkipRows = Annotated[
+    int, typer.Option(help="Lines above the header of a CSV file, rows of a sheet.")
+]
+_Sheet = Annotated[str | None, typer.Option(help="Of an Excel file: name, or position from 0.")]
+
+
+def _read_table(file, encoding, delimiter, decimal, skip_rows, sheet):
+    "The table of a file; what reading noted is warned of."
+    from bigdata_ai.data.acquire.files import read_files
+
+    place = int(sheet or 0) if (sheet or "0").isdecimal() else str(sheet)
+    mark = "\t" if delimiter in ("\\t", "tab") else delimiter
+    how = {"encoding": encoding, "delimiter": mark, "sheet": place, "skip_rows": skip_rows}
+    acquired = read_files(file, decimal=decimal, **how)
+    for note in acquired.notes:
+        warnings.warn(note, stacklevel=2)
+    return acquired
+
+# %% ../nbs/lib/90_cli.ipynb #480490fc
 @app.command("advise")
 def advise_command(
     file: Annotated[
@@ -327,32 +353,18 @@ def advise_command(
     minutes: Annotated[float, typer.Option(help="Time to spend.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Another seed rehearses with other rows.")] = 0,
     report: Annotated[str | None, typer.Option(help="HTML file to write the advice to.")] = None,
-    encoding: Annotated[
-        str, typer.Option(help="Of a CSV file: gb18030 for Chinese files of older programs.")
-    ] = "utf-8",
-    delimiter: Annotated[
-        str | None, typer.Option(help="Of a CSV file; left out: a comma, a tab in .tsv.")
-    ] = None,
-    decimal: Annotated[str, typer.Option(help="Decimal mark of a CSV file: . or ,")] = ".",
-    skip_rows: Annotated[
-        int, typer.Option(help="Lines above the header of a CSV file, rows of a sheet.")
-    ] = 0,
-    sheet: Annotated[
-        str | None, typer.Option(help="Of an Excel file: name, or position from 0.")
-    ] = None,
+    encoding: _Encoding = "utf-8",
+    delimiter: _Delimiter = None,
+    decimal: _Decimal = ".",
+    skip_rows: _SkipRows = 0,
+    sheet: _Sheet = None,
 ) -> None:
     """Say what the next money should buy for a table: more rows, cleaner labels, other sources or
     fresher rows."""
-    from bigdata_ai.data.acquire.files import read_files
     from bigdata_ai.value.advisor import advise
 
-    place = int(sheet or 0) if (sheet or "0").isdecimal() else str(sheet)
-    mark = "\t" if delimiter in ("\\t", "tab") else delimiter
-    how = {"encoding": encoding, "delimiter": mark, "sheet": place, "skip_rows": skip_rows}
     with _warned():
-        acquired = read_files(file, decimal=decimal, **how)
-        for note in acquired.notes:
-            warnings.warn(note, stacklevel=1)
+        acquired = _read_table(file, encoding, delimiter, decimal, skip_rows, sheet)
         advice = advise(
             acquired.table,
             target,
@@ -367,9 +379,9 @@ def advise_command(
             future_share=newer,
             show_progress=True,
         )
-    _say(str(advice))
+    typer.echo(str(advice))
     if report:
-        _say(f"Report: {advice.report(report)}")
+        typer.echo(f"Report: {advice.report(report)}")
 
 # %% ../nbs/lib/90_cli.ipynb #53b64ae0
 def _folder_of(run_id):

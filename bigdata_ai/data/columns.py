@@ -325,8 +325,8 @@ def _ordered(texts, parts, orders, name):
             if "ymd" in (fits[0], *differ)
             else "read the column first, with clean.Date(column, format='%d/%m/%Y') or '%m/%d/%Y'.",
         )
-    told = f"times of {name!r} were read {_ORDERS.get(fits[0])}, the only order that fits"
-    return days[fits[0]], (told,) if len(orders) > 1 else ()
+    note = f"times of {name!r} were read {_ORDERS.get(fits[0])}, the only order that fits"
+    return days[fits[0]], (note,) if len(orders) > 1 else ()
 
 # %% ../../nbs/lib/data/01_columns.ipynb #6853ca39
 def _read_texts(texts, name):

@@ -100,7 +100,7 @@ def _check_unique(frame):
         "frame.columns = [...] renames them.",
     )
 
-
+# %% ../../nbs/lib/data/05_frames.ipynb #d1371c17
 def _numpy_backed(frame):
     """Columns of pandas' Arrow types as pandas' own, since their arithmetic lacks the remainder and
     their casts refuse large numbers."""
@@ -207,11 +207,13 @@ def _plain_arrow(table, names):
             table = table.set_column(at, name, table[name].cast(pa.float64()))
         elif pa.types.is_float16(kind):
             table = table.set_column(at, name, table[name].cast(pa.float32()))
+        elif kind == pa.uint64() and _beyond(table[name], 2**63 - 1):
+            table = table.set_column(at, name, table[name].cast(pa.float64(), safe=False))
         elif pa.types.is_null(kind):
             table = table.set_column(at, name, table[name].cast(pa.string()))
     return table
 
-
+# %% ../../nbs/lib/data/05_frames.ipynb #149d4395
 def _plain_duckdb(relation, names):
     kinds = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
     casts = {name: "varchar" for name in names if kinds[name] in ("UUID", '"NULL"')}
@@ -579,7 +581,7 @@ def _hash_in_duckdb(frame, key, salt, name):
     formula = _DUCK_HASH.format(salt=_quote(salt), key=_quote(key, chr(34)))
     return frame.project(f"*, {formula} as {_quote(name, chr(34))}")
 
-
+# %% ../../nbs/lib/data/05_frames.ipynb #36b3216f
 def _hash_in_spark(frame, key, salt, name):
     F: Any = import_extra("pyspark.sql.functions", "spark")
     head = F.substring(F.md5(F.concat(F.lit(salt), F.col(f"`{key}`").cast("string"))), 1, 8)
@@ -677,7 +679,7 @@ def _first_by_content(frame, keys):
         return frame[~repeated].reset_index(drop=True)
     return _without_views(frame).filter(pa.array(~repeated))
 
-
+# %% ../../nbs/lib/data/05_frames.ipynb #daeeb975
 def _first_as_it_stands(frame, keys):
     "The first row of each key where the frame has an order; else any, since they are all equal."
     if engine_of(frame) in ("pandas", "pyarrow") and _is_nested(frame, keys):

@@ -127,6 +127,48 @@ def _numeric(X):
 def _floats(column):
     return column.to_numpy(np.float64, na_value=np.nan)
 
+# %% ../../nbs/lib/data/02_tables.ipynb #a4c123b1
+def from_arrays(
+    X: Any,  # shape (n, d): numeric array or data frame, finite
+    y: Any,  # shape (n,): class labels 0 … classes-1, or real-valued targets
+    ids: Any = None,  # shape (n,), int or str, no two equal; None numbers the rows from 0
+    # number of classes; None counts them from `y`; 0 for real-valued targets
+    classes: int | None = None,
+    name: str = "your data",  # how reports call it
+) -> Dataset:  # X as float32 or float64
+    """Make a `Dataset` of your own arrays; raises `InputError` for NaN, inf, wrong shapes or
+    repeated ids.
+
+    Parameters
+    ----------
+    X : Any
+        shape (n, d): numeric array or data frame, finite
+    y : Any
+        shape (n,): class labels 0 … classes-1, or real-valued targets
+    ids : Any, default None
+        shape (n,), int or str, no two equal; None numbers the rows from 0
+    classes : int | None, default None
+        number of classes; None counts them from `y`; 0 for real-valued targets
+    name : str, default 'your data'
+        how reports call it
+
+    Returns
+    -------
+    Dataset
+        X as float32 or float64
+    """
+    if isinstance(X, pd.DataFrame):
+        _check_no_row_numbers(X)
+        X = _numeric(X)
+    X = check_features(X)
+    ids = _ids_for(len(X), ids)
+    if classes is not None:
+        check_int(classes, "classes", 0)
+    if classes == 0:
+        return Dataset(name, X, check_targets(y, len(X))[:, 0], ids, 0)
+    y = check_classes(y, len(X), classes or np.iinfo(np.int64).max)
+    return Dataset(name, X, y, ids, classes or int(y.max()) + 1)
+
 # %% ../../nbs/lib/data/02_tables.ipynb #81a6e0ce
 def from_arrays(
     X: Any,  # shape (n, d): numeric array or data frame, finite
@@ -365,7 +407,7 @@ def _with_ids(frame, id):
 
 _TARGETS = (set(), {"str"}, {"bool"}, {"int"}, {"bytes"})  # kinds of objects that make classes
 
-
+# %% ../../nbs/lib/data/02_tables.ipynb #612dd272
 def _labels(frame, target):
     "The classes of the target; floats and decimals have none."
     refuse_nested(frame[[target]], "a target")

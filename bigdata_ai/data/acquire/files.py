@@ -182,7 +182,7 @@ def _filled(book, name, how):
         header = ("", *header[1:])  # row numbers, as pandas writes them
     return header, rows
 
-
+# %% ../../../nbs/lib/data/acquire/20_files.ipynb #5ec84d8d
 def _without_end(header, rows):
     "Cells without anything behind the last column are no columns."
     while (
@@ -209,8 +209,8 @@ def _note_formulas(file, header, rows, how):
             for row, known in zip(formulas, rows, strict=False)
         )
         if lost:
-            note = f"column {str(title)!r} has {lost} formulas that were never calculated: gaps; open and save the file in Excel"
-            how.notes.setdefault(str(title), note)
+            note = f"column {str(title)!r} has {lost} formulas that were never calculated: gaps;"
+            how.notes.setdefault(str(title), f"{note} open and save the file in Excel")
 
 
 def _has_formulas(file):
@@ -300,7 +300,7 @@ def _inner_name(system, path):
     )
     return members[0]
 
-
+# %% ../../../nbs/lib/data/acquire/20_files.ipynb #bc742547
 def _format(name, format):
     if format is not None:
         return check_choice(format, _READERS, "format")
@@ -355,7 +355,7 @@ def _cut(table, rows):
     else:
         yield from (table.slice(start, rows) for start in range(0, len(table), rows))
 
-
+# %% ../../../nbs/lib/data/acquire/20_files.ipynb #70f58904
 def _read_one(system, path, format, how):
     hint = (
         "the file may be cut off, damaged or of another format; encoding='gb18030' reads Chinese"
@@ -403,7 +403,7 @@ def _seen(system, path, name):
             sha256 = stream_sha256(file)
         return before, sha256, system.size(path)
 
-
+# %% ../../../nbs/lib/data/acquire/20_files.ipynb #dba41ecc
 def _source(files, names, format, how):
     parts = []
     for (system, path), name in zip(files, names, strict=True):
@@ -438,7 +438,7 @@ def _check_encoding(encoding):
         raise InputError.of("`encoding` must be one that Python knows.", encoding, hint) from None
     return encoding
 
-
+# %% ../../../nbs/lib/data/acquire/20_files.ipynb #cc3fc162
 def stream_files(
     # a path, a pattern such as "days/*.csv.gz", an address that fsspec knows, or several of these
     where: str | Path | Sequence[str | Path],

@@ -17,12 +17,14 @@ import pyarrow as pa
 import pyarrow.json as pajson
 
 from ...core import require, short_repr
-from .delimited import BLOCKS, beyond_floats, fresh, grown_blocks
+from .delimited import BLOCKS, beyond_floats, fresh_file, grown_blocks
 from .provenance import SourceError
 from .values import How, column_of_values
 
 # %% ../../../nbs/lib/data/acquire/16_json_lines.ipynb #33a2c770
 MAX_DEPTH = 500  # lists and objects within each other
+
+
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
@@ -58,9 +60,11 @@ def _may_be_deep(block):
 
 
 _END = np.frombuffer(b"}\r\n", dtype=np.uint8)  # what may stand before the end of a line
+
+
 _START = np.frombuffer(b"{\r\n", dtype=np.uint8)  # and after it
 
-
+# %% ../../../nbs/lib/data/acquire/16_json_lines.ipynb #b0eb53f1
 class _Shallow:
     "A file of JSON lines that is looked at before it is parsed."
 
@@ -126,7 +130,7 @@ def _lines(file):
 
 def _by_hand(file, how, emitted=0):
     "Tables of Python's values, from a row on."
-    file = fresh(file, how)
+    file = fresh_file(file, how)
     records = itertools.islice(_records(file, how.where), emitted, None)
     size, empty = how.rows or 2**40, not emitted
     while part := list(itertools.islice(records, size)):
@@ -178,7 +182,7 @@ def _by_arrow(file, how):
     "Tables as Arrow reads them."
 
     def start(read: Any, block: int) -> Any:
-        return read(_Shallow(fresh(file, how), how.where), **_options(how, block))
+        return read(_Shallow(fresh_file(file, how), how.where), **_options(how, block))
 
     if how.rows is None:
         yield _check_rounded(
@@ -192,7 +196,7 @@ def _by_arrow(file, how):
     if empty:
         yield reader.schema.empty_table()
 
-
+# %% ../../../nbs/lib/data/acquire/16_json_lines.ipynb #6947ccf2
 def read_json_lines(
     file: Any,  # open in binary mode; it can go back to its start
     how: How,  # how to read it

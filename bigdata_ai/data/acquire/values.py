@@ -118,7 +118,7 @@ class How:
                 chosen[name] = getattr(self, name)
         return {name: value for name, value in chosen.items() if value}
 
-
+# %% ../../../nbs/lib/data/acquire/12_values.ipynb #729fae92
 def how_types(
     types: Any,  # column -> type name or Arrow type; "string" for all columns; None
 ) -> tuple[dict[str, pa.DataType], bool]:  # column -> Arrow type, and whether all are texts
@@ -186,8 +186,8 @@ _ARROW_ERRORS = (
 
 
 @dataclass(frozen=True)
-class _Column:
-    "One column on its way to Arrow."
+class _NotedColumn:
+    "One column on its way to Arrow, and where notes of it are kept."
 
     name: str
     values: Sequence[Any]
@@ -198,8 +198,8 @@ class _Column:
         "The error of values that don't fit."
         return SourceError(
             f"Column {self.name!r} of {strip_credentials(self.where)} must hold values of one type."
-            f" Received: {' '.join(str(error).split())[:300].rstrip('.')}. Hint: types={{{self.name!r}: 'string'}}"
-            " reads it as text; or repair it at the source."
+            f" Received: {' '.join(str(error).split())[:300].rstrip('.')}. Hint:"
+            f" types={{{self.name!r}: 'string'}} reads it as text; or repair it at the source."
         )
 
     def note(self, why: str, result: str) -> None:
@@ -212,6 +212,10 @@ class _Column:
         "All values as texts, with a note."
         self.note(why, "kept as text")
         return pa.array([text_of(value) for value in self.values], pa.string())
+
+# %% ../../../nbs/lib/data/acquire/12_values.ipynb #9b6e93ff
+class _Column(_NotedColumn):
+    "A column whose type is to be inferred."
 
     def inferred(self) -> pa.Array:
         "The values in the one type that fits them all."
@@ -306,7 +310,11 @@ def column_of_values(
 
 # %% ../../../nbs/lib/data/acquire/12_values.ipynb #eb33d6ea
 _GROUPED = r"[+-]?[0-9]{{1,3}}(?:{0}[0-9]{{3}})+(?:[{1}][0-9]+)?"
+
+
 _PLAIN = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
+
+
 _CODE = r"[+-]?0[0-9]+"
 
 
@@ -348,7 +356,7 @@ def _with_commas(name, values, notes):
     )
     return pa.array(values, pa.string())
 
-
+# %% ../../../nbs/lib/data/acquire/12_values.ipynb #3d5a4fd1
 def column_of_texts(
     name: str,  # of the column
     values: Sequence[str | None],  # shape (n,): texts; None or "" for a gap

@@ -271,7 +271,7 @@ def _find_table(page, which):
         frame = frames[place]
     return frame.set_axis([_name(title) for title in frame.columns], axis="columns")
 
-
+# %% ../../../nbs/lib/data/acquire/50_web.ipynb #6e53a130
 def _table(page, which, how):
     "The table with a type for each column."
     frame = _find_table(page, which)

@@ -229,7 +229,7 @@ def _short(state: dict[str, Any]) -> str:
     ]
     return ", ".join(text if len(text) <= 40 else text[:37] + "..." for text in texts)
 
-
+# %% ../../../nbs/lib/data/prepare/30_clean.ipynb #08f86beb
 class _ReportingRules(_CleaningRules):
     "Rules that count what they change."
 

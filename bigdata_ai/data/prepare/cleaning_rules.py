@@ -138,7 +138,7 @@ def _literal(mark):
 
 
 def _number_pattern(thousands, decimal):
-    "A pattern of numbers, whose thousands are marked in groups of three, in India of two and three."
+    "A pattern of numbers: thousands are marked in groups of three, in India of two and three."
     point, mark = _literal(decimal), _literal(thousands)
     groups = f"|[0-9]{{1,3}}(?:{mark}[0-9]{{2,3}})*{mark}[0-9]{{3}}" if mark else ""
     digits = f"(?:(?:[0-9]+{groups})(?:{point}[0-9]*)?|{point}[0-9]+)"
@@ -160,7 +160,7 @@ def _unmarked(rule: Any, text: Any) -> Any:
         text = text.str.replace_all(rule._mark, "", literal=True)
     return text.str.replace_all(rule.decimal, ".", literal=True) if rule.decimal != "." else text
 
-
+# %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #f506b409
 def _number_sql(rule):
     "The steps of DuckDB: plain text first, then its value."
     text = _STRIP_SQL.format(x="replace({x}, '%', '')") if rule.percent else "{x}"
@@ -176,21 +176,9 @@ def _number_sql(rule):
     return _STRIPPED_SQL, value
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #fc67d702
-@Cleaner.register
 @dataclass(frozen=True)
-class Number(CleaningRule):
-    """Read numbers from text; what is not a number becomes a gap. A column of numbers becomes
-    64-bit floats.
-
-    Parameters
-    ----------
-    thousands : str, default ','
-        mark between thousands, removed; "" for none
-    decimal : str, default '.'
-        decimal mark
-    percent : bool, default False
-        "5%" is 0.05
-    """
+class _Marks(CleaningRule):
+    "The marks in numbers, and what may be wrong with them."
 
     thousands: str = ","  # mark between thousands, removed; "" for none
     decimal: str = "."  # decimal mark
@@ -224,6 +212,23 @@ class Number(CleaningRule):
             f" reads it as the decimal mark"
         )
         return {what: marked & numeric}
+
+# %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #e0b30e6e
+@Cleaner.register
+@dataclass(frozen=True)
+class Number(_Marks):
+    """Read numbers from text; what is not a number becomes a gap. A column of numbers becomes
+    64-bit floats.
+
+    Parameters
+    ----------
+    thousands : str, default ','
+        mark between thousands, removed; "" for none
+    decimal : str, default '.'
+        decimal mark
+    percent : bool, default False
+        "5%" is 0.05
+    """
 
     def expressions(self, state: State, types: Types) -> Expressions:
         if types[self.column] in (*NUMERIC, "Boolean"):
@@ -546,7 +551,7 @@ def _check_numeric(rule, types):
             f"put Number({rule.column!r}) before it.",
         )
 
-
+# %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #28b5b7a7
 @Cleaner.register
 @dataclass(frozen=True)
 class Outliers(CleaningRule):
@@ -690,7 +695,7 @@ def _groups(rule, opened):
         )
     return [[group, values[group]] for group in sorted(values)]
 
-
+# %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #67c76fb0
 def _filled(rule, state, old):
     "A column with its gaps filled."
     if rule.how == "model":

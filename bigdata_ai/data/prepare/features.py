@@ -463,7 +463,7 @@ class TargetEncoding(FeatureRule):
 _CIRCLES = {"month": 12, "weekday": 7, "hour": 24, "day": 31, "minute": 60}
 _PARTS = ("year", "month", "day", "weekday", "hour", "minute", "ordinal_day")
 
-
+# %% ../../../nbs/lib/data/prepare/40_features.ipynb #a4d3e631
 @Encoder.register
 @dataclass(frozen=True)
 class DateParts(FeatureRule):
@@ -509,10 +509,10 @@ class DateParts(FeatureRule):
         zone = state.get("zone_of_column")
         if zone in (None, self.zone):
             return ()
-        told = (
+        clock = (
             f"hours and days of {self.column!r} ({zone}) are those of {self.zone}, on every engine"
         )
-        return (f"{told}; zone={zone!r} takes its own",)
+        return (f"{clock}; zone={zone!r} takes its own",)
 
     @property
     def clock(self) -> str:  # the column of what a clock of the zone showed

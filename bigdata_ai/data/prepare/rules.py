@@ -109,32 +109,8 @@ class _EngineWays:
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #543e4123
 @dataclass(frozen=True)
-class Rule(_EngineWays):
-    """One thing to do to one column. Subclasses say what they learn and what a row becomes.
-
-    Parameters
-    ----------
-    column : str
-        the column it is about
-    """
-
-    def reads(self) -> set[str]:  # names of the columns it needs
-        """Names of the columns it needs.
-
-        Returns
-        -------
-        set[str]
-        """
-        return {self.column}
-
-    def writes(self) -> set[str]:  # names of the columns it makes or changes
-        """Names of the columns it makes or changes.
-
-        Returns
-        -------
-        set[str]
-        """
-        return {self.column}
+class _Typed(_EngineWays):
+    "Which types of columns a rule can read, and what it concluded."
 
     def accepts(self) -> dict[str, tuple[str, ...]]:  # column -> types it can read; others: any
         """Column -> types it can read; others: any.
@@ -171,6 +147,35 @@ class Rule(_EngineWays):
             what a careful reader should know
         """
         return ()
+
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #e4abc408
+@dataclass(frozen=True)
+class Rule(_Typed):
+    """One thing to do to one column. Subclasses say what they learn and what a row becomes.
+
+    Parameters
+    ----------
+    column : str
+        the column it is about
+    """
+
+    def reads(self) -> set[str]:  # names of the columns it needs
+        """Names of the columns it needs.
+
+        Returns
+        -------
+        set[str]
+        """
+        return {self.column}
+
+    def writes(self) -> set[str]:  # names of the columns it makes or changes
+        """Names of the columns it makes or changes.
+
+        Returns
+        -------
+        set[str]
+        """
+        return {self.column}
 
     def aggregates(
         self,
@@ -450,7 +455,7 @@ def _ask(opened, expressions, levels):
         for (i, column), wanted in levels.items()
     }
 
-
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #43b026c4
 def check_types(
     rule: Rule,  # the rule
     types: Types,  # column -> type of the frame at hand
@@ -478,7 +483,8 @@ def check_types(
             if kinds == CATEGORIES and types[name] in MOMENTS:
                 hint = f"DateParts({name!r}) turns dates into numbers"
             raise InputError.of(
-                f"{type(rule).__name__} needs a column of {_CALLED.get(kinds, ' or '.join(kinds))}.",
+                f"{type(rule).__name__} needs a column of"
+                f" {_CALLED.get(kinds, ' or '.join(kinds))}.",
                 f"{name}: {types[name]}",
                 f"{hints.get(types[name], hint)}.",
             )
@@ -584,7 +590,7 @@ def _with_engine(opened, whole, steps, add):
     wider, beside = add(opened.to_native(), steps) if steps else (opened.to_native(), {})
     return nw.from_native(wider).select(**whole | {name: nw.col(beside[name]) for name in steps})
 
-
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #8bbf33fe
 def _with_arrays(opened, expressions, arrays):
     "Set columns, some of them computed already, all in one go."
     changed = opened.with_columns(**expressions) if expressions else opened
@@ -701,7 +707,7 @@ def _from_json(value):
         return pd.Timestamp(value["value"])
     return _KINDS[check_choice(value["__kind"], _KINDS, "kind")].fromisoformat(value["value"])
 
-
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #ff9243a8
 def _check_saved(name: str, state: Any) -> None:
     "Refuse a dict that `to_dict` did not give."
     if (

@@ -21,7 +21,7 @@ import pandas as pd
 from narwhals.stable.v2.typing import IntoDataFrame, IntoDataFrameT, IntoFrame
 
 from ...core import InputError, check_choice, check_int, check_number, require
-from ..columns import plain_column, refuse_nested
+from ..columns import plain_column, read_times, refuse_nested
 from ..frames import check_single, engine_of, to_narwhals, to_pandas
 from .text import as_text, is_missing
 
@@ -200,7 +200,8 @@ def number_ladder(
 
 # %% ../../../nbs/lib/data/privacy/50_anonymity.ipynb #454fe18f
 def _dated(values, part):
-    values = pd.to_datetime(values)
+    texts = not pd.api.types.is_datetime64_any_dtype(values)
+    values = read_times(values, str(values.name)).values if texts else values
     # the local day is what people know
     values = values.dt.tz_localize(None) if values.dt.tz is not None else values
     return values.dt.to_period(part).astype(str).astype(object).where(values.notna(), None)
