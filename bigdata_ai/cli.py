@@ -379,9 +379,9 @@ def advise_command(
             future_share=newer,
             show_progress=True,
         )
-    typer.echo(str(advice))
+    _say(str(advice))
     if report:
-        typer.echo(f"Report: {advice.report(report)}")
+        _say(f"Report: {advice.report(report)}")
 
 # %% ../nbs/lib/90_cli.ipynb #53b64ae0
 def _folder_of(run_id):

@@ -169,48 +169,6 @@ def from_arrays(
     y = check_classes(y, len(X), classes or np.iinfo(np.int64).max)
     return Dataset(name, X, y, ids, classes or int(y.max()) + 1)
 
-# %% ../../nbs/lib/data/02_tables.ipynb #81a6e0ce
-def from_arrays(
-    X: Any,  # shape (n, d): numeric array or data frame, finite
-    y: Any,  # shape (n,): class labels 0 … classes-1, or real-valued targets
-    ids: Any = None,  # shape (n,), int or str, no two equal; None numbers the rows from 0
-    # number of classes; None counts them from `y`; 0 for real-valued targets
-    classes: int | None = None,
-    name: str = "your data",  # how reports call it
-) -> Dataset:  # X as float32 or float64
-    """Make a `Dataset` of your own arrays; raises `InputError` for NaN, inf, wrong shapes or
-    repeated ids.
-
-    Parameters
-    ----------
-    X : Any
-        shape (n, d): numeric array or data frame, finite
-    y : Any
-        shape (n,): class labels 0 … classes-1, or real-valued targets
-    ids : Any, default None
-        shape (n,), int or str, no two equal; None numbers the rows from 0
-    classes : int | None, default None
-        number of classes; None counts them from `y`; 0 for real-valued targets
-    name : str, default 'your data'
-        how reports call it
-
-    Returns
-    -------
-    Dataset
-        X as float32 or float64
-    """
-    if isinstance(X, pd.DataFrame):
-        _check_no_row_numbers(X)
-        X = _numeric(X)
-    X = check_features(X)
-    ids = _ids_for(len(X), ids)
-    if classes is not None:
-        check_int(classes, "classes", 0)
-    if classes == 0:
-        return Dataset(name, X, check_targets(y, len(X))[:, 0], ids, 0)
-    y = check_classes(y, len(X), classes or np.iinfo(np.int64).max)
-    return Dataset(name, X, y, ids, classes or int(y.max()) + 1)
-
 # %% ../../nbs/lib/data/02_tables.ipynb #e8e8b4f0
 @dataclass(frozen=True, eq=False)
 class _Roles:

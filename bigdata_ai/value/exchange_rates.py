@@ -277,24 +277,6 @@ def _targets(whole, part):
     )
     return codes.astype(np.int64), len(names), notes
 
-# %% ../../nbs/lib/value/20_exchange_rates.ipynb #b2737f6a
-def _leaks(X, names, y, classes):
-    "Columns that say the target, or nearly."
-    notes = []
-    for column, name in zip(X.T, names, strict=True):
-        known = np.isfinite(column)
-        if known.sum() < MIN_ROWS or len(np.unique(column[known])) < 2:
-            continue
-        if classes:
-            leak = _tells_class(column[known], y[known], classes)
-        else:
-            leak = abs(np.corrcoef(column[known], y[known])[0, 1]) > 0.9999
-        if leak:
-            notes.append(
-                f"column '{name}' tells the target by itself: is it known before the target is?"
-            )
-    return notes
-
 # %% ../../nbs/lib/value/20_exchange_rates.ipynb #9463e812
 def _tells_class(column, y, classes):
     "Whether almost every value of a column goes with one class."
@@ -361,30 +343,6 @@ def _check_values(frame, target):
         f"{_some_values(frame[target])} in {target!r}",
         "is this the column to predict?",
     )
-
-# %% ../../nbs/lib/value/20_exchange_rates.ipynb #6f0fb23c
-def _features(part, target, time, times):
-    features = part.drop(columns=target)
-    if time is not None:
-        features[time] = times  # the month, weekday and hour of moments are learned from
-    return _numbers(features)
-
-
-def _plain_frame(table, named):
-    "A pandas frame of plain values, without row numbers, and a note where there were some."
-    frame = table if isinstance(table, pd.DataFrame) else to_pandas(table)
-    require(frame.columns.is_unique, "Column names must be unique.", list(frame.columns))
-    _check_columns(frame, named)
-    refuse_nested(frame, "advice")
-    numbers = [name for name in row_numbers_of(frame) if name not in named.values()]
-    kept = {name: plain_column(frame[name]) for name in frame.columns if name not in numbers}
-    return pd.DataFrame(kept), row_number_note(numbers)
-
-
-def _source_codes(column):
-    "Sources as whole numbers, 0 for the commonest."
-    names = column.astype(str)
-    return names.map({name: i for i, name in enumerate(names.value_counts().index)}).to_numpy()
 
 # %% ../../nbs/lib/value/20_exchange_rates.ipynb #842add2d
 def _drawn(labelled, max_rows, seed):
