@@ -304,6 +304,14 @@ _SkipRows = Annotated[
     int, typer.Option(help="Lines above the header of a CSV file, rows of a sheet.")
 ]
 _Sheet = Annotated[str | None, typer.Option(help="Of an Excel file: name, or position from 0.")]
+_Newer = Annotated[
+    float,
+    typer.Option(help="Share of what is to be predicted that is later than the table, 0 to 1."),
+]
+_Missing = Annotated[
+    float | None,
+    typer.Option(help="Share of it from sources that the table lacks; left out: one more source."),
+]
 
 
 def _read_table(file, encoding, delimiter, decimal, skip_rows, sheet):
@@ -340,16 +348,8 @@ def advise_command(
         str | None, typer.Option(help="Column that says where a row comes from.")
     ] = None,
     model: Annotated[str, typer.Option(help="boosted, torch or tensorflow.")] = "boosted",
-    newer: Annotated[
-        float,
-        typer.Option(help="Share of what is to be predicted that is later than the table, 0 to 1."),
-    ] = 0.5,
-    missing: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of it from sources that the table lacks; left out: one more source."
-        ),
-    ] = None,
+    newer: _Newer = 0.5,
+    missing: _Missing = None,
     minutes: Annotated[float, typer.Option(help="Time to spend.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Another seed rehearses with other rows.")] = 0,
     report: Annotated[str | None, typer.Option(help="HTML file to write the advice to.")] = None,

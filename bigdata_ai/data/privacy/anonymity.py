@@ -60,7 +60,7 @@ def _pandas_groups(frame, quasi, sensitive):
         else sizes.to_frame()
     ).reset_index(drop=True)  # a column may be called rows, too
 
-
+# %% ../../../nbs/lib/data/privacy/50_anonymity.ipynb #9b3ee0c0
 _SECRET, _UNKNOWN = "\x1f secret", "\x1f unknown"  # columns that no table has
 
 
