@@ -259,24 +259,35 @@ def _days(parts, order):
     return pd.to_datetime(table, errors="coerce")
 
 
+def _zone_parts(zones):
+    "Sign, hours and minutes of zones, 0 where none is written."
+    return zones.fillna("").str.extract(r"([+-])(\d{2}):?(\d{2})?").fillna("0")
+
+
+def _zone_shift(zones):
+    "How far zones are from UTC."
+    parts = _zone_parts(zones)
+    minutes = parts[1].astype(int) * 60 + parts[2].astype(int)
+    return pd.to_timedelta(minutes.where(parts[0] != "-", -minutes), unit="m")
+
+
+def _fraction(texts):
+    "The part of a second that digits stand for."
+    digits = texts.fillna("").str.ljust(9, "0").astype("int64")
+    # microseconds reach further than nanoseconds, which few need
+    if (digits % 1000).any():
+        return pd.to_timedelta(digits, unit="ns")
+    return pd.to_timedelta(digits // 1000, unit="us")
+
+
 def _clock(parts):
     "The time since midnight, less the zone's; NaT where no clock shows it."
     hour, minute, second = (parts[name].fillna("0").astype(int) for name in "HMS")
     half = parts["p"].str[0]
     wrong = (minute > 59) | (second > 59) | (hour > 23) | (half.notna() & ~hour.between(1, 12))
     hour = (hour % 12).where(half.notna(), hour) + 12 * (half == "p")
-    digits = parts["f"].fillna("").str.ljust(9, "0").astype("int64")
     whole = pd.to_timedelta(hour * 3600 + minute * 60 + second, unit="s")
-    zone = parts["zone"].fillna("").str.extract(r"([+-])(\d{2}):?(\d{2})?").fillna("0")
-    away = zone[1].astype(int) * 60 + zone[2].astype(int)
-    away = pd.to_timedelta(away.where(zone[0] != "-", -away), unit="m")
-    # microseconds reach further than nanoseconds, which few need
-    fine = (
-        pd.to_timedelta(digits, unit="ns")
-        if (digits % 1000).any()
-        else pd.to_timedelta(digits // 1000, unit="us")
-    )
-    return (whole - away + fine).mask(wrong)
+    return (whole - _zone_shift(parts["zone"]) + _fraction(parts["f"])).mask(wrong)
 
 # %% ../../nbs/lib/data/01_columns.ipynb #0021f822
 def _shown(texts):
@@ -307,55 +318,102 @@ def _form_of(texts, plain, name):
 _ORDERS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 
 
+def _calendar_error(texts, days, name):
+    "What is wrong where no order fits: the texts that the best one leaves."
+    best = max(days, key=lambda order: days[order].notna().sum())
+    return _time_error(name, f"{_shown(texts[days[best].isna()].tolist())}, in no calendar")
+
+
+def _order_error(text, fits, name):
+    "What is wrong where a text is another day in each of the orders that fit."
+    ways = " or ".join(_ORDERS[order] for order in fits)
+    return InputError.of(
+        f"The order of day and month in {name!r} must be told by its values.",
+        f"{text!r}, which may be read {ways}",
+        "write years with four digits."
+        if "ymd" in fits
+        else "read the column first, with clean.Date(column, format='%d/%m/%Y') or '%m/%d/%Y'.",
+    )
+
+
 def _ordered(texts, parts, orders, name):
     "The days, and the order in which they are written, if only one order fits."
     days = {order: _days(parts, order) for order in orders}
     fits = [order for order in orders if days[order].notna().all()]
     if not fits:
-        best = max(orders, key=lambda order: days[order].notna().sum())
-        raise _time_error(name, f"{_shown(texts[days[best].isna()].tolist())}, in no calendar")
-    differ = [order for order in fits if not days[order].equals(days[fits[0]])]
+        raise _calendar_error(texts, days, name)
+    first = days[fits[0]]
+    differ = [order for order in fits if not days[order].equals(first)]
     if differ:
-        at = (days[fits[0]] != days[differ[0]]).argmax()
-        ways = " or ".join(_ORDERS[order] for order in [fits[0], *differ])
-        raise InputError.of(
-            f"The order of day and month in {name!r} must be told by its values.",
-            f"{texts.iloc[at]!r}, which may be read {ways}",
-            "write years with four digits."
-            if "ymd" in (fits[0], *differ)
-            else "read the column first, with clean.Date(column, format='%d/%m/%Y') or '%m/%d/%Y'.",
-        )
+        at = (first != days[differ[0]]).argmax()
+        raise _order_error(texts.iloc[at], [fits[0], *differ], name)
     note = f"times of {name!r} were read {_ORDERS.get(fits[0])}, the only order that fits"
-    return days[fits[0]], (note,) if len(orders) > 1 else ()
+    return first, (note,) if len(orders) > 1 else ()
 
-# %% ../../nbs/lib/data/01_columns.ipynb #6853ca39
+# %% ../../nbs/lib/data/01_columns.ipynb #ef41d044
+def _as_numbers(texts):
+    "Texts of numbers as numbers, whole ones exactly; None where one is no number."
+    if texts.str.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*").all():
+        return texts.astype("int64")
+    if texts.str.fullmatch(r"\s*[+-]?[0-9]+(?:[.][0-9]+)?\s*").all():
+        return texts.astype(float)
+    return None
+
+
+def _check_zones(texts, zones, name):
+    zoned = zones.notna()
+    if zoned.any() and not zoned.all():
+        both = [texts[zoned].iloc[0], texts[~zoned].iloc[0]]
+        raise _time_error(name, f"{_shown(both)}: one with a time zone, one without")
+
+
+def _check_clock(texts, values, name):
+    if values.isna().any():
+        raise _time_error(name, f"{_shown(texts[values.isna()].tolist())}, on no clock")
+
+
+def _as_moments(texts, name):
+    "Texts of days and times as moments, and what to tell of their order."
+    parts, orders = _form_of(texts, _written_plainly(texts), name)
+    days, notes = _ordered(texts, parts, orders, name)
+    _check_zones(texts, parts["zone"], name)
+    values = days + _clock(parts)
+    _check_clock(texts, values, name)
+    return values, notes
+
+
 def _read_texts(texts, name):
     "Texts as numbers or moments (UTC where they name a zone), each different one read once."
     codes, names = pd.factorize(texts)
     different = pd.Series(names, dtype=object).astype(str)
-    if different.str.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*").all():
-        values = different.astype("int64")
-        notes = (f"texts of {name!r} were compared as numbers",)
-    elif different.str.fullmatch(r"\s*[+-]?[0-9]+(?:[.][0-9]+)?\s*").all():
-        values, notes = different.astype(float), (f"texts of {name!r} were compared as numbers",)
-    else:
-        plain = _written_plainly(different)
-        parts, orders = _form_of(different, plain, name)
-        days, notes = _ordered(different, parts, orders, name)
-        zoned = parts["zone"].notna()
-        if zoned.any() and not zoned.all():
-            both = [different[zoned].iloc[0], different[~zoned].iloc[0]]
-            raise _time_error(name, f"{_shown(both)}: one with a time zone, one without")
-        values = days + _clock(parts)
-        if values.isna().any():
-            raise _time_error(name, f"{_shown(different[values.isna()].tolist())}, on no clock")
+    values, notes = _as_numbers(different), (f"texts of {name!r} were compared as numbers",)
+    if values is None:
+        values, notes = _as_moments(different, name)
     return values.reindex(codes).set_axis(texts.index), notes
+
+# %% ../../nbs/lib/data/01_columns.ipynb #6853ca39
+def _without_gaps(values):
+    "The values that are none of the ways to write a gap."
+    known = values.dropna()
+    return known[~known.isin(["", "NaT", "nan"])]
+
+
+def _read_dates(known, name):
+    "Days or moments, in UTC if they have a time zone."
+    zoned = {getattr(value, "tzinfo", None) is not None for value in known}
+    if len(zoned) != 1:
+        raise _time_error(name, "moments with a time zone and without")
+    return pd.to_datetime(known, utc=True).dt.tz_localize(None)
+
+
+def _kind_error(kinds, name):
+    shown = ", ".join(sorted(kind.__name__ for kind in kinds))
+    return InputError.of(f"The times of {name!r} must be dates or numbers.", shown, _HINT)
 
 
 def _read_objects(values, name):
     "Moments, days, times of a day or texts, each kind for itself."
-    known = values.dropna()
-    known = known[~known.isin(["", "NaT", "nan"])]
+    known = _without_gaps(values)
     kinds = {type(value) for value in known}
     if not kinds:
         return values.astype("float64") if not len(values) else pd.Series(pd.NaT, values.index), ()
@@ -363,16 +421,10 @@ def _read_objects(values, name):
         read, notes = _read_texts(known, name)
         return read.reindex(values.index), notes
     if all(issubclass(kind, datetime.date) for kind in kinds):
-        zoned = {getattr(value, "tzinfo", None) is not None for value in known}
-        if len(zoned) == 1:
-            moments = pd.to_datetime(known, utc=True).dt.tz_localize(None)
-            return moments.reindex(values.index), ()
-        raise _time_error(name, "moments with a time zone and without")
+        return _read_dates(known, name).reindex(values.index), ()
     if kinds == {datetime.time}:
-        day = pd.to_timedelta(known.astype(str))
-        return day.reindex(values.index), ()
-    shown = ", ".join(sorted(kind.__name__ for kind in kinds))
-    raise InputError.of(f"The times of {name!r} must be dates or numbers.", shown, _HINT)
+        return pd.to_timedelta(known.astype(str)).reindex(values.index), ()
+    raise _kind_error(kinds, name)
 
 # %% ../../nbs/lib/data/01_columns.ipynb #cbbf8688
 @dataclass(frozen=True, eq=False)

@@ -85,23 +85,32 @@ def _same_group(train, other, mapping):
     return _matches(ours, train.ids, theirs, other.ids, theirs)
 
 
+def _read_both(ours, theirs, name):
+    "The times of both sides, read one way."
+    moments = read_times(
+        pd.concat([pd.Series(part, dtype=object) for part in (ours, theirs)]).infer_objects(), name
+    ).values
+    return moments.iloc[: len(ours)], moments.iloc[len(ours) :]
+
+
+def _from_then_on(times, moments):
+    "How many of the times are not before each moment."
+    known = times.dropna().sort_values().to_numpy()
+    return len(known) - np.searchsorted(known, moments.to_numpy(), side="left")
+
+
 def _not_later(train, other, mapping):
     "Rows whose time is not after the last one of training; each training row from then on matches."
     ours, theirs = _looked_up(train, "time", mapping), _looked_up(other, "time", mapping)
     if ours is None or theirs is None:
         return None
-    # one way of writing for both sides
-    both = [pd.Series(part, dtype=object) for part in (ours, theirs)]
-    moments = read_times(pd.concat(both).infer_objects(), getattr(train, "time", None) or "time")
-    now, then = moments.values.iloc[: len(ours)], moments.values.iloc[len(ours) :]
+    now, then = _read_both(ours, theirs, getattr(train, "time", None) or "time")
     last: Any = now.argmax()
     early = (then <= now.iloc[last]).to_numpy(dtype=bool, na_value=False)
-    known = now.dropna().sort_values().to_numpy()
-    matches = len(known) - np.searchsorted(known, then[early].to_numpy(), side="left")
     columns = {
         "id": other.ids[early],
         "train_id": train.ids[last],
-        "matches": matches,
+        "matches": _from_then_on(now, then[early]),
         "value": theirs[early],
     }
     return pd.DataFrame(columns).astype(object)

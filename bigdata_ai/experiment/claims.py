@@ -129,25 +129,41 @@ _TEXTS = ("id", "text", "statistic", "control", "published")
 _LISTS = ("frameworks", "axes", "preconditions", "without")
 
 
+def _is_bound(value):
+    "Whether it is a number that others can be compared with."
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _number_misfits(entry):
+    "What must be a number of its kind."
+    for key in ("above", "below", "level"):
+        if not _is_bound(entry.get(key, 0)):
+            yield f"{key} must be a number"
+    for key in ("min_seeds", "min_sizes", "family"):
+        if type(entry.get(key, 1)) is not int:
+            yield f"{key} must be a whole number"
+
+
+def _is_text_list(value):
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_plain_table(value):
+    "Whether it is a table without others inside."
+    plain = bool | int | float | str
+    return isinstance(value, dict) and all(isinstance(one, plain) for one in value.values())
+
+
 def _misfits(entry):
     "What of a declared claim is not of its form."
     for key in (*_TEXTS[:4], *(key for key in _TEXTS if key in entry)):
         if not isinstance(entry.get(key), str):
             yield f"{key} must be a text"
-    for key in ("above", "below", "level"):
-        value = entry.get(key, 0)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < 1e300:
-            yield f"{key} must be a number"
-    for key in ("min_seeds", "min_sizes", "family"):
-        if type(entry.get(key, 1)) is not int:
-            yield f"{key} must be a whole number"
+    yield from _number_misfits(entry)
     for key in _LISTS:
-        value = entry.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        if not _is_text_list(entry.get(key, [])):
             yield f"{key} must be a list of texts"
-    where = entry.get("where", {})
-    plain = isinstance(where, dict) and where.values()
-    if plain is False or not all(isinstance(one, bool | int | float | str) for one in plain):
+    if not _is_plain_table(entry.get("where", {})):
         yield "where must be a table of column = value"
 
 

@@ -65,27 +65,47 @@ _KINDS = {
 }
 
 
+def _is_above_0(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < float("inf")
+
+
+def _are_all(kind, values):
+    return all(isinstance(value, kind) for value in values)
+
+
+def _list_misfits(declared):
+    "What is no list of texts, or of claims."
+    for key in ("axes", "preconditions", "without"):
+        if not _are_all(str, declared.get(key, ())):
+            yield f"{key} must be a list of texts"
+    if not _are_all(dict, declared.get("claims", ())):
+        yield "claims must be tables, each under [[claims]]"
+
+
+def _limits(budget, smoke):
+    "The numbers of a budget, by their keys; 1 where one is not declared."
+    return {
+        f"{table}.{key}": numbers.get(key, 1)
+        for table, numbers in (("budget", budget), ("budget.smoke", smoke))
+        for key in ("seconds", "mib")
+    }
+
+
 def _misfits(declared):
     "What is not of the form that others rely on."
     for key, (kind, words) in _KINDS.items():
         if not isinstance(declared.get(key, kind()), kind):
             yield f"{key} must be {words}, and is {short_repr(declared[key])}"
-    for key in ("axes", "preconditions", "without"):
-        if not all(isinstance(one, str) for one in declared.get(key, ())):
-            yield f"{key} must be a list of texts"
-    if not all(isinstance(claim, dict) for claim in declared.get("claims", ())):
-        yield "claims must be tables, each under [[claims]]"
-    smoke = declared.get("budget", {}).get("smoke", {})
+    yield from _list_misfits(declared)
+    budget = declared.get("budget", {})
+    smoke = budget.get("smoke", {})
     if not isinstance(smoke, dict):
         yield "budget.smoke must be a table"
         return
-    numbers = {
-        f"budget.{key}": declared.get("budget", {}).get(key, 1) for key in ("seconds", "mib")
-    }
-    numbers |= {f"budget.smoke.{key}": smoke.get(key, 1) for key in ("seconds", "mib")}
-    for key, value in {**numbers, "timeout_s": declared.get("timeout_s", 1)}.items():
-        whole = isinstance(value, int | float) and not isinstance(value, bool)
-        if not whole or not 0 < value < float("inf"):
+    limits = {**_limits(budget, smoke), "timeout_s": declared.get("timeout_s", 1)}
+    for key, value in limits.items():
+        if not _is_above_0(value):
             yield f"{key} must be a number above 0, and is {short_repr(value)}"
 
 # %% ../../nbs/lib/experiment/02_declared.ipynb #4ba59890
@@ -235,22 +255,36 @@ def _plain(cell):
     raise InputError.of("The cell tagged parameters must be Python.", problem)
 
 # %% ../../nbs/lib/experiment/02_declared.ipynb #6a3f75d9
+def _targets(statement):
+    "What a statement assigns to."
+    return statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+
+
+def _stored(target):
+    "The names that an assignment to a target sets."
+    for node in ast.walk(target):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+
+
+def _inner(node):
+    "The statements inside another, the last first."
+    return [one for one in ast.iter_child_nodes(node) if isinstance(one, ast.stmt)][::-1]
+
+
 def _assignments(tree):
     "The names that code assigns outside functions, with the default, the annotation and the line."
     waiting = [(node, True) for node in reversed(tree.body)]
     while waiting:
         node, outside = waiting.pop()
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in targets:
+            for target in _targets(node):
                 whole = outside and isinstance(target, ast.Name)
                 value = node.value if whole and not isinstance(node, ast.AugAssign) else None
-                for name in (one for one in ast.walk(target) if isinstance(one, ast.Name)):
-                    if isinstance(name.ctx, ast.Store):
-                        yield name.id, value, getattr(node, "annotation", None), node.end_lineno
+                for name in _stored(target):
+                    yield name, value, getattr(node, "annotation", None), node.end_lineno
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            inner = [one for one in ast.iter_child_nodes(node) if isinstance(one, ast.stmt)]
-            waiting += [(one, False) for one in reversed(inner)]
+            waiting += [(one, False) for one in _inner(node)]
 
 
 def _comments(code):
@@ -274,23 +308,35 @@ def _as_json(value):
         return False
 
 # %% ../../nbs/lib/experiment/02_declared.ipynb #7748eda5
+def _literal(value, wanted):
+    "What an expression stands for without being run, else None; a whole number as a wanted float."
+    try:
+        default = ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return float(default) if wanted == "float" and type(default) is int else default
+
+
+def _is_free(default, wanted):
+    "Whether a parameter may be of any type."
+    if not isinstance(default, bool | int | float | str | list | dict | tuple):
+        return True
+    return bool(re.search("None|Optional|Any", wanted)) or not _as_json(default)
+
+
+def _choices(text):
+    "The values that a comment lists."
+    if not text.startswith("one of:"):
+        return ()
+    return tuple(part.strip() for part in text.removeprefix("one of:").split(","))
+
+
 def _parameter(name, value, annotation, text):
     "A parameter of what stands in the notebook."
     wanted = "" if annotation is None else ast.unparse(annotation).strip("'\"")
-    try:
-        default, free = ast.literal_eval(value), False
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        default, free = None, True
-    if wanted == "float" and type(default) is int:
-        default = float(default)
-    free = (
-        free or default is None or (wanted != "" and bool(re.search("None|Optional|Any", wanted)))
-    )
-    free = free or not isinstance(default, bool | int | float | str | list | dict | tuple)
-    free = free or not _as_json(default)
-    choices = tuple(part.strip() for part in text.removeprefix("one of:").split(","))
+    default = _literal(value, wanted)
     code = "" if value is None else ast.unparse(value)
-    return Parameter(name, default, text, choices if text.startswith("one of:") else (), code, free)
+    return Parameter(name, default, text, _choices(text), code, _is_free(default, wanted))
 
 # %% ../../nbs/lib/experiment/02_declared.ipynb #da3abfe1
 def _unassigned(cells) -> Iterator[str]:

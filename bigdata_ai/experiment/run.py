@@ -96,19 +96,26 @@ def _kinds(values):
     return kinds - {int} if float in kinds else kinds
 
 
-def _typed(name, default, value):
-    "`value` if it has the default's type, lists item by item."
-    value = list(value) if isinstance(value, tuple) else value
-    default = list(default) if isinstance(default, tuple) else default
-    kind = type(default)
-    if kind is float and type(value) is int:
-        value = float(value)
+def _as_list(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _check_kind(name, kind, default, value):
     require(
         type(value) is kind,
         f"The parameter {name} must be of type {kind.__name__}, such as {short_repr(default)}.",
         f"{short_repr(value)}, of type {type(value).__name__}",
         _hint(name, kind, value),
     )
+
+
+def _typed(name, default, value):
+    "`value` if it has the default's type, lists item by item."
+    default, value = _as_list(default), _as_list(value)
+    kind = type(default)
+    if kind is float and type(value) is int:
+        value = float(value)
+    _check_kind(name, kind, default, value)
     if kind is not list or not default:
         return value
     require(len(value) > 0, f"The parameter {name} must not be empty.", value)

@@ -54,6 +54,30 @@ def _merged(column):
     return len(np.unique(column)), len(np.unique(column.astype(np.float32)))
 
 
+def _are_close(low, high, largest):
+    "Whether values between two are close to each other for the largest size among them."
+    return (high > low) & (high / 2 - low / 2 < largest * 2.0**-13)
+
+
+def _at_risk(X):
+    "The places of columns whose values are large or close to each other."
+    low, high = X.min(axis=0), X.max(axis=0)
+    largest = np.maximum(-low, high)
+    return np.flatnonzero((largest > WHOLE_FLOAT32) | _are_close(low, high, largest))
+
+
+def _loses(column, before, after):
+    "Whether float32 merges values of a column, or changes whole numbers if it has no others."
+    whole = (column == np.floor(column)).all()
+    return after < before or whole and (column.astype(np.float32) != column).any()
+
+
+def _losses(X):
+    "By the place of each column that loses values: how many it has, and how many are left."
+    counts = {j: _merged(X[:, j]) for j in _at_risk(X)}
+    return {j: pair for j, pair in counts.items() if _loses(X[:, j], *pair)}
+
+
 def rounding_notes(
     X: np.ndarray,  # shape (n, d), finite
     dtype: str,  # "float32" or "float64": what the network computes in
@@ -77,15 +101,7 @@ def rounding_notes(
     """
     if dtype != "float32" or X.dtype != np.float64:
         return ()
-    low, high = X.min(axis=0), X.max(axis=0)
-    largest = np.maximum(-low, high)
-    close = (high > low) & (high / 2 - low / 2 < largest * 2.0**-13)
-    lost = {}
-    for j in np.flatnonzero((largest > WHOLE_FLOAT32) | close):
-        before, after = _merged(X[:, j])
-        whole = (X[:, j] == np.floor(X[:, j])).all()
-        if after < before or whole and (X[:, j].astype(np.float32) != X[:, j]).any():
-            lost[j] = before, after
+    lost = _losses(X)
     if not lost:
         return ()
     most = min(lost, key=lambda j: lost[j][1] / lost[j][0])

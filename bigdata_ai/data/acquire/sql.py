@@ -412,25 +412,37 @@ def _check_size(size, most_bytes):
         )
 
 
+def _hashed(blocks, whole):
+    "The same blocks, each of their rows added to a hash."
+    for block in blocks:
+        for row in block:
+            whole.update(f"{tuple(row)!r}\n".encode())
+        yield block
+
+
+def _tables(blocks, columns, how, database, most_bytes):
+    "Blocks as tables while their size allows it; without blocks one table without rows."
+    size, table = 0, None
+    for block in blocks:
+        table = _table(zip(*block, strict=True), columns, how, database)
+        size += table.nbytes
+        _check_size(size, most_bytes)
+        yield table
+    if table is None:
+        yield _table([[]] * len(columns), columns, how, database)
+
+
 def _source(database, statement, parameters, rows, types, limits):
     sqlalchemy, (kinds, texts) = import_extra("sqlalchemy", "data"), how_types(types)
     how = How(types=kinds, texts=texts)
     whole, text = hashlib.sha256(), sqlalchemy.text(_for_driver(statement))
-    clock, size = _Clock(limits[0]), 0
+    clock = _Clock(limits[0])
     with _connected(database, parameters, clock) as connection:
         with clock:
             result = connection.execution_options(yield_per=rows).execute(text, parameters)
-        columns, empty = _result_columns(connection, result, statement), True
-        for block in _blocks(result, rows, clock, connection.engine):
-            empty = False
-            for row in block:
-                whole.update(f"{tuple(row)!r}\n".encode())
-            table = _table(zip(*block, strict=True), columns, how, database)
-            size += table.nbytes
-            _check_size(size, limits[1])
-            yield table
-        if empty:
-            yield _table([[]] * len(columns), columns, how, database)
+        columns = _result_columns(connection, result, statement)
+        blocks = _hashed(_blocks(result, rows, clock, connection.engine), whole)
+        yield from _tables(blocks, columns, how, database, limits[1])
     notes = tuple(how.notes.values())
     return {"sha256": whole.hexdigest(), "hashed": "rows", "notes": notes}
 

@@ -47,6 +47,14 @@ def keyword(
     return lambda text: label if any(word in text for word in words) else ABSTAIN
 
 # %% ../../../nbs/lib/data/labels/30_weak.ipynb #a497a1d5
+def _votes_frame(votes):
+    return votes if isinstance(votes, pd.DataFrame) else pd.DataFrame(np.asarray(votes))
+
+
+def _extent(table):
+    return f"{table.shape[0]} × {table.shape[1]} votes"
+
+
 def check_rule_votes(
     votes: pd.DataFrame | np.ndarray,  # shape (n, rules): classes 0 … classes-1, or -1 for abstain
     classes: int,  # number of classes
@@ -65,17 +73,17 @@ def check_rule_votes(
     pd.DataFrame
         the same, int64
     """
-    table = votes if isinstance(votes, pd.DataFrame) else pd.DataFrame(np.asarray(votes))
+    table = _votes_frame(votes)
     classes = check_int(classes, "classes", 2)
     must = f"Votes must be classes 0 … {classes - 1}, or -1 for abstain."
     numeric = all(dtype.kind in "iufb" for dtype in table.dtypes)
-    require(table.size and numeric, must, f"{table.shape[0]} × {table.shape[1]} votes")
+    require(table.size and numeric, must, _extent(table))
     V = table.to_numpy(np.float64, na_value=np.nan)
     whole = (V == np.floor(V)).all()
     require(
         whole and V.min() >= ABSTAIN and V.max() < classes,
         must,
-        f"{table.shape[0]} × {table.shape[1]} votes, {V.min():g} to {V.max():g}",
+        f"{_extent(table)}, {V.min():g} to {V.max():g}",
         "" if whole else "there are gaps or fractions among them: fill gaps with -1.",
     )
     return table.astype(np.int64)

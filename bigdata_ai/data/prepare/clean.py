@@ -229,6 +229,23 @@ def _short(state: dict[str, Any]) -> str:
     ]
     return ", ".join(text if len(text) <= 40 else text[:37] + "..." for text in texts)
 
+# %% ../../../nbs/lib/data/prepare/30_clean.ipynb #aa7d592c
+def _doubts(rules, layer, types):
+    "How many values each doubt of the rules of a layer is about, by (number of the rule, doubt)."
+    return {
+        f"{i}\x1f{what}": hit.cast(nw.Int64).sum()
+        for i in layer
+        for what, hit in rules[i].doubts(types).items()
+    }
+
+
+def _told_doubts(rules, doubts, numbers):
+    "A note for each doubt that some value raises."
+    for key in doubts:
+        i, _, what = key.partition("\x1f")
+        if numbers[key]:
+            yield f"{numbers[key]:,} values of {rules[int(i)].column!r} {what}"
+
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #08f86beb
 class _ReportingRules(_CleaningRules):
     "Rules that count what they change."
@@ -285,16 +302,9 @@ class _ReportingRules(_CleaningRules):
             for i in layer
             if not self.rules[i].drops
         }
-        doubts = {
-            f"{i}\x1f{what}": hit.cast(nw.Int64).sum()
-            for i in layer
-            for what, hit in self.rules[i].doubts(types).items()
-        }
+        doubts = _doubts(self.rules, layer, types)
         numbers: Any = summarize(opened, counts | doubts)
-        for key in doubts:
-            i, _, what = key.partition("\x1f")
-            if numbers[key]:
-                notes.append(f"{numbers[key]:,} values of {self.rules[int(i)].column!r} {what}")
+        notes += _told_doubts(self.rules, doubts, numbers)
         return {int(i): int(numbers[i] or 0) for i in counts}
 
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #32d9aa97

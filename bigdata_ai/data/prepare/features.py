@@ -141,26 +141,31 @@ def _clocks(opened, rules):
             yield rule.clock, rule.column, rule.zone
 
 
+def _duckdb_clock(native, new, name, zone):
+    quoted = [text.replace('"', '""') for text in (name, new)]
+    return native.project(f"""*, "{quoted[0]}" at time zone '{zone}' as "{quoted[1]}\"""")
+
+
+def _spark_clock(native, new, name, zone):
+    F: Any = import_extra("pyspark.sql.functions", "spark")
+    shown = F.col("`" + name.replace("`", "``") + "`").cast("timestamp_ntz")
+    return native.withColumn(new, F.convert_timezone(F.current_timezone(), F.lit(zone), shown))
+
+
+_CLOCKS = {"duckdb": _duckdb_clock, "spark": _spark_clock, "spark-stream": _spark_clock}
+
+
 def _with_clocks(opened, rules):
     "The frame with a column beside for each clock, of moments without a zone."
     clocks = dict.fromkeys(_clocks(opened, rules))
     if not clocks:
         return opened
     native = opened.to_native()
-    match engine_of(native):
-        case "duckdb":
-            for new, name, zone in clocks:
-                quoted = [text.replace('"', '""') for text in (name, new)]
-                sql = f"""*, "{quoted[0]}" at time zone '{zone}' as "{quoted[1]}\""""
-                native = native.project(sql)
-            return nw.from_native(native)
-        case "spark" | "spark-stream":
-            F: Any = import_extra("pyspark.sql.functions", "spark")
-            for new, name, zone in clocks:
-                shown = F.col("`" + name.replace("`", "``") + "`").cast("timestamp_ntz")
-                moved = F.convert_timezone(F.current_timezone(), F.lit(zone), shown)
-                native = native.withColumn(new, moved)
-            return nw.from_native(native)
+    add = _CLOCKS.get(engine_of(native))
+    if add is not None:
+        for new, name, zone in clocks:
+            native = add(native, new, name, zone)
+        return nw.from_native(native)
     return opened.with_columns(
         **{
             new: nw.col(name).dt.convert_time_zone(zone).dt.replace_time_zone(None)
