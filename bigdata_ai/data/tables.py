@@ -290,7 +290,8 @@ class Table(_Roles):
         if self.target is None:
             hint = "table(frame, target=...) names one."
             raise InputError.of("The table must have a target.", repr(self), hint)
-        values = plain_column(self.frame[self.target])
+        column: Any = self.frame[self.target]
+        values = plain_column(column)
         if self.labels:
             return _codes(values, self.labels)
         return check_targets(values, len(self), name=f"the target {self.target!r}")[:, 0]
@@ -442,6 +443,7 @@ def table(
     notes = row_number_note([one for one in row_numbers_of(frame) if one not in (id, time, group)])
     if time is not None:
         notes += read_times(frame[time], time).notes
-    if labels:
-        notes += (*spelling_notes(frame[target], target), *_class_notes(labels, target))
+    if target is not None and labels:
+        column: Any = frame[target]
+        notes += (*spelling_notes(column, target), *_class_notes(labels, target))
     return Table(name, frame, id, target, labels, time, group, tuple(after), notes=notes)

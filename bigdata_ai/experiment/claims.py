@@ -10,7 +10,7 @@ __all__ = ['PRECONDITIONS', 'MAX_LOSS_SHARE', 'Verdict', 'VERDICTS', 'Claim', 'l
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -208,10 +208,10 @@ def load_claims(
             check_choice(key, known, "claim field")
         problem = next(_misfits(entry), "")
         require(not problem, f"Each claim of {path} must be well formed.", problem)
-    return [
-        Claim(**{key: _frozen(value) for key, value in {**shared, **entry}.items()})
-        for entry in entries
+    settings: list[dict[str, Any]] = [
+        {key: _frozen(value) for key, value in {**shared, **entry}.items()} for entry in entries
     ]
+    return [Claim(**each) for each in settings]
 
 
 # fields younger than recorded evidence, which count only where they are used

@@ -385,7 +385,9 @@ def resolve_training(
     Training
         its loss and batch size are those of the run
     """
-    training = replace(training, loss=resolve_loss(network, training.loss))
+    spec: Any = network  # the checks ask for what both kinds have
+    loss = resolve_loss(spec, training.loss)
+    training = replace(training, loss=loss)
     squashing = getattr(network, "squashing", "")
     require(
         training.loss == "mse" or not squashing,
@@ -393,7 +395,7 @@ def resolve_training(
         f"one that ends in {squashing}",
         "leave the last activation out; predict_proba gives probabilities.",
     )
-    check_options(training.options, network, training.loss, training.batch_size, training.dtype)
+    check_options(training.options, spec, loss, training.batch_size, training.dtype)
     return training
 
 
@@ -449,7 +451,7 @@ def _with_fuse(training, steps):
     return replace(training, options=replace(training.options, fuse=fuse))
 
 
-def _fit_network(learner, rows, training, validation, weights, **watching):
+def _fit_network(learner, rows: Any, training, validation, weights, **watching):
     streamed = isinstance(rows, Batches)
     rows = rows if streamed else check_trainable(rows)
     network = (
@@ -459,7 +461,8 @@ def _fit_network(learner, rows, training, validation, weights, **watching):
     source = (Streamed if streamed else InMemory)(network, training, rows)
     if validation is not None:
         validation = check_trainable(validation, "Validation data")
-        validation = training_arrays(network, training.loss, validation, dtype=training.dtype)
+        loss = str(training.loss)
+        validation = training_arrays(network, loss, validation, dtype=training.dtype)
     weights = first_weights(network, weights, training.seed)
     fused = _with_fuse(training, source.steps)
     model = Model(

@@ -10,11 +10,11 @@ __all__ = ['MODELS', 'MIN_ROWS', 'MAX_CLASSES', 'RIGHT_FAR_SHARE', 'CURVE_SHARES
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
+from narwhals.stable.v2.typing import IntoFrame
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -49,12 +49,13 @@ def _predicted(model, classes, X, y, new, seed):
     if isinstance(model, str) and model != "boosted":
         return _network_predicted(model, classes, X, y, new, seed)
     if isinstance(model, str):
-        many = {"max_iter": 40} if classes > 3 else {}  # one tree a class and round
+        many: dict[str, Any] = {"max_iter": 40} if classes > 3 else {}  # one tree a class and round
         boosted = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
         model = boosted(random_state=seed, **many)
     # on so few rows a second thread gains little, and beside other work it costs much
     with threadpool_limits(1, "openmp"):
-        return clone(model).fit(X, y).predict(new)
+        learner: Any = clone(model)
+        return learner.fit(X, y).predict(new)
 
 
 def _network_predicted(backend, classes, X, y, new, seed):
@@ -378,7 +379,7 @@ def _source_codes(column):
 
 # %% ../../nbs/lib/value/20_exchange_rates.ipynb #03d2eae7
 def problem_of(
-    table: nw.typing.IntoFrame,  # frame of any kind the kit knows, MIN_ROWS rows or more
+    table: IntoFrame,  # frame of any kind the kit knows, MIN_ROWS rows or more
     target: str,  # its column to predict
     time: str | None = None,  # column of dates or numbers that grow with time
     source: str | None = None,  # column that says where a row comes from
@@ -392,7 +393,7 @@ def problem_of(
 
     Parameters
     ----------
-    table : nw.typing.IntoFrame
+    table : IntoFrame
         frame of any kind the kit knows, MIN_ROWS rows or more
     target : str
         its column to predict

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -141,7 +142,7 @@ Ladder = list[Callable[[pd.Series], pd.Series]]  # a column of n values -> n coa
 def _bin_numbers(values, width):
     """How many whole widths lie below each value; a quotient that is whole but for its rounding is
     whole, as .3 / .1 is 3."""
-    values = pd.to_numeric(values)
+    values: Any = pd.to_numeric(values)
     kind = np.dtype(getattr(values.dtype, "numpy_dtype", values.dtype))
     exact = np.finfo(kind if kind.kind == "f" else np.float64).eps
     quotient = values.astype("float64") / width
