@@ -477,7 +477,7 @@ def check_types(
             }
             hint = "cast it first, or leave it out"
             if types[name] in TEXTS and kinds == NUMERIC:
-                hint = f"put Number({name!r}) before it"
+                hint = f"clean.Number reads text: put Number({name!r}) before it"
             if types[name] in TEXTS and kinds == MOMENTS:
                 hint = "clean.Date reads text"
             if kinds == CATEGORIES and types[name] in MOMENTS:
