@@ -180,6 +180,7 @@ def _spans(text):
         # in prose, a word and a colon say nothing: "unexpected token: x"
         plain = ":" in sign and not quote and re.fullmatch("(?i)token|key|session|pass|auth", name)
         value = None if plain or not sounds_secret(name) else _VALUE.match(text, pair.end())
+        value = None if value and value.group().rstrip(".") == "VALUE" else value  # KEY=VALUE
         if value:
             yield value.start() + len(value[1] or ""), value.end() - len(value[1] or "")
         pair = _NAME.search(text, value.end() if value else pair.end())

@@ -8,6 +8,7 @@ __all__ = ['experiments', 'file_of', 'read_declaration', 'describe', 'cells_of',
 
 # %% ../../nbs/lib/experiment/02_declared.ipynb #e9a74369
 import ast
+import contextlib
 import io
 import json
 import re
@@ -245,7 +246,10 @@ class Parameter:
 
 def _plain(cell):
     "A cell as plain Python, and its tree."
-    from IPython.core.inputtransformer2 import TransformerManager  # only where it is asked for
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        return cell, ast.parse(cell)
+    # magics and prompts, rare; IPython takes a while to load
+    from IPython.core.inputtransformer2 import TransformerManager
 
     try:
         code = TransformerManager().transform_cell(cell)
