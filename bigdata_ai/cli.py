@@ -348,16 +348,16 @@ def advise_command(
         str | None, typer.Option(help="Column that says where a row comes from.")
     ] = None,
     model: Annotated[str, typer.Option(help="boosted, torch or tensorflow.")] = "boosted",
-    newer: _Newer = 0.5,
-    missing: _Missing = None,
+    newer: _Newer = 0.5,  # see its help
+    missing: _Missing = None,  # see its help
     minutes: Annotated[float, typer.Option(help="Time to spend.")] = 2.0,
     seed: Annotated[int, typer.Option(help="Another seed rehearses with other rows.")] = 0,
     report: Annotated[str | None, typer.Option(help="HTML file to write the advice to.")] = None,
-    encoding: _Encoding = "utf-8",
-    delimiter: _Delimiter = None,
-    decimal: _Decimal = ".",
-    skip_rows: _SkipRows = 0,
-    sheet: _Sheet = None,
+    encoding: _Encoding = "utf-8",  # see its help
+    delimiter: _Delimiter = None,  # see its help
+    decimal: _Decimal = ".",  # see its help
+    skip_rows: _SkipRows = 0,  # see its help
+    sheet: _Sheet = None,  # see its help
 ) -> None:
     """Say what the next money should buy for a table: more rows, cleaner labels, other sources or
     fresher rows."""

@@ -143,6 +143,9 @@ def test_session_offers_what_fit_uses():
         "slots",
         "done",
         "restore",
+        "rest",
+        "restore_rest",
+        "finite",
     }
 
 

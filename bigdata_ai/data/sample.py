@@ -15,14 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, check_choice, check_int, check_number, require, rng
-from bigdata_ai.data.frames import (
-    check_single,
-    columns,
-    engine_of,
-    hash_column,
-    to_narwhals,
-    to_pandas,
-)
+from .frames import check_single, columns, engine_of, hash_column
+from .frames import to_narwhals, to_pandas
 from .seal import check_augmentable
 from .split import hash_fraction
 from .tables import RowsT
@@ -144,7 +138,9 @@ def stratified_sample(
         hint = "Reservoir samples what goes by."
         raise InputError.of("A stream has no share to take.", "spark-stream", hint)
     _check_sample(share, salt, at_least)
-    check_single(names[label], label, "a sample by class")
+    # objects of pandas are texts, or several kinds of single values
+    kind = "String" if names[label] == "Object" else names[label]
+    check_single(kind, label, "a sample by class")
     in_memory = engine_of(frame) in ("pandas", "polars", "pyarrow")
     draw = _sample_in_memory if in_memory else _sample_in_engine
     return draw(frame, label, key, share, salt, at_least)

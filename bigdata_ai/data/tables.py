@@ -102,31 +102,6 @@ def _check_no_row_numbers(X):
         f"X.drop(columns={numbers})",
     )
 
-
-def _numeric(X):
-    "A frame of numbers as one array; what is none, and gaps, are told by column."
-    plain = {name: plain_column(X[name]) for name in X.columns}
-    texts = [name for name, column in plain.items() if column.dtype.kind not in "iufb"]
-    require(
-        not texts,
-        "`X` must be numeric.",
-        ", ".join(f"{name!r} of {plain[name].dtype}" for name in texts[:5]),
-        "encode text and categories as numbers first, such as with features.Encoder.",
-    )
-    gaps = [name for name, column in plain.items() if not np.isfinite(_floats(column)).all()]
-    require(
-        not gaps,
-        "`X` must be finite.",
-        f"NaN, inf or a gap in {', '.join(map(repr, gaps[:5]))}",
-        "drop or fill them before training.",
-    )
-    usual = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in X.dtypes)
-    return X if usual else np.column_stack([_floats(column) for column in plain.values()])
-
-
-def _floats(column):
-    return column.to_numpy(np.float64, na_value=np.nan)
-
 # %% ../../nbs/lib/data/02_tables.ipynb #a4c123b1
 def from_arrays(
     X: Any,  # shape (n, d): numeric array or data frame, finite
@@ -159,7 +134,6 @@ def from_arrays(
     """
     if isinstance(X, pd.DataFrame):
         _check_no_row_numbers(X)
-        X = _numeric(X)
     X = check_features(X)
     ids = _ids_for(len(X), ids)
     if classes is not None:

@@ -52,7 +52,8 @@ def _misfit(row):
         if not isinstance(row.get(name), kind) or isinstance(row[name], bool):
             return f"{name} is {short_repr(row.get(name, 'missing'))}"
     data = row["data"].get("name")
-    data = _file_part(data) if isinstance(data, str) else short_repr(data)
+    free = isinstance(data, str) and not re.search(r"[/\\\x00-\x1f]", data)
+    data = _file_part(data) if free else short_repr(data)
     named = {"framework": row["framework"], "data.name": data}
     for name, value in named.items():  # which become names of files
         if not re.fullmatch(r"\w[\w.-]*", value):

@@ -16,12 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from ...core import InputError, short_repr
-from bigdata_ai.data.acquire.provenance import (
-    SourceError,
-    arrow_types,
-    strip_credentials,
-    type_name,
-)
+from ...core import strip_credentials
+from .provenance import SourceError, arrow_types, type_name
 
 # %% ../../../nbs/lib/data/acquire/12_values.ipynb #c48b08f6
 # spellings of a missing value

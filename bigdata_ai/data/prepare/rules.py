@@ -714,6 +714,7 @@ def _check_saved(name: str, state: Any) -> None:
         not (isinstance(state, Mapping) and set(state) >= _SAVED)
         or state["kind"] != name
         or state["version"] != 1
+        or not (isinstance(state["rules"], list) and isinstance(state["learnt"], list))
         or len(state["rules"]) != len(state["learnt"])
     ):
         must = f"The content must be a saved {name} of version 1."
