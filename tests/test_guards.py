@@ -15,6 +15,7 @@ from bigdata_ai.cli import app
 from bigdata_ai.core import InputError, RunError, data_path
 from bigdata_ai.data import split as splitting
 from bigdata_ai.data.catalog import load, load_table
+from bigdata_ai.pages import escape
 from bigdata_ai.experiment import mutants, report, sabotage
 from bigdata_ai.experiment.claims import load_claims
 from bigdata_ai.experiment.evidence import append, read, rows
@@ -568,7 +569,7 @@ def test_the_overview_stands_alone_and_tells_all(tmp_path):
             and table["commit"].iloc[0] in text
             and table["claims"].iloc[0] in text
         )
-        assert all(claim["text"].replace("'", "&#39;") in text for claim in about["claims"])
+        assert all(escape(claim["text"]) in text for claim in about["claims"])
         assert f"bigdata-ai run {name} --full" in text  # no run is kept here
     assert text.count("data:image/png;base64,") == text.count("<section") >= len(PLAIN)
     assert (

@@ -167,7 +167,11 @@ def _group_name(name):
     "A group as a whole number or a text, which alone are hashed alike everywhere."
     if isinstance(name, (int, str, np.integer)) and not isinstance(name, bool):
         return name if isinstance(name, str) else int(name)
-    return int(name) if isinstance(name, float) and name.is_integer() else str(name)
+    if not isinstance(name, float):
+        return str(name)
+    if not name.is_integer():
+        raise InputError.of("Groups must be whole numbers or strings.", name)
+    return int(name)
 
 
 def _groups(groups, name="group"):
