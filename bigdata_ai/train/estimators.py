@@ -35,6 +35,18 @@ def _class_losses(estimator, X, y, classes):
 def _value_losses(estimator, X, y):
     return float(np.var(y)), float(np.mean((estimator.predict(X) - y) ** 2))
 
+# %% ../../nbs/lib/train/15_estimators.ipynb #e0a7b1c9
+@contextlib.contextmanager
+def _explained(learner):
+    "Errors of an estimator as the kit's, which name it."
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, IndexError) as error:
+        if isinstance(error, BigDataError):
+            raise
+        must = f"The {type(learner).__name__} must accept the rows."
+        raise InputError.of(must, f"{type(error).__name__}: {error}".rstrip(".")) from error
+
 # %% ../../nbs/lib/train/15_estimators.ipynb #a4c28230
 class _Answers:
     "What a fitted estimator answers."
@@ -189,18 +201,6 @@ def _seed_all(learner, seed):
     names = [name for name in learner.get_params() if name.split("__")[-1] == "random_state"]
     unset = {name for name in names if learner.get_params()[name] is None}
     learner.set_params(**dict.fromkeys(sorted(unset), seed % 2**32))
-
-
-@contextlib.contextmanager
-def _explained(learner):
-    "Errors of an estimator as the kit's, which name it."
-    try:
-        yield
-    except (ValueError, TypeError, ArithmeticError, IndexError) as error:
-        if isinstance(error, BigDataError):
-            raise
-        must = f"The {type(learner).__name__} must accept the rows."
-        raise InputError.of(must, f"{type(error).__name__}: {error}".rstrip(".")) from error
 
 
 def _check_loss(loss, learner):
