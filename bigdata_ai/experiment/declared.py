@@ -175,7 +175,7 @@ def _book(path):
 def _source(cell):
     "What a cell holds, as one text."
     source = cell.get("source", "")
-    return source if isinstance(source, str) else "".join(source)
+    return source if isinstance(source, str) else "".join(map(str, source))
 
 
 def cells_of(

@@ -52,6 +52,8 @@ def _misfit(row):
         if not isinstance(row.get(name), kind) or isinstance(row[name], bool):
             return f"{name} is {short_repr(row.get(name, 'missing'))}"
     data = row["data"].get("name")
+    if not isinstance(data, str):
+        return f"data.name is {short_repr(data)}"
     free = isinstance(data, str) and not re.search(r"[/\\\x00-\x1f]", data)
     data = _file_part(data) if free else short_repr(data)
     named = {"framework": row["framework"], "data.name": data}
