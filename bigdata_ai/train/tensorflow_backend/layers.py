@@ -248,7 +248,7 @@ def relu(layer: ReLU, weights: list[Tensor], x: Tensor, flow: ForwardContext) ->
     Tensor
     """
     # outside training by `maximum`, which no kernel fuses with a product: on some CPUs NaN got lost
-    return tf.nn.relu(x) if flow.training else tf.maximum(x, tf.zeros([], x.dtype))
+    return tf.nn.relu(x) if flow.training else tf.maximum(tf.zeros([], x.dtype), x)
 
 
 # any shape -> same shape
