@@ -319,6 +319,9 @@ def fitted(rules, frame, kind=Cleaner):
 
 
 def rows_of(frame):
+    if frames.engine_of(frame) == "duckdb":
+        # a relation is asked anew for each column, and its rows have no order
+        frame = frames.to_arrow(frame)
     columns = [map(repr, values_of(frame, name)) for name in frames.columns(frame)]
     return sorted(zip(*columns, strict=True))
 
