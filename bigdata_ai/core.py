@@ -513,16 +513,23 @@ def _check_whole(array, called):
         )
 
 
+def _of_column(called, name):
+    "How messages call a column of a frame."
+    return f"{called}, column {name!r},"
+
+
 def _frame_columns(frame, called):
     "Name, type and array of each column of a frame of pandas, polars or Arrow."
     if hasattr(frame, "iloc"):
         parts = [frame.iloc[:, i] for i in range(frame.shape[1])]
         kinds = [part.dtype for part in parts]
-        arrays = [_plain_column(part, called) for part in parts]
+        named = zip(parts, frame.columns, strict=True)
+        arrays = [_plain_column(part, _of_column(called, name)) for part, name in named]
         return list(zip(frame.columns, kinds, arrays, strict=True))
     names = getattr(frame, "column_names", None) or frame.columns
     arrays = [np.asarray(frame[name]) for name in names]
-    arrays = [_number_objects(one, called) if one.dtype == object else one for one in arrays]
+    named = [(one, _of_column(called, name)) for one, name in zip(arrays, names, strict=True)]
+    arrays = [_number_objects(one, what) if one.dtype == object else one for one, what in named]
     return [(name, one.dtype, one) for name, one in zip(names, arrays, strict=True)]
 
 

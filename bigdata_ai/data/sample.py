@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..core import InputError, check_choice, check_int, check_number, require, rng
+from .columns import refuse_nested
 from .frames import check_single, columns, engine_of, hash_column
 from .frames import to_narwhals, to_pandas
 from .seal import check_augmentable
@@ -141,6 +142,8 @@ def stratified_sample(
     # objects of pandas are texts, or several kinds of single values
     kind = "String" if names[label] == "Object" else names[label]
     check_single(kind, label, "a sample by class")
+    if engine_of(frame) == "pandas":
+        refuse_nested(frame[[label]], "a sample by class")
     in_memory = engine_of(frame) in ("pandas", "polars", "pyarrow")
     draw = _sample_in_memory if in_memory else _sample_in_engine
     return draw(frame, label, key, share, salt, at_least)

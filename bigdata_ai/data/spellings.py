@@ -12,6 +12,7 @@ from collections import defaultdict
 import pandas as pd
 
 from ..core import short_repr
+from .columns import is_nested
 
 # %% ../../nbs/lib/data/01a_spellings.ipynb #275b544b
 def _spelled(text):
@@ -37,6 +38,8 @@ def respellings(
     dict[str, str]
         a spelling -> the commonest of those that look alike; {} where none do
     """
+    if is_nested(values):
+        return {}
     counts = values.value_counts()
     alike = defaultdict(list)
     for value, count in counts.items():

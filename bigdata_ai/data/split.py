@@ -163,14 +163,17 @@ def random_side(
     return back
 
 # %% ../../nbs/lib/data/20_split.ipynb #491e2a8f
-def _group_name(name):
+def _group_name(name, column):
     "A group as a whole number or a text, which alone are hashed alike everywhere."
     if isinstance(name, (int, str, np.integer)) and not isinstance(name, bool):
         return name if isinstance(name, str) else int(name)
     if not isinstance(name, float):
         return str(name)
     if not name.is_integer():
-        raise InputError.of("Groups must be whole numbers or strings.", name)
+        hint = "a measured number is no group; cut it into ranges and name them."
+        raise InputError.of(
+            f"The groups of {column!r} must be whole numbers or strings.", name, hint
+        )
     return int(name)
 
 
@@ -179,7 +182,7 @@ def _groups(groups, name="group"):
     values = plain_column(pd.Series(groups).reset_index(drop=True))
     refuse_nested(values.to_frame(name), "a group")
     codes, names = pd.factorize(values)
-    names = [_group_name(one) for one in names.tolist()]
+    names = [_group_name(one, name) for one in names.tolist()]
     require(
         (codes >= 0).all(),
         "Every row must have a group.",

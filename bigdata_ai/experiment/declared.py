@@ -157,6 +157,21 @@ def describe(
     return read_declaration(path) if path.exists() else {}
 
 # %% ../../nbs/lib/experiment/02_declared.ipynb #dcc7c7d6
+def _is_cell(cell):
+    "Whether a cell has the form that nbformat gives it."
+    about = cell.get("metadata", {})
+    tags, source = about.get("tags", []), cell.get("source", "")
+    lines = [source] if isinstance(source, str) else source
+    return isinstance(tags, list) and isinstance(lines, list) and _are_all(str, lines)
+
+
+def _is_book(book):
+    "Whether a notebook has the form that is read here; may raise for one that has not."
+    about = book.get("metadata", {})
+    parts = (about, about.get("kernelspec", {}), about.get("language_info", {}))
+    return _are_all(dict, parts) and all(map(_is_cell, book["cells"]))
+
+
 def _book(path):
     "A notebook as nbformat's version 4 has it."
     try:
@@ -165,7 +180,7 @@ def _book(path):
             import nbformat  # takes half a second, and such notebooks are ten years old
 
             book = nbformat.read(path, as_version=4)
-        fits = all(isinstance(cell, dict) for cell in book["cells"])
+        fits = _is_book(book)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         fits = False
     require(fits, "A notebook must be a JSON file with a list of cells.", str(path))
@@ -175,7 +190,7 @@ def _book(path):
 def _source(cell):
     "What a cell holds, as one text."
     source = cell.get("source", "")
-    return source if isinstance(source, str) else "".join(map(str, source))
+    return source if isinstance(source, str) else "".join(source)
 
 
 def cells_of(

@@ -240,7 +240,7 @@ def _doubtful_target(values):
     """Whether more than twenty different numbers are taken for classes, and what a user should know
     of that."""
     known = values.dropna().to_numpy(float)
-    require(np.isfinite(known).all(), "The target must be finite.", "inf")
+    require(np.isfinite(known).all(), "The target must be finite.", f"inf in {values.name!r}")
     different = len(np.unique(known))
     if different > MAX_CLASSES or (known % 1).any():
         return False, []

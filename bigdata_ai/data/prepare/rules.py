@@ -723,6 +723,8 @@ def _check_saved(name: str, state: Any) -> None:
 
 def _read_rule(known: Mapping[str, type[Rule]], saved: Mapping[str, Any]) -> Rule:
     "One rule of its saved settings."
+    if not isinstance(saved, Mapping):
+        raise ContentError.of("Each saved rule must be a mapping.", short_repr(saved))
     values = dict(saved)
     rule = known[check_choice(values.pop("rule", None), known, "rule")]
     settings: dict[str, Any] = {

@@ -142,6 +142,8 @@ Ladder = list[Callable[[pd.Series], pd.Series]]  # a column of n values -> n coa
 def _bin_numbers(values, width):
     """How many whole widths lie below each value; a quotient that is whole but for its rounding is
     whole, as .3 / .1 is 3."""
+    if isinstance(values.dtype, pd.SparseDtype):
+        values = values.sparse.to_dense()
     values: Any = pd.to_numeric(values)
     kind = np.dtype(getattr(values.dtype, "numpy_dtype", values.dtype))
     exact = np.finfo(kind if kind.kind == "f" else np.float64).eps
