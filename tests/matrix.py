@@ -833,11 +833,16 @@ def names_page():
     return grid("Names of columns at every door", list(DOORS), rows)
 
 
+def printable(text):
+    "On one line, what is no sign as a dot."
+    return "".join(c if c.isprintable() else "·" for c in " ".join(text.split()))
+
+
 def files_page():
     told = {what: file_outcome(what) for what in FILES}
     signs = "".join(SIGNS[word] for word, _ in told.values())
     body = "\n".join(
-        f"| {what} | {word} | {' '.join(text.split())[:160].replace('|', '')} |"
+        f"| {what} | {word} | {printable(text)[:160].replace('|', '')} |"
         for what, (word, text) in told.items()
     )
     return f"# Awkward files\n\n{counts(signs)}.\n\n| file | outcome | what is said |\n|---|---|---|\n{body}\n"

@@ -1,14 +1,12 @@
-"""Parsers of the kit's own give a value or an error of the kit: 5 seconds of hypothesis each; `make fuzz` takes longer."""
+"""Parsers of the kit's own give a value or an error of the kit, of 300 texts each; `make fuzz` tries more."""
 
 import json
-import time
 
 import fuzz
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-SECONDS = 4
 LEAVES = st.one_of(
     st.none(),
     st.booleans(),
@@ -79,11 +77,9 @@ def encoded(text):
 
 @pytest.mark.parametrize("name", fuzz.PARSERS)
 def test_a_parser_gives_a_value_or_an_error_of_the_kit(name):
-    stop = time.monotonic() + SECONDS
-
     @seed(18)
     @settings(
-        max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(
         damaged(name)
@@ -91,8 +87,7 @@ def test_a_parser_gives_a_value_or_an_error_of_the_kit(name):
         | VALUES.map(lambda value: json.dumps(value).encode())
     )
     def ask(content):
-        if time.monotonic() < stop:
-            fuzz.PARSERS[name](content)
+        fuzz.PARSERS[name](content)
 
     ask()
     assert [fuzz.PARSERS[name](text) for text in fuzz.SEEDS[name]]

@@ -22,7 +22,7 @@ README = re.findall(
 )
 
 # Errors over the whole package, and in the modules behind the face that still have some.
-PACKAGE_ERRORS = 297
+PACKAGE_ERRORS = 290
 FACE_ERRORS = {}
 
 

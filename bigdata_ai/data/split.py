@@ -192,18 +192,6 @@ def _groups(groups, name="group"):
     return codes, names
 
 
-def _times(times, name="time"):
-    "The time of each row as its place in time, and the times in order."
-    codes, values = pd.factorize(read_times(times, name).values, sort=True)
-    require(
-        (codes >= 0).all(),
-        "Every row must have a time.",
-        f"{(codes < 0).sum()} row(s) without one in {name!r}",
-        "drop or fill them first.",
-    )
-    return codes, values
-
-
 def group_side(
     groups: Any,  # shape (n,), int or str: whom or what a row belongs to
     share: float,  # share of the groups that is held back, in (0, 1)
@@ -230,6 +218,18 @@ def group_side(
     """
     codes, names = _groups(groups, name)
     return hash_side(np.array(names, dtype=object), share, salt)[codes]
+
+# %% ../../nbs/lib/data/20_split.ipynb #491e2a90
+def _times(times, name="time"):
+    "The time of each row as its place in time, and the times in order."
+    codes, values = pd.factorize(read_times(times, name).values, sort=True)
+    require(
+        (codes >= 0).all(),
+        "Every row must have a time.",
+        f"{(codes < 0).sum()} row(s) without one in {name!r}",
+        "drop or fill them first.",
+    )
+    return codes, values
 
 
 def time_side(

@@ -335,6 +335,8 @@ def preconditions(
     list[str]
         what does not hold; empty where all is well
     """
+    if lacking := [name for name in ("seed", *axes) if _column(runs, name).isna().any()]:
+        return [f"a row does not say its {' and '.join(lacking)}"]
     checks = {
         **row_checks(runs, registered, without),
         "the same result stands twice": runs.duplicated(["seed", *axes], keep=False),
@@ -410,7 +412,7 @@ def _judge_one(claim, framework, runs, registered):
     if runs.empty:
         return {**line, "verdict": "undecided", "reason": "not run"}
     reasons = _objections(claim, runs, registered)
-    sizes, least, lack = runs[claim.axes[0]].nunique(), claim.min_sizes, ""
+    sizes, least, lack = _column(runs, claim.axes[0]).nunique(), claim.min_sizes, ""
     if sizes >= least:
         numbers, lack = _measured(claim, runs)
         line |= numbers

@@ -109,7 +109,7 @@ def _check_kind(name, kind, default, value):
     )
 
 
-def _typed(name, default, value):
+def _typed(name, default: Any, value: Any) -> Any:
     "`value` if it has the default's type, lists item by item."
     default, value = _as_list(default), _as_list(value)
     kind = type(default)

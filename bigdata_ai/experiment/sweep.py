@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import joblib
 import pandas as pd
@@ -98,7 +99,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 def _count(node, counts, above=()):
     "How many values a node stands for, its aliases followed."
     if id(node) in above:
-        raise yaml.composer.ComposerError(problem="an alias stands inside what it stands for")
+        raise yaml.constructor.ConstructorError(problem="an alias stands inside what it stands for")
     if id(node) not in counts:
         inside = node.value if isinstance(node, yaml.CollectionNode) else []
         parts = [part for pair in inside for part in (pair if isinstance(pair, tuple) else [pair])]
@@ -138,6 +139,7 @@ def load_grid(
         as `sweep` takes it
     """
     require(Path(path).is_file(), "A grid must be a YAML file.", path)
+    grid: Any = None
     try:
         grid, problem = _read_yaml(Path(path)), ""
     except InputError:

@@ -12,7 +12,7 @@ import datetime
 import decimal
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -716,6 +716,9 @@ def _check_saved(name: str, state: Any) -> None:
         or state["version"] != 1
         or not (isinstance(state["rules"], list) and isinstance(state["learnt"], list))
         or len(state["rules"]) != len(state["learnt"])
+        or not all(isinstance(part, Mapping) for part in (*state["rules"], *state["learnt"]))
+        or not (isinstance(state["rows"], int) and isinstance(state["types"], Mapping))
+        or not all(isinstance(kind, str) for kind in state["types"].values())
     ):
         must = f"The content must be a saved {name} of version 1."
         raise ContentError.of(must, short_repr(state))
@@ -723,18 +726,17 @@ def _check_saved(name: str, state: Any) -> None:
 
 def _read_rule(known: Mapping[str, type[Rule]], saved: Mapping[str, Any]) -> Rule:
     "One rule of its saved settings."
-    if not isinstance(saved, Mapping):
-        raise ContentError.of("Each saved rule must be a mapping.", short_repr(saved))
     values = dict(saved)
     rule = known[check_choice(values.pop("rule", None), known, "rule")]
     settings: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else _from_json(value)
         for name, value in values.items()
     }
-    if unknown := set(settings) - {field.name for field in fields(rule)}:
-        must = f"The settings of {rule.__name__} must be known ones."
-        raise ContentError.of(must, sorted(unknown))
-    return rule(**settings)
+    try:
+        return rule(**settings)
+    except TypeError as error:  # a setting is unknown, lacks, or is of another kind
+        must = f"The settings of a saved {rule.__name__} must be those that it takes."
+        raise ContentError.of(must, f"{error}") from error
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #fed9f1f5
 RuleT = TypeVar("RuleT", bound=Rule)  # a registered rule keeps its type
