@@ -263,7 +263,7 @@ def class_balance(
         ax = axes_of(ax)
         labels, counts = np.unique(np.asarray(y), return_counts=True)
         bars = ax.bar(
-            [str(name) for name in (labels if names is None else names)], counts, color=PALETTE[0]
+            [short(name) for name in (labels if names is None else names)], counts, color=PALETTE[0]
         )
         ax.bar_label(bars, [f"{count:,}" for count in counts], padding=2, fontsize=8)
         ax.grid(axis="x", visible=False)
@@ -308,7 +308,7 @@ def history(
     with style():
         ax = axes_of(ax)
         for i, (name, one) in enumerate((several or {"training": rows}).items()):
-            color = PALETTE[i % len(PALETTE)]
+            name, color = short(name, 60), PALETTE[i % len(PALETTE)]
             _draw_history(ax, one, name, color, f"{name}, validation" if several else "validation")
         ax.legend()
         ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
@@ -347,7 +347,7 @@ def confusion(
         "A confusion matrix must be square.",
         matrix,
     )
-    ticks: Any = range(len(matrix)) if names is None else names
+    ticks: Any = range(len(matrix)) if names is None else [short(name) for name in names]
     with style():
         ax = axes_of(ax, max(4.2, 0.42 * len(matrix) + 2.2), max(3, 0.38 * len(matrix) + 1.4))
         share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -377,7 +377,7 @@ def _draw_runs(ax, runs, name, i, level):
     count, mean = error.count(), error.mean()
     half = np.where(count > 1, half_width(error.sem().to_numpy(), count.to_numpy(), level), 0)
     ax.scatter(runs["n"] * shift, runs["error"], s=7, color=color, alpha=0.35, linewidths=0)
-    look: Any = dict(color=color, capsize=2, marker="o", ms=3, label=str(name) or None)
+    look: Any = dict(color=color, capsize=2, marker="o", ms=3, label=short(name, 60) or None)
     ax.errorbar(mean.index * shift, mean, yerr=half, **look)
     return color
 
@@ -385,7 +385,7 @@ def _draw_runs(ax, runs, name, i, level):
 def _draw_law(ax, sizes, law, name, color):
     "The law a * n**-b over the sizes that were measured."
     (a, b), n = law, np.geomspace(sizes.min(), sizes.max(), 50)
-    ax.plot(n, a * n**-b, color=color, ls=":", label=f"{name}: {a:.2f} · n^-{b:.2f}")
+    ax.plot(n, a * n**-b, color=color, ls=":", label=f"{short(name, 60)}: {a:.2f} · n^-{b:.2f}")
 
 
 def _log_axes(ax, sizes, errors):

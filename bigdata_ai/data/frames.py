@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..core import InputError, check_int, import_extra, require, rng, short_repr
-from .columns import content_keys, plain_column
+from .columns import check_column_names, content_keys, plain_column
 
 # %% ../../nbs/lib/data/05_frames.ipynb #158a0698
 Engine = Literal["pandas", "polars", "polars-lazy", "pyarrow", "duckdb", "spark", "spark-stream"]
@@ -88,18 +88,6 @@ def _without_views(frame):
     kinds = [(part.name, _VIEWS.get(part.type, part.type)) for part in frame.schema]
     return frame.cast(pa.schema(kinds))
 
-
-def _check_unique(frame):
-    twice = (
-        frame.columns[frame.columns.duplicated()].tolist() if frame.columns.has_duplicates else []
-    )
-    require(
-        not twice,
-        "The columns of a frame must have different names.",
-        f"{', '.join(map(repr, twice[:5]))} more than once",
-        "frame.columns = [...] renames them.",
-    )
-
 # %% ../../nbs/lib/data/05_frames.ipynb #d1371c17
 def _numpy_backed(frame):
     """Columns of pandas' Arrow types as pandas' own, since their arithmetic lacks the remainder and
@@ -136,7 +124,7 @@ def to_narwhals(
         eager for pandas, polars and pyarrow, else lazy; NaN is null
     """
     if engine_of(frame) == "pandas":
-        _check_unique(frame)
+        check_column_names(frame)
         return nw.from_native(_numpy_backed(frame))
     opened = nw.from_native(_without_views(frame))
     floats = [
@@ -162,7 +150,7 @@ def columns(
         column -> narwhals' name of its type: "Int64", "Float64", "String", "Datetime" …
     """
     if engine_of(frame) == "pandas":
-        _check_unique(frame)
+        check_column_names(frame)
         frame = _without_dictionaries(frame)
     return {
         name: str(dtype).partition("(")[0]
@@ -336,7 +324,7 @@ def _unfit(names, one, error):
 
 
 def _pandas_arrow(frame):
-    _check_unique(frame)
+    check_column_names(frame)
     frame = _without_dictionaries(frame)
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)

@@ -22,7 +22,7 @@ from scipy.spatial.distance import jensenshannon
 
 from .. import viz
 from ..core import check_choice, check_int, check_number, require, rng
-from .columns import plain_column
+from .columns import plain_column, read_times
 from .frames import columns, count, drop_duplicates, engine_of, sample_rows
 from .frames import rounded, summarize, to_narwhals
 from .spellings import spelling_notes
@@ -312,8 +312,18 @@ class _Shuffling:
         return line
 
 
+def _same_times(pair, name):
+    "Both columns as moments where one of them is and the other holds the texts of some."
+    dtypes = [plain_column(values).dtype for values in pair]
+    moments = [pd.api.types.is_datetime64_any_dtype(dtype) for dtype in dtypes]
+    texts = [pd.api.types.is_string_dtype(dtype) for dtype in dtypes]
+    mixed = any(moments) and any(texts)
+    return [read_times(values, name).values for values in pair] if mixed else pair
+
+
 def _moved(name, pair, shuffling, bins, generator):
     "How far one column moved: a line of the result."
+    pair = _same_times(pair, name)
     numeric = [_as_number(values) for values in pair]
     if any(values is None for values in numeric):
         codes = _categories(pd.concat([values.astype(object) for values in pair]))

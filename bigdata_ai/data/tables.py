@@ -15,8 +15,8 @@ import pandas as pd
 
 from ..core import InputError, check_choice, check_classes, check_features, check_int
 from ..core import check_targets, check_unmasked, require
-from .columns import plain_column, read_times, refuse_nested
-from .columns import row_number_note, row_numbers_of
+from .columns import check_column_names, plain_column, read_times
+from .columns import refuse_nested, row_number_note, row_numbers_of
 from .spellings import spelling_notes
 
 # %% ../../nbs/lib/data/02_tables.ipynb #5e99ad07
@@ -310,11 +310,7 @@ def _check_columns(frame, roles):
         frame,
         "data.frames.to_pandas makes one of any kind.",
     )
-    require(
-        frame.columns.is_unique,
-        "Column names must differ.",
-        sorted(map(str, frame.columns[frame.columns.duplicated()])),
-    )
+    check_column_names(frame)
     for role, column in roles:
         if column is not None:
             check_choice(column, frame.columns, role)

@@ -102,7 +102,8 @@ def _lines(ax, runs, x, by, y="error", marks="os^Dv"):
 
 
 def _title(table):
-    return f"{', '.join(table['data.name'].unique())}, {table['seed'].nunique()} seeds a framework"
+    names = ", ".join(viz.short(name, 60) for name in table["data.name"].unique())
+    return f"{names}, {table['seed'].nunique()} seeds a framework"
 
 # %% ../../nbs/lib/experiment/25_figures.ipynb #1e47e121
 def draw_learning_curve(

@@ -451,6 +451,14 @@ def _with_fuse(training, steps):
     return replace(training, options=replace(training.options, fuse=fuse))
 
 
+def _compile_notes(learner):
+    "What `compile` of an own Keras model set is not asked: `fit` names its settings itself."
+    if not getattr(learner, "compiled", False):
+        return ()
+    set_by = f"{getattr(learner.optimizer, 'name', 'an optimizer')} and {learner.loss}"
+    return (f"what compile() set ({set_by}) is not used: loss=, optimizer= and the like of fit are",)
+
+
 def _fit_network(learner, rows: Any, training, validation, weights, **watching):
     streamed = isinstance(rows, Batches)
     rows = rows if streamed else check_trainable(rows)
@@ -469,7 +477,7 @@ def _fit_network(learner, rows: Any, training, validation, weights, **watching):
         open_session(network, weights, fused), fused, None if streamed else Origin.of(rows)
     )
     source.place(model.session)
-    model.notes = source.notes
+    model.notes = source.notes + _compile_notes(learner)
     if not streamed:
         model.start_loss = model.session.mean_loss(source.rows)
         _check_loss(model.start_loss, "The loss before the first step")

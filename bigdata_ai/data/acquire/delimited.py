@@ -9,6 +9,7 @@ __all__ = ['HEAD_BYTES', 'BLOCKS', 'likely_encoding', 'delimited_hint', 'beyond_
 # %% ../../../nbs/lib/data/acquire/14_delimited.ipynb #85ca388f
 import codecs
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -127,6 +128,7 @@ def delimited_hint(
     )
 
 # %% ../../../nbs/lib/data/acquire/14_delimited.ipynb #731bb01b
+_NUMBER = re.compile(r"[+-]?[0-9]*[.,]?[0-9]+(?:[eE][+-]?[0-9]+)?")
 _EXACT = 2.0**53  # beyond, floats leave out whole numbers
 
 
@@ -167,6 +169,7 @@ def _options(how, block=2**20, rows=0, **kinds):
             encoding=how.encoding,
             block_size=block,
             skip_rows=how.skip_rows,
+            autogenerate_column_names=not how.header,
             skip_rows_after_names=rows,
         ),
         "parse_options": pacsv.ParseOptions(delimiter=how.delimiter, newlines_in_values=True),
@@ -264,29 +267,61 @@ def _exact(file, table, how):
             table = table.set_column(table.column_names.index(name), name, texts[name])
     return table
 
-
-def _note_leading_zeros(file, table, how):
-    "Note whole numbers that had zeros in front, as far as the first lines show."
-    whole = [
-        part.name
-        for part in table.schema
-        if pa.types.is_integer(part.type) and part.name not in how.types
-    ]
+# %% ../../../nbs/lib/data/acquire/14_delimited.ipynb #068f9cdc
+def _head_texts(file, how, names):
+    "Columns of the first lines as texts, gaps as they stand; None where they can't be had."
     head = fresh_file(file, how).read(HEAD_BYTES * 4)
     head = head[: head.rfind(b"\n") + 1] if len(head) == HEAD_BYTES * 4 else head
-    if not whole or b"0" not in head:
-        return
-    kinds = {"column_types": dict.fromkeys(whole, pa.string()), "include_columns": whole}
+    kinds = {"column_types": dict.fromkeys(names, pa.string()), "include_columns": list(names)}
     try:
-        texts = pacsv.read_csv(io.BytesIO(head), **_options(how, 2**26, **kinds))
+        options = _options(replace(how, nulls=()), 2**26, **kinds)
+        return pacsv.read_csv(io.BytesIO(head), **options) if names else None
     except pa.ArrowInvalid:
-        return  # cut in the middle of a quoted field
-    for name in whole:
-        coded = pc.match_substring_regex(texts[name], "^[+-]?0[0-9]")
-        if pc.any(coded).as_py():
-            text = pc.call_function("filter", [texts[name], coded])[0].as_py()
-            note = f"column {name!r} holds codes such as {text}, read as numbers:"
-            how.notes.setdefault(name, f"{note} types={{{name!r}: 'string'}} keeps the zeros")
+        return None  # cut in the middle of a quoted field
+
+
+def _note_leading_zeros(name, texts, how):
+    "Note whole numbers that had zeros in front."
+    coded = pc.match_substring_regex(texts, "^[+-]?0[0-9]")
+    if pc.any(coded).as_py():
+        text = pc.call_function("filter", [texts, coded])[0].as_py()
+        note = f"column {name!r} holds codes such as {text}, read as numbers:"
+        how.notes.setdefault(name, f"{note} types={{{name!r}: 'string'}} keeps the zeros")
+
+
+def _note_gap_codes(name, texts, how):
+    "Note codes of two letters among which NA, such as Namibia, was read as a gap."
+    known = {text for text in pc.unique(texts).to_pylist() if text}
+    codes = {text for text in known if len(text) == 2 and text.isalpha() and text.isupper()}
+    if "NA" in known & set(how.nulls) and len(codes) > max(3, 0.9 * len(known)):
+        note = f"column {name!r} holds codes such as {min(codes)}, and 'NA' was read as a gap:"
+        how.notes.setdefault(name, f"{note} nulls=('',) keeps it")
+
+
+def _note_header(kinds, how):
+    "Note names that look like the numbers or days below them."
+    numbers = [name for name, kind in kinds.items() if pa.types.is_primitive(kind) and name[:1]]
+    rows = [name for name in numbers if _NUMBER.fullmatch(name.strip()) or _DAY.match(name)]
+    counted = [int(name) for name in rows if name.isdigit()]
+    if len(counted) == len(rows) and counted == sorted(set(counted)):
+        return  # years, hours or places
+    note = f"the first line of {how.where} names the columns, {short_repr(rows[0])} among them:"
+    how.notes.setdefault("\0header", f"{note} header=False if it is a row")
+
+
+_DAY = re.compile(r"[0-9]{2,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}")
+
+
+def _note_head(file, table, how):
+    "Note what the first lines show and the types hide."
+    kinds = {part.name: part.type for part in table.schema if part.name not in how.types}
+    if how.header:
+        _note_header(kinds, how)
+    whole = [name for name, kind in kinds.items() if pa.types.is_integer(kind)]
+    words = [name for name, kind in kinds.items() if pa.types.is_string(kind)]
+    texts = _head_texts(file, how, [*whole, *words])
+    for name in [] if texts is None else texts.column_names:
+        (_note_leading_zeros if name in whole else _note_gap_codes)(name, texts[name], how)
 
 # %% ../../../nbs/lib/data/acquire/14_delimited.ipynb #51b7b7d7
 def _check_header(names, how):
@@ -304,12 +339,28 @@ def _check_header(names, how):
         not twice,
         f"The columns of {how.where} must have different names.",
         f"{', '.join(map(repr, twice[:5]))} more than once",
-        f"skip_rows={how.skip_rows + 1} leaves out a line above the header; else rename them.",
+        f"header=False if the first line is a row, skip_rows={how.skip_rows + 1} if it is a title.",
         SourceError,
     )
 
 
-def _checked(table, how):
+def _check_blanks(file, names, how):
+    "Refuse a single column whose every line falls into equally many parts at its blanks."
+    if how.divided or len(names) > 1 or len(names[0].split()) < 2:
+        return
+    lines = _text_of_head(fresh_file(file, how).read(HEAD_BYTES), how.encoding) or []
+    parts = [line.split() for line in lines[how.skip_rows :] if line.strip()]
+    numbers = [all(map(_NUMBER.fullmatch, column)) for column in zip(*parts[1:], strict=False)]
+    require(
+        len(parts) < 3 or len(set(map(len, parts))) > 1 or not (any(numbers) or len(parts[0]) > 3),
+        f"{how.where} must be divided by {how.delimiter!r}.",
+        f"one column called {short_repr(names[0])}",
+        "blanks divide it: pandas.read_csv(..., sep=r'\\s+'), then read_frame.",
+        SourceError,
+    )
+
+
+def _checked(file, table, how):
     "The table, if its names and texts are in the encoding."
     try:
         names = table.column_names
@@ -317,6 +368,7 @@ def _checked(table, how):
         names, binary = [], ["the header"]
     else:
         _check_header(names, how)
+        _check_blanks(file, names, how)
         binary = [
             repr(part.name)
             for part in table.schema
@@ -334,8 +386,8 @@ def _checked(table, how):
 
 def _whole(file, how):
     table = grown_blocks(lambda block: _from_start(file, how, block))
-    table = _exact(file, _checked(table, how), how)
-    _note_leading_zeros(file, table, how)
+    table = _exact(file, _checked(file, table, how), how)
+    _note_head(file, table, how)
     yield table
 
 # %% ../../../nbs/lib/data/acquire/14_delimited.ipynb #f9a59148
@@ -376,7 +428,7 @@ def _pieces(file, how):
     cleared, first = set(), True
     for table in _batches(file, how):
         if first:
-            _checked(table, how)
+            _note_head(file, _checked(file, table, how), how)
             first = False
         elif how.again is not None:
             _check_exact(table, how, cleared)

@@ -357,11 +357,7 @@ def _cut(table, rows):
 
 # %% ../../../nbs/lib/data/acquire/20_files.ipynb #70f58904
 def _read_one(system, path, format, how):
-    hint = (
-        "the file may be cut off, damaged or of another format; encoding='gb18030' reads Chinese"
-        " GBK text, types={'column': 'string'} fixes a column whose type changes on the way."
-    )
-    with reading(how.where, hint):
+    with reading(how.where, "the file may be cut off, damaged or of another format."):
         name = _inner_name(system, path)
         format = _format(name, format)
         again = partial(system.open, path, "rb", compression="infer")
@@ -462,6 +458,7 @@ def stream_files(
     sheet: str | int = 0,  # of Excel: name, or position from 0
     decimal: Literal[".", ","] = ".",  # decimal mark of CSV
     skip_rows: int = 0,  # lines of CSV, rows of Excel above the header
+    header: bool = True,  # whether the first line of CSV names the columns; else they are f0, f1, …
 ) -> Stream:  # of pandas frames; `provenance` has a part for each file
     """Go through files piece by piece. Raises `SourceError` for a file that is missing or can't be
     read, `SchemaError` for other columns, `InputError` for a setting that is none.
@@ -499,6 +496,8 @@ def stream_files(
         decimal mark of CSV
     skip_rows : int, default 0
         lines of CSV, rows of Excel above the header
+    header : bool, default True
+        whether the first line of CSV names the columns; else they are f0, f1, …
 
     Returns
     -------
@@ -524,6 +523,7 @@ def stream_files(
         decimal=check_choice(decimal, (".", ","), "decimal"),
         skip_rows=check_int(skip_rows, "skip_rows", 0),
         texts=texts,
+        header=header,
     )
     source = _source(files, names, format, how)
     details = ({"format": format} if format else {}) | how.details()
@@ -539,8 +539,8 @@ def read_files(
     expect: Any = None,
     # "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
     on_change: Literal["refuse", "accept"] = "refuse",
-    # format, types, columns, encoding, delimiter, nulls, quoted_nulls, sheet, decimal, skip_rows:
-    # see `stream_files`
+    # format, types, columns, encoding, delimiter, nulls, quoted_nulls, sheet, decimal, skip_rows,
+    # header: see `stream_files`
     **options: Any,
 ) -> Acquired:  # all rows, and provenance with a part for each file
     """Read files whole; raises as `stream_files` does.
@@ -557,7 +557,7 @@ def read_files(
         "refuse" raises `SchemaError` if the schema is another; "accept" notes the changes
     **options : Any
         format, types, columns, encoding, delimiter, nulls, quoted_nulls, sheet, decimal,
-        skip_rows: see `stream_files`
+        skip_rows, header: see `stream_files`
 
     Returns
     -------

@@ -62,6 +62,8 @@ class How:
         opens the same file once more
     divided : bool, default False
         whether the caller named the delimiter
+    header : bool, default True
+        whether the first line of CSV names the columns
     """
 
     where: str = ""  # the file, for messages
@@ -80,6 +82,7 @@ class How:
     notes: dict = field(default_factory=dict)  # column -> what was decided
     again: Callable | None = None  # opens the same file once more
     divided: bool = False  # whether the caller named the delimiter
+    header: bool = True  # whether the first line of CSV names the columns
 
     def of(self, name: str) -> "How":  # how to read one file
         """Take the name of a file, which may tell its delimiter.
@@ -109,10 +112,10 @@ class How:
             "types": {name: type_name(kind) for name, kind in self.types.items()},
             "columns": self.columns and list(self.columns),
         }
-        for name in ("encoding", "delimiter", "sheet", "decimal", "skip_rows", "texts"):
+        for name in ("encoding", "delimiter", "sheet", "decimal", "skip_rows", "texts", "header"):
             if getattr(self, name) != getattr(usual, name):
                 chosen[name] = getattr(self, name)
-        return {name: value for name, value in chosen.items() if value}
+        return {name: value for name, value in chosen.items() if value or name == "header"}
 
 # %% ../../../nbs/lib/data/acquire/12_values.ipynb #729fae92
 def how_types(
