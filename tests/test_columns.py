@@ -30,7 +30,7 @@ from bigdata_ai.data.leakage import leakage
 from bigdata_ai.data.prepare.clean import Cleaner
 from bigdata_ai.data.prepare.cleaning_rules import Category, Missing, Number, Text
 from bigdata_ai.data.prepare.features import DateParts, Encoder, OneHot, Pieces
-from bigdata_ai.data.profile import drift
+from bigdata_ai.data.profile import drift, profile
 from bigdata_ai.data.split import folds, split, time_side
 from bigdata_ai.data.tables import from_arrays, table
 from bigdata_ai.value.exchange_rates import problem_of
@@ -451,3 +451,81 @@ def test_pandas_metadata_names_an_index_that_is_a_column(tmp_path):
     frame = pd.DataFrame({"x": [1, 2]}, index=pd.Index(["a", "b"], name="town"))
     pq.write_table(pa.Table.from_pandas(frame), tmp_path / "a.parquet")
     assert read_files(tmp_path / "a.parquet").table.column_names == ["x", "town"]
+
+
+IRIS = "5.1,3.5,1.4,0.2,Iris-setosa\n4.9,3.0,1.4,0.2,Iris-setosa\n7.0,3.2,4.7,1.4,Iris-versicolor\n"
+
+
+@pytest.mark.parametrize("pieces", [None, 2])
+def test_a_file_without_a_header_is_noted_and_can_be_said(pieces, tmp_path):
+    "As the iris of UCI's archive is published."
+    (tmp_path / "iris.csv").write_text(IRIS)
+    (note,) = stream_files(tmp_path / "iris.csv", pieces).read().notes
+    assert "'5.1'" in note and "header=False" in note
+    read = stream_files(tmp_path / "iris.csv", pieces, header=False).read()
+    assert read.notes == () and read.table["f0"].to_pylist() == [5.1, 4.9, 7.0]
+    assert read.provenance.details["header"] is False
+
+
+@pytest.mark.parametrize(
+    "header", ["country,2019,2020", "hour,0,1", "country,2019-01,2020-01", "a,b,c"]
+)
+def test_years_and_hours_are_names_of_columns(header, tmp_path):
+    (tmp_path / "wide.csv").write_text(f"{header}\nFrance,1.5,2\nChad,3.5,4\n")
+    assert read_files(tmp_path / "wide.csv").notes == ()
+
+
+def test_a_name_twice_may_be_a_row(tmp_path):
+    (tmp_path / "a.csv").write_text("3,3,0\n4,5,1\n")
+    with pytest.raises(SourceError, match="header=False"):
+        read_files(tmp_path / "a.csv")
+    assert len(read_files(tmp_path / "a.csv", header=False).table) == 2
+
+
+COUNTRIES = "code,name\nDE,Germany\nNA,Namibia\nFR,France\nZA,South Africa\nUS,NA\n"
+
+
+@pytest.mark.parametrize("pieces", [None, 2])
+def test_namibia_is_noted_and_can_be_kept(pieces, tmp_path):
+    (tmp_path / "countries.csv").write_text(COUNTRIES)
+    read = stream_files(tmp_path / "countries.csv", pieces).read()
+    (note,) = read.notes
+    assert read.table["code"].null_count == 1 and "'code'" in note and "'NA'" in note
+    kept = stream_files(tmp_path / "countries.csv", pieces, nulls=("",)).read()
+    assert kept.table["code"].to_pylist()[1] == "NA" and kept.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "divided"),
+    [
+        ("day n m\n1 2 3\n4 5 6\n", True),
+        ("18.0   8   307.0\n15.0   8   350.0\n18.0   8   318.0\n", True),  # as UCI's auto-mpg
+        ("full name\nJane Roe\nJohn Doe\n", False),
+        ("a title\nof any\nnumber of words\n", False),
+    ],
+)
+def test_a_file_divided_by_blanks_is_no_column(text, divided, tmp_path):
+    (tmp_path / "a.csv").write_text(text)
+    if divided:
+        with pytest.raises(SourceError, match="blanks divide it"):
+            read_files(tmp_path / "a.csv")
+    assert divided or read_files(tmp_path / "a.csv").table.num_columns == 1
+    assert read_files(tmp_path / "a.csv", delimiter=";").table.num_columns == 1
+
+
+@pytest.mark.parametrize("door", [profile, lambda frame: table(frame), Cleaner([]).fit])
+def test_levels_of_column_names_are_refused(door):
+    sales = pd.DataFrame({"shop": ["a", "a", "b"], "year": [1, 2, 1], "sum": [3.0, 4.0, 5.0]})
+    with pytest.raises(InputError, match="names of one level.*joins them"):
+        door(sales.pivot_table(index="shop", columns="year", values=["sum"]))
+
+
+def test_days_in_texts_drift_as_days():
+    days = pd.date_range("2024-01-01", periods=300)
+    texts = pd.DataFrame({"day": days.strftime("%Y-%m-%d")})
+    (line,) = drift(pd.DataFrame({"day": days}), texts).to_dict("records")
+    assert line["type"] == "number" and line["js"] == 0 and not line["drifted"]
+    late = pd.DataFrame({"day": (days + pd.Timedelta(days=200)).strftime("%Y-%m-%d")})
+    assert drift(pd.DataFrame({"day": days}), late)["drifted"].all()
+    with pytest.raises(InputError, match="'day'"):
+        drift(pd.DataFrame({"day": days}), texts.assign(day="soon"))

@@ -74,6 +74,14 @@ def test_u2_regularizers_and_constraints_count_as_in_keras(keras, case):
     assert model.start_loss == pytest.approx(losses[0], rel=1e-5)
 
 
+def test_what_compile_set_is_noted_not_used(keras):
+    data, model = rows(), penalized(keras, "l2")
+    assert fit(model, data, epochs=1).notes == ()
+    model.compile("sgd", "mse")
+    (note,) = fit(model, data, epochs=1).notes
+    assert "compile() set (SGD and mse) is not used" in note
+
+
 # u5: a resumed run is the run
 
 

@@ -219,3 +219,18 @@ def test_drift_is_coloured_by_its_floor():
 )
 def test_names_are_cut_in_the_middle(name, most, shown):
     assert viz.short(name, most) == shown
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda names: viz.class_balance(np.array(names)),
+        lambda names: viz.confusion(np.eye(3, dtype=int), names),
+        lambda names: viz.history(dict.fromkeys(names, [{"epoch": 1, "loss": 1.0}])),
+    ],
+)
+def test_dollars_in_names_are_no_mathematics(draw):
+    ax = draw(["$\\frac{", "a$b$c", "$"])
+    ax.figure.canvas.draw()
+    texts = [*ax.get_xticklabels(), *(ax.get_legend().get_texts() if ax.get_legend() else ())]
+    assert any(text.get_text() == r"a\$b\$c" for text in texts)

@@ -455,8 +455,10 @@ def _compile_notes(learner):
     "What `compile` of an own Keras model set is not asked: `fit` names its settings itself."
     if not getattr(learner, "compiled", False):
         return ()
-    set_by = f"{getattr(learner.optimizer, 'name', 'an optimizer')} and {learner.loss}"
-    return (f"what compile() set ({set_by}) is not used: loss=, optimizer= and the like of fit are",)
+    set_by = f"{type(learner.optimizer).__name__} and {learner.loss}"
+    return (
+        f"what compile() set ({set_by}) is not used: loss=, optimizer= and the like of fit are",
+    )
 
 
 def _fit_network(learner, rows: Any, training, validation, weights, **watching):

@@ -806,16 +806,15 @@ def _pages(url, rows, paging, params, session, folder, most, most_bytes):
 
 
 def _source(url, pages, types):
-    records, parts, notes = [], [], {}
+    records, parts = [], []
     for body_rows, part in pages:
         records += body_rows
         parts.append(part)
-    yield table_of_records(records, strip_credentials(url), types, notes)
+    yield table_of_records(records, strip_credentials(url), types)
     return {
         "sha256": whole_sha256([part["sha256"] for part in parts]),
         "hashed": "bytes",
         "parts": tuple(parts),
-        "notes": tuple(notes.values()),
     }
 
 # %% ../../../nbs/lib/data/acquire/40_http.ipynb #c07f6b17
