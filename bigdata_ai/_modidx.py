@@ -3041,8 +3041,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'bigdata_ai/experiment/evidence.py'),
                                                 'bigdata_ai.experiment.evidence._git': ( 'lib/experiment/evidence.html#_git',
                                                                                          'bigdata_ai/experiment/evidence.py'),
-                                                'bigdata_ai.experiment.evidence._one': ( 'lib/experiment/evidence.html#_one',
-                                                                                         'bigdata_ai/experiment/evidence.py'),
                                                 'bigdata_ai.experiment.evidence._parsed': ( 'lib/experiment/evidence.html#_parsed',
                                                                                             'bigdata_ai/experiment/evidence.py'),
                                                 'bigdata_ai.experiment.evidence._results': ( 'lib/experiment/evidence.html#_results',

@@ -134,11 +134,11 @@ def check_column_names(
     frame : pd.DataFrame
         n rows
     """
-    levels = frame.columns.nlevels
+    levels, first = frame.columns.nlevels, short_repr(frame.columns[:1].tolist())
     require(
         levels == 1,
         "The columns of a frame must have names of one level.",
-        f"{levels} levels, the first column is {short_repr(frame.columns[0]) if len(frame.columns) else 'none'}",
+        f"{levels} levels, the first is {first}",
         "frame.columns = ['_'.join(map(str, name)) for name in frame.columns] joins them.",
     )
     twice = frame.columns[frame.columns.duplicated()].tolist()

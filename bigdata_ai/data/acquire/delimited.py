@@ -343,7 +343,7 @@ def _check_header(names, how):
         SourceError,
     )
 
-
+# %% ../../../nbs/lib/data/acquire/14_delimited.ipynb #51b7b7d8
 def _check_blanks(file, names, how):
     "Refuse a single column whose every line falls into equally many parts at its blanks."
     if how.divided or len(names) > 1 or len(names[0].split()) < 2:
