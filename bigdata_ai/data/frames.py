@@ -486,6 +486,38 @@ def _spark_quantiles(frame: Any, levels: Mapping) -> Any:
     }
 
 
+def _duckdb_quantiles(relation, levels):
+    "Several levels of a column in one go, which keeps its values once."
+    asks = [
+        f"quantile_cont({_quote(column, chr(34))}::double, {[float(level) for level in asked]})"
+        for column, asked in levels.items()
+    ]
+    found = relation.aggregate(", ".join(asks)).fetchall()[0]
+    return {
+        column: [None] * len(asked) if values is None else [_plain(value) for value in values]
+        for (column, asked), values in zip(levels.items(), found, strict=True)
+    }
+
+
+def _polars_quantiles(frame, levels):
+    "Several levels of a column in one go, which orders its values once."
+    pl: Any = import_extra("polars", "data")
+    asks = [
+        pl.col(column).cast(pl.Float64).quantile([float(level) for level in asked], "linear")
+        for column, asked in levels.items()
+    ]
+    found = frame.lazy().select(asks).collect()
+    return {column: [_plain(value) for value in found[column][0]] for column in levels}
+
+
+_QUANTILES = {
+    "spark": _spark_quantiles,
+    "duckdb": _duckdb_quantiles,
+    "polars": _polars_quantiles,
+    "polars-lazy": _polars_quantiles,
+}
+
+
 def quantiles(
     frame: Any,  # any data frame of `KINDS`, or an opened one
     levels: Mapping[str, Sequence[float]],  # numeric column -> levels, each in [0, 1]
@@ -510,8 +542,10 @@ def quantiles(
     for column, asks in levels.items():
         inside = all(0 <= level <= 1 for level in asks)
         require(inside, "Quantile levels must lie in [0, 1].", f"{list(asks)} for {column!r}")
-    if engine_of(opened.to_native()) == "spark":
-        return _spark_quantiles(opened.to_native(), levels)
+    native: Any = opened.to_native()
+    own = _QUANTILES.get(engine_of(native)) if levels else None
+    if own is not None:
+        return own(native, levels)
     questions = {
         f"{column}\x1f{i}": nw.col(column).cast(nw.Float64).quantile(level, interpolation="linear")
         for column, asks in levels.items()
@@ -633,10 +667,8 @@ def _first_in_duckdb(frame, keys, order_by):
         field if name in keys else f"rest_of_row.{field} as {field}"
         for name, field in quoted.items()
     )
-    return frame.query(
-        _VIEW,
-        f"select {fields} from (select {groups}{first} from {_VIEW} group by {groups})",
-    )
+    # not query(): its view makes DuckDB plan all steps before anew
+    return frame.aggregate(f"{groups}{first}", groups).project(fields)
 
 
 def _first_by_order(frame, keys, order_by):

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Types', 'State', 'Opened', 'Expressions', 'Aggregates', 'NUMERIC', 'TEXTS', 'CATEGORIES', 'MOMENTS', 'SINGLE',
-           'BLANKS', 'RuleT', 'Rule', 'number', 'check_64_bits', 'commonest', 'layers', 'check_types', 'opened_types',
-           'fit_layer', 'apply_layer', 'Rules']
+           'BLANKS', 'RuleT', 'Rule', 'number', 'check_64_bits', 'commonest', 'mode', 'layers', 'check_types',
+           'opened_types', 'fit_layer', 'apply_layer', 'Rules']
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #4a830ec8
 import datetime
@@ -68,6 +68,7 @@ class _EngineWays:
 
     def in_duckdb(
         self,
+        state: State,  # what `fit` gave
         types: Types,  # column -> type of the frame at hand
         # column -> SQL expressions of {x}: the column, then what the one before gave
     ) -> dict[str, tuple[str, ...]]:
@@ -75,6 +76,8 @@ class _EngineWays:
 
         Parameters
         ----------
+        state : State
+            what `fit` gave
         types : Types
             column -> type of the frame at hand
 
@@ -349,6 +352,44 @@ def check_64_bits(
     )
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #e7661bd5
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _counted_frame(opened, names):
+    "Values and the number of their rows, keys first; with gaps where the engine counts them."
+    keys = [f"{i}" for i in range(len(names))]
+    # narwhals takes thrice as long on a few rows
+    match engine_of(native := opened.to_native()):
+        case "duckdb":
+            fields = [_quoted(name) for name in names]
+            parts = [f'{field} as "{key}"' for field, key in zip(fields, keys, strict=True)]
+            return native.aggregate(", ".join([*parts, "count(*) as rows"]), ", ".join(fields))
+        case "polars" | "polars-lazy":
+            import polars as pl
+
+            known = native.lazy().select(
+                pl.col(n).alias(k) for n, k in zip(names, keys, strict=True)
+            )
+            return known.group_by(keys).agg(rows=pl.len())
+    known = opened.select(**{key: nw.col(name) for key, name in zip(keys, names, strict=True)})
+    match engine_of(native := known.to_native()):
+        case "pandas":
+            return native.groupby(keys, sort=False, observed=True).size().reset_index(name="rows")
+        case "pyarrow":
+            return native.drop_null().group_by(keys).aggregate([([], "count_all")])
+    return known.drop_nulls(keys).group_by(*keys).agg(rows=nw.len()).to_native()
+
+
+def _counted(opened, names):
+    "Values without gaps and the number of their rows, as tuples."
+    table = to_arrow(_counted_frame(opened, names))
+    rows = [*zip(*[column.to_pylist() for column in table.columns], strict=True)]
+    rows = [row for row in rows if not any(value is None for value in row)]
+    check_64_bits([value for row in rows for value in row[:-1]], names)
+    return rows
+
+
 def commonest(
     opened: Opened,  # an opened frame
     names: Sequence[str],  # columns; rows with a gap in one do not count
@@ -369,24 +410,30 @@ def commonest(
         (value, rows) for one column, (value, …, rows) for several; most rows first, ties by
         value
     """
-    # lazily, polars takes one step where it takes three
-    whole = opened.lazy() if engine_of(opened.to_native()) == "polars" else opened
-    known = whole.select(**{f"{i}": nw.col(name) for i, name in enumerate(names)})
-    keys = [f"{i}" for i in range(len(names))]
-    # narwhals takes thrice as long on a few rows of pandas
-    match engine_of(native := known.to_native()):
-        case "pandas":
-            counted = (
-                native.groupby(keys, sort=False, observed=True).size().reset_index(name="rows")
-            )
-        case "pyarrow":
-            counted = native.drop_null().group_by(keys).aggregate([([], "count_all")])
-        case _:
-            counted = known.drop_nulls(keys).group_by(*keys).agg(rows=nw.len()).to_native()
-    # keys first
-    rows = [*zip(*[column.to_pylist() for column in to_arrow(counted).columns], strict=True)]
-    check_64_bits([value for row in rows for value in row[:-1]], names)
-    return sorted(rows, key=lambda row: (-row[-1], row[:-1]))
+    return sorted(_counted(opened, names), key=lambda row: (-row[-1], row[:-1]))
+
+
+def mode(
+    opened: Opened,  # an opened frame
+    name: str,  # a column
+) -> Any:  # its commonest value, the least of several; None where all are gaps
+    """Find the value that most rows have.
+
+    Parameters
+    ----------
+    opened : Opened
+        an opened frame
+    name : str
+        a column
+
+    Returns
+    -------
+    Any
+        its commonest value, the least of several; None where all are gaps
+    """
+    rows = _counted(opened, [name])
+    most = max((n for _, n in rows), default=0)
+    return min((value for value, n in rows if n == most), default=None)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #69d1a3f8
 def layers(
@@ -428,29 +475,11 @@ def _merged(levels: Mapping[Any, Sequence[float]]) -> dict[str, list[float]]:
     return {column: sorted(wanted) for column, wanted in merged.items()}
 
 
-def _one_pass(opened, expressions, merged):
-    "Aggregates and quantiles together."
-    names = {
-        f"q\x1f{column}\x1f{level}": number(column).quantile(level, interpolation="linear")
-        for column, wanted in merged.items()
-        for level in wanted
-    }
-    values = summarize(opened, expressions | names)
-    return values, {
-        column: [values.pop(f"q\x1f{column}\x1f{level}") for level in wanted]
-        for column, wanted in merged.items()
-    }
-
-
 def _ask(opened, expressions, levels):
     "Answers to aggregates by name, and quantiles by (rule, column)."
     merged = _merged(levels)
-    if merged and engine_of(opened.to_native()) != "spark":
-        values, parts = _one_pass(opened, expressions, merged)
-    else:
-        values = summarize(opened, expressions)
-        parts = quantiles(opened, merged) if merged else {}
-    return values, {
+    parts = quantiles(opened, merged) if merged else {}
+    return summarize(opened, expressions), {
         (i, column): [parts[column][merged[column].index(level)] for level in wanted]
         for (i, column), wanted in levels.items()
     }
@@ -565,10 +594,6 @@ def _with_polars(frame, steps):
     return frame, {name: f"{name}\x1f{len(parts) - 1}" for name, parts in steps.items()}
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _with_sql(frame, steps):
     "DuckDB's own expressions, step by step."
     beside = {name: f"{name}\x1fown" for name in steps}
@@ -600,14 +625,18 @@ def _with_arrays(opened, expressions, arrays):
     return nw.from_native(pd.concat([frame, pd.DataFrame(arrays, index=frame.index)], axis=1))
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #c4f8f28a
-def _set_columns(rules, opened, types, expressions):
+def _set_columns(rules, states, opened, types, expressions):
     "Set the new columns of a layer's rules in one pass."
     if not expressions:
         return opened
     whole = {name: nw.col(name) for name in types} | expressions
     match engine_of(opened.to_native()):
         case "duckdb":
-            steps = {name: sql for rule in rules for name, sql in rule.in_duckdb(types).items()}
+            steps = {
+                name: sql
+                for rule, state in zip(rules, states, strict=True)
+                for name, sql in rule.in_duckdb(state, types).items()
+            }
             return _with_engine(opened, whole, steps, _with_sql)
         case "polars" | "polars-lazy" as shape:
             eager = shape == "polars"
@@ -664,7 +693,7 @@ def apply_layer(
             opened = rule.filter(opened, state)
     if pandas:
         return _with_arrays(opened, expressions, arrays)
-    return _set_columns(rules, opened, types, expressions)
+    return _set_columns(rules, states, opened, types, expressions)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #4ffe7c15
 _SAVED = {"kind", "version", "rows", "types", "rules", "learnt"}  # what a saved list of rules holds
