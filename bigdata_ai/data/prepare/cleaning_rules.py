@@ -8,9 +8,8 @@ __all__ = ['Text', 'Number', 'Range', 'Category', 'Unit', 'Date', 'Outliers', 'M
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #01f8b16c
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal
 
 import narwhals.stable.v2 as nw
@@ -85,18 +84,12 @@ class Text(CleaningRule):
         return {self.column: TEXTS}
 
     def expressions(self, state: State, types: Types) -> Expressions:
-        return {self.column: self._done(self._bare(nw.col(self.column), nw), nw)}
+        return {self.column: self._tidy(nw.col(self.column), nw)}
 
-    def in_polars(self, types: Types, whole: bool) -> dict[str, tuple[Callable, ...]]:
+    def in_polars(self, types: Types) -> dict[str, tuple[Any, Any]]:
         import polars as pl
 
-        # so it strips once
-        return {
-            self.column: (
-                lambda column: self._bare(column, pl),
-                lambda column, bare: self._done(bare, pl),
-            )
-        }
+        return {self.column: (self._tidy(pl.col(self.column), pl), pl.String)}
 
     def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
         if types[self.column] != "String":
@@ -110,16 +103,12 @@ class Text(CleaningRule):
             then = f"case when {then} not in ({gaps}) then {then} end"
         return {self.column: (first, then)}
 
-    def _bare(self, value, frames):
-        "Without blanks and full width, in narwhals' words, or in polars', which are the same."
+    def _tidy(self, value, frames):
+        "The new value in narwhals' words, or in polars', which are the same."
         for wide, plain in zip(_WIDE, _NARROW, strict=True) if self.halfwidth else ():
             value = value.str.replace_all(wide, plain, literal=True)
-        return _stripped(value, frames) if self.strip else value
-
-    def _done(self, bare, frames):
-        "In one case and with gaps."
+        bare = value = _stripped(value, frames) if self.strip else value
         # case does not make a text empty, and comparing before it spares engines a step
-        value = bare
         if self.case:
             value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
         if not self.gaps:
@@ -128,20 +117,6 @@ class Text(CleaningRule):
         return frames.when(known).then(value)
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #3f57d700
-def _checked_numbers(read, rule):
-    """Polars' own reader takes what the pattern takes, and longer exponents and words too: those
-    show in what is read. Marks show in the text."""
-    text, plain, value = read
-    size = value.abs()
-    odd = ((size >= 1e90) | (size <= 1e-90) | value.is_nan()).fill_null(False)
-    for mark in {rule._mark, "." if rule.decimal != "." else rule._mark} - {""}:
-        odd = odd | text.str.contains(mark, literal=True).fill_null(False)
-    if not odd.any():
-        return value
-    at = odd.arg_true()
-    return value.clone().scatter(at.filter(~text.gather(at).str.contains(rule._pattern)), None)
-
-
 def _literal(mark):
     "A mark as a pattern that all engines read alike."
     return "".join(sign if sign.isalnum() or sign in " '’_" else f"\\{sign}" for sign in mark)
@@ -252,31 +227,21 @@ class Number(_Marks):
     def expressions(self, state: State, types: Types) -> Expressions:
         if types[self.column] in (*NUMERIC, "Boolean"):
             return {self.column: number(self.column)}
-        text, share = _bare_number(self, nw.col(self.column).cast(nw.String))
-        known = nw.when(text.str.contains(self._pattern)).then(_unmarked(self, text))
-        value = known.cast(nw.Float64)
-        if self.percent:
-            value = nw.when(share).then(value / 100).otherwise(value)
-        return {self.column: value}
+        return {self.column: self._read(nw.col(self.column).cast(nw.String), nw)}
 
-    def in_polars(self, types: Types, whole: bool) -> dict[str, tuple[Callable, ...]]:
-        if types[self.column] != "String" or self.percent:
+    def in_polars(self, types: Types) -> dict[str, tuple[Any, Any]]:
+        if types[self.column] != "String":
             return {}
         import polars as pl
 
-        check = partial(_checked_numbers, rule=self)
+        return {self.column: (self._read(pl.col(self.column), pl), pl.Float64)}
 
-        def checked(column: pl.Expr, *read: pl.Expr) -> pl.Expr:
-            return pl.map_batches(read, check, return_dtype=pl.Float64, is_elementwise=not whole)
-
-        return {
-            self.column: (
-                lambda column: _stripped(column, pl),
-                lambda column, text: _unmarked(self, text),
-                lambda column, text, plain: plain.cast(pl.Float64, strict=False),
-                checked,
-            )
-        }
+    def _read(self, column, frames):
+        "The numbers of texts in narwhals' words, or in polars', which are the same."
+        text, share = _bare_number(self, column, frames)
+        known = frames.when(text.str.contains(self._pattern)).then(_unmarked(self, text))
+        value = known.cast(frames.Float64)
+        return frames.when(share).then(value / 100).otherwise(value) if self.percent else value
 
     def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
         return {self.column: _number_sql(self)} if types[self.column] == "String" else {}
@@ -454,22 +419,6 @@ def _days_of_a_calendar(format: str) -> str:
     )
     return f"^(?:{'|'.join(patterns)})$"
 
-
-def _checked_dates(read, format):
-    """Polars' own reader takes what the pattern takes, and blanks, signs, a year 0 and a second 60,
-    too. Repeated days are looked at once."""
-    text, value = read
-    repeats = text.head(10_000).n_unique() <= 1_000
-    # twice as fast as text.unique()
-    seen = text.gather(text.hash().arg_unique()) if repeats else text
-    wrong = ~seen.str.contains(_days_of_a_calendar(format)).fill_null(False)
-    if repeats:
-        odd = seen.filter(wrong)
-        if odd.is_empty() or odd.str.to_datetime(format, strict=False).is_null().all():
-            return value
-        wrong = text.is_in(odd.implode())
-    return value.set(wrong, None)
-
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #51efea20
 def _check_date_format(format: str) -> None:
     letters = re.findall("%(.?)", format)
@@ -535,29 +484,26 @@ class Date(CleaningRule):
             must = "A column of dates must be text or dates."
             raise InputError.of(must, f"{self.column}: {kind}")
         if kind == "String":
-            text = _stripped(value)
-            known = nw.when(text.str.contains(_days_of_a_calendar(self.format))).then(text)
-            value = known.str.to_datetime(format=self.format)
-        inside = [value >= _moment(self.earliest)] * bool(self.earliest)
-        inside += [value <= _moment(self.latest)] * bool(self.latest)
-        return {self.column: nw.when(*inside).then(value) if inside else value}
+            return {self.column: self._read(value, nw)}
+        return {self.column: self._inside(value, nw)}
 
-    def in_polars(self, types: Types, whole: bool) -> dict[str, tuple[Callable, ...]]:
-        if types[self.column] != "String" or self.earliest or self.latest:
+    def in_polars(self, types: Types) -> dict[str, tuple[Any, Any]]:
+        if types[self.column] != "String":
             return {}
         import polars as pl
 
-        check = partial(_checked_dates, format=self.format)
+        return {self.column: (self._read(pl.col(self.column), pl), pl.Datetime("us"))}
 
-        def checked(column: pl.Expr, *both: pl.Expr) -> pl.Expr:
-            return pl.map_batches(
-                both, check, return_dtype=pl.Datetime("us"), is_elementwise=not whole
-            )
+    def _read(self, column, frames):
+        "The days of texts in narwhals' words, or in polars', which are the same."
+        text = _stripped(column, frames)
+        known = frames.when(text.str.contains(_days_of_a_calendar(self.format))).then(text)
+        return self._inside(known.str.to_datetime(format=self.format), frames)
 
-        def read(column: pl.Expr, text: pl.Expr) -> pl.Expr:
-            return text.str.to_datetime(self.format, strict=False)
-
-        return {self.column: (lambda column: _stripped(column, pl), read, checked)}
+    def _inside(self, value, frames):
+        inside = [value >= _moment(self.earliest)] if self.earliest else []
+        inside += [value <= _moment(self.latest)] if self.latest else []
+        return frames.when(*inside).then(value) if inside else value
 
     def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
         return {self.column: _date_sql(self)} if types[self.column] == "String" else {}

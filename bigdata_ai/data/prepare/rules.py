@@ -13,6 +13,8 @@ import decimal
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -44,25 +46,19 @@ class _EngineWays:
     def in_polars(
         self,
         types: Types,  # column -> type of the frame at hand
-        # whether all rows are in memory: then Python is better called once than by several threads,
-        # part by part
-        whole: bool,
-        # column -> steps: polars expressions of the column and of what the steps before gave
-    ) -> dict[str, tuple[Callable, ...]]:
-        """Say in polars' own words what `expressions` says.
+        # column of texts -> a polars expression of it alone, and its type
+    ) -> dict[str, tuple[Any, Any]]:
+        """Say in polars' own words what `expressions` says, for texts, which mostly repeat.
 
         Parameters
         ----------
         types : Types
             column -> type of the frame at hand
-        whole : bool
-            whether all rows are in memory: then Python is better called once than by several
-            threads, part by part
 
         Returns
         -------
-        dict[str, tuple[Callable, ...]]
-            column -> steps: polars expressions of the column and of what the steps before gave
+        dict[str, tuple[Any, Any]]
+            column of texts -> a polars expression of it alone, and its type
         """
         return {}
 
@@ -578,20 +574,30 @@ def fit_layer(
     return states
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #b629f973
-def _with_polars(frame, steps):
-    "Polars' own expressions, step by step."
+def _of_distinct(texts, change):
+    "What an expression makes of texts; where they repeat, each is looked at once."
+    distinct = texts
+    if len(texts) > 10_000 and texts.head(10_000).n_unique() <= 1_000:
+        distinct = texts.gather(texts.hash().arg_unique())  # twice as fast as unique()
+    changed = distinct.to_frame().select(change).to_series()
+    return changed if distinct is texts else texts.replace_strict(distinct, changed)
+
+
+def _with_polars(frame, ways, whole):
+    "Polars' own expressions of texts."
     import polars as pl
 
-    for step in range(max(map(len, steps.values()))):
-        ready = {
-            name: [pl.col(name), *(pl.col(f"{name}\x1f{i}") for i in range(step))]
-            for name in steps
-            if len(steps[name]) > step
-        }
-        frame = frame.with_columns(
-            **{f"{name}\x1f{step}": steps[name][step](*given) for name, given in ready.items()}
+    beside = {name: f"{name}\x1fown" for name in ways}
+    news = [
+        pl.col(name)
+        # Python is better called once for all rows than by several threads, part by part
+        .map_batches(
+            partial(_of_distinct, change=change), return_dtype=kind, is_elementwise=not whole
         )
-    return frame, {name: f"{name}\x1f{len(parts) - 1}" for name, parts in steps.items()}
+        .alias(beside[name])
+        for name, (change, kind) in ways.items()
+    ]
+    return frame.with_columns(news), beside
 
 
 def _with_sql(frame, steps):
@@ -610,10 +616,15 @@ def _with_sql(frame, steps):
     return frame, beside
 
 
-def _with_engine(opened, whole, steps, add):
-    "Set columns, some of them by an engine's own expressions."
-    wider, beside = add(opened.to_native(), steps) if steps else (opened.to_native(), {})
-    return nw.from_native(wider).select(**whole | {name: nw.col(beside[name]) for name in steps})
+def _with_beside(wider, beside, types, expressions):
+    "Set the columns of a layer, some of which lie beside the frame already."
+    new = expressions | {name: nw.col(other) for name, other in beside.items()}
+    parts: list[nw.Expr] = []
+    # columns that stay are one expression where they stand together: each costs narwhals time
+    for stays, names in groupby({**types, **new}, lambda name: name not in new):
+        run = list(names)
+        parts += [nw.col(*run)] if stays else [new[name].alias(name) for name in run]
+    return nw.from_native(wider).select(*parts)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #8bbf33fe
 def _with_arrays(opened, expressions, arrays):
@@ -629,25 +640,23 @@ def _set_columns(rules, states, opened, types, expressions):
     "Set the new columns of a layer's rules in one pass."
     if not expressions:
         return opened
-    whole = {name: nw.col(name) for name in types} | expressions
-    match engine_of(opened.to_native()):
+    native = opened.to_native()
+    match engine_of(native):
         case "duckdb":
             steps = {
                 name: sql
                 for rule, state in zip(rules, states, strict=True)
                 for name, sql in rule.in_duckdb(state, types).items()
             }
-            return _with_engine(opened, whole, steps, _with_sql)
+            wider, beside = _with_sql(native, steps) if steps else (native, {})
+            return _with_beside(wider, beside, types, expressions)
         case "polars" | "polars-lazy" as shape:
             eager = shape == "polars"
-            steps = {
-                name: parts
-                for rule in rules
-                for name, parts in rule.in_polars(types, eager).items()
-            }
+            ways = {name: way for rule in rules for name, way in rule.in_polars(types).items()}
+            wider, beside = _with_polars(native.lazy(), ways, eager)
             # not with_columns: polars may move one expression of such a layer into the one
             # before, past others that read its column
-            changed = _with_engine(opened.lazy(), whole, steps, _with_polars)
+            changed = _with_beside(wider, beside, types, expressions)
             # computes once what two expressions share; eager polars does not
             return changed.collect() if eager else changed
         case _:
