@@ -22,7 +22,7 @@ from ..frames import drop_duplicates, engine_of, quantiles, to_arrow, to_narwhal
 from ..frames import to_pandas
 from .clean import Cleaner, CleaningRule
 from .rules import BLANKS, CATEGORIES, MOMENTS, NUMERIC, TEXTS
-from .rules import Aggregates, Expressions, Opened, State, Types, commonest
+from .rules import Aggregates, Opened, State, Types, by_distinct, commonest
 from .rules import check_64_bits, mode, number
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #8b917b20
@@ -52,6 +52,16 @@ def _found_sql(pattern: str) -> str:
 def _stripped(text, frames=nw):
     "Without the blanks at both ends, which polars knows by itself."
     return text.str.strip_chars(BLANKS if frames is nw else None)
+
+
+def _by_distinct(rule, said, types, whole, kind="String"):
+    "What a rule says in polars' words, once for each distinct text."
+    if types[rule.column] != "String" or not said:
+        return said
+    import polars as pl
+
+    kinds = {"String": pl.String, "Float64": pl.Float64, "Datetime": pl.Datetime("us")}
+    return {rule.column: by_distinct(rule.column, said[rule.column], kinds[kind], whole)}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #2fdeb4fe
 @Cleaner.register
@@ -83,13 +93,21 @@ class Text(CleaningRule):
     def accepts(self) -> dict[str, tuple[str, ...]]:
         return {self.column: TEXTS}
 
-    def expressions(self, state: State, types: Types) -> Expressions:
-        return {self.column: self._tidy(nw.col(self.column), nw)}
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
+        value = frames.col(self.column)
+        for wide, plain in zip(_WIDE, _NARROW, strict=True) if self.halfwidth else ():
+            value = value.str.replace_all(wide, plain, literal=True)
+        bare = value = _stripped(value, frames) if self.strip else value
+        # case does not make a text empty, and comparing before it spares engines a step
+        if self.case:
+            value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
+        if not self.gaps:
+            return {self.column: value}
+        known = bare != "" if self.gaps == ("",) else ~value.is_in(list(self.gaps))
+        return {self.column: frames.when(known).then(value)}
 
-    def in_polars(self, types: Types) -> dict[str, tuple[Any, Any]]:
-        import polars as pl
-
-        return {self.column: (self._tidy(pl.col(self.column), pl), pl.String)}
+    def in_polars(self, state: State, types: Types, whole: bool) -> dict[str, Any]:
+        return _by_distinct(self, super().in_polars(state, types, whole), types, whole)
 
     def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
         if types[self.column] != "String":
@@ -102,19 +120,6 @@ class Text(CleaningRule):
             gaps = ", ".join(map(_sql_text, self.gaps))
             then = f"case when {then} not in ({gaps}) then {then} end"
         return {self.column: (first, then)}
-
-    def _tidy(self, value, frames):
-        "The new value in narwhals' words, or in polars', which are the same."
-        for wide, plain in zip(_WIDE, _NARROW, strict=True) if self.halfwidth else ():
-            value = value.str.replace_all(wide, plain, literal=True)
-        bare = value = _stripped(value, frames) if self.strip else value
-        # case does not make a text empty, and comparing before it spares engines a step
-        if self.case:
-            value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
-        if not self.gaps:
-            return value
-        known = bare != "" if self.gaps == ("",) else ~value.is_in(list(self.gaps))
-        return frames.when(known).then(value)
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #3f57d700
 def _literal(mark):
@@ -224,41 +229,36 @@ class Number(_Marks):
         "5%" is 0.05
     """
 
-    def expressions(self, state: State, types: Types) -> Expressions:
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
         if types[self.column] in (*NUMERIC, "Boolean"):
-            return {self.column: number(self.column)}
-        return {self.column: self._read(nw.col(self.column).cast(nw.String), nw)}
-
-    def in_polars(self, types: Types) -> dict[str, tuple[Any, Any]]:
-        if types[self.column] != "String":
-            return {}
-        import polars as pl
-
-        return {self.column: (self._read(pl.col(self.column), pl), pl.Float64)}
-
-    def _read(self, column, frames):
-        "The numbers of texts in narwhals' words, or in polars', which are the same."
+            return {self.column: number(self.column, frames)}
+        column = frames.col(self.column).cast(frames.String)
         text, share = _bare_number(self, column, frames)
         known = frames.when(text.str.contains(self._pattern)).then(_unmarked(self, text))
         value = known.cast(frames.Float64)
-        return frames.when(share).then(value / 100).otherwise(value) if self.percent else value
+        if self.percent:
+            value = frames.when(share).then(value / 100).otherwise(value)
+        return {self.column: value}
+
+    def in_polars(self, state: State, types: Types, whole: bool) -> dict[str, Any]:
+        return _by_distinct(self, super().in_polars(state, types, whole), types, whole, "Float64")
 
     def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
         return {self.column: _number_sql(self)} if types[self.column] == "String" else {}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #bfc2e74e
-def _bounded(column, low, high, outside, types):
+def _bounded(column, low, high, outside, types, frames):
     "Clip to bounds, or make a gap outside them; whole numbers stay whole where the bounds are."
     whole = types[column] not in ("Float32", "Float64", "Decimal") and all(
         bound is None or bound == int(bound) for bound in (low, high)
     )
-    value = nw.col(column) if whole else number(column)
+    value = frames.col(column) if whole else number(column, frames)
     if whole:
         low, high = (None if bound is None else int(bound) for bound in (low, high))
     if outside == "clip":
         return value.clip(low, high)
     inside = [value >= low] * (low is not None) + [value <= high] * (high is not None)
-    return nw.when(*inside).then(value)
+    return frames.when(*inside).then(value)
 
 
 @Cleaner.register
@@ -302,8 +302,10 @@ class Range(CleaningRule):
         """
         return set()
 
-    def expressions(self, state: State, types: Types) -> Expressions:
-        return {self.column: _bounded(self.column, self.low, self.high, self.outside, types)}
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
+        return {
+            self.column: _bounded(self.column, self.low, self.high, self.outside, types, frames)
+        }
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #c2873f8f
 @Cleaner.register
@@ -328,17 +330,21 @@ class Category(CleaningRule):
     def accepts(self) -> dict[str, tuple[str, ...]]:
         return {self.column: TEXTS}
 
-    def expressions(self, state: State, types: Types) -> Expressions:
-        value = nw.col(self.column)
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
+        value = frames.col(self.column)
         for spelling, right in self.same.items():
-            value = nw.when(nw.col(self.column) == spelling).then(nw.lit(right)).otherwise(value)
+            value = (
+                frames.when(frames.col(self.column) == spelling)
+                .then(frames.lit(right))
+                .otherwise(value)
+            )
         if not self.allowed:
             return {self.column: value}
-        kept = nw.when(value.is_in(list(self.allowed))).then(value)
+        kept = frames.when(value.is_in(list(self.allowed))).then(value)
         if self.other is None:
             return {self.column: kept}
-        other = kept.otherwise(nw.lit(self.other))
-        return {self.column: nw.when(value.is_null()).then(value).otherwise(other)}
+        other = kept.otherwise(frames.lit(self.other))
+        return {self.column: frames.when(value.is_null()).then(value).otherwise(other)}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #9589fe87
 @Cleaner.register
@@ -381,17 +387,17 @@ class Unit(CleaningRule):
     def retypes(self, types: Types) -> bool:
         return False
 
-    def expressions(self, state: State, types: Types) -> Expressions:
-        old = number(self.column)
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
+        old = number(self.column, frames)
         if self.suspect is not None:
             low, high = self.suspect
-            repaired = nw.when(old >= low, old <= high).then(old * float(self.factor))
+            repaired = frames.when(old >= low, old <= high).then(old * float(self.factor))
             return {self.column: repaired.otherwise(old)}
         # a unit that is not known makes a gap; no unit leaves the value
         by: Any = self.by
-        value = nw.when(nw.col(by).is_null()).then(old)
+        value = frames.when(frames.col(by).is_null()).then(old)
         for unit, factor in self.factors.items():
-            value = nw.when(nw.col(by) == unit).then(old * float(factor)).otherwise(value)
+            value = frames.when(frames.col(by) == unit).then(old * float(factor)).otherwise(value)
         return {self.column: value}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #de60142d
@@ -478,32 +484,21 @@ class Date(CleaningRule):
     def retypes(self, types: Types) -> bool:
         return types[self.column] == "String"
 
-    def expressions(self, state: State, types: Types) -> Expressions:
-        value, kind = nw.col(self.column), types[self.column]
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
+        value, kind = frames.col(self.column), types[self.column]
         if kind not in ("String", "Date", "Datetime"):
             must = "A column of dates must be text or dates."
             raise InputError.of(must, f"{self.column}: {kind}")
         if kind == "String":
-            return {self.column: self._read(value, nw)}
-        return {self.column: self._inside(value, nw)}
-
-    def in_polars(self, types: Types) -> dict[str, tuple[Any, Any]]:
-        if types[self.column] != "String":
-            return {}
-        import polars as pl
-
-        return {self.column: (self._read(pl.col(self.column), pl), pl.Datetime("us"))}
-
-    def _read(self, column, frames):
-        "The days of texts in narwhals' words, or in polars', which are the same."
-        text = _stripped(column, frames)
-        known = frames.when(text.str.contains(_days_of_a_calendar(self.format))).then(text)
-        return self._inside(known.str.to_datetime(format=self.format), frames)
-
-    def _inside(self, value, frames):
+            text = _stripped(value, frames)
+            known = frames.when(text.str.contains(_days_of_a_calendar(self.format))).then(text)
+            value = known.str.to_datetime(format=self.format)
         inside = [value >= _moment(self.earliest)] if self.earliest else []
         inside += [value <= _moment(self.latest)] if self.latest else []
-        return frames.when(*inside).then(value) if inside else value
+        return {self.column: frames.when(*inside).then(value) if inside else value}
+
+    def in_polars(self, state: State, types: Types, whole: bool) -> dict[str, Any]:
+        return _by_distinct(self, super().in_polars(state, types, whole), types, whole, "Datetime")
 
     def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
         return {self.column: _date_sql(self)} if types[self.column] == "String" else {}
@@ -578,12 +573,14 @@ class Outliers(CleaningRule):
             reach = (3.5 if self.k is None else self.k) * 1.4826 * spread
         return {"low": low - reach, "high": high + reach}
 
-    def expressions(self, state: State, types: Types) -> Expressions:
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
         if state["low"] is None:
-            return {self.column: number(self.column)}
+            return {self.column: number(self.column, frames)}
         floats = {self.column: "Float64"}
         return {
-            self.column: _bounded(self.column, state["low"], state["high"], self.outside, floats)
+            self.column: _bounded(
+                self.column, state["low"], state["high"], self.outside, floats, frames
+            )
         }
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #60e980bd
@@ -614,10 +611,10 @@ def _linear(opened, column, features):
     }
 
 
-def _predicted(state):
-    value = nw.lit(state["intercept"])
+def _predicted(state, frames):
+    value = frames.lit(state["intercept"])
     for name, slope in state["slopes"].items():
-        value = value + number(name).fill_null(state["means"][name]) * slope
+        value = value + number(name, frames).fill_null(state["means"][name]) * slope
     return value
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #8c797326
@@ -679,16 +676,16 @@ def _filled_sql(rule, state):
     return f"coalesce({{x}}::double, {known})"
 
 
-def _filled(rule, state, old):
+def _filled(rule, state, old, frames):
     "A column with its gaps filled."
     if rule.how == "model":
-        return nw.when(old.is_null()).then(_predicted(state)).otherwise(old)
+        return frames.when(old.is_null()).then(_predicted(state, frames)).otherwise(old)
     groups = [list(part) for part in zip(*state.get("groups", ()), strict=True)]
     if not groups:
         return old.fill_null(state["value"])
-    kind = None if rule.how == "mode" else nw.Float64
-    value = nw.col(rule.by).replace_strict(*groups, default=state["value"], return_dtype=kind)
-    return nw.when(old.is_null()).then(value).otherwise(old)
+    kind = None if rule.how == "mode" else frames.Float64
+    value = frames.col(rule.by).replace_strict(*groups, default=state["value"], return_dtype=kind)
+    return frames.when(old.is_null()).then(value).otherwise(old)
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #14fb9538
 @dataclass(frozen=True)
@@ -823,12 +820,12 @@ class Missing(_MissingSettings):
             return {}
         return {self.column: (_filled_sql(self, state),)}
 
-    def expressions(self, state: State, types: Types) -> Expressions:
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
         whole = isinstance(self.value, float) and not self.value.is_integer()
         as_number = self.how in ("median", "mean", "model") or whole
-        old = number(self.column) if as_number else nw.col(self.column)
-        flag = {f"{self.column}_missing": nw.col(self.column).is_null().cast(nw.Int64)}
-        filled = {} if self.drops else {self.column: _filled(self, state, old)}
+        old = number(self.column, frames) if as_number else frames.col(self.column)
+        flag = {f"{self.column}_missing": frames.col(self.column).is_null().cast(frames.Int64)}
+        filled = {} if self.drops else {self.column: _filled(self, state, old, frames)}
         return (flag if self.flag else {}) | filled
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #9314475e
@@ -864,9 +861,6 @@ class Duplicates(CleaningRule):
             ignore=() if self.keys else (self.column,),
         )
         return nw.from_native(kept)
-
-    def expressions(self, state: State, types: Types) -> Expressions:
-        return {}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #35734f89
 def _jaccard(a: set, b: set) -> float:
@@ -965,6 +959,3 @@ class NearDuplicates(CleaningRule):
         first = groups.groupby("group")[self.id].transform("min")
         gone = groups.loc[first != groups[self.id], self.id].tolist()
         return opened.filter(~nw.col(self.id).is_in(gone)) if gone else opened
-
-    def expressions(self, state: State, types: Types) -> Expressions:
-        return {}

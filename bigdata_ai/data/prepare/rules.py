@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Types', 'State', 'Opened', 'Expressions', 'Aggregates', 'NUMERIC', 'TEXTS', 'CATEGORIES', 'MOMENTS', 'SINGLE',
            'BLANKS', 'RuleT', 'Rule', 'number', 'check_64_bits', 'commonest', 'mode', 'layers', 'check_types',
-           'opened_types', 'fit_layer', 'apply_layer', 'Rules']
+           'opened_types', 'fit_layer', 'by_distinct', 'apply_layer', 'Rules']
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #4a830ec8
 import datetime
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -45,20 +46,28 @@ class _EngineWays:
 
     def in_polars(
         self,
+        state: State,  # what `fit` gave
         types: Types,  # column -> type of the frame at hand
-        # column of texts -> a polars expression of it alone, and its type
-    ) -> dict[str, tuple[Any, Any]]:
-        """Say in polars' own words what `expressions` says, for texts, which mostly repeat.
+        # whether all rows are in memory: then Python is better called once than by several threads,
+        # part by part
+        whole: bool,
+    ) -> dict[str, Any]:  # column -> polars expression
+        """Say in polars' own words what `expressions` says.
 
         Parameters
         ----------
+        state : State
+            what `fit` gave
         types : Types
             column -> type of the frame at hand
+        whole : bool
+            whether all rows are in memory: then Python is better called once than by several
+            threads, part by part
 
         Returns
         -------
-        dict[str, tuple[Any, Any]]
-            column of texts -> a polars expression of it alone, and its type
+        dict[str, Any]
+            column -> polars expression
         """
         return {}
 
@@ -310,20 +319,23 @@ BLANKS = "".join(map(chr, _BLANK_CODES))  # Unicode's white space, the full-widt
 
 def number(
     column: str,  # a numeric column
-) -> nw.Expr:  # the column as Float64
+    frames: Any = nw,  # narwhals, or polars, whose words are the same
+) -> Any:  # an expression of `frames`: the column as Float64
     """Give a numeric column as 64-bit floats, so that all engines compute the same.
 
     Parameters
     ----------
     column : str
         a numeric column
+    frames : Any, default nw
+        narwhals, or polars, whose words are the same
 
     Returns
     -------
-    nw.Expr
-        the column as Float64
+    Any
+        an expression of `frames`: the column as Float64
     """
-    return nw.col(column).cast(nw.Float64)
+    return frames.col(column).cast(frames.Float64)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #12c0c53e
 def check_64_bits(
@@ -367,7 +379,7 @@ def _counted_frame(opened, names):
             known = native.lazy().select(
                 pl.col(n).alias(k) for n, k in zip(names, keys, strict=True)
             )
-            return known.group_by(keys).agg(rows=pl.len())
+            return known.drop_nulls().group_by(keys).agg(rows=pl.len())
     known = opened.select(**{key: nw.col(name) for key, name in zip(keys, names, strict=True)})
     match engine_of(native := known.to_native()):
         case "pandas":
@@ -381,7 +393,7 @@ def _counted(opened, names):
     "Values without gaps and the number of their rows, as tuples."
     table = to_arrow(_counted_frame(opened, names))
     rows = [*zip(*[column.to_pylist() for column in table.columns], strict=True)]
-    rows = [row for row in rows if not any(value is None for value in row)]
+    rows = [row for row in rows if None not in row]
     check_64_bits([value for row in rows for value in row[:-1]], names)
     return rows
 
@@ -428,8 +440,8 @@ def mode(
         its commonest value, the least of several; None where all are gaps
     """
     rows = _counted(opened, [name])
-    most = max((n for _, n in rows), default=0)
-    return min((value for value, n in rows if n == most), default=None)
+    most = max(map(itemgetter(1), rows), default=0)
+    return min([value for value, n in rows if n == most], default=None)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #69d1a3f8
 def layers(
@@ -583,21 +595,34 @@ def _of_distinct(texts, change):
     return changed if distinct is texts else texts.replace_strict(distinct, changed)
 
 
-def _with_polars(frame, ways, whole):
-    "Polars' own expressions of texts."
+def by_distinct(
+    column: str,  # a column of texts
+    change: Any,  # polars expression of it alone
+    kind: Any,  # its type in polars
+    whole: bool,  # whether all rows are in memory
+) -> Any:  # the same in another polars expression
+    """Compute a polars expression of texts once for each distinct one, where texts repeat.
+
+    Parameters
+    ----------
+    column : str
+        a column of texts
+    change : Any
+        polars expression of it alone
+    kind : Any
+        its type in polars
+    whole : bool
+        whether all rows are in memory
+
+    Returns
+    -------
+    Any
+        the same in another polars expression
+    """
     import polars as pl
 
-    beside = {name: f"{name}\x1fown" for name in ways}
-    news = [
-        pl.col(name)
-        # Python is better called once for all rows than by several threads, part by part
-        .map_batches(
-            partial(_of_distinct, change=change), return_dtype=kind, is_elementwise=not whole
-        )
-        .alias(beside[name])
-        for name, (change, kind) in ways.items()
-    ]
-    return frame.with_columns(news), beside
+    act = partial(_of_distinct, change=change)
+    return pl.col(column).map_batches(act, return_dtype=kind, is_elementwise=not whole)
 
 
 def _with_sql(frame, steps):
@@ -626,6 +651,21 @@ def _with_beside(wider, beside, types, expressions):
         parts += [nw.col(*run)] if stays else [new[name].alias(name) for name in run]
     return nw.from_native(wider).select(*parts)
 
+
+def _with_polars(frame, types, expressions, own):
+    "Set columns in polars' words where rules have such."
+    import polars as pl
+
+    rest = {name: value for name, value in expressions.items() if name not in own}
+    # not with_columns: polars may move one expression of such a layer into the one
+    # before, past others that read its column
+    if not rest:
+        names = {**types, **own}
+        return nw.from_native(frame.select(**{n: own.get(n, pl.col(n)) for n in names}))
+    beside = {name: f"{name}\x1fown" for name in own}
+    wider = frame.with_columns(**{new: own[name] for name, new in beside.items()})
+    return _with_beside(wider, beside, types, rest)
+
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #8bbf33fe
 def _with_arrays(opened, expressions, arrays):
     "Set columns, some of them computed already, all in one go."
@@ -636,31 +676,32 @@ def _with_arrays(opened, expressions, arrays):
     return nw.from_native(pd.concat([frame, pd.DataFrame(arrays, index=frame.index)], axis=1))
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #c4f8f28a
-def _set_columns(rules, states, opened, types, expressions):
-    "Set the new columns of a layer's rules in one pass."
-    if not expressions:
-        return opened
-    native = opened.to_native()
-    match engine_of(native):
+def _own_ways(engine, rule, state, types, native):
+    "What an engine says in its own words of a rule."
+    match engine:
         case "duckdb":
-            steps = {
-                name: sql
-                for rule, state in zip(rules, states, strict=True)
-                for name, sql in rule.in_duckdb(state, types).items()
-            }
-            wider, beside = _with_sql(native, steps) if steps else (native, {})
+            return rule.in_duckdb(state, types)
+        case "polars" | "polars-lazy":
+            return rule.in_polars(state, types, engine == "polars")
+        case "pandas":
+            return rule.in_pandas(state, native)
+    return {}
+
+
+def _set_columns(engine, opened, types, expressions, own):
+    "Set the new columns of a layer's rules in one pass."
+    native = opened.to_native()
+    match engine:
+        case "duckdb":
+            wider, beside = _with_sql(native, own) if own else (native, {})
             return _with_beside(wider, beside, types, expressions)
-        case "polars" | "polars-lazy" as shape:
-            eager = shape == "polars"
-            ways = {name: way for rule in rules for name, way in rule.in_polars(types).items()}
-            wider, beside = _with_polars(native.lazy(), ways, eager)
-            # not with_columns: polars may move one expression of such a layer into the one
-            # before, past others that read its column
-            changed = _with_beside(wider, beside, types, expressions)
+        case "polars" | "polars-lazy":
+            changed = _with_polars(native.lazy(), types, expressions, own)
             # computes once what two expressions share; eager polars does not
-            return changed.collect() if eager else changed
-        case _:
-            return opened.with_columns(**expressions)
+            return changed.collect() if engine == "polars" else changed
+        case "pandas":
+            return _with_arrays(opened, expressions, own)
+    return opened.with_columns(**expressions)
 
 
 def apply_layer(
@@ -687,22 +728,23 @@ def apply_layer(
     Opened
         rows with the layer's columns changed
     """
-    types, expressions, arrays = opened_types(opened), {}, {}
-    pandas = engine_of(opened.to_native()) == "pandas"
+    types, expressions, own = opened_types(opened), {}, {}
+    engine = engine_of(native := opened.to_native())
     for rule in rules:
         check_types(rule, types)
     for rule, state in zip(rules, states, strict=True):
-        short = rule.in_pandas(state, opened.to_native()) if pandas else {}
-        if short:
-            arrays |= short
-        elif not rule.drops:
-            way = rule.training_expressions if training else rule.expressions
-            expressions |= way(state, types)
-        elif training:
-            opened = rule.filter(opened, state)
-    if pandas:
-        return _with_arrays(opened, expressions, arrays)
-    return _set_columns(rules, states, opened, types, expressions)
+        if rule.drops:
+            opened = rule.filter(opened, state) if training else opened
+            continue
+        ways = _own_ways(engine, rule, state, types, native)
+        own |= ways
+        # pandas says all or nothing
+        if not (ways and engine == "pandas") and not ways.keys() >= rule.writes():
+            said = rule.training_expressions if training else rule.expressions
+            expressions |= said(state, types)
+    if not expressions and not own:
+        return opened
+    return _set_columns(engine, opened, types, expressions, own)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #4ffe7c15
 _SAVED = {"kind", "version", "rows", "types", "rules", "learnt"}  # what a saved list of rules holds
