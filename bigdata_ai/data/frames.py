@@ -108,6 +108,24 @@ def _numpy_backed(frame):
     )
 
 
+def _without_nan(frame):
+    "NaN as null, in the words of the engine where these take less time than narwhals."
+    match engine_of(frame):
+        case "polars" | "polars-lazy":
+            pl: Any = import_extra("polars", "data")
+            return frame.with_columns(pl.selectors.float().fill_nan(None))
+        case "duckdb":
+            pairs = zip(frame.columns, frame.types, strict=True)
+            floats = [_quote(name, '"') for name, kind in pairs if str(kind) in ("FLOAT", "DOUBLE")]
+            known = ", ".join(f"case when not isnan({x}) then {x} end as {x}" for x in floats)
+            return frame.project(f"* replace ({known})") if floats else frame
+    opened = nw.from_native(frame)
+    floats = [
+        name for name, dtype in opened.collect_schema().items() if dtype in (nw.Float32, nw.Float64)
+    ]
+    return opened.with_columns(nw.col(*floats).fill_nan(None)).to_native() if floats else frame
+
+
 def to_narwhals(
     frame: Any,  # any data frame of `KINDS`
 ) -> nw.DataFrame | nw.LazyFrame:  # eager for pandas, polars and pyarrow, else lazy; NaN is null
@@ -126,11 +144,7 @@ def to_narwhals(
     if engine_of(frame) == "pandas":
         check_column_names(frame)
         return nw.from_native(_numpy_backed(frame))
-    opened = nw.from_native(_without_views(frame))
-    floats = [
-        name for name, dtype in opened.collect_schema().items() if dtype in (nw.Float32, nw.Float64)
-    ]
-    return opened.with_columns(nw.col(*floats).fill_nan(None)) if floats else opened
+    return nw.from_native(_without_nan(_without_views(frame)))
 
 # %% ../../nbs/lib/data/05_frames.ipynb #3829bcdf
 def columns(

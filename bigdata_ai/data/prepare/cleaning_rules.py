@@ -39,6 +39,10 @@ def _sql_text(text: str) -> str:  # as it stands in a template
     return "'" + text.replace("'", "''").replace("{", "{{").replace("}", "}}") + "'"
 
 
+def _sql_number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"'{value!r}'::double"
+
+
 def _sql_name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -247,18 +251,37 @@ class Number(_Marks):
         return {self.column: _number_sql(self)} if types[self.column] == "String" else {}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #bfc2e74e
-def _bounded(column, low, high, outside, types, frames):
-    "Clip to bounds, or make a gap outside them; whole numbers stay whole where the bounds are."
+def _bounds(column, low, high, types):
+    "Whether whole numbers stay whole, as they do where the bounds are, and the bounds."
     whole = types[column] not in ("Float32", "Float64", "Decimal") and all(
         bound is None or bound == int(bound) for bound in (low, high)
     )
+    kind = int if whole else float
+    return whole, *(None if bound is None else kind(bound) for bound in (low, high))
+
+
+def _bounded(column, low, high, outside, types, frames):
+    "Clip to bounds, or make a gap outside them."
+    whole, low, high = _bounds(column, low, high, types)
     value = frames.col(column) if whole else number(column, frames)
-    if whole:
-        low, high = (None if bound is None else int(bound) for bound in (low, high))
     if outside == "clip":
         return value.clip(low, high)
-    inside = [value >= low] * (low is not None) + [value <= high] * (high is not None)
+    inside = [] if low is None else [value >= low]
+    inside += [] if high is None else [value <= high]
     return frames.when(*inside).then(value)
+
+
+def _bounded_sql(column, low, high, outside, types):
+    "The same for DuckDB."
+    whole, low, high = _bounds(column, low, high, types)
+    value = "{x}" if whole else "{x}::double"
+    if outside == "clip":
+        clipped = value if low is None else f"greatest({value}, {_sql_number(low)})"
+        clipped = clipped if high is None else f"least({clipped}, {_sql_number(high)})"
+        return f"case when {{x}} is not null then {clipped} end"
+    inside = [f"{value} >= {_sql_number(low)}"] if low is not None else []
+    inside += [f"{value} <= {_sql_number(high)}"] if high is not None else []
+    return f"case when {' and '.join(inside)} then {value} end"
 
 
 @Cleaner.register
@@ -306,6 +329,10 @@ class Range(CleaningRule):
         return {
             self.column: _bounded(self.column, self.low, self.high, self.outside, types, frames)
         }
+
+    def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
+        sql = _bounded_sql(self.column, self.low, self.high, self.outside, types)
+        return {self.column: (sql,)}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #c2873f8f
 @Cleaner.register
@@ -583,6 +610,12 @@ class Outliers(CleaningRule):
             )
         }
 
+    def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
+        if state["low"] is None:
+            return {}
+        bounds, floats = (state["low"], state["high"]), {self.column: "Float64"}
+        return {self.column: (_bounded_sql(self.column, *bounds, self.outside, floats),)}
+
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #60e980bd
 def _linear(opened, column, features):
     "Ridge regression of a column on others, whose own gaps count as their means."
@@ -667,13 +700,20 @@ def _groups(rule, opened):
     return [[group, values[group]] for group in sorted(values)]
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #67c76fb0
-def _filled_sql(rule, state):
-    "The same of groups of texts: DuckDB plans a list faster than a CASE of many groups."
-    groups = ", ".join(_sql_text(group) for group, _ in state["groups"])
-    values = _sql_text(str([value for _, value in state["groups"]]))
-    found = f"list_position([{groups}], {_sql_name(rule.by).replace('{', '{{').replace('}', '}}')})"
-    known = f"list_extract({values}::double[], {found}), '{state['value']!r}'::double"
-    return f"coalesce({{x}}::double, {known})"
+def _filled_sql(rule, state, types):
+    "The same for DuckDB, which plans a list faster than a CASE of many groups; None for the rest."
+    value, groups = state.get("value"), state.get("groups", ())
+    if isinstance(value, str) and types[rule.column] in TEXTS and not groups:
+        return f"coalesce({{x}}, {_sql_text(value)})"
+    if rule.how not in ("median", "mean") or (groups and types[rule.by] not in TEXTS):
+        return None
+    values = [f"{_sql_number(float(value))}"]
+    if groups:
+        names = ", ".join(_sql_text(group) for group, _ in groups)
+        by = _sql_name(rule.by).replace("{", "{{").replace("}", "}}")
+        usual = f"'{[float(value) for _, value in groups]}'::double[]"
+        values = [f"list_extract({usual}, list_position([{names}], {by}))", *values]
+    return f"coalesce({', '.join(['{x}::double', *values])})"
 
 
 def _filled(rule, state, old, frames):
@@ -816,9 +856,12 @@ class Missing(_MissingSettings):
         return {"value": value} | ({"groups": _groups(self, opened)} if self.by else {})
 
     def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
-        if self.how == "mode" or not state.get("groups") or types[self.by] not in TEXTS:
+        sql = _filled_sql(self, state, types)
+        if sql is None:
             return {}
-        return {self.column: (_filled_sql(self, state),)}
+        name = _sql_name(self.column).replace("{", "{{").replace("}", "}}")
+        flag = {f"{self.column}_missing": (f"({name} is null)::bigint",)}
+        return {self.column: (sql,)} | (flag if self.flag else {})
 
     def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
         whole = isinstance(self.value, float) and not self.value.is_integer()

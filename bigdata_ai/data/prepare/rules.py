@@ -625,22 +625,6 @@ def by_distinct(
     return pl.col(column).map_batches(act, return_dtype=kind, is_elementwise=not whole)
 
 
-def _with_sql(frame, steps):
-    "DuckDB's own expressions, step by step."
-    beside = {name: f"{name}\x1fown" for name in steps}
-    firsts = [
-        f"{steps[name][0].format(x=_quoted(name))} as {_quoted(beside[name])}" for name in steps
-    ]
-    frame = frame.project(", ".join(["*", *firsts]))
-    for step in range(1, max(map(len, steps.values()))):
-        news = {
-            _quoted(beside[name]): parts[step] for name, parts in steps.items() if len(parts) > step
-        }
-        later = ", ".join(f"{sql.format(x=new)} as {new}" for new, sql in news.items())
-        frame = frame.project(f"* replace ({later})")
-    return frame, beside
-
-
 def _with_beside(wider, beside, types, expressions):
     "Set the columns of a layer, some of which lie beside the frame already."
     new = expressions | {name: nw.col(other) for name, other in beside.items()}
@@ -662,8 +646,42 @@ def _with_polars(frame, types, expressions, own):
     if not rest:
         names = {**types, **own}
         return nw.from_native(frame.select(**{n: own.get(n, pl.col(n)) for n in names}))
-    beside = {name: f"{name}\x1fown" for name in own}
+    beside = {name: _beside(name) for name in own}
     wider = frame.with_columns(**{new: own[name] for name, new in beside.items()})
+    return _with_beside(wider, beside, types, rest)
+
+
+def _beside(name):
+    "What a new value is called while the old one is needed."
+    return f"{name}\x1fown"
+
+
+def _staged(name, parts, at):
+    "A column's SQL, of what it was or of what the step before gave."
+    return parts[at].format(x=_quoted(_beside(name) if at else name))
+
+
+def _with_sql(relation, types, expressions, own):
+    "Set columns in DuckDB's words where rules have such, step by step."
+    stages = max(map(len, own.values()), default=1)
+    for stage in range(stages - 1):
+        news, swaps = [], []
+        for name, parts in own.items():
+            at = stage - (stages - len(parts))  # all end together
+            if at >= 0:
+                sql = f"{_staged(name, parts, at)} as {_quoted(_beside(name))}"
+                (swaps if at else news).append(sql)
+        star = f"* replace ({', '.join(swaps)})" if swaps else "*"
+        relation = relation.project(", ".join([star, *news]))
+    last = {name: _staged(name, parts, len(parts) - 1) for name, parts in own.items()}
+    rest = {name: value for name, value in expressions.items() if name not in own}
+    if not rest:
+        names = {**types, **own}
+        fields = [f"{last.get(name, _quoted(name))} as {_quoted(name)}" for name in names]
+        return nw.from_native(relation.project(", ".join(fields)))
+    beside = {name: f"{name}\x1fnew" for name in own}
+    fields = [f"{last[name]} as {_quoted(new)}" for name, new in beside.items()]
+    wider = relation.project(", ".join(["*", *fields])) if own else relation
     return _with_beside(wider, beside, types, rest)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #8bbf33fe
@@ -693,8 +711,7 @@ def _set_columns(engine, opened, types, expressions, own):
     native = opened.to_native()
     match engine:
         case "duckdb":
-            wider, beside = _with_sql(native, own) if own else (native, {})
-            return _with_beside(wider, beside, types, expressions)
+            return _with_sql(native, types, expressions, own)
         case "polars" | "polars-lazy":
             changed = _with_polars(native.lazy(), types, expressions, own)
             # computes once what two expressions share; eager polars does not
