@@ -503,13 +503,13 @@ def _spark_quantiles(frame: Any, levels: Mapping) -> Any:
 def _duckdb_quantiles(relation, levels):
     "Several levels of a column in one go, which keeps its values once."
     asks = [
-        f"quantile_cont({_quote(column, chr(34))}::double, {[float(level) for level in asked]})"
-        for column, asked in levels.items()
+        f"quantile_cont({_quote(column, chr(34))}::double, {[float(level) for level in wanted]})"
+        for column, wanted in levels.items()
     ]
-    found = relation.aggregate(", ".join(asks)).fetchall()[0]
+    row = relation.aggregate(", ".join(asks)).fetchall()[0]
     return {
-        column: [None] * len(asked) if values is None else [_plain(value) for value in values]
-        for (column, asked), values in zip(levels.items(), found, strict=True)
+        column: [None] * len(wanted) if values is None else [_plain(value) for value in values]
+        for (column, wanted), values in zip(levels.items(), row, strict=True)
     }
 
 
@@ -517,11 +517,11 @@ def _polars_quantiles(frame, levels):
     "Several levels of a column in one go, which orders its values once."
     pl: Any = import_extra("polars", "data")
     asks = [
-        pl.col(column).cast(pl.Float64).quantile([float(level) for level in asked], "linear")
-        for column, asked in levels.items()
+        pl.col(column).cast(pl.Float64).quantile([float(level) for level in wanted], "linear")
+        for column, wanted in levels.items()
     ]
-    found = frame.lazy().select(asks).collect()
-    return {column: [_plain(value) for value in found[column][0]] for column in levels}
+    row = frame.lazy().select(asks).collect()
+    return {column: [_plain(value) for value in row[column][0]] for column in levels}
 
 
 _QUANTILES = {
@@ -531,7 +531,7 @@ _QUANTILES = {
     "polars-lazy": _polars_quantiles,
 }
 
-
+# %% ../../nbs/lib/data/05_frames.ipynb #a09e2933
 def quantiles(
     frame: Any,  # any data frame of `KINDS`, or an opened one
     levels: Mapping[str, Sequence[float]],  # numeric column -> levels, each in [0, 1]
@@ -557,9 +557,9 @@ def quantiles(
         inside = all(0 <= level <= 1 for level in asks)
         require(inside, "Quantile levels must lie in [0, 1].", f"{list(asks)} for {column!r}")
     native: Any = opened.to_native()
-    own = _QUANTILES.get(engine_of(native)) if levels else None
-    if own is not None:
-        return own(native, levels)
+    way = _QUANTILES.get(engine_of(native)) if levels else None
+    if way is not None:
+        return way(native, levels)
     questions = {
         f"{column}\x1f{i}": nw.col(column).cast(nw.Float64).quantile(level, interpolation="linear")
         for column, asks in levels.items()

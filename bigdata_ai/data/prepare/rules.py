@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Types', 'State', 'Opened', 'Expressions', 'Aggregates', 'NUMERIC', 'TEXTS', 'CATEGORIES', 'MOMENTS', 'SINGLE',
            'BLANKS', 'RuleT', 'Rule', 'number', 'check_64_bits', 'commonest', 'mode', 'layers', 'check_types',
-           'opened_types', 'fit_layer', 'by_distinct', 'apply_layer', 'Rules']
+           'opened_types', 'fit_layer', 'apply_layer', 'Rules']
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #4a830ec8
 import datetime
@@ -13,7 +13,6 @@ import decimal
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -586,43 +585,9 @@ def fit_layer(
     return states
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #b629f973
-def _of_distinct(texts, change):
-    "What an expression makes of texts; where they repeat, each is looked at once."
-    distinct = texts
-    if len(texts) > 10_000 and texts.head(10_000).n_unique() <= 1_000:
-        distinct = texts.gather(texts.hash().arg_unique())  # twice as fast as unique()
-    changed = distinct.to_frame().select(change).to_series()
-    return changed if distinct is texts else texts.replace_strict(distinct, changed)
-
-
-def by_distinct(
-    column: str,  # a column of texts
-    change: Any,  # polars expression of it alone
-    kind: Any,  # its type in polars
-    whole: bool,  # whether all rows are in memory
-) -> Any:  # the same in another polars expression
-    """Compute a polars expression of texts once for each distinct one, where texts repeat.
-
-    Parameters
-    ----------
-    column : str
-        a column of texts
-    change : Any
-        polars expression of it alone
-    kind : Any
-        its type in polars
-    whole : bool
-        whether all rows are in memory
-
-    Returns
-    -------
-    Any
-        the same in another polars expression
-    """
-    import polars as pl
-
-    act = partial(_of_distinct, change=change)
-    return pl.col(column).map_batches(act, return_dtype=kind, is_elementwise=not whole)
+def _beside(name):
+    "What a new value is called while the old one is needed."
+    return f"{name}\x1fown"
 
 
 def _with_beside(wider, beside, types, expressions):
@@ -636,52 +601,47 @@ def _with_beside(wider, beside, types, expressions):
     return nw.from_native(wider).select(*parts)
 
 
-def _with_polars(frame, types, expressions, own):
+def _with_polars(frame, types, expressions, ways):
     "Set columns in polars' words where rules have such."
     import polars as pl
 
-    rest = {name: value for name, value in expressions.items() if name not in own}
+    rest = {name: value for name, value in expressions.items() if name not in ways}
     # not with_columns: polars may move one expression of such a layer into the one
     # before, past others that read its column
     if not rest:
-        names = {**types, **own}
-        return nw.from_native(frame.select(**{n: own.get(n, pl.col(n)) for n in names}))
-    beside = {name: _beside(name) for name in own}
-    wider = frame.with_columns(**{new: own[name] for name, new in beside.items()})
+        names = {**types, **ways}
+        return nw.from_native(frame.select(**{n: ways.get(n, pl.col(n)) for n in names}))
+    beside = {name: _beside(name) for name in ways}
+    wider = frame.with_columns(**{new: ways[name] for name, new in beside.items()})
     return _with_beside(wider, beside, types, rest)
 
-
-def _beside(name):
-    "What a new value is called while the old one is needed."
-    return f"{name}\x1fown"
-
-
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #5bef9689
 def _staged(name, parts, at):
     "A column's SQL, of what it was or of what the step before gave."
     return parts[at].format(x=_quoted(_beside(name) if at else name))
 
 
-def _with_sql(relation, types, expressions, own):
+def _with_sql(relation, types, expressions, ways):
     "Set columns in DuckDB's words where rules have such, step by step."
-    stages = max(map(len, own.values()), default=1)
+    stages = max(map(len, ways.values()), default=1)
     for stage in range(stages - 1):
         news, swaps = [], []
-        for name, parts in own.items():
+        for name, parts in ways.items():
             at = stage - (stages - len(parts))  # all end together
             if at >= 0:
                 sql = f"{_staged(name, parts, at)} as {_quoted(_beside(name))}"
                 (swaps if at else news).append(sql)
         star = f"* replace ({', '.join(swaps)})" if swaps else "*"
         relation = relation.project(", ".join([star, *news]))
-    last = {name: _staged(name, parts, len(parts) - 1) for name, parts in own.items()}
-    rest = {name: value for name, value in expressions.items() if name not in own}
+    last = {name: _staged(name, parts, len(parts) - 1) for name, parts in ways.items()}
+    rest = {name: value for name, value in expressions.items() if name not in ways}
     if not rest:
-        names = {**types, **own}
+        names = {**types, **ways}
         fields = [f"{last.get(name, _quoted(name))} as {_quoted(name)}" for name in names]
         return nw.from_native(relation.project(", ".join(fields)))
-    beside = {name: f"{name}\x1fnew" for name in own}
+    beside = {name: f"{name}\x1fnew" for name in ways}
     fields = [f"{last[name]} as {_quoted(new)}" for name, new in beside.items()]
-    wider = relation.project(", ".join(["*", *fields])) if own else relation
+    wider = relation.project(", ".join(["*", *fields])) if ways else relation
     return _with_beside(wider, beside, types, rest)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #8bbf33fe
@@ -706,18 +666,18 @@ def _own_ways(engine, rule, state, types, native):
     return {}
 
 
-def _set_columns(engine, opened, types, expressions, own):
+def _set_columns(engine, opened, types, expressions, ways):
     "Set the new columns of a layer's rules in one pass."
     native = opened.to_native()
     match engine:
         case "duckdb":
-            return _with_sql(native, types, expressions, own)
+            return _with_sql(native, types, expressions, ways)
         case "polars" | "polars-lazy":
-            changed = _with_polars(native.lazy(), types, expressions, own)
+            changed = _with_polars(native.lazy(), types, expressions, ways)
             # computes once what two expressions share; eager polars does not
             return changed.collect() if engine == "polars" else changed
         case "pandas":
-            return _with_arrays(opened, expressions, own)
+            return _with_arrays(opened, expressions, ways)
     return opened.with_columns(**expressions)
 
 
@@ -745,7 +705,7 @@ def apply_layer(
     Opened
         rows with the layer's columns changed
     """
-    types, expressions, own = opened_types(opened), {}, {}
+    types, expressions, ways = opened_types(opened), {}, {}
     engine = engine_of(native := opened.to_native())
     for rule in rules:
         check_types(rule, types)
@@ -753,15 +713,15 @@ def apply_layer(
         if rule.drops:
             opened = rule.filter(opened, state) if training else opened
             continue
-        ways = _own_ways(engine, rule, state, types, native)
-        own |= ways
+        short = _own_ways(engine, rule, state, types, native)
+        ways |= short
         # pandas says all or nothing
-        if not (ways and engine == "pandas") and not ways.keys() >= rule.writes():
-            said = rule.training_expressions if training else rule.expressions
-            expressions |= said(state, types)
-    if not expressions and not own:
+        if not (short and engine == "pandas") and not short.keys() >= rule.writes():
+            way = rule.training_expressions if training else rule.expressions
+            expressions |= way(state, types)
+    if not expressions and not ways:
         return opened
-    return _set_columns(engine, opened, types, expressions, own)
+    return _set_columns(engine, opened, types, expressions, ways)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #4ffe7c15
 _SAVED = {"kind", "version", "rows", "types", "rules", "learnt"}  # what a saved list of rules holds
