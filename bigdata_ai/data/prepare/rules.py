@@ -716,7 +716,7 @@ def apply_layer(
         short = _own_ways(engine, rule, state, types, native)
         ways |= short
         # pandas says all or nothing
-        if not (short and engine == "pandas") and not short.keys() >= rule.writes():
+        if not short or not (engine == "pandas" or short.keys() >= rule.writes()):
             way = rule.training_expressions if training else rule.expressions
             expressions |= way(state, types)
     if not expressions and not ways:
