@@ -2,7 +2,8 @@
 
 A cell of the matrix is one type at one door. It is *right* (the value that pandas, Python or the
 type itself says), *noted* (the result says what was decided), *refused* (an error of the kit that
-names the column), or *wrong*: a raw error, an error that names nothing, another value.
+names the column and says what to do), or *wrong*: a raw error, an error that names nothing or
+leaves one helpless, another value.
 """
 
 import datetime
@@ -579,6 +580,11 @@ DOORS = {
 }
 
 
+def says_what_to_do(text):
+    "Whether a refusal ends in a hint, or lists what may be asked for."
+    return "Hint: " in text or " must be one of " in text
+
+
 def outcome(kind, door):
     "One cell: (right, noted, refused, none or wrong; what was said)."
     with warnings.catch_warnings(record=True) as caught:
@@ -588,7 +594,7 @@ def outcome(kind, door):
         except BigDataError as error:
             text = str(error)
             told = any(name in text for name in (NAME, repr(NAME)[1:-1], "t.parquet", "`frame`"))
-            return ("refused" if told else "wrong", text)
+            return ("refused" if told and says_what_to_do(text) else "wrong", text)
         except AssertionError as error:
             return "wrong", f"value: {str(error)[:200]}"
         except Unwritable:
@@ -779,7 +785,8 @@ def file_outcome(what):
             acquired = stream.read()
         except BigDataError as error:
             text = str(error).replace(folder, "")
-            return ("refused" if expected is None else "wrong", text)
+            refused = expected is None and says_what_to_do(text)
+            return ("refused" if refused else "wrong", text)
         except Exception as error:
             return "wrong", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     values = acquired.table["x"].to_pylist() if "x" in acquired.table.column_names else None

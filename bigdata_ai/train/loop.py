@@ -456,7 +456,9 @@ def _compile_notes(learner):
     if not getattr(learner, "compiled", False):
         return ()
     set_by = f"{getattr(learner.optimizer, 'name', 'an optimizer')} and {learner.loss}"
-    return (f"what compile() set ({set_by}) is not used: loss=, optimizer= and the like of fit are",)
+    return (
+        f"what compile() set ({set_by}) is not used: loss=, optimizer= and the like of fit are",
+    )
 
 
 def _fit_network(learner, rows: Any, training, validation, weights, **watching):
