@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ...core import InputError, check_choice, check_int, check_number, import_extra
-from ...core import require
+from ...core import plain_array, require
 from ..frames import engine_of, hash_column, to_pandas
 from .estimator import check_fitted
 from .rules import BLANKS, CATEGORIES, MOMENTS, NUMERIC, TEXTS, Aggregates
@@ -655,8 +655,11 @@ def dataset(
             f"{len(frame)} rows",
             "Cleaner.clean may have dropped some: take these rows from the table, too.",
         )
-    bad = [name for name in frame if not np.isfinite(frame[name].to_numpy(float)).all()]
+    values = plain_array(frame, "Features of the table").astype(np.float64)
+    bad = [
+        name for name, fits in zip(frame, np.isfinite(values).all(axis=0), strict=True) if not fits
+    ]
     if bad:
         hint = "fill them with clean.Missing before encoding."
         raise InputError.of("Features must have no gaps.", f"gaps in {bad[:5]}", hint)
-    return from_arrays(frame.to_numpy(float), rows.y, rows.ids, rows.classes, rows.name)
+    return from_arrays(values, rows.y, rows.ids, rows.classes, rows.name)
