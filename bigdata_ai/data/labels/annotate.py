@@ -146,12 +146,13 @@ def _plain_ids(ids):
     "Ids as the log keeps them, and finds them again: whole numbers and texts."
     check_unmasked(ids, "ids")
     names = np.asarray(ids).tolist()
-    kinds = {type(name).__name__ for name in names} - {"int", "str"}
-    moments = getattr(getattr(ids, "dtype", None), "kind", "") in "mM"
+    dtype = getattr(ids, "dtype", None)
+    moments = getattr(dtype, "kind", "O") in "mM"  # of which NumPy makes whole numbers
+    kinds = {str(dtype)} if moments else {type(name).__name__ for name in names} - {"int", "str"}
     require(
-        not kinds and not moments,
+        not kinds,
         "`ids` must be whole numbers or texts.",
-        str(ids.dtype) if moments else ", ".join(sorted(kinds)),
+        ", ".join(sorted(kinds)),
         "[str(name) for name in ids] makes texts of them; a gap names no item.",
     )
     return names
