@@ -37,7 +37,7 @@ def test_the_page_counts_what_it_shows_and_nothing_is_wrong():
 
 
 @pytest.mark.parametrize("name", ["a.b", "a`b", "two words"])
-@pytest.mark.parametrize("door", ["to_pandas", "Missing mode", "summarize"])
+@pytest.mark.parametrize("door", ["to_pandas", "summarize"])
 def test_names_on_spark_are_right_or_refused(name, door):
     word, text = spark.called(name, door)
     free = door == "to_pandas" or name == "two words"
@@ -53,8 +53,8 @@ def test_all_names_at_all_families():
 def test_so_many_rows_are_drawn_as_were_asked_for():
     "Spark's own `sample` draws about as many."
     frame = spark.TYPES["long"]()
-    for seed in range(3):
+    for seed in range(2):
         drawn = spark.frames.sample_rows(frame, 20, seed)
         assert len(drawn) == 20 and drawn["id"].is_unique
-    again = spark.frames.sample_rows(frame, 20, 2)
+    again = spark.frames.sample_rows(frame, 20, 1)
     assert sorted(again["id"]) == sorted(drawn["id"])
