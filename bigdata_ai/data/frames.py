@@ -89,7 +89,7 @@ def _without_views(frame):
     kinds = [(part.name, _VIEWS.get(part.type, part.type)) for part in frame.schema]
     return frame.cast(pa.schema(kinds))
 
-# %% ../../nbs/lib/data/05_frames.ipynb #d1371c17
+# %% ../../nbs/lib/data/05_frames.ipynb #1a3d6112
 def _numpy_backed(frame):
     """Columns of pandas' Arrow types as pandas' own, since their arithmetic lacks the remainder and
     their casts refuse large numbers."""
@@ -124,7 +124,7 @@ def _check_names(frame):
         f"frame.withColumnsRenamed({{{paths[0]!r}: 'another name'}})." if paths else "",
     )
 
-
+# %% ../../nbs/lib/data/05_frames.ipynb #d1371c17
 def to_narwhals(
     frame: Any,  # any data frame of `KINDS`
 ) -> nw.DataFrame | nw.LazyFrame:  # eager for pandas, polars and pyarrow, else lazy; NaN is null
@@ -362,7 +362,7 @@ def _polars_arrow(frame):
     except Exception as error:
         raise _unfit(frame.columns, lambda name: frame.select(name).to_arrow(), error) from error
 
-# %% ../../nbs/lib/data/05_frames.ipynb #9247abdd
+# %% ../../nbs/lib/data/05_frames.ipynb #3eb545e1
 _VARIANT = re.compile(r"(?:^|[<:,])variant(?=[>,]|$)")  # what Arrow shows of it is its encoding
 
 
@@ -397,7 +397,7 @@ def _spark_arrow(frame):
         _check_spark(frame)
         raise
 
-
+# %% ../../nbs/lib/data/05_frames.ipynb #9247abdd
 def to_arrow(
     frame: Any,  # any data frame of `KINDS` that does not stream
 ) -> pa.Table:  # all rows in memory
@@ -733,7 +733,7 @@ def _first_as_it_stands(frame, keys):
         return opened.unique(keys, keep="first", maintain_order=True).to_native()
     return opened.unique(keys, keep="any").to_native()
 
-# %% ../../nbs/lib/data/05_frames.ipynb #36bd6719
+# %% ../../nbs/lib/data/05_frames.ipynb #32ad7515
 def _check_orderable(frame, keys):
     "Spark finds no equal maps and variants."
     kinds = {name: frame.schema[name].dataType.simpleString() for name in keys}
@@ -745,7 +745,7 @@ def _check_orderable(frame, keys):
         "to_json(column) makes texts of them; keys=[...] leaves them out.",
     )
 
-
+# %% ../../nbs/lib/data/05_frames.ipynb #36bd6719
 def drop_duplicates(
     frame: Any,  # any data frame of `KINDS`, streaming too
     # columns that make two rows equal; None takes all but `ignore`

@@ -27,7 +27,7 @@ from .training import Training
 if TYPE_CHECKING:  # importing scikit-learn takes longer than importing the kit
     from sklearn.utils import Tags
 
-# %% ../../nbs/lib/train/50_prepared.ipynb #dd13b2cf
+# %% ../../nbs/lib/train/50_prepared.ipynb #f5c0fc57
 def _check_steps(steps: Sequence[Any]) -> None:
     for step in steps:
         if not hasattr(step, "transform"):
@@ -61,7 +61,7 @@ def _numbers(features: Any, learner: Any) -> Any:
         check_features(frame)
     return plain_array(frame).astype(np.float64)
 
-
+# %% ../../nbs/lib/train/50_prepared.ipynb #dd13b2cf
 def _fit_on_table(steps: Sequence[Any], rows: Table) -> tuple[list[Any], Table, Any]:
     "Fitted steps, the training rows that are left, and what the steps made of them."
     fitted, frame = [], rows.frame

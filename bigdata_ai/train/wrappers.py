@@ -116,7 +116,7 @@ class _NetworkSettings(Predictor):
             raise InputError.of(must, self.network, hint)
         return self.network(inputs, outputs)
 
-# %% ../../nbs/lib/train/52_wrappers.ipynb #d629f59e
+# %% ../../nbs/lib/train/52_wrappers.ipynb #728fdcda
 def _named_rows(X):
     "Rows for scikit-learn's own check; a frame's columns as numbers, refused by name else."
     check_unmasked(X)
@@ -125,7 +125,7 @@ def _named_rows(X):
     frame = to_pandas(X)
     return pd.DataFrame(check_features(frame), frame.index, frame.columns)
 
-
+# %% ../../nbs/lib/train/52_wrappers.ipynb #d629f59e
 class _TrainedNetwork(_NetworkSettings):
     "What a trained network says of itself, and how it is pickled."
 

@@ -125,7 +125,7 @@ class AnnotationLog:
         lines = self.path.read_bytes().split(b"\n")[:-1]
         return [_read(line, number, self.path) for number, line in enumerate(lines, start=1)]
 
-# %% ../../../nbs/lib/data/labels/50_annotate.ipynb #7a4a9e60
+# %% ../../../nbs/lib/data/labels/50_annotate.ipynb #635d0663
 def _rows(data):
     "The rows of a Dataset as images where they are images."
     return data.X.reshape(-1, *data.image_shape) if getattr(data, "image_shape", None) else data.X
@@ -157,7 +157,7 @@ def _plain_ids(ids):
     )
     return names
 
-
+# %% ../../../nbs/lib/data/labels/50_annotate.ipynb #7a4a9e60
 def _check_items(items, ids):
     "Return items and one id for each; those of a data set have both."
     if isinstance(items, SealedTest):
