@@ -488,8 +488,7 @@ def read_times(
     Times
         in the order of the rows; gaps stay gaps
     """
-    values = values if isinstance(values, pd.Series) else pd.Series(np.asarray(values))
-    values = plain_column(values.reset_index(drop=True))
+    values = plain_column(pd.Series(values).reset_index(drop=True))
     if isinstance(values.dtype, pd.PeriodDtype):
         values = values.dt.to_timestamp()
     if isinstance(values.dtype, pd.DatetimeTZDtype):

@@ -219,6 +219,7 @@ def cells_of(
         str(language).lower() in ("python", "python3", "ipython"),
         "A notebook must be in Python to be run here.",
         f"{Path(notebook).name} is in {language}",
+        "papermill itself runs it, where that kernel is installed.",
     )
     tags = [cell.get("metadata", {}).get("tags", []) for cell in book["cells"]]
     cells = zip(book["cells"], tags, strict=True)
