@@ -117,7 +117,7 @@ class _NetworkSettings(Predictor):
         return self.network(inputs, outputs)
 
 # %% ../../nbs/lib/train/52_wrappers.ipynb #728fdcda
-def _named_rows(X):
+def _named_rows(X: Any) -> Any:
     "Rows for scikit-learn's own check; a frame's columns as numbers, refused by name else."
     check_unmasked(X)
     if not is_frame(X):

@@ -656,9 +656,8 @@ def dataset(
             "Cleaner.clean may have dropped some: take these rows from the table, too.",
         )
     values = plain_array(frame, "Features of the table").astype(np.float64)
-    bad = [
-        name for name, fits in zip(frame, np.isfinite(values).all(axis=0), strict=True) if not fits
-    ]
+    fits: Any = np.isfinite(values).all(axis=0)
+    bad = [name for name, all_finite in zip(frame, fits, strict=True) if not all_finite]
     if bad:
         hint = "fill them with clean.Missing before encoding."
         raise InputError.of("Features must have no gaps.", f"gaps in {bad[:5]}", hint)
