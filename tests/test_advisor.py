@@ -179,6 +179,7 @@ def test_regression_and_far_targets():
     assert 0.1 < wrong_labels(problem_of(table.assign(y=wrong), "y"))[0] < 0.35
 
 
+@pytest.mark.slow
 def test_wrong_targets_that_are_seen_tell_what_they_cost(monkeypatch):
     """Made up: 4 in 10 targets are another row's. The second look must come nearer to what putting
     them right brings, and stay below it."""
@@ -204,6 +205,7 @@ def test_wrong_targets_that_are_seen_tell_what_they_cost(monkeypatch):
     assert said() < 0.8 * with_look and 0.5 * true < with_look < true, (said(), with_look, true)
 
 
+@pytest.mark.slow
 def test_other_frames_and_other_models(cells):
     one = advise(cells, "y", 100, {"row": 1, "label": 1}, **QUICK)
     other = advise(pl.from_pandas(cells), "y", 100, {"row": 1, "label": 1}, **QUICK)
@@ -280,6 +282,7 @@ print(json.dumps({"best": advice.best, "mib": resource.getrusage(resource.RUSAGE
 """
 
 
+@pytest.mark.slow
 def test_a_million_rows_fit_in_4_gib():
     found = json.loads(
         subprocess.run(

@@ -119,6 +119,7 @@ def test_the_network_that_comes_along_beats_every_form_on_its_own_data_sets(curv
         assert ours < 0.9 * min(np.abs(said[name] - truth).mean() for name in said)
 
 
+@pytest.mark.slow
 def test_a_network_trained_on_some_data_sets_is_good_on_others():
     told = train(networks=1, epochs=2, more=0, folds=2)[1]
     assert len(told) == sum(len(questions(*lcdb()[:2], f)[0]) for f in FACTORS)

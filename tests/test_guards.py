@@ -393,6 +393,7 @@ frameworks = ["torch"]
 """
 
 
+@pytest.mark.slow
 def test_mutants_that_do_not_apply_are_listed_and_not_counted(tmp_path):
     made = notebook(tmp_path / "made.ipynb", "seeds = [0, 1, 2, 3, 4]", RECORDS, toml=CLAIM)
     table = sabotage.sabotage(made, {}, ["torch"]).set_index("mutant")

@@ -20,6 +20,7 @@ def differing(cells):
     return found
 
 
+@pytest.mark.long
 def test_types_of_spark_are_right_noted_or_refused():
     assert {j for _, j in COVERING} == set(range(len(DOORS)))
     assert differing(COVERING) == {}

@@ -35,7 +35,11 @@ def test_library_notebooks_pass_their_own_tests():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("notebook", CHAPTERS + EXPERIMENTS, ids=lambda path: path.stem)
+# experiments run in the quick suite where their evidence is looked at
+SLOW = [pytest.param(path, marks=pytest.mark.slow) for path in EXPERIMENTS]
+
+
+@pytest.mark.parametrize("notebook", CHAPTERS + SLOW, ids=lambda path: path.stem)
 def test_chapters_and_experiments_run_at_smoke_size(notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("BIGDATA_AI_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv(

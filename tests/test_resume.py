@@ -44,7 +44,7 @@ def arrays(path):
     [
         ("torch", "memory", 6, 1),
         ("torch", "batches", 6, 2),
-        ("tensorflow", "memory", 6, 3),
+        pytest.param("tensorflow", "memory", 6, 3, marks=pytest.mark.slow),
         ("tensorflow", "batches", 2, 4),
     ],
 )

@@ -125,6 +125,10 @@ def _check_names(frame):
     )
 
 # %% ../../nbs/lib/data/05_frames.ipynb #d1371c17
+def _quote(text, mark="'"):
+    return mark + text.replace(mark, mark * 2) + mark
+
+
 def _without_nan(frame):
     "NaN as null, in the words of the engine where these take less time than narwhals."
     match engine_of(frame):
@@ -628,10 +632,6 @@ _DUCK_HASH = "(('0x' || left(md5({salt} || {key}::varchar), 8))::bigint / 2**32)
 
 
 _VIEW = "__rows_of_frame"  # how a query calls the frame that it is about
-
-
-def _quote(text, mark="'"):
-    return mark + text.replace(mark, mark * 2) + mark
 
 
 @cache
