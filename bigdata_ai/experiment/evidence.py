@@ -21,10 +21,11 @@ from typing import Any
 
 import pandas as pd
 
-from ..core import digest, package_path, require, runs_path, write_atomic
+from ..core import digest, experiments_path, package_path, require, runs_path, write_atomic
 from ..data.origin import Trained
 from ..data.tables import Dataset
-from .declared import cells_of
+from .claims import claims_hash, load_claims
+from .declared import cells_of, source_of
 from .imports import PARSING, face_modules
 from .lines import damage, read_rows
 
@@ -200,24 +201,36 @@ def versions(
 
 def _git(root, *words):
     command = ["git", "-C", str(root), *words]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git
+        return ""
 
 
-# 40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a checkout
-def commit() -> str:
-    """Name the commit of the checkout this package runs from.
+def commit(
+    notebook: Path | str | None = None,  # whose repository; None for one that comes with the kit
+    # 40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a repository
+) -> str:
+    """Name the commit of the repository that holds an experiment.
+
+    Parameters
+    ----------
+    notebook : Path | str | None, default None
+        whose repository; None for one that comes with the kit
 
     Returns
     -------
     str
-        40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a checkout
+        40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a
+        repository
     """
-    root = package_path().parent
-    if not (root / ".git").exists():
-        return ""
+    shipped = notebook is None or Path(notebook).absolute().parent == experiments_path()
+    root = package_path().parent if shipped else Path(notebook).absolute().parent
+    if shipped and not (root / ".git").exists():
+        return ""  # an installed kit, in whose folder another's repository may begin
     tracked = ("--porcelain", "--untracked-files=no", "--", ".", ":!data/evidence")
-    changed = _git(root, "status", *tracked)
-    return _git(root, "rev-parse", "HEAD") + ("-dirty" if changed else "")
+    head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    return head + "-dirty" if head and _git(root, "status", *tracked) else head
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #92b72cd4
 def _results(file, only):
@@ -275,15 +288,28 @@ def read(
     return pd.json_normalize(flat)
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #c94c9115
+def _hashes(experiment):
+    """Hash of the code and of the claims, as the runner gave them; without it, of the notebook of
+    that name in the working folder, or of the kit's own."""
+    if "BIGDATA_AI_CODE" in os.environ:
+        return os.environ["BIGDATA_AI_CODE"], os.environ.get("BIGDATA_AI_CLAIMS", "")
+    notebook = source_of(experiment)
+    if notebook is None:
+        return "interactive", ""
+    declared = notebook.with_suffix(".toml")
+    return code_hash(notebook), claims_hash(load_claims(declared) if declared.exists() else [])
+
+
 def _facts(experiment, framework, data, parameters):
     "What all rows of an experiment have in common."
+    code, claims = _hashes(experiment)
     return {
         "experiment": experiment,
         "framework": framework,
         "parameters": json.loads(json.dumps(parameters)),
         "data": {"name": data.name, "sha256": data.sha256},
-        "code": os.environ.get("BIGDATA_AI_CODE", "interactive"),
-        "claims": os.environ.get("BIGDATA_AI_CLAIMS", ""),
+        "code": code,
+        "claims": claims,
         "versions": versions(framework),
     }
 
@@ -312,7 +338,8 @@ class _RunEvidence:
         self.folder, self.path = folder, folder / "evidence.jsonl"
         self.framework, self.total, self._facts = facts["framework"], total, facts
         self._keys = {row["key"] for row in rows(self.path)}
-        self._commit, self._finished, self._clock = commit(), 0, time.perf_counter()
+        self._commit = commit(source_of(facts["experiment"]))
+        self._finished, self._clock = 0, time.perf_counter()
 
     def _key(self, seed, setting):
         facts = {name: value for name, value in self._facts.items() if name != "claims"}
