@@ -31,8 +31,10 @@ test: $(READY) ## install, then all tests that CI runs
 test-slow: $(READY) ## the longer tests
 	$(BIN)/python -m pytest -m slow
 
-pages: $(READY) ## write nbs/pages/matrix_*.md: types, names and files at every door
+pages: $(READY) ## write nbs/pages/matrix_*.md: types, names and files at every door, Spark, own notebooks
 	$(BIN)/python tests/matrix.py
+	$(BIN)/python tests/matrix_spark.py
+	$(BIN)/python tests/matrix_notebooks.py
 
 lab: $(READY) ## JupyterLab on the course
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) nbs/course

@@ -303,6 +303,9 @@ _Decimal = Annotated[str, typer.Option(help="Decimal mark of a CSV file: . or ,"
 _SkipRows = Annotated[
     int, typer.Option(help="Lines above the header of a CSV file, rows of a sheet.")
 ]
+_Header = Annotated[
+    bool, typer.Option(help="Whether CSV names its columns in its first line; else f0, f1, …")
+]
 _Sheet = Annotated[str | None, typer.Option(help="Of an Excel file: name, or position from 0.")]
 _Newer = Annotated[
     float,
@@ -314,14 +317,14 @@ _Missing = Annotated[
 ]
 
 
-def _read_table(file, encoding, delimiter, decimal, skip_rows, sheet):
+def _read_table(file, encoding, delimiter, decimal, skip_rows, sheet, header):
     "The table of a file; what reading noted is warned of."
     from bigdata_ai.data.acquire.files import read_files
 
     place = int(sheet or 0) if (sheet or "0").isdecimal() else str(sheet)
     mark = "\t" if delimiter in ("\\t", "tab") else delimiter
     how = {"encoding": encoding, "delimiter": mark, "sheet": place, "skip_rows": skip_rows}
-    acquired = read_files(file, decimal=decimal, **how)
+    acquired = read_files(file, decimal=decimal, header=header, **how)
     for note in acquired.notes:
         warnings.warn(note, stacklevel=2)
     return acquired
@@ -358,13 +361,14 @@ def advise_command(
     decimal: _Decimal = ".",  # see its help
     skip_rows: _SkipRows = 0,  # see its help
     sheet: _Sheet = None,  # see its help
+    header: _Header = True,  # see its help
 ) -> None:
     """Say what the next money should buy for a table: more rows, cleaner labels, other sources or
     fresher rows."""
     from bigdata_ai.value.advisor import advise
 
     with _warned():
-        acquired = _read_table(file, encoding, delimiter, decimal, skip_rows, sheet)
+        acquired = _read_table(file, encoding, delimiter, decimal, skip_rows, sheet, header)
         advice = advise(
             acquired.table,
             target,

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import betaincinv, ndtri, stdtrit
 
-from .core import check_int, check_number, require, short_repr
+from .core import check_int, check_number, check_unmasked, require, short_repr
 
 # %% ../nbs/lib/05_estimates.ipynb #f4358d48
 def _check_level(level):
@@ -68,6 +68,7 @@ def mean_interval(
     tuple[float, float, float]
         mean, low, high; low and high are infinite for fewer than two values
     """
+    check_unmasked(values, "values")
     values = np.asarray(values, dtype=np.float64)
     if not len(values):
         return float("nan"), -np.inf, np.inf

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss
 from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
-from .core import check_classes, check_int, check_choice, require, rng
+from .core import check_choice, check_classes, check_int, check_unmasked, require, rng
 from .data.origin import origin_of
 from .data.seal import SealedTest, check_trainable
 from .data.tables import Dataset, Table
@@ -59,6 +59,7 @@ def point_scores(
     dict[tuple[str, str], float]
         (metric, average) -> value; average is "", "macro", "micro" or "class 0" …
     """
+    check_unmasked(y, "y"), check_unmasked(proba, "proba")
     k, predicted, values = proba.shape[1], proba.argmax(axis=1), {}
     if "accuracy" in metrics:
         values["accuracy", ""] = accuracy_score(y, predicted)
@@ -263,7 +264,9 @@ def _open(test, recorder):
 
 def _probabilities(model, data):
     require(hasattr(model, "predict_proba"), "model must have predict_proba.", model)
-    proba = np.asarray(model.predict_proba(data.X), dtype=np.float64)
+    proba: Any = model.predict_proba(data.X)
+    check_unmasked(proba, "predict_proba(X)")
+    proba = np.asarray(proba, dtype=np.float64)
     require(
         proba.shape == (len(data), data.classes),
         f"predict_proba must give {data.classes} columns, one a class.",

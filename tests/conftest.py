@@ -10,6 +10,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "passive"
 
+import hypothesis
 import pytest
 
 from bigdata_ai.data.catalog import load
@@ -17,6 +18,9 @@ from bigdata_ai.data.split import split
 from bigdata_ai.train.frameworks import BACKENDS, backends
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+# a machine that is busy is no finding
+hypothesis.settings.register_profile("kit", deadline=None)
+hypothesis.settings.load_profile("kit")
 
 
 def pytest_collection_modifyitems(items):

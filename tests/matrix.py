@@ -2,7 +2,8 @@
 
 A cell of the matrix is one type at one door. It is *right* (the value that pandas, Python or the
 type itself says), *noted* (the result says what was decided), *refused* (an error of the kit that
-names the column), or *wrong*: a raw error, an error that names nothing, another value.
+names the column and says what to do), or *wrong*: a raw error, an error that names nothing or
+leaves one helpless, another value.
 """
 
 import datetime
@@ -21,11 +22,15 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sklearn.linear_model import LogisticRegression
 
 from bigdata_ai.core import BigDataError
 from bigdata_ai.data import frames
 from bigdata_ai.data.acquire.files import read_files, stream_files
 from bigdata_ai.data.columns import plain_column, read_times
+from bigdata_ai.data.labels.annotate import Annotator
+from bigdata_ai.data.labels.audit import audit, out_of_fold
+from bigdata_ai.data.labels.consensus import consensus
 from bigdata_ai.data.leakage import leakage
 from bigdata_ai.data.prepare.clean import Cleaner
 from bigdata_ai.data.prepare.cleaning_rules import (
@@ -59,6 +64,10 @@ from bigdata_ai.data.split import folds, split
 from bigdata_ai.data.store.batches import Batches
 from bigdata_ai.data.store.lake import Lake
 from bigdata_ai.data.tables import from_arrays, table
+from bigdata_ai.evaluation import evaluate
+from bigdata_ai.train.loop import fit
+from bigdata_ai.train.prepared import Prepared
+from bigdata_ai.train.wrappers import NetworkClassifier
 from bigdata_ai.value.exchange_rates import problem_of
 
 ROWS = 60
@@ -70,6 +79,11 @@ DAYS = [moment.date() for moment in AT]
 def gaps(values):
     "Every seventh value is missing."
     return [None if i % 7 == 3 else value for i, value in enumerate(values)]
+
+
+def masked(values):
+    "The same in NumPy's way: a mask over them."
+    return np.ma.MaskedArray(values, mask=[i % 7 == 3 for i in range(len(values))])
 
 
 def cycle(*values):
@@ -164,6 +178,10 @@ PANDAS = {
     "sets": of_pandas(lambda: pd.Series([{i} for i in WHOLE])),
     "bytes": of_pandas(lambda: pd.Series([b"\xff" + bytes([i]) for i in WHOLE])),
     "UUIDs": of_pandas(lambda: pd.Series([uuid.UUID(int=i) for i in WHOLE])),
+    "masked whole numbers": of_pandas(lambda: pd.Series(masked(WHOLE))),
+    "masked truth values": of_pandas(lambda: pd.Series(masked(cycle(True, False)))),
+    "masked texts": of_pandas(lambda: pd.Series(masked(TEXTS))),
+    "masked moments": of_pandas(lambda: pd.Series(masked(np.array(AT, "datetime64[us]")))),
     "all None": of_pandas(lambda: pd.Series([None] * ROWS, dtype=object)),
     "all NaN": of_pandas(lambda: pd.Series([math.nan] * ROWS)),
     "constant": of_pandas(lambda: pd.Series([7] * ROWS)),
@@ -319,7 +337,7 @@ def fitted(rules, frame, kind=Cleaner):
 
 
 def rows_of(frame):
-    if frames.engine_of(frame) == "duckdb":
+    if frames.engine_of(frame) in ("duckdb", "spark"):
         # a relation is asked anew for each column, and its rows have no order
         frame = frames.to_arrow(frame)
     columns = [map(repr, values_of(frame, name)) for name in frames.columns(frame)]
@@ -526,6 +544,133 @@ def advised_by_time(frame):
     return Result(problem, problem.warnings)
 
 
+def masked_array(frame):
+    "The column as NumPy keeps it, its gaps under a mask; (array, mask)."
+    column = as_pandas(frame)[NAME]
+    gaps = column.isna().to_numpy()
+    return np.ma.MaskedArray(column.to_numpy(), mask=gaps), gaps
+
+
+def as_masked_array(frame):
+    values, gaps = masked_array(frame)
+    data = from_arrays(values[:, None], np.arange(ROWS) % 2)
+    assert not gaps.any(), "gaps become data"
+    assert list(data.X[:, 0]) == [float(value) for value in values.data]
+    return Result(data)
+
+
+def as_masked_labels(frame):
+    values, gaps = masked_array(frame)
+    data = from_arrays(np.arange(ROWS)[:, None], values)
+    assert not gaps.any(), "gaps become labels"
+    assert list(data.y) == [int(value) for value in values.data]
+    return Result(data)
+
+
+def rule_for(frame):
+    "What a user takes first for a column of this type."
+    kind = frames.columns(frame)[NAME]
+    if kind.startswith(("Int", "UInt", "Float", "Decimal")):
+        return Scale(NAME)
+    return DateParts(NAME, ("weekday",)) if kind.startswith("Date") else OneHot(NAME)
+
+
+def learned(frame):
+    "A fitted model with its steps, and the probabilities that one of the encoded rows gives."
+    rule = rule_for(frame)
+    wanted = frames.to_pandas(Encoder([rule, Scale("v")]).fit_transform(frame)).to_numpy(float)
+    data = table(as_pandas(frame), target="y", id="id")
+    model = Prepared(LogisticRegression(), [Encoder([rule, Scale("v")])]).fit(data)
+    alone = LogisticRegression().fit(wanted, data.y)
+    return model, data, alone.predict_proba(wanted)
+
+
+def fits(frame):
+    model, data, wanted = learned(frame)
+    rows = frame if frames.engine_of(frame) != "duckdb" else data.frame
+    assert np.allclose(model.predict_proba(rows), wanted, atol=1e-4), "other probabilities"
+    return Result(model, (*data.notes, *model.notes))
+
+
+def fits_rows(frame):
+    "Raw rows and their targets beside them, as scikit-learn takes them."
+    rule = rule_for(frame)
+    wanted = frames.to_pandas(Encoder([rule, Scale("v")]).fit_transform(frame)).to_numpy(float)
+    y = np.array(beside()["y"])
+    model = Prepared(LogisticRegression(), [Encoder([rule, Scale("v")])]).fit(frame, y)
+    alone = LogisticRegression().fit(wanted, y)
+    same = (model.predict(frame) == alone.predict(wanted)).all()
+    assert same or frames.engine_of(frame) == "duckdb", "other predictions"
+    return Result(model)
+
+
+def fits_without_steps(frame):
+    "A table whose columns go to the learner as they are."
+    data = table(as_pandas(frame), target="y", id="id")
+    model = Prepared(LogisticRegression()).fit(data)
+    values = np.column_stack([values_of(data.frame), values_of(data.frame, "v")]).astype(float)
+    alone = LogisticRegression().fit(values, data.y)
+    assert np.allclose(model.predict_proba(data.X), alone.predict_proba(values), atol=1e-4)
+    other = fit(LogisticRegression(), data)
+    assert np.allclose(other.predict_proba(data.X), alone.predict_proba(values), atol=1e-4)
+    return Result(model, data.notes)
+
+
+def evaluated(frame):
+    model, data, wanted = learned(frame)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "60 of 60 evaluated rows")
+        scores = evaluate(model, data, "accuracy", averages=("",))
+    assert scores.table["value"][0] == (wanted.argmax(axis=1) == data.y).mean()
+    return Result(scores, data.notes)
+
+
+def trained(frame):
+    rows = as_pandas(frame)[[NAME, "v"]] if frames.engine_of(frame) == "duckdb" else frame
+    rows = frames.nw.from_native(rows).select(NAME, "v").to_native()
+    y = np.array(beside()["y"])
+    model = NetworkClassifier(epochs=1).fit(rows, y)
+    values = np.column_stack([values_of(rows), values_of(rows, "v")]).astype(float)
+    wanted = NetworkClassifier(epochs=1).fit(values, y).predict_proba(values)
+    assert np.allclose(model.predict_proba(rows), wanted, atol=1e-6), "other probabilities"
+    return Result(model, model.notes)
+
+
+def voted(frame):
+    "Three votes on each of twenty rows: labels that two give are the consensus."
+    labels = as_pandas(frame)[[NAME]].set_axis(["label"], axis=1).iloc[:20]
+    votes = pd.concat([labels.assign(row=range(20), annotator=who) for who in "abc"])
+    agreed = consensus(votes, "majority")
+    got = [plain(value) for value in agreed.labels["label"]]
+    assert got == [plain(value) for value in plain_column(labels["label"])], got[:3]
+    assert (agreed.labels["confidence"] == 1).all() and (agreed.labels["votes"] == 3).all()
+    return Result(agreed, agreed.notes)
+
+
+def audited(frame):
+    data = table(as_pandas(frame).assign(y=0), target=NAME, id="id")
+    learner = Prepared(LogisticRegression(), [Encoder([Scale("v")])])
+    found = audit(data, out_of_fold(learner.fit, data, 2))
+    assert sorted(found["id"]) == list(range(ROWS))
+    assert (found.set_index("id").sort_index()["given"].to_numpy() == data.y).all()
+    return Result(found, data.notes)
+
+
+def annotated(frame):
+    "The values are shown, and are ids of what is labelled."
+    column = as_pandas(frame)[NAME]
+    with tempfile.TemporaryDirectory() as folder:
+        one = Annotator(column, ["good", "bad"], Path(folder, "a"))
+        one.label("good")
+        assert one.current == 1 and one.table()["id"][0] == 0
+        names = column.head(2)
+        two = Annotator(["x", "y"], ["good", "bad"], Path(folder, "b"), ids=names)
+        two.label("good")
+        again = Annotator(["x", "y"], ["good", "bad"], Path(folder, "b"), ids=names)
+        assert again.progress == (1, 2), "a label is not found again"
+    return Result(one)
+
+
 def summed(frame):
     return Result(frames.summarize(frame, {"rows": frames.nw.col(NAME).count()}))
 
@@ -565,6 +710,16 @@ DOORS = {
     "split by group": as_group,
     "leakage": as_feature,
     "from_arrays": as_array,
+    "masked X": as_masked_array,
+    "masked y": as_masked_labels,
+    "fit": fits,
+    "fit rows": fits_rows,
+    "fit plain": fits_without_steps,
+    "fit network": trained,
+    "evaluate": evaluated,
+    "votes": voted,
+    "audit": audited,
+    "annotate": annotated,
     "profile": profiled,
     "drift": drifted,
     "find_personal": searched,
@@ -579,16 +734,26 @@ DOORS = {
 }
 
 
-def outcome(kind, door):
+# how a door calls what comes without a name of its own
+CALLED = {"masked X": "`X`", "masked y": "`y`", "votes": "'label'", "annotate": "`ids`"}
+
+
+def says_what_to_do(text):
+    "Whether a refusal ends in a hint, or lists what may be asked for."
+    return "Hint: " in text or " must be one of " in text
+
+
+def outcome(kind, door, types=None, doors=None):
     "One cell: (right, noted, refused, none or wrong; what was said)."
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            result = DOORS[door](TYPES[kind]())
+            result = (doors or DOORS)[door]((types or TYPES)[kind]())
         except BigDataError as error:
             text = str(error)
-            told = any(name in text for name in (NAME, repr(NAME)[1:-1], "t.parquet", "`frame`"))
-            return ("refused" if told else "wrong", text)
+            called = (NAME, repr(NAME)[1:-1], "t.parquet", "`frame`", CALLED.get(door, NAME))
+            told = any(name in text for name in called)
+            return ("refused" if told and says_what_to_do(text) else "wrong", text)
         except AssertionError as error:
             return "wrong", f"value: {str(error)[:200]}"
         except Unwritable:
@@ -779,7 +944,8 @@ def file_outcome(what):
             acquired = stream.read()
         except BigDataError as error:
             text = str(error).replace(folder, "")
-            return ("refused" if expected is None else "wrong", text)
+            refused = expected is None and says_what_to_do(text)
+            return ("refused" if refused else "wrong", text)
         except Exception as error:
             return "wrong", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     values = acquired.table["x"].to_pylist() if "x" in acquired.table.column_names else None

@@ -120,6 +120,7 @@ def test_wrong_labels_are_found_and_bought(cells):
     assert advice.ranking.set_index("spend")["gain"]["label"] < 0.02
 
 
+@pytest.mark.slow
 def test_a_source_that_differs_is_bought():
     advice = advise(
         sources(), "y", 300, {"row": 1, "label": 1, "source": 1}, source="place", repeats=6
@@ -127,6 +128,7 @@ def test_a_source_that_differs_is_bought():
     assert advice.best == "source"
 
 
+@pytest.mark.slow
 def test_fresh_rows_are_bought_where_the_rule_drifts():
     advice = advise(
         drifting(), "y", 400, {"row": 1, "label": 1, "refresh": 1}, time="day", repeats=6

@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from engines import LOCAL, rows
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 
 from bigdata_ai.core import InputError
 from bigdata_ai.data.acquire.files import read_files, stream_files
@@ -26,13 +28,16 @@ from bigdata_ai.data.acquire.provenance import SourceError
 from bigdata_ai.data.acquire.web import Visitor, read_page_table
 from bigdata_ai.data.columns import content_keys, plain_column, read_times
 from bigdata_ai.data.frames import drop_duplicates, sample_rows, to_arrow
+from bigdata_ai.data.labels.annotate import Annotator
+from bigdata_ai.data.labels.consensus import consensus
 from bigdata_ai.data.leakage import leakage
 from bigdata_ai.data.prepare.clean import Cleaner
 from bigdata_ai.data.prepare.cleaning_rules import Category, Missing, Number, Text
 from bigdata_ai.data.prepare.features import DateParts, Encoder, OneHot, Pieces
 from bigdata_ai.data.profile import drift, profile
-from bigdata_ai.data.split import folds, split, time_side
+from bigdata_ai.data.split import folds, hash_fraction, split, stratified_side, time_side
 from bigdata_ai.data.tables import from_arrays, table
+from bigdata_ai.train.prepared import Prepared
 from bigdata_ai.value.exchange_rates import problem_of
 
 DAYS = pd.date_range("2023-01-01", periods=200, freq="D")
@@ -529,3 +534,52 @@ def test_days_in_texts_drift_as_days():
     assert drift(pd.DataFrame({"day": days}), late)["drifted"].all()
     with pytest.raises(InputError, match="'day'"):
         drift(pd.DataFrame({"day": days}), texts.assign(day="soon"))
+
+
+# Masks, moments and gaps at the doors of arrays and raw rows
+
+
+def test_what_lies_under_a_mask_is_no_data():
+    mask = np.arange(60) == 3
+    whole = np.ma.MaskedArray(np.arange(60), mask=mask)
+    assert read_times(whole, "t").values.isna().tolist() == mask.tolist()
+    data = from_arrays(np.ones((60, 1)), np.arange(60) % 2)
+    for ask in (
+        lambda: hash_fraction(whole),
+        lambda: stratified_side(whole % 2, np.arange(60), 0.5),
+        lambda: data.take(whole),
+        lambda: Cleaner([Missing("x0")]).fit(whole[:, None]),
+    ):
+        with pytest.raises(InputError, match="must have no masked values"):
+            ask()
+
+
+def test_moments_in_a_table_without_steps_are_no_numbers():
+    "They were, in nanoseconds."
+    frame = pd.DataFrame({"id": range(4), "t": pd.date_range("2024", periods=4), "y": [0, 1, 0, 1]})
+    with pytest.raises(InputError, match="column 't' of datetime64"):
+        Prepared(LogisticRegression()).fit(table(frame, target="y", id="id"))
+
+
+def test_gaps_of_raw_rows_are_named_unless_the_learner_bears_them():
+    frame = pd.DataFrame({"a": [1.0, np.nan, 3.0, 4.0], "b": [1.0, 2.0, 3.0, 4.0]})
+    y = np.array([0, 1, 0, 1])
+    with pytest.raises(InputError, match="column 'a'"):
+        Prepared(LogisticRegression()).fit(frame, y)
+    model = Prepared(HistGradientBoostingClassifier()).fit(frame, y)
+    assert model.predict(frame).shape == (4,)
+
+
+def test_votes_are_counted_whatever_keeps_them():
+    labels = pd.Series(["a", "b", "a", "a"], dtype=pd.ArrowDtype(pa.string()))
+    votes = pd.DataFrame({"row": [0, 0, 0, 1], "annotator": list("xyzx"), "label": labels})
+    found = consensus(votes, "majority").labels
+    assert found["label"].tolist() == ["a", "a"] and found["votes"].tolist() == [3, 1]
+    with pytest.raises(InputError, match="'label' of `votes` must have no gaps"):
+        consensus(votes.assign(label=["a", None, "a", "b"]), "majority")
+
+
+@pytest.mark.parametrize("ids", [pd.date_range("2024", periods=2), [1.5, 2.5], [None, 1]])
+def test_ids_of_items_are_whole_numbers_or_texts(tmp_path, ids):
+    with pytest.raises(InputError, match="`ids` must be whole numbers or texts"):
+        Annotator(["a", "b"], ["good", "bad"], tmp_path / "log", ids=ids)

@@ -283,7 +283,7 @@ def test_a_stale_number_is_found_and_renewed(tmp_path):
 # them. `test_guards.py` has the rest.
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_mutants_of_training_kill_every_claim_in_both_frameworks():
     table = sabotage(
         "volume",

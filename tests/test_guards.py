@@ -413,6 +413,7 @@ def test_mutants_that_do_not_apply_are_listed_and_not_counted(tmp_path):
     assert "3 of 3 mutants killed (100 %), 6 not applicable" in summary(table)
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_early_tells_what_the_whole_one_tells(runs_folder, monkeypatch):
     given = {"seeds": [0, 1, 2, 3, 4], "sizes": [50, 100, 200], "steps": 60}
     few = [
@@ -552,9 +553,13 @@ def test_the_mutants_are_the_nine_of_the_architecture():
 # One report on everything
 
 
-def test_the_overview_stands_alone_and_tells_all(tmp_path):
-    page = report.overview(tmp_path / "all.html")
-    text = page.read_text(encoding="utf-8")
+def test_the_overview_stands_alone_tells_all_and_links_the_run_that_was_recorded(runs_folder):
+    executed = nbformat.v4.new_notebook(cells=[new_code_cell("1 + 1")])
+    (runs_folder / "it").mkdir(parents=True)
+    nbformat.write(executed, runs_folder / "it" / "torch.ipynb")
+    shutil.copy(data_path() / "evidence" / "volume.jsonl", runs_folder / "it" / "evidence.jsonl")
+    text = report.overview(runs_folder / "all.html").read_text(encoding="utf-8")
+    assert 'href="it/torch.html"' in text and (runs_folder / "it" / "torch.html").exists()
     assert (
         not re.findall(r'(?:src|href)="(?:https?:)?//', text)
         and "prefers-color-scheme: dark" in text
@@ -570,7 +575,8 @@ def test_the_overview_stands_alone_and_tells_all(tmp_path):
             and table["claims"].iloc[0] in text
         )
         assert all(escape(claim["text"]) in text for claim in about["claims"])
-        assert f"bigdata-ai run {name} --full" in text  # no run is kept here
+        kept = name == "volume"  # a run of the others is not
+        assert kept or f"bigdata-ai run {name} --full" in text
     assert text.count("data:image/png;base64,") == text.count("<section") >= len(PLAIN)
     assert (
         "Licence: " in text
@@ -578,15 +584,6 @@ def test_the_overview_stands_alone_and_tells_all(tmp_path):
         and "Bonferroni" in text
         and "0.1.0" in text
     )
-
-
-def test_the_overview_links_the_run_that_was_recorded(tmp_path, runs_folder):
-    executed = nbformat.v4.new_notebook(cells=[new_code_cell("1 + 1")])
-    (runs_folder / "it").mkdir(parents=True)
-    nbformat.write(executed, runs_folder / "it" / "torch.ipynb")
-    shutil.copy(data_path() / "evidence" / "volume.jsonl", runs_folder / "it" / "evidence.jsonl")
-    text = report.overview().read_text(encoding="utf-8")
-    assert 'href="it/torch.html"' in text and (runs_folder / "it" / "torch.html").exists()
 
 
 def test_what_was_used_stands_beside_the_budget():

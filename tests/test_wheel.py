@@ -108,7 +108,10 @@ def furnish(folder, names):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("framework, other", [("torch", "tensorflow"), ("tensorflow", "torch")])
+@pytest.mark.parametrize(
+    "framework, other",
+    [("torch", "tensorflow"), pytest.param("tensorflow", "torch", marks=pytest.mark.slow)],
+)
 def test_the_wheel_with_one_framework_runs_its_half_of_the_demo(wheel, framework, other, tmp_path):
     """pip may take nothing from elsewhere, so it refuses the wheel unless all that its metadata
     asks for is there."""

@@ -134,11 +134,11 @@ def check_column_names(
     frame : pd.DataFrame
         n rows
     """
-    levels = frame.columns.nlevels
+    levels, first = frame.columns.nlevels, short_repr(frame.columns[:1].tolist())
     require(
         levels == 1,
         "The columns of a frame must have names of one level.",
-        f"{levels} levels, the first column is {short_repr(frame.columns[0]) if len(frame.columns) else 'none'}",
+        f"{levels} levels, the first is {first}",
         "frame.columns = ['_'.join(map(str, name)) for name in frame.columns] joins them.",
     )
     twice = frame.columns[frame.columns.duplicated()].tolist()
@@ -488,8 +488,7 @@ def read_times(
     Times
         in the order of the rows; gaps stay gaps
     """
-    values = values if isinstance(values, pd.Series) else pd.Series(np.asarray(values))
-    values = plain_column(values.reset_index(drop=True))
+    values = plain_column(pd.Series(values).reset_index(drop=True))
     if isinstance(values.dtype, pd.PeriodDtype):
         values = values.dt.to_timestamp()
     if isinstance(values.dtype, pd.DatetimeTZDtype):

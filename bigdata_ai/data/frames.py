@@ -8,6 +8,7 @@ __all__ = ['Engine', 'KINDS', 'EXACT_ROWS', 'engine_of', 'to_narwhals', 'columns
 
 # %% ../../nbs/lib/data/05_frames.ipynb #cc8a124d
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
@@ -88,7 +89,7 @@ def _without_views(frame):
     kinds = [(part.name, _VIEWS.get(part.type, part.type)) for part in frame.schema]
     return frame.cast(pa.schema(kinds))
 
-# %% ../../nbs/lib/data/05_frames.ipynb #d1371c17
+# %% ../../nbs/lib/data/05_frames.ipynb #1a3d6112
 def _numpy_backed(frame):
     """Columns of pandas' Arrow types as pandas' own, since their arithmetic lacks the remainder and
     their casts refuse large numbers."""
@@ -108,6 +109,40 @@ def _numpy_backed(frame):
     )
 
 
+def _check_names(frame):
+    "Names that an engine takes for another thing: of several levels, twice, or a path."
+    if engine_of(frame) == "pandas":
+        check_column_names(frame)
+    if not engine_of(frame).startswith("spark"):
+        return
+    paths = [name for name in frame.columns if set(name) & {".", "`"}]
+    require(
+        not paths,
+        "Columns of a Spark frame must have names without dots and backticks, which Spark reads as"
+        " paths into structs.",
+        ", ".join(map(repr, paths[:5])),
+        f"frame.withColumnsRenamed({{{paths[0]!r}: 'another name'}})." if paths else "",
+    )
+
+# %% ../../nbs/lib/data/05_frames.ipynb #d1371c17
+def _without_nan(frame):
+    "NaN as null, in the words of the engine where these take less time than narwhals."
+    match engine_of(frame):
+        case "polars" | "polars-lazy":
+            pl: Any = import_extra("polars", "data")
+            return frame.with_columns(pl.selectors.float().fill_nan(None))
+        case "duckdb":
+            pairs = zip(frame.columns, frame.types, strict=True)
+            floats = [_quote(name, '"') for name, kind in pairs if str(kind) in ("FLOAT", "DOUBLE")]
+            known = ", ".join(f"case when not isnan({x}) then {x} end as {x}" for x in floats)
+            return frame.project(f"* replace ({known})") if floats else frame
+    opened = nw.from_native(frame)
+    floats = [
+        name for name, dtype in opened.collect_schema().items() if dtype in (nw.Float32, nw.Float64)
+    ]
+    return opened.with_columns(nw.col(*floats).fill_nan(None)).to_native() if floats else frame
+
+
 def to_narwhals(
     frame: Any,  # any data frame of `KINDS`
 ) -> nw.DataFrame | nw.LazyFrame:  # eager for pandas, polars and pyarrow, else lazy; NaN is null
@@ -123,14 +158,10 @@ def to_narwhals(
     nw.DataFrame | nw.LazyFrame
         eager for pandas, polars and pyarrow, else lazy; NaN is null
     """
+    _check_names(frame)
     if engine_of(frame) == "pandas":
-        check_column_names(frame)
         return nw.from_native(_numpy_backed(frame))
-    opened = nw.from_native(_without_views(frame))
-    floats = [
-        name for name, dtype in opened.collect_schema().items() if dtype in (nw.Float32, nw.Float64)
-    ]
-    return opened.with_columns(nw.col(*floats).fill_nan(None)) if floats else opened
+    return nw.from_native(_without_nan(_without_views(frame)))
 
 # %% ../../nbs/lib/data/05_frames.ipynb #3829bcdf
 def columns(
@@ -149,8 +180,8 @@ def columns(
     dict[str, str]
         column -> narwhals' name of its type: "Int64", "Float64", "String", "Datetime" …
     """
+    _check_names(frame)
     if engine_of(frame) == "pandas":
-        check_column_names(frame)
         frame = _without_dictionaries(frame)
     return {
         name: str(dtype).partition("(")[0]
@@ -345,6 +376,41 @@ def _polars_arrow(frame):
     except Exception as error:
         raise _unfit(frame.columns, lambda name: frame.select(name).to_arrow(), error) from error
 
+# %% ../../nbs/lib/data/05_frames.ipynb #3eb545e1
+_VARIANT = re.compile(r"(?:^|[<:,])variant(?=[>,]|$)")  # what Arrow shows of it is its encoding
+
+
+def _quoted(name):
+    "A column's name as Spark reads it, whatever signs it has."
+    return _quote(name, "`")
+
+
+def _check_spark(frame):
+    "Refuse the first column that Arrow has no type for, as Spark says or gives."
+    for part in frame.schema:
+        kind = part.dataType.simpleString()
+        try:
+            fits = not _VARIANT.search(kind)
+            fits and frame.select(_quoted(part.name)).limit(0).toArrow()
+        except Exception:
+            fits = False
+        require(
+            fits,
+            f"Column {part.name!r} must have a type that Arrow knows.",
+            kind,
+            "to_json(column) makes a text of a variant, cast(column as string) of an interval.",
+        )
+
+
+def _spark_arrow(frame):
+    if any(_VARIANT.search(part.dataType.simpleString()) for part in frame.schema):
+        _check_spark(frame)
+    try:
+        return frame.toArrow()
+    except Exception:  # PySpark has one for each way to fail; a job that failed is no type
+        _check_spark(frame)
+        raise
+
 # %% ../../nbs/lib/data/05_frames.ipynb #9247abdd
 def to_arrow(
     frame: Any,  # any data frame of `KINDS` that does not stream
@@ -377,7 +443,7 @@ def to_arrow(
         case "duckdb":
             return frame.to_arrow_table()
         case "spark":
-            return frame.toArrow()
+            return _spark_arrow(frame)
         case _:
             return _without_views(frame)
 
@@ -474,7 +540,7 @@ def _spark_quantiles(frame: Any, levels: Mapping) -> Any:
     small = frame.limit(EXACT_ROWS + 1).count() <= EXACT_ROWS
     compute = F.percentile if small else lambda *what: F.percentile_approx(*what, 10_000)
     questions = [
-        compute(F.col(f"`{column}`").cast("double"), [float(level) for level in asks]).alias(
+        compute(F.col(_quoted(column)).cast("double"), [float(level) for level in asks]).alias(
             f"q{i}"
         )
         for i, (column, asks) in enumerate(levels.items())
@@ -486,6 +552,38 @@ def _spark_quantiles(frame: Any, levels: Mapping) -> Any:
     }
 
 
+def _duckdb_quantiles(relation, levels):
+    "Several levels of a column in one go, which keeps its values once."
+    asks = [
+        f"quantile_cont({_quote(column, chr(34))}::double, {[float(level) for level in wanted]})"
+        for column, wanted in levels.items()
+    ]
+    row = relation.aggregate(", ".join(asks)).fetchall()[0]
+    return {
+        column: [None] * len(wanted) if values is None else [_plain(value) for value in values]
+        for (column, wanted), values in zip(levels.items(), row, strict=True)
+    }
+
+
+def _polars_quantiles(frame, levels):
+    "Several levels of a column in one go, which orders its values once."
+    pl: Any = import_extra("polars", "data")
+    asks = [
+        pl.col(column).cast(pl.Float64).quantile([float(level) for level in wanted], "linear")
+        for column, wanted in levels.items()
+    ]
+    row = frame.lazy().select(asks).collect()
+    return {column: [_plain(value) for value in row[column][0]] for column in levels}
+
+
+_QUANTILES = {
+    "spark": _spark_quantiles,
+    "duckdb": _duckdb_quantiles,
+    "polars": _polars_quantiles,
+    "polars-lazy": _polars_quantiles,
+}
+
+# %% ../../nbs/lib/data/05_frames.ipynb #a09e2933
 def quantiles(
     frame: Any,  # any data frame of `KINDS`, or an opened one
     levels: Mapping[str, Sequence[float]],  # numeric column -> levels, each in [0, 1]
@@ -510,8 +608,10 @@ def quantiles(
     for column, asks in levels.items():
         inside = all(0 <= level <= 1 for level in asks)
         require(inside, "Quantile levels must lie in [0, 1].", f"{list(asks)} for {column!r}")
-    if engine_of(opened.to_native()) == "spark":
-        return _spark_quantiles(opened.to_native(), levels)
+    native: Any = opened.to_native()
+    way = _QUANTILES.get(engine_of(native)) if levels else None
+    if way is not None:
+        return way(native, levels)
     questions = {
         f"{column}\x1f{i}": nw.col(column).cast(nw.Float64).quantile(level, interpolation="linear")
         for column, asks in levels.items()
@@ -572,7 +672,7 @@ def _hash_in_duckdb(frame, key, salt, name):
 # %% ../../nbs/lib/data/05_frames.ipynb #36b3216f
 def _hash_in_spark(frame, key, salt, name):
     F: Any = import_extra("pyspark.sql.functions", "spark")
-    head = F.substring(F.md5(F.concat(F.lit(salt), F.col(f"`{key}`").cast("string"))), 1, 8)
+    head = F.substring(F.md5(F.concat(F.lit(salt), F.col(_quoted(key)).cast("string"))), 1, 8)
     return frame.withColumn(name, F.conv(head, 16, 10).cast("double") / F.lit(2.0**32))
 
 # %% ../../nbs/lib/data/05_frames.ipynb #bd6954d3
@@ -633,10 +733,8 @@ def _first_in_duckdb(frame, keys, order_by):
         field if name in keys else f"rest_of_row.{field} as {field}"
         for name, field in quoted.items()
     )
-    return frame.query(
-        _VIEW,
-        f"select {fields} from (select {groups}{first} from {_VIEW} group by {groups})",
-    )
+    # not query(): its view makes DuckDB plan all steps before anew
+    return frame.aggregate(f"{groups}{first}", groups).project(fields)
 
 
 def _first_by_order(frame, keys, order_by):
@@ -681,6 +779,18 @@ def _first_as_it_stands(frame, keys):
         return opened.unique(keys, keep="first", maintain_order=True).to_native()
     return opened.unique(keys, keep="any").to_native()
 
+# %% ../../nbs/lib/data/05_frames.ipynb #32ad7515
+def _check_orderable(frame, keys):
+    "Spark finds no equal maps and variants."
+    kinds = {name: frame.schema[name].dataType.simpleString() for name in keys}
+    odd = [name for name, kind in kinds.items() if "map<" in kind or _VARIANT.search(kind)]
+    require(
+        not odd,
+        "Columns that duplicates are looked for by must be of types that Spark compares.",
+        ", ".join(f"{name!r} of {kinds[name]}" for name in odd),
+        "to_json(column) makes texts of them; keys=[...] leaves them out.",
+    )
+
 # %% ../../nbs/lib/data/05_frames.ipynb #36bd6719
 def drop_duplicates(
     frame: Any,  # any data frame of `KINDS`, streaming too
@@ -716,6 +826,8 @@ def drop_duplicates(
     must = "The frame must have the columns that duplicates are looked for by."
     for name in (*keys, *ignore, *filter(None, [order_by])):
         require(name in names, must, name, f"it has {short_repr(names)}")
+    if engine.startswith("spark"):
+        _check_orderable(frame, keys)
     if engine == "spark-stream":
         return frame.dropDuplicates(keys)
     if order_by is not None:
@@ -771,7 +883,8 @@ def sample_rows(
     if engine == "duckdb":
         draw = f"from {_VIEW} using sample reservoir({rows} rows) repeatable ({seed})"
         return to_pandas(frame.query(_VIEW, draw))
-    if engine == "spark":
-        return to_pandas(frame.sample(min(1.0, rows / total), seed)).head(rows)
+    if engine == "spark":  # .sample() draws each row for itself, now more of them, now fewer
+        F: Any = import_extra("pyspark.sql.functions", "spark")
+        return to_pandas(frame.orderBy(F.rand(seed)).limit(rows))
     positions = np.sort(rng(seed, "sample").choice(total, rows, replace=False))
     return _take_positions(frame, positions)

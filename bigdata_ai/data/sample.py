@@ -14,7 +14,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from ..core import InputError, check_choice, check_int, check_number, require, rng
+from ..core import InputError, check_choice, check_int, check_number, check_unmasked
+from ..core import require, rng
 from .columns import refuse_nested
 from .frames import check_single, columns, engine_of, hash_column
 from .frames import to_narwhals, to_pandas
@@ -75,6 +76,7 @@ def stratified_rows(
     np.ndarray
         int64 positions in the order of the table; floor(share * rows) of each class
     """
+    check_unmasked(y, "y")
     y, fraction = np.asarray(y), hash_fraction(ids, _check_sample(share, salt, at_least))
     require(y.shape == fraction.shape, "`y` must have one label for each id.", y)
     return _lowest(np.unique(y, return_inverse=True)[1], fraction, share, at_least)
@@ -263,6 +265,7 @@ def correct_prior(
     np.ndarray
         shape (n, k), float64, rows sum to 1: proba * true / learned, made to sum to 1
     """
+    check_unmasked(proba, "proba")
     proba, learned, true = (np.asarray(value, dtype=np.float64) for value in (proba, learned, true))
     require(
         proba.ndim == 2 and proba.shape[1:] == learned.shape == true.shape,
@@ -305,6 +308,7 @@ def weighted_rows(
     np.ndarray
         shape (n,), int64 positions in random order; rows of weight 0 never
     """
+    check_unmasked(weights, "weights")
     weights = np.asarray(weights, dtype=np.float64)
     fits = (
         weights.ndim == 1 and np.isfinite(weights).all() and (weights >= 0).all() and weights.any()
@@ -400,6 +404,7 @@ class _Keys:
         no difference."""
         if weights is None:
             return self.weight + np.arange(1, n + 1)
+        check_unmasked(weights, "weights")
         weights = np.asarray(weights, dtype=np.float64)
         fits = weights.shape == (n,) and np.isfinite(weights).all() and (weights > 0).all()
         require(

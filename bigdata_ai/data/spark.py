@@ -30,6 +30,7 @@ def _session_settings(memory, conf):
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.sql.session.timeZone": "UTC",
+        "spark.sql.timeType.enabled": "true",
         "spark.sql.shuffle.partitions": 4,
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.log.level": "ERROR",

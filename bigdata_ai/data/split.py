@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from ..core import InputError, check_choice, check_int, check_number, require, rng
+from ..core import InputError, check_choice, check_int, check_number, check_unmasked
+from ..core import require, rng
 from .columns import plain_column, read_times, refuse_nested
 from .seal import SealedTest, check_augmentable, check_trainable, mark_held_out
 from .tables import Dataset, RowsT, Table
@@ -37,6 +38,7 @@ def hash_fraction(
     np.ndarray
         shape (n,), float64 in [0, 1): md5(salt + id), first 8 hex digits, over 2**32
     """
+    check_unmasked(ids, "ids")
     ids = np.asarray(ids)
     fits = (
         ids.dtype.kind in "iuU"
@@ -124,6 +126,7 @@ def stratified_side(
         shape (n,), bool: True where the row is held back
     """
     _check_share(share)
+    check_unmasked(y, "y")
     y, fraction = np.asarray(y), hash_fraction(ids, salt)
     require(y.shape == fraction.shape, "`y` must have one label for each id.", y)
     _, codes, sizes = np.unique(y, return_inverse=True, return_counts=True)
@@ -293,6 +296,7 @@ def column_of(
                 f"pass one value a row, or name the {what} column of a Table.",
             )
         values = data.frame[name]
+    check_unmasked(values, what)
     values = np.asarray(values)
     must = f"There must be one {what} for each of the {len(data)} rows."
     require(values.shape == (len(data),), must, values)

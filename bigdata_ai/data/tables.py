@@ -73,6 +73,7 @@ class Dataset:
         Self
             the same kind, with these rows only
         """
+        check_unmasked(rows, "rows")
         return replace(self, X=self.X[rows], y=self.y[rows], ids=self.ids[rows])
 
     def __repr__(self) -> str:
@@ -286,6 +287,7 @@ class Table(_Roles):
         Self
             the same kind, with these rows only
         """
+        check_unmasked(rows, "rows")
         mask = np.asarray(rows)
         chosen = np.flatnonzero(mask) if mask.dtype == bool else rows
         return replace(self, frame=self.frame.iloc[chosen])

@@ -465,6 +465,7 @@ def judge(
         framework "all" is the replication
     """
     registered, lines = claims_hash(claims), []
+    rows = rows.map(lambda value: tuple(value) if isinstance(value, list) else value)
     for claim in claims:
         each = [
             _judge_one(claim, framework, rows[rows["framework"] == framework], registered)

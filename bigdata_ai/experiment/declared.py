@@ -93,16 +93,24 @@ KEYS: dict[str, tuple[Any, str, str]] = {
     "figure": (str, "a text", "the figure of a report: a name below, or `module:function`"),
     "metric": (str, "a text", "the column of the rows that tables show; `error` if left out"),
     "power_law": (bool, "true or false", "whether reports fit error = a · n^-b to the rows"),
-    "axes": (list, "a list", "what varies beside seed and framework; `[\"n\"]` if left out"),
+    "axes": (list, "a list", 'what varies beside seed and framework; `["n"]` if left out'),
     "together": (bool, "true or false", "whether intervals hold for all claims at once"),
     "preconditions": (list, "a list", "more of what rows must hold, each `module:function`"),
     "without": (list, "a list", "the kit's preconditions that make no sense here"),
     "timeout_s": (int | float, "a number", "seconds after which a cell is given up"),
     "full": (dict, "a table", "parameters of `bigdata-ai run --full`"),
-    "budget": (dict, "a table", "`seconds` and `mib` that a kernel should need; a run is stopped "
-               "at 1.5 times that. `[budget.smoke]` is for the notebook's own defaults"),
-    "sabotage": (dict, "a table", "parameters of `bigdata-ai sabotage`; `[sabotage.quick]` changes "
-                 "some of them for `--quick`"),
+    "budget": (
+        dict,
+        "a table",
+        "`seconds` and `mib` that a kernel should need; a run is stopped "
+        "at 1.5 times that. `[budget.smoke]` is for the notebook's own defaults",
+    ),
+    "sabotage": (
+        dict,
+        "a table",
+        "parameters of `bigdata-ai sabotage`; `[sabotage.quick]` changes "
+        "some of them for `--quick`",
+    ),
     "claims": (list, "a list", "sentences that the rows decide, each a table `[[claims]]`"),
 }
 
@@ -277,6 +285,7 @@ def cells_of(
         str(language).lower() in ("python", "python3", "ipython"),
         "A notebook must be in Python to be run here.",
         f"{Path(notebook).name} is in {language}",
+        "papermill itself runs it, where that kernel is installed.",
     )
     tags = [cell.get("metadata", {}).get("tags", []) for cell in book["cells"]]
     cells = zip(book["cells"], tags, strict=True)

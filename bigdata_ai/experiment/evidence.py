@@ -246,11 +246,6 @@ def _results(file, only):
 _MUST = "A result must have a setting and metrics."
 
 
-def _one(value):
-    "A value of a setting; a list, such as the widths of a network, as its text: rows are grouped by it."
-    return json.dumps(value) if isinstance(value, list) else value
-
-
 def read(
     *paths: Path | str,  # evidence files or run folders
     only: dict | None = None,  # keep rows that have these values
@@ -280,7 +275,7 @@ def read(
     flat = [
         {
             **{k: v for k, v in row.items() if k not in ("setting", "metrics")},
-            **{name: _one(value) for name, value in row["setting"].items()},
+            **row["setting"],
             **row["metrics"],
         }
         for row in results

@@ -59,9 +59,8 @@ def _of_numpy(numpy_random):
     kinds = numpy_random.BitGenerator, numpy_random.SeedSequence
     objects = [one for one in gc.get_objects() if issubclass(type(one), kinds)]
     objects.sort(key=lambda one: isinstance(one, kinds[1]))
-    return [
-        one for one in objects if getattr(getattr(one, "seed_seq", one), "entropy", None) in _drawn
-    ]
+    began = [(one, getattr(getattr(one, "seed_seq", one), "entropy", None)) for one in objects]
+    return [one for one, entropy in began if isinstance(entropy, int) and entropy in _drawn]
 
 
 def _begin_anew():

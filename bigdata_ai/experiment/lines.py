@@ -77,11 +77,8 @@ def _row(line):
         return None
     if not isinstance(row, dict):
         return None
-    parts = [row.get(part, {}) for part in ("setting", "metrics", "checks", "data")]
-    if not all(isinstance(part, dict) for part in parts):
-        return None
-    numbers = [*parts[1].values(), *(check for check in parts[2].values() if check is not None)]
-    return row if all(isinstance(number, int | float) for number in numbers) else None
+    parts = (row.get(part, {}) for part in ("setting", "metrics"))
+    return row if all(isinstance(part, dict) for part in parts) else None
 
 
 def damage(
@@ -89,7 +86,7 @@ def damage(
     number: int,  # of the line, from 1
     what: str,  # what stands there
     # what must hold of it
-    must: str = "A line of evidence must be a JSON object, and so its setting, and metrics and checks of numbers.",
+    must: str = "A line of evidence must be a JSON object, and so its setting and metrics.",
 ) -> InputError:  # to be raised
     """Make the error that names a damaged line.
 
@@ -101,7 +98,7 @@ def damage(
         of the line, from 1
     what : str
         what stands there
-    must : str, default 'A line of evidence must be a JSON object, and so its setting, and metrics and checks of numbers.'
+    must : str, default 'A line of evidence must be a JSON object, and so its setting and metrics.'
         what must hold of it
 
     Returns

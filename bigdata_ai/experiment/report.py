@@ -39,6 +39,7 @@ _PARTS = {
     **dict.fromkeys(("wall_s", "peak_mib"), (int, float)),
     "seed": int,
 }
+_NUMBERS = {"metrics": (int, float), "checks": (int, float, type(None))}
 
 
 def _file_part(name):
@@ -51,6 +52,10 @@ def _misfit(row):
     for name, kind in _PARTS.items():
         if not isinstance(row.get(name), kind) or isinstance(row[name], bool):
             return f"{name} is {short_repr(row.get(name, 'missing'))}"
+    for part in ("metrics", "checks"):
+        for name, value in row[part].items():
+            if not isinstance(value, _NUMBERS[part]):
+                return f"{part}.{name} is {short_repr(value)}"
     data = row["data"].get("name")
     if not isinstance(data, str):
         return f"data.name is {short_repr(data)}"

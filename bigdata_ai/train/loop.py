@@ -442,7 +442,7 @@ def _batches_size(rows, training):
         refuse_settings({"batch_size": training.batch_size}, (), "a run on Batches")
     return replace(training, batch_size=rows.batch_size)
 
-
+# %% ../../nbs/lib/train/22_loop.ipynb #d5e22647
 def _with_fuse(training, steps):
     "Let the length of a run decide whether compiling its steps pays."
     if training.options.fuse is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..core import InputError, check_unmasked, plain_array
+from ..core import InputError, check_features, check_unmasked, plain_array
 from ..data.frames import columns, to_pandas
 from ..data.origin import Origin, origin_of
 from ..data.prepare.estimator import Predictor, check_fitted, is_fitted, is_frame
@@ -27,7 +27,7 @@ from .training import Training
 if TYPE_CHECKING:  # importing scikit-learn takes longer than importing the kit
     from sklearn.utils import Tags
 
-# %% ../../nbs/lib/train/50_prepared.ipynb #dd13b2cf
+# %% ../../nbs/lib/train/50_prepared.ipynb #f5c0fc57
 def _check_steps(steps: Sequence[Any]) -> None:
     for step in steps:
         if not hasattr(step, "transform"):
@@ -41,13 +41,27 @@ def _copy(part: Any) -> Any:
     return clone(part)
 
 
-def _numbers(features: Any) -> Any:
-    "Rows as a learner takes them: a frame as float64, an array as it is."
-    if is_frame(features):
-        return plain_array(to_pandas(features)).astype(np.float64)
-    return features
+def _bears_gaps(learner: Any) -> bool:
+    "Whether it is an estimator that takes NaN for a gap, or may."
+    if not hasattr(learner, "get_params"):
+        return False
+    if not hasattr(learner, "__sklearn_tags__"):
+        return True
+    from sklearn.utils import get_tags
+
+    return get_tags(learner).input_tags.allow_nan
 
 
+def _numbers(features: Any, learner: Any) -> Any:
+    "Rows as a learner takes them: a frame as float64, its gaps refused by name, an array as it is."
+    if not is_frame(features):
+        return features
+    frame = to_pandas(features)
+    if not _bears_gaps(learner):
+        check_features(frame)
+    return plain_array(frame).astype(np.float64)
+
+# %% ../../nbs/lib/train/50_prepared.ipynb #dd13b2cf
 def _fit_on_table(steps: Sequence[Any], rows: Table) -> tuple[list[Any], Table, Any]:
     "Fitted steps, the training rows that are left, and what the steps made of them."
     fitted, frame = [], rows.frame
@@ -211,9 +225,10 @@ class _PredictingPrepared(_FittedPrepared):
             shape (n, d): as the learner takes them
         """
         check_unmasked(X)
-        for step in self.parts()[1]:
+        learner, steps = self.parts()
+        for step in steps:
             X = step.transform(X)
-        return _numbers(X)
+        return _numbers(X, learner)
 
     @_IfItCan
     def predict_proba(
@@ -334,7 +349,7 @@ class Prepared(_PredictingPrepared):
         rows = check_trainable(X) if isinstance(X, SealedTest | Dataset | Table) else None
         if rows is None and hasattr(self.learner, "get_params"):
             steps, features = _fit_on_arrays(self.steps, X, y)
-            learner = _copy(self.learner).fit(_numbers(features), y)
+            learner = _copy(self.learner).fit(_numbers(features, self.learner), y)
         else:
             steps, data = self._fit_steps(X if rows is None else rows, y)
             watched = None if validation is None else _prepared_rows(steps, validation)
@@ -351,6 +366,6 @@ class Prepared(_PredictingPrepared):
             return steps, _as_dataset(left, features)
         if not isinstance(rows, Dataset):
             steps, features = _fit_on_arrays(self.steps, rows, y)
-            return steps, from_arrays(_numbers(features), y)
+            return steps, from_arrays(_numbers(features, self.learner), y)
         steps, features = _fit_on_arrays(self.steps, rows.X, rows.y)
         return steps, _as_dataset(rows, features) if steps else rows

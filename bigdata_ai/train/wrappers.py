@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import pandas as pd
 
-from ..core import InputError, check_unmasked
+from ..core import InputError, check_features, check_unmasked
+from ..data.frames import to_pandas
 from ..data.origin import Origin
-from ..data.prepare.estimator import Predictor, check_fitted
+from ..data.prepare.estimator import Predictor, check_fitted, is_frame
 from ..data.tables import from_arrays
 from .frameworks import Backend, Device
 from .loop import fit
@@ -114,6 +116,15 @@ class _NetworkSettings(Predictor):
             raise InputError.of(must, self.network, hint)
         return self.network(inputs, outputs)
 
+# %% ../../nbs/lib/train/52_wrappers.ipynb #728fdcda
+def _named_rows(X: Any) -> Any:
+    "Rows for scikit-learn's own check; a frame's columns as numbers, refused by name else."
+    check_unmasked(X)
+    if not is_frame(X):
+        return X
+    frame = to_pandas(X)
+    return pd.DataFrame(check_features(frame), frame.index, frame.columns)
+
 # %% ../../nbs/lib/train/52_wrappers.ipynb #d629f59e
 class _TrainedNetwork(_NetworkSettings):
     "What a trained network says of itself, and how it is pickled."
@@ -171,8 +182,7 @@ class _TrainedNetwork(_NetworkSettings):
         from sklearn.utils.validation import validate_data
 
         check_fitted(self)
-        check_unmasked(X)
-        rows: Any = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        rows: Any = validate_data(self, _named_rows(X), reset=False, dtype=[np.float64, np.float32])
         return rows
 
     def _learn(self, X: Any, y: Any, classes: int, loss: Loss | None) -> Self:
@@ -228,8 +238,8 @@ class NetworkClassifier(_TrainedNetwork):
         from sklearn.utils.multiclass import check_classification_targets
         from sklearn.utils.validation import validate_data
 
-        check_unmasked(X), check_unmasked(y, "y")
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_unmasked(y, "y")
+        X, y = validate_data(self, _named_rows(X), y, dtype=[np.float64, np.float32])
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -307,8 +317,10 @@ class NetworkRegressor(_TrainedNetwork):
         """
         from sklearn.utils.validation import validate_data
 
-        check_unmasked(X), check_unmasked(y, "y")
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], y_numeric=True)
+        check_unmasked(y, "y")
+        X, y = validate_data(
+            self, _named_rows(X), y, dtype=[np.float64, np.float32], y_numeric=True
+        )
         return self._learn(X, y, 0, "mse")
 
     def predict(

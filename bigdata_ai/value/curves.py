@@ -21,7 +21,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from ..core import InputError, check_choice, check_number, data_path, require
+from ..core import InputError, check_choice, check_number, check_unmasked, data_path
+from ..core import require
 
 # %% ../../nbs/lib/value/10_curves.ipynb #b353b452
 def _pairs(first, second):
@@ -200,6 +201,7 @@ def fit(
 def _on_union(anchors, errors):
     """Anchors (K,) ascending and errors (C, K), NaN where a curve has none; all curves on the union
     of their anchors."""
+    check_unmasked(anchors, "anchors"), check_unmasked(errors, "errors")
     anchors, errors = np.asarray(anchors, float), np.atleast_2d(np.asarray(errors, float))
     _check_curves(anchors, errors)
     here = np.isfinite(errors) & np.isfinite(anchors)

@@ -240,7 +240,12 @@ def _doubtful_target(values):
     """Whether more than twenty different numbers are taken for classes, and what a user should know
     of that."""
     known = values.dropna().to_numpy(float)
-    require(np.isfinite(known).all(), "The target must be finite.", f"inf in {values.name!r}")
+    require(
+        np.isfinite(known).all(),
+        "The target must be finite.",
+        f"inf in {values.name!r}",
+        f"frame[np.isfinite(frame[{values.name!r}])] keeps the other rows.",
+    )
     different = len(np.unique(known))
     if different > MAX_CLASSES or (known % 1).any():
         return False, []
@@ -335,6 +340,7 @@ def _check_values(frame, target):
         labelled >= MIN_ROWS,
         f"The table must have {MIN_ROWS} rows with a target or more.",
         f"{labelled} with a value in {target!r}",
+        "label more rows first: curves of fewer say nothing.",
     )
     empty = [c for c in frame.columns if frame[c].isna().all()]
     require(not empty, "Every column must have values.", f"none in {empty[:5]}", "drop it.")

@@ -17,7 +17,7 @@ if __name__ == "__main__":
     ratios, goals = {}, {}
     for part in (clean, batches):
         found, bounds, said = part.run(quick)
-        print("\n".join(said) if isinstance(said, list) else said.round(3).to_string(index=False))
+        print("\n".join(said))
         ratios |= {
             f"{part.__name__}: {name}": round(float(value), 3) for name, value in found.items()
         }

@@ -269,29 +269,31 @@ def _exact(file, table, how):
 
 # %% ../../../nbs/lib/data/acquire/14_delimited.ipynb #068f9cdc
 def _head_texts(file, how, names):
-    "Columns of the first lines as texts, gaps as they stand; None where they can't be had."
+    "Columns of the first lines as texts, gaps as they stand; none where they can't be had."
     head = fresh_file(file, how).read(HEAD_BYTES * 4)
     head = head[: head.rfind(b"\n") + 1] if len(head) == HEAD_BYTES * 4 else head
     kinds = {"column_types": dict.fromkeys(names, pa.string()), "include_columns": list(names)}
     try:
         options = _options(replace(how, nulls=()), 2**26, **kinds)
-        return pacsv.read_csv(io.BytesIO(head), **options) if names else None
+        return pacsv.read_csv(io.BytesIO(head), **options).to_pydict() if names else {}
     except pa.ArrowInvalid:
-        return None  # cut in the middle of a quoted field
+        return {}  # cut in the middle of a quoted field
+
+
+_CODE = re.compile("[+-]?0[0-9]")
 
 
 def _note_leading_zeros(name, texts, how):
     "Note whole numbers that had zeros in front."
-    coded = pc.match_substring_regex(texts, "^[+-]?0[0-9]")
-    if pc.any(coded).as_py():
-        text = pc.call_function("filter", [texts, coded])[0].as_py()
+    text = next((text for text in texts if _CODE.match(text)), None)
+    if text is not None:
         note = f"column {name!r} holds codes such as {text}, read as numbers:"
         how.notes.setdefault(name, f"{note} types={{{name!r}: 'string'}} keeps the zeros")
 
 
 def _note_gap_codes(name, texts, how):
     "Note codes of two letters among which NA, such as Namibia, was read as a gap."
-    known = {text for text in pc.unique(texts).to_pylist() if text}
+    known = set(texts)
     codes = {text for text in known if len(text) == 2 and text.isalpha() and text.isupper()}
     if "NA" in known & set(how.nulls) and len(codes) > max(3, 0.9 * len(known)):
         note = f"column {name!r} holds codes such as {min(codes)}, and 'NA' was read as a gap:"
@@ -320,8 +322,9 @@ def _note_head(file, table, how):
     whole = [name for name, kind in kinds.items() if pa.types.is_integer(kind)]
     words = [name for name, kind in kinds.items() if pa.types.is_string(kind)]
     texts = _head_texts(file, how, [*whole, *words])
-    for name in [] if texts is None else texts.column_names:
-        (_note_leading_zeros if name in whole else _note_gap_codes)(name, texts[name], how)
+    for name, column in texts.items():
+        note = _note_leading_zeros if name in whole else _note_gap_codes
+        note(name, [text for text in column if text], how)
 
 # %% ../../../nbs/lib/data/acquire/14_delimited.ipynb #51b7b7d7
 def _check_header(names, how):
@@ -343,7 +346,7 @@ def _check_header(names, how):
         SourceError,
     )
 
-
+# %% ../../../nbs/lib/data/acquire/14_delimited.ipynb #51b7b7d8
 def _check_blanks(file, names, how):
     "Refuse a single column whose every line falls into equally many parts at its blanks."
     if how.divided or len(names) > 1 or len(names[0].split()) < 2:

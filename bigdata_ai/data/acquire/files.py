@@ -109,7 +109,9 @@ def _read_json(file, how):
         rows = json.load(file)
     except RecursionError:
         raise SourceError.of(
-            f"{how.where} must not have lists within lists without end.", "too many levels"
+            f"{how.where} must not have lists within lists without end.",
+            "too many levels",
+            "such a file is damaged or made to harm: ask its source for another.",
         ) from None
     require(
         isinstance(rows, list),

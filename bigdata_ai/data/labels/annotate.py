@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...core import check_choice, import_extra, require
+from ...core import check_choice, check_unmasked, import_extra, require, short_repr
 from ..seal import SealedTest
 from ...pages import escape
 
@@ -125,7 +125,7 @@ class AnnotationLog:
         lines = self.path.read_bytes().split(b"\n")[:-1]
         return [_read(line, number, self.path) for number, line in enumerate(lines, start=1)]
 
-# %% ../../../nbs/lib/data/labels/50_annotate.ipynb #7a4a9e60
+# %% ../../../nbs/lib/data/labels/50_annotate.ipynb #635d0663
 def _rows(data):
     "The rows of a Dataset as images where they are images."
     return data.X.reshape(-1, *data.image_shape) if getattr(data, "image_shape", None) else data.X
@@ -142,6 +142,22 @@ def _check_labels(labels):
     return texts
 
 
+def _plain_ids(ids):
+    "Ids as the log keeps them, and finds them again: whole numbers and texts."
+    check_unmasked(ids, "ids")
+    names = np.asarray(ids).tolist()
+    dtype = getattr(ids, "dtype", None)
+    moments = getattr(dtype, "kind", "O") in "mM"  # of which NumPy makes whole numbers
+    kinds = {str(dtype)} if moments else {type(name).__name__ for name in names} - {"int", "str"}
+    require(
+        not kinds,
+        "`ids` must be whole numbers or texts.",
+        ", ".join(sorted(kinds)),
+        "[str(name) for name in ids] makes texts of them; a gap names no item.",
+    )
+    return names
+
+# %% ../../../nbs/lib/data/labels/50_annotate.ipynb #7a4a9e60
 def _check_items(items, ids):
     "Return items and one id for each; those of a data set have both."
     if isinstance(items, SealedTest):
@@ -153,17 +169,19 @@ def _check_items(items, ids):
         "`items` must be a sequence of at least one.",
         items,
     )
-    names = list(range(len(items))) if ids is None else np.asarray(ids).tolist()
+    names = list(range(len(items))) if ids is None else _plain_ids(ids)
     require(
         len(set(names)) == len(names) == len(items),
         "`ids` must be one for each item, no two equal.",
-        ids,
+        short_repr(names),
+        "None numbers the items by their place.",
     )
     return items, names
 
 
 def _check_order(order, n):
     "Return the positions of items in the order to be asked."
+    check_unmasked(order, "order")
     positions = list(range(n)) if order is None else np.asarray(order).tolist()
     inside = len(set(positions)) == len(positions) and set(positions) <= set(range(n))
     require(

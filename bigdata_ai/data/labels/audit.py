@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
 
 from ...core import InputError, check_choice, check_classes, check_int, check_number
-from ...core import import_extra, require, rng
+from ...core import check_unmasked, import_extra, require, rng, short_repr
 from ..probabilities import align_probabilities, check_probabilities
 from ..seal import check_trainable
 from ..spellings import spelling_notes
@@ -149,6 +149,13 @@ def _count(classes):
     return classes if isinstance(classes, (int, np.integer)) else len(classes)
 
 
+def _class_of(data, code):
+    "What a table calls a class."
+    if not isinstance(data, Table):
+        return ""
+    return f", {short_repr(data.labels[code])} of {data.target!r}"
+
+
 def _all_classes(model, X, classes):
     "Probabilities with a column for every class, also for those that a fold lacked."
     require(
@@ -197,13 +204,18 @@ def out_of_fold(
 
     data, learn = check_trainable(data, "What is predicted out of fold"), _learner(model)
     classes = _count(data.classes)
-    require(classes > 1, "Out-of-fold probabilities need labels of two classes or more.", data)
+    require(
+        classes > 1,
+        "Out-of-fold probabilities need labels of two classes or more.",
+        data,
+        "pandas.cut makes classes of numbers.",
+    )
     folds, counts = check_int(folds, "folds", 2), np.bincount(data.y, minlength=classes)
     few = (counts > 0) & (counts < folds)
     if few.any():
         raise InputError.of(
             f"Each class must have at least {folds} rows, one a fold.",
-            f"{counts[few.argmax()]} of class {few.argmax()}",
+            f"{counts[few.argmax()]} of class {few.argmax()}{_class_of(data, few.argmax())}",
             "use fewer folds, or join rare classes.",
         )
     cut = StratifiedKFold(folds, shuffle=True, random_state=int(rng(seed, "folds").integers(2**31)))
@@ -408,6 +420,7 @@ def score_flags(
         precision, recall, f1 in [0, 1], and flagged, the share of rows; 0 where there is
         nothing to divide by
     """
+    check_unmasked(flagged, "flagged"), check_unmasked(wrong, "wrong")
     flagged, wrong = np.asarray(flagged, dtype=bool), np.asarray(wrong, dtype=bool)
     require(
         flagged.shape == wrong.shape and flagged.size > 0,

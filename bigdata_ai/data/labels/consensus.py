@@ -14,12 +14,35 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ...core import check_choice, check_int, check_number, import_extra, require, rng
+from ...core import InputError, check_choice, check_int, check_number, check_unmasked
+from ...core import import_extra, require, rng
 from ..probabilities import check_probabilities
+from ..columns import plain_column, refuse_nested
 from ..seal import SealedTest
 from ..spellings import spelling_notes
 
 # %% ../../../nbs/lib/data/labels/20_consensus.ipynb #00302125
+def _plain_votes(values, name):
+    "One column of votes as plain values, without gaps, that have an order."
+    values = plain_column(values.reset_index(drop=True))
+    require(
+        values.notna().all(),
+        f"The column {name!r} of `votes` must have no gaps.",
+        f"{values.isna().sum()} of {len(values)} missing",
+        "an annotator who abstains has no line: votes.dropna() leaves gaps out.",
+    )
+    try:
+        sorted(values.unique())
+    except TypeError:
+        kinds = sorted({type(value).__name__ for value in values})
+        raise InputError.of(
+            f"The values in {name!r} of `votes` must be of one kind that has an order.",
+            ", ".join(kinds),
+            f"votes.astype({{{name!r}: str}}) makes texts of them.",
+        ) from None
+    return values
+
+
 def check_votes(
     votes: pd.DataFrame,  # the columns row, annotator and label, one row a vote
 ) -> pd.DataFrame:  # these three columns, none missing
@@ -44,13 +67,9 @@ def check_votes(
         "`votes` must have the columns row, annotator and label.",
         list(votes),
     )
-    require(
-        len(votes) > 0 and not votes[columns].isna().any(axis=None),
-        "`votes` must hold at least one vote and no missing value.",
-        votes,
-        "an annotator who abstains has no line.",
-    )
-    return votes[columns].reset_index(drop=True)
+    require(len(votes) > 0, "`votes` must hold at least one vote.", votes)
+    refuse_nested(votes[columns], "votes")
+    return pd.DataFrame({name: _plain_votes(votes[name], name) for name in columns})
 
 # %% ../../../nbs/lib/data/labels/20_consensus.ipynb #43f36c0d
 def annotators_for(
@@ -81,6 +100,7 @@ def annotators_for(
     pd.DataFrame
         columns row, annotator, label: one row a vote
     """
+    check_unmasked(y, "y")
     y, draw = np.asarray(y, dtype=np.int64), rng(seed, "annotators")
     classes = check_int(classes or int(y.max()) + 1, "classes", 2)
     for chance in (*accuracy, share):

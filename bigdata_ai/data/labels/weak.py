@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from ...core import check_choice, check_classes, check_int, import_extra, require
+from ...core import check_choice, check_classes, check_int, check_unmasked, import_extra
+from ...core import require
 from ..seal import SealedTest
 
 # %% ../../../nbs/lib/data/labels/30_weak.ipynb #5c5c8892
@@ -48,6 +49,7 @@ def keyword(
 
 # %% ../../../nbs/lib/data/labels/30_weak.ipynb #a497a1d5
 def _votes_frame(votes):
+    check_unmasked(votes, "votes")
     return votes if isinstance(votes, pd.DataFrame) else pd.DataFrame(np.asarray(votes))
 
 

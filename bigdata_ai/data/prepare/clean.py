@@ -19,8 +19,8 @@ from ... import viz
 from ...core import InputError, short_repr
 from ..frames import count, summarize, to_arrow, to_pandas
 from .estimator import check_fitted
-from .rules import Opened, Rule, Rules, Types, check_types, layers
-from .rules import opened_types
+from .rules import Expressions, Opened, Rule, Rules, State, Types
+from .rules import check_types, layers, opened_types
 from ...pages import escape, table_html
 
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #6f419b8e
@@ -85,6 +85,44 @@ class CleaningRule(Rule):
             what to tell -> truth values: the rows of which it is true
         """
         return {}
+
+    def words(
+        self,
+        frames: Any,  # narwhals, or polars, whose words are the same
+        state: State,  # what `fit` gave
+        types: Types,  # column -> type of the frame at hand
+    ) -> dict[str, Any]:  # column -> its new value, an expression of `frames`
+        """Say what a row becomes, in the words of narwhals or of polars.
+
+        Parameters
+        ----------
+        frames : Any
+            narwhals, or polars, whose words are the same
+        state : State
+            what `fit` gave
+        types : Types
+            column -> type of the frame at hand
+
+        Returns
+        -------
+        dict[str, Any]
+            column -> its new value, an expression of `frames`
+        """
+        return {}
+
+    def expressions(self, state: State, types: Types) -> Expressions:
+        return self.words(nw, state, types)
+
+    def in_polars(self, state: State, types: Types, whole: bool) -> dict[str, Any]:
+        kind = type(self)
+        if (kind.expressions, kind.training_expressions) != _SAID:  # a rule of your own says more
+            return {}
+        import polars as pl
+
+        return self.words(pl, state, types)
+
+
+_SAID = (CleaningRule.expressions, CleaningRule.training_expressions)
 
 # %% ../../../nbs/lib/data/prepare/30_clean.ipynb #cffb5aac
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ __all__ = ['Text', 'Number', 'Range', 'Category', 'Unit', 'Date', 'Outliers', 'M
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #01f8b16c
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -23,8 +23,8 @@ from ..frames import drop_duplicates, engine_of, quantiles, to_arrow, to_narwhal
 from ..frames import to_pandas
 from .clean import Cleaner, CleaningRule
 from .rules import BLANKS, CATEGORIES, MOMENTS, NUMERIC, TEXTS
-from .rules import Aggregates, Expressions, Opened, State, Types, commonest
-from .rules import check_64_bits, number
+from .rules import Aggregates, Opened, State, Types, commonest
+from .rules import check_64_bits, mode, number
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #8b917b20
 _WIDE, _NARROW = "０１２３４５６７８９．％－　", "0123456789.%- "
@@ -40,9 +40,45 @@ def _sql_text(text: str) -> str:  # as it stands in a template
     return "'" + text.replace("'", "''").replace("{", "{{").replace("}", "}}") + "'"
 
 
+def _sql_number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"'{value!r}'::double"
+
+
+def _sql_name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _found_sql(pattern: str) -> str:
+    "The part of a text between blanks if it is of a pattern, else a gap."
+    whole = f"^[{BLANKS}]*({pattern.removeprefix('^').removesuffix('$')})[{BLANKS}]*$"
+    return f"nullif(regexp_extract({{x}}, {_sql_text(whole)}, 1), '')"
+
+
 def _stripped(text, frames=nw):
     "Without the blanks at both ends, which polars knows by itself."
     return text.str.strip_chars(BLANKS if frames is nw else None)
+
+
+def _of_distinct(texts, change):
+    "What an expression makes of texts; where they repeat, each is looked at once."
+    distinct = texts
+    if len(texts) > 10_000 and texts.head(10_000).n_unique() <= 1_000:
+        distinct = texts.gather(texts.hash().arg_unique())  # twice as fast as unique()
+    changed = distinct.to_frame().select(change).to_series()
+    return changed if distinct is texts else texts.replace_strict(distinct, changed)
+
+
+def _by_distinct(rule, words, types, whole, kind="String"):
+    "What a rule says in polars' words, once for each distinct text."
+    if types[rule.column] != "String" or not words:
+        return words
+    import polars as pl
+
+    kinds = {"String": pl.String, "Float64": pl.Float64, "Datetime": pl.Datetime("us")}
+    act = partial(_of_distinct, change=words[rule.column])
+    # Python is better called once for all rows than by several threads, part by part
+    values = pl.col(rule.column).map_batches(act, kinds[kind], is_elementwise=not whole)
+    return {rule.column: values}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #2fdeb4fe
 @Cleaner.register
@@ -74,21 +110,23 @@ class Text(CleaningRule):
     def accepts(self) -> dict[str, tuple[str, ...]]:
         return {self.column: TEXTS}
 
-    def expressions(self, state: State, types: Types) -> Expressions:
-        return {self.column: self._done(self._bare(nw.col(self.column), nw), nw)}
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
+        value = frames.col(self.column)
+        for wide, plain in zip(_WIDE, _NARROW, strict=True) if self.halfwidth else ():
+            value = value.str.replace_all(wide, plain, literal=True)
+        bare = value = _stripped(value, frames) if self.strip else value
+        # case does not make a text empty, and comparing before it spares engines a step
+        if self.case:
+            value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
+        if not self.gaps:
+            return {self.column: value}
+        known = bare != "" if self.gaps == ("",) else ~value.is_in(list(self.gaps))
+        return {self.column: frames.when(known).then(value)}
 
-    def in_polars(self, types: Types, whole: bool) -> dict[str, tuple[Callable, ...]]:
-        import polars as pl
+    def in_polars(self, state: State, types: Types, whole: bool) -> dict[str, Any]:
+        return _by_distinct(self, super().in_polars(state, types, whole), types, whole)
 
-        # so it strips once
-        return {
-            self.column: (
-                lambda column: self._bare(column, pl),
-                lambda column, bare: self._done(bare, pl),
-            )
-        }
-
-    def in_duckdb(self, types: Types) -> dict[str, tuple[str, ...]]:
+    def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
         if types[self.column] != "String":
             return {}
         first = f"translate({{x}}, '{_WIDE}', '{_NARROW}')" if self.halfwidth else "{x}"
@@ -100,38 +138,7 @@ class Text(CleaningRule):
             then = f"case when {then} not in ({gaps}) then {then} end"
         return {self.column: (first, then)}
 
-    def _bare(self, value, frames):
-        "Without blanks and full width, in narwhals' words, or in polars', which are the same."
-        for wide, plain in zip(_WIDE, _NARROW, strict=True) if self.halfwidth else ():
-            value = value.str.replace_all(wide, plain, literal=True)
-        return _stripped(value, frames) if self.strip else value
-
-    def _done(self, bare, frames):
-        "In one case and with gaps."
-        # case does not make a text empty, and comparing before it spares engines a step
-        value = bare
-        if self.case:
-            value = value.str.to_lowercase() if self.case == "lower" else value.str.to_uppercase()
-        if not self.gaps:
-            return value
-        known = bare != "" if self.gaps == ("",) else ~value.is_in(list(self.gaps))
-        return frames.when(known).then(value)
-
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #3f57d700
-def _checked_numbers(read, rule):
-    """Polars' own reader takes what the pattern takes, and longer exponents and words too: those
-    show in what is read. Marks show in the text."""
-    text, plain, value = read
-    size = value.abs()
-    odd = ((size >= 1e90) | (size <= 1e-90) | value.is_nan()).fill_null(False)
-    for mark in {rule._mark, "." if rule.decimal != "." else rule._mark} - {""}:
-        odd = odd | text.str.contains(mark, literal=True).fill_null(False)
-    if not odd.any():
-        return value
-    at = odd.arg_true()
-    return value.clone().scatter(at.filter(~text.gather(at).str.contains(rule._pattern)), None)
-
-
 def _literal(mark):
     "A mark as a pattern that all engines read alike."
     return "".join(sign if sign.isalnum() or sign in " '’_" else f"\\{sign}" for sign in mark)
@@ -161,16 +168,25 @@ def _unmarked(rule: Any, text: Any) -> Any:
     return text.str.replace_all(rule.decimal, ".", literal=True) if rule.decimal != "." else text
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #f506b409
-def _number_sql(rule):
-    "The steps of DuckDB: plain text first, then its value."
-    text = _STRIP_SQL.format(x="replace({x}, '%', '')") if rule.percent else "{x}"
-    plain = text
+def _unmarked_sql(rule, text):
+    "A number as a computer writes it."
     decimal = rule.decimal if rule.decimal != "." else ""
     for mark, dot in ((rule._mark, ""), (decimal, ".")):
         if mark:
-            plain = f"replace({plain}, {_sql_text(mark)}, '{dot}')"
-    pattern = _sql_text(rule._pattern)
-    value = f"cast(case when regexp_matches({text}, {pattern}) then {plain} end as double)"
+            text = f"replace({text}, {_sql_text(mark)}, '{dot}')"
+    return text
+
+
+def _number_sql(rule):
+    "The steps of DuckDB. Most texts are plain numbers, and need no more than one look."
+    if not rule.percent and rule.decimal not in BLANKS:
+        plain = _number_pattern("", ".") if rule.decimal == "." else "^[+-]?[0-9]+$"
+        rest = _unmarked_sql(rule, _found_sql(rule._pattern))
+        known = f"case when regexp_matches({{x}}, {_sql_text(plain)}) then {{x}} else {rest} end"
+        return (f"cast({known} as double)",)
+    text = _STRIP_SQL.format(x="replace({x}, '%', '')") if rule.percent else "{x}"
+    known = f"case when regexp_matches({text}, {_sql_text(rule._pattern)})"
+    value = f"cast({known} then {_unmarked_sql(rule, text)} end as double)"
     if rule.percent:
         value = f"case when ends_with({{x}}, '%') then {value} / 100 else {value} end"
     return _STRIPPED_SQL, value
@@ -230,53 +246,57 @@ class Number(_Marks):
         "5%" is 0.05
     """
 
-    def expressions(self, state: State, types: Types) -> Expressions:
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
         if types[self.column] in (*NUMERIC, "Boolean"):
-            return {self.column: number(self.column)}
-        text, share = _bare_number(self, nw.col(self.column).cast(nw.String))
-        known = nw.when(text.str.contains(self._pattern)).then(_unmarked(self, text))
-        value = known.cast(nw.Float64)
+            return {self.column: number(self.column, frames)}
+        column = frames.col(self.column).cast(frames.String)
+        text, share = _bare_number(self, column, frames)
+        known = frames.when(text.str.contains(self._pattern)).then(_unmarked(self, text))
+        value = known.cast(frames.Float64)
         if self.percent:
-            value = nw.when(share).then(value / 100).otherwise(value)
+            value = frames.when(share).then(value / 100).otherwise(value)
         return {self.column: value}
 
-    def in_polars(self, types: Types, whole: bool) -> dict[str, tuple[Callable, ...]]:
-        if types[self.column] != "String" or self.percent:
-            return {}
-        import polars as pl
+    def in_polars(self, state: State, types: Types, whole: bool) -> dict[str, Any]:
+        return _by_distinct(self, super().in_polars(state, types, whole), types, whole, "Float64")
 
-        check = partial(_checked_numbers, rule=self)
-
-        def checked(column: pl.Expr, *read: pl.Expr) -> pl.Expr:
-            return pl.map_batches(read, check, return_dtype=pl.Float64, is_elementwise=not whole)
-
-        return {
-            self.column: (
-                lambda column: _stripped(column, pl),
-                lambda column, text: _unmarked(self, text),
-                lambda column, text, plain: plain.cast(pl.Float64, strict=False),
-                checked,
-            )
-        }
-
-    def in_duckdb(self, types: Types) -> dict[str, tuple[str, ...]]:
+    def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
         return {self.column: _number_sql(self)} if types[self.column] == "String" else {}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #bfc2e74e
-def _bounded(column, low, high, outside, types):
-    "Clip to bounds, or make a gap outside them; whole numbers stay whole where the bounds are."
+def _bounds(column, low, high, types):
+    "Whether whole numbers stay whole, as they do where the bounds are, and the bounds."
     whole = types[column] not in ("Float32", "Float64", "Decimal") and all(
         bound is None or bound == int(bound) for bound in (low, high)
     )
-    value = nw.col(column) if whole else number(column)
-    if whole:
-        low, high = (None if bound is None else int(bound) for bound in (low, high))
+    kind = int if whole else float
+    return whole, *(None if bound is None else kind(bound) for bound in (low, high))
+
+
+def _bounded(column, low, high, outside, types, frames):
+    "Clip to bounds, or make a gap outside them."
+    whole, low, high = _bounds(column, low, high, types)
+    value = frames.col(column) if whole else number(column, frames)
     if outside == "clip":
         return value.clip(low, high)
-    inside = [value >= low] * (low is not None) + [value <= high] * (high is not None)
-    return nw.when(*inside).then(value)
+    inside = [] if low is None else [value >= low]
+    inside += [] if high is None else [value <= high]
+    return frames.when(*inside).then(value)
 
 
+def _bounded_sql(column, low, high, outside, types):
+    "The same for DuckDB."
+    whole, low, high = _bounds(column, low, high, types)
+    value = "{x}" if whole else "{x}::double"
+    if outside == "clip":
+        clipped = value if low is None else f"greatest({value}, {_sql_number(low)})"
+        clipped = clipped if high is None else f"least({clipped}, {_sql_number(high)})"
+        return f"case when {{x}} is not null then {clipped} end"
+    inside = [f"{value} >= {_sql_number(low)}"] if low is not None else []
+    inside += [f"{value} <= {_sql_number(high)}"] if high is not None else []
+    return f"case when {' and '.join(inside)} then {value} end"
+
+# %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #c74f7b7a
 @Cleaner.register
 @dataclass(frozen=True)
 class Range(CleaningRule):
@@ -318,8 +338,14 @@ class Range(CleaningRule):
         """
         return set()
 
-    def expressions(self, state: State, types: Types) -> Expressions:
-        return {self.column: _bounded(self.column, self.low, self.high, self.outside, types)}
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
+        return {
+            self.column: _bounded(self.column, self.low, self.high, self.outside, types, frames)
+        }
+
+    def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
+        sql = _bounded_sql(self.column, self.low, self.high, self.outside, types)
+        return {self.column: (sql,)}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #c2873f8f
 @Cleaner.register
@@ -344,17 +370,21 @@ class Category(CleaningRule):
     def accepts(self) -> dict[str, tuple[str, ...]]:
         return {self.column: TEXTS}
 
-    def expressions(self, state: State, types: Types) -> Expressions:
-        value = nw.col(self.column)
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
+        value = frames.col(self.column)
         for spelling, right in self.same.items():
-            value = nw.when(nw.col(self.column) == spelling).then(nw.lit(right)).otherwise(value)
+            value = (
+                frames.when(frames.col(self.column) == spelling)
+                .then(frames.lit(right))
+                .otherwise(value)
+            )
         if not self.allowed:
             return {self.column: value}
-        kept = nw.when(value.is_in(list(self.allowed))).then(value)
+        kept = frames.when(value.is_in(list(self.allowed))).then(value)
         if self.other is None:
             return {self.column: kept}
-        other = kept.otherwise(nw.lit(self.other))
-        return {self.column: nw.when(value.is_null()).then(value).otherwise(other)}
+        other = kept.otherwise(frames.lit(self.other))
+        return {self.column: frames.when(value.is_null()).then(value).otherwise(other)}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #9589fe87
 @Cleaner.register
@@ -397,17 +427,17 @@ class Unit(CleaningRule):
     def retypes(self, types: Types) -> bool:
         return False
 
-    def expressions(self, state: State, types: Types) -> Expressions:
-        old = number(self.column)
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
+        old = number(self.column, frames)
         if self.suspect is not None:
             low, high = self.suspect
-            repaired = nw.when(old >= low, old <= high).then(old * float(self.factor))
+            repaired = frames.when(old >= low, old <= high).then(old * float(self.factor))
             return {self.column: repaired.otherwise(old)}
         # a unit that is not known makes a gap; no unit leaves the value
         by: Any = self.by
-        value = nw.when(nw.col(by).is_null()).then(old)
+        value = frames.when(frames.col(by).is_null()).then(old)
         for unit, factor in self.factors.items():
-            value = nw.when(nw.col(by) == unit).then(old * float(factor)).otherwise(value)
+            value = frames.when(frames.col(by) == unit).then(old * float(factor)).otherwise(value)
         return {self.column: value}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #de60142d
@@ -435,22 +465,6 @@ def _days_of_a_calendar(format: str) -> str:
     )
     return f"^(?:{'|'.join(patterns)})$"
 
-
-def _checked_dates(read, format):
-    """Polars' own reader takes what the pattern takes, and blanks, signs, a year 0 and a second 60,
-    too. Repeated days are looked at once."""
-    text, value = read
-    repeats = text.head(10_000).n_unique() <= 1_000
-    # twice as fast as text.unique()
-    seen = text.gather(text.hash().arg_unique()) if repeats else text
-    wrong = ~seen.str.contains(_days_of_a_calendar(format)).fill_null(False)
-    if repeats:
-        odd = seen.filter(wrong)
-        if odd.is_empty() or odd.str.to_datetime(format, strict=False).is_null().all():
-            return value
-        wrong = text.is_in(odd.implode())
-    return value.set(wrong, None)
-
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #51efea20
 def _check_date_format(format: str) -> None:
     letters = re.findall("%(.?)", format)
@@ -469,16 +483,17 @@ def _moment(text):
 
 
 def _date_sql(rule):
-    "The steps of DuckDB: stripped text, its date, and the bounds."
-    pattern, form = map(_sql_text, (_days_of_a_calendar(rule.format), rule.format))
-    read = f"strptime(case when regexp_matches({{x}}, {pattern}) then {{x}} end, {form})"
+    "The steps of DuckDB: the date, and the bounds."
+    pattern = _days_of_a_calendar(rule.format)
+    known = f"case when regexp_matches({{x}}, {_sql_text(pattern)}) then {{x}}"
+    read = f"strptime({known} else {_found_sql(pattern)} end, {_sql_text(rule.format)})"
     bounds = [
         f"{{x}} {sign} timestamp '{_moment(day)}'"
         for sign, day in ((">=", rule.earliest), ("<=", rule.latest))
         if day
     ]
     inside = [f"case when {' and '.join(bounds)} then {{x}} end"] * bool(bounds)
-    return _STRIPPED_SQL, read, *inside
+    return read, *inside
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #4a6cd271
 @Cleaner.register
@@ -509,37 +524,23 @@ class Date(CleaningRule):
     def retypes(self, types: Types) -> bool:
         return types[self.column] == "String"
 
-    def expressions(self, state: State, types: Types) -> Expressions:
-        value, kind = nw.col(self.column), types[self.column]
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
+        value, kind = frames.col(self.column), types[self.column]
         if kind not in ("String", "Date", "Datetime"):
             must = "A column of dates must be text or dates."
             raise InputError.of(must, f"{self.column}: {kind}")
         if kind == "String":
-            text = _stripped(value)
-            known = nw.when(text.str.contains(_days_of_a_calendar(self.format))).then(text)
+            text = _stripped(value, frames)
+            known = frames.when(text.str.contains(_days_of_a_calendar(self.format))).then(text)
             value = known.str.to_datetime(format=self.format)
-        inside = [value >= _moment(self.earliest)] * bool(self.earliest)
-        inside += [value <= _moment(self.latest)] * bool(self.latest)
-        return {self.column: nw.when(*inside).then(value) if inside else value}
+        inside = [value >= _moment(self.earliest)] if self.earliest else []
+        inside += [value <= _moment(self.latest)] if self.latest else []
+        return {self.column: frames.when(*inside).then(value) if inside else value}
 
-    def in_polars(self, types: Types, whole: bool) -> dict[str, tuple[Callable, ...]]:
-        if types[self.column] != "String" or self.earliest or self.latest:
-            return {}
-        import polars as pl
+    def in_polars(self, state: State, types: Types, whole: bool) -> dict[str, Any]:
+        return _by_distinct(self, super().in_polars(state, types, whole), types, whole, "Datetime")
 
-        check = partial(_checked_dates, format=self.format)
-
-        def checked(column: pl.Expr, *both: pl.Expr) -> pl.Expr:
-            return pl.map_batches(
-                both, check, return_dtype=pl.Datetime("us"), is_elementwise=not whole
-            )
-
-        def read(column: pl.Expr, text: pl.Expr) -> pl.Expr:
-            return text.str.to_datetime(self.format, strict=False)
-
-        return {self.column: (lambda column: _stripped(column, pl), read, checked)}
-
-    def in_duckdb(self, types: Types) -> dict[str, tuple[str, ...]]:
+    def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
         return {self.column: _date_sql(self)} if types[self.column] == "String" else {}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #ed61c3eb
@@ -612,13 +613,20 @@ class Outliers(CleaningRule):
             reach = (3.5 if self.k is None else self.k) * 1.4826 * spread
         return {"low": low - reach, "high": high + reach}
 
-    def expressions(self, state: State, types: Types) -> Expressions:
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
         if state["low"] is None:
-            return {self.column: number(self.column)}
+            return {self.column: number(self.column, frames)}
         floats = {self.column: "Float64"}
         return {
-            self.column: _bounded(self.column, state["low"], state["high"], self.outside, floats)
+            self.column: _bounded(
+                self.column, state["low"], state["high"], self.outside, floats, frames
+            )
         }
+
+    def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
+        bounds, floats = (state["low"], state["high"]), {self.column: "Float64"}
+        sql = _bounded_sql(self.column, *bounds, self.outside, floats)
+        return {} if state["low"] is None else {self.column: (sql,)}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #60e980bd
 def _linear(opened, column, features):
@@ -648,10 +656,10 @@ def _linear(opened, column, features):
     }
 
 
-def _predicted(state):
-    value = nw.lit(state["intercept"])
+def _predicted(state, frames):
+    value = frames.lit(state["intercept"])
     for name, slope in state["slopes"].items():
-        value = value + number(name).fill_null(state["means"][name]) * slope
+        value = value + number(name, frames).fill_null(state["means"][name]) * slope
     return value
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #8c797326
@@ -671,7 +679,15 @@ def _group_values(rule, opened):
         return {group: value for group, value, _ in counted}
     # Arrow's own grouped median is approximate
     opened = _duck(opened, [rule.by, rule.column])
-    opened = opened.lazy() if engine_of(opened.to_native()) == "polars" else opened  # one step
+    native: Any = opened.to_native()
+    if engine_of(native) == "duckdb":
+        by, column = _sql_name(rule.by), _sql_name(rule.column)
+        return dict(native.aggregate(f"{by}, {rule.how}({column}::double)", by).fetchall())
+    if engine_of(native).startswith("polars"):
+        import polars as pl
+
+        value = getattr(pl.col(rule.column).cast(pl.Float64), rule.how)().alias("__value")
+        return dict(native.lazy().group_by(rule.by).agg(value).collect().iter_rows())
     rows = opened.select(nw.col(rule.by), number(rule.column).alias("__value"))
     rows = rows.filter(~nw.col(rule.by).is_null())
     value = nw.col("__value").median() if rule.how == "median" else nw.col("__value").mean()
@@ -684,7 +700,7 @@ def _groups(rule, opened):
     values = {
         group: value
         for group, value in _group_values(rule, opened).items()
-        if value is not None and value == value
+        if group is not None and value is not None and value == value
     }
     check_64_bits(list(values), [rule.by])
     if len(values) > 10_000:
@@ -696,16 +712,32 @@ def _groups(rule, opened):
     return [[group, values[group]] for group in sorted(values)]
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #67c76fb0
-def _filled(rule, state, old):
+def _filled_sql(rule, state, types):
+    "The same for DuckDB, which plans a list faster than a CASE of many groups; None for the rest."
+    value, groups = state.get("value"), state.get("groups", ())
+    if isinstance(value, str) and types[rule.column] in TEXTS and not groups:
+        return f"coalesce({{x}}, {_sql_text(value)})"
+    if rule.how not in ("median", "mean") or (groups and types[rule.by] not in TEXTS):
+        return None
+    values = [f"{_sql_number(float(value))}"]
+    if groups:
+        names = ", ".join(_sql_text(group) for group, _ in groups)
+        by = _sql_name(rule.by).replace("{", "{{").replace("}", "}}")
+        usual = f"'{[float(value) for _, value in groups]}'::double[]"
+        values = [f"list_extract({usual}, list_position([{names}], {by}))", *values]
+    return f"coalesce({', '.join(['{x}::double', *values])})"
+
+
+def _filled(rule, state, old, frames):
     "A column with its gaps filled."
     if rule.how == "model":
-        return nw.when(old.is_null()).then(_predicted(state)).otherwise(old)
+        return frames.when(old.is_null()).then(_predicted(state, frames)).otherwise(old)
     groups = [list(part) for part in zip(*state.get("groups", ()), strict=True)]
     if not groups:
         return old.fill_null(state["value"])
-    kind = None if rule.how == "mode" else nw.Float64
-    value = nw.col(rule.by).replace_strict(*groups, default=state["value"], return_dtype=kind)
-    return nw.when(old.is_null()).then(value).otherwise(old)
+    kind = None if rule.how == "mode" else frames.Float64
+    value = frames.col(rule.by).replace_strict(*groups, default=state["value"], return_dtype=kind)
+    return frames.when(old.is_null()).then(value).otherwise(old)
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #14fb9538
 @dataclass(frozen=True)
@@ -823,7 +855,7 @@ class Missing(_MissingSettings):
                 value = answers["mean"]
             case "mode":
                 _check_no_zone(self.column, opened)
-                value = next((value for value, _ in commonest(opened, [self.column])), None)
+                value = mode(opened, self.column)
             case "constant":
                 value = self.value
             case "model":
@@ -835,12 +867,20 @@ class Missing(_MissingSettings):
             raise InputError.of(must, "a column of gaps", "how='constant'.")
         return {"value": value} | ({"groups": _groups(self, opened)} if self.by else {})
 
-    def expressions(self, state: State, types: Types) -> Expressions:
+    def in_duckdb(self, state: State, types: Types) -> dict[str, tuple[str, ...]]:
+        sql = _filled_sql(self, state, types)
+        if sql is None:
+            return {}
+        name = _sql_name(self.column).replace("{", "{{").replace("}", "}}")
+        flag = {f"{self.column}_missing": (f"({name} is null)::bigint",)}
+        return {self.column: (sql,)} | (flag if self.flag else {})
+
+    def words(self, frames: Any, state: State, types: Types) -> dict[str, Any]:
         whole = isinstance(self.value, float) and not self.value.is_integer()
         as_number = self.how in ("median", "mean", "model") or whole
-        old = number(self.column) if as_number else nw.col(self.column)
-        flag = {f"{self.column}_missing": nw.col(self.column).is_null().cast(nw.Int64)}
-        filled = {} if self.drops else {self.column: _filled(self, state, old)}
+        old = number(self.column, frames) if as_number else frames.col(self.column)
+        flag = {f"{self.column}_missing": frames.col(self.column).is_null().cast(frames.Int64)}
+        filled = {} if self.drops else {self.column: _filled(self, state, old, frames)}
         return (flag if self.flag else {}) | filled
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #9314475e
@@ -876,9 +916,6 @@ class Duplicates(CleaningRule):
             ignore=() if self.keys else (self.column,),
         )
         return nw.from_native(kept)
-
-    def expressions(self, state: State, types: Types) -> Expressions:
-        return {}
 
 # %% ../../../nbs/lib/data/prepare/20_cleaning_rules.ipynb #35734f89
 def _jaccard(a: set, b: set) -> float:
@@ -977,6 +1014,3 @@ class NearDuplicates(CleaningRule):
         first = groups.groupby("group")[self.id].transform("min")
         gone = groups.loc[first != groups[self.id], self.id].tolist()
         return opened.filter(~nw.col(self.id).is_in(gone)) if gone else opened
-
-    def expressions(self, state: State, types: Types) -> Expressions:
-        return {}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 import pandas as pd
 
-from ...core import InputError, check_choice, import_extra
+from ...core import InputError, check_choice, check_unmasked, import_extra
 from ..frames import engine_of, to_arrow, to_pandas
 from ..seal import SealedTest
 
@@ -230,6 +230,7 @@ def numbered_frame(
     """
     from sklearn.utils import check_array
 
+    check_unmasked(X)
     try:
         # its words are those that scikit-learn's users, and its checks, know
         any_type: Any = None

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ...core import InputError, check_choice, check_int, check_number, import_extra
-from ...core import require
+from ...core import plain_array, require
 from ..frames import engine_of, hash_column, to_pandas
 from .estimator import check_fitted
 from .rules import BLANKS, CATEGORIES, MOMENTS, NUMERIC, TEXTS, Aggregates
@@ -208,6 +208,9 @@ class Encoder(_FeatureRules):
         return hash_column(frame, keys.pop(), "target encoding", KEY) if keys else frame
 
 # %% ../../../nbs/lib/data/prepare/40_features.ipynb #0eea4e17
+_LEAVE_OUT = "leave the column out: without a value it tells a model nothing."
+
+
 def _beyond_rounding(mean, std, values):
     """The deviation, or 0 where rounding alone explains it: Chan, Golub and LeVeque (1983), as
     scikit-learn draws the line."""
@@ -274,7 +277,7 @@ class Scale(FeatureRule):
         known = answers.get("mean", answers.get("low", answers.get(self.column, [None])[0]))
         if known is None:
             must = f"Scale({self.column!r}) needs at least one value to learn from."
-            raise InputError.of(must, "a column of gaps")
+            raise InputError.of(must, "a column of gaps", _LEAVE_OUT)
         _check_finite(self.column, answers)
         match self.how:
             case "standard":
@@ -326,7 +329,8 @@ class OneHot(FeatureRule):
         counts = commonest(opened, [self.column])
         kept = [value for value, rows in counts if rows >= self.least][: self.top]
         must = f"OneHot({self.column!r}) needs a category with at least {self.least} rows."
-        require(bool(kept), must, f"{len(counts)} categories")
+        hint = f"OneHot({self.column!r}, least={counts[0][1]})." if counts else _LEAVE_OUT
+        require(bool(kept), must, f"{len(counts)} categories", hint)
         return {"categories": kept, "gaps": bool(answers["gaps"])}
 
     def expressions(self, state: State, types: Types) -> Expressions:
@@ -372,7 +376,7 @@ class Ordinal(FeatureRule):
     def fit(self, answers: Mapping[str, Any], opened: Opened, types: Types) -> dict[str, Any]:
         known = list(self.order) or sorted(value for value, _ in commonest(opened, [self.column]))
         must = f"Ordinal({self.column!r}) needs at least one value to learn from."
-        require(known, must, "a column of gaps")
+        require(known, must, "a column of gaps", _LEAVE_OUT)
         return {"categories": known}
 
     def expressions(self, state: State, types: Types) -> Expressions:
@@ -558,7 +562,8 @@ def _counted_pieces(rule: Any, texts: pd.Series) -> tuple[Any, Any]:
         return counter.fit_transform(texts.astype(str)), counter.get_feature_names_out()
     except ValueError:
         must = f"Pieces({rule.column!r}) needs texts that share pieces."
-        raise InputError.of(must, f"{len(texts)} rows") from None
+        hint = "unit='character' for texts without blanks, OneHot for whole texts as categories."
+        raise InputError.of(must, f"{len(texts)} rows", hint) from None
 
 # %% ../../../nbs/lib/data/prepare/40_features.ipynb #ceea16d9
 @Encoder.register
@@ -597,7 +602,8 @@ class Pieces(FeatureRule):
         wanted = [self.column, *filter(None, [self.target])]
         known = opened.select(*wanted).filter(~nw.col(self.column).is_null())
         rows = to_pandas(known.head(self.sample).to_native())
-        require(len(rows) > 0, f"Pieces({self.column!r}) needs texts to learn from.", "none")
+        must = f"Pieces({self.column!r}) needs texts to learn from."
+        require(len(rows) > 0, must, "a column of gaps", _LEAVE_OUT)
         counts, pieces = _counted_pieces(self, pd.Series(rows[self.column]))
         if self.target is None:
             score = np.asarray(counts.sum(axis=0)).ravel()
@@ -649,8 +655,10 @@ def dataset(
             f"{len(frame)} rows",
             "Cleaner.clean may have dropped some: take these rows from the table, too.",
         )
-    bad = [name for name in frame if not np.isfinite(frame[name].to_numpy(float)).all()]
+    values = plain_array(frame, "Features of the table").astype(np.float64)
+    fits: Any = np.isfinite(values).all(axis=0)
+    bad = [name for name, all_finite in zip(frame, fits, strict=True) if not all_finite]
     if bad:
         hint = "fill them with clean.Missing before encoding."
         raise InputError.of("Features must have no gaps.", f"gaps in {bad[:5]}", hint)
-    return from_arrays(frame.to_numpy(float), rows.y, rows.ids, rows.classes, rows.name)
+    return from_arrays(values, rows.y, rows.ids, rows.classes, rows.name)

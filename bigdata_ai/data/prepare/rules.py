@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Types', 'State', 'Opened', 'Expressions', 'Aggregates', 'NUMERIC', 'TEXTS', 'CATEGORIES', 'MOMENTS', 'SINGLE',
-           'BLANKS', 'RuleT', 'Rule', 'number', 'check_64_bits', 'commonest', 'layers', 'check_types', 'opened_types',
-           'fit_layer', 'apply_layer', 'Rules']
+           'BLANKS', 'RuleT', 'Rule', 'number', 'check_64_bits', 'commonest', 'mode', 'layers', 'check_types',
+           'opened_types', 'fit_layer', 'apply_layer', 'Rules']
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #4a830ec8
 import datetime
@@ -13,6 +13,8 @@ import decimal
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -43,16 +45,18 @@ class _EngineWays:
 
     def in_polars(
         self,
+        state: State,  # what `fit` gave
         types: Types,  # column -> type of the frame at hand
         # whether all rows are in memory: then Python is better called once than by several threads,
         # part by part
         whole: bool,
-        # column -> steps: polars expressions of the column and of what the steps before gave
-    ) -> dict[str, tuple[Callable, ...]]:
+    ) -> dict[str, Any]:  # column -> polars expression
         """Say in polars' own words what `expressions` says.
 
         Parameters
         ----------
+        state : State
+            what `fit` gave
         types : Types
             column -> type of the frame at hand
         whole : bool
@@ -61,13 +65,14 @@ class _EngineWays:
 
         Returns
         -------
-        dict[str, tuple[Callable, ...]]
-            column -> steps: polars expressions of the column and of what the steps before gave
+        dict[str, Any]
+            column -> polars expression
         """
         return {}
 
     def in_duckdb(
         self,
+        state: State,  # what `fit` gave
         types: Types,  # column -> type of the frame at hand
         # column -> SQL expressions of {x}: the column, then what the one before gave
     ) -> dict[str, tuple[str, ...]]:
@@ -75,6 +80,8 @@ class _EngineWays:
 
         Parameters
         ----------
+        state : State
+            what `fit` gave
         types : Types
             column -> type of the frame at hand
 
@@ -311,20 +318,23 @@ BLANKS = "".join(map(chr, _BLANK_CODES))  # Unicode's white space, the full-widt
 
 def number(
     column: str,  # a numeric column
-) -> nw.Expr:  # the column as Float64
+    frames: Any = nw,  # narwhals, or polars, whose words are the same
+) -> Any:  # an expression of `frames`: the column as Float64
     """Give a numeric column as 64-bit floats, so that all engines compute the same.
 
     Parameters
     ----------
     column : str
         a numeric column
+    frames : Any, default nw
+        narwhals, or polars, whose words are the same
 
     Returns
     -------
-    nw.Expr
-        the column as Float64
+    Any
+        an expression of `frames`: the column as Float64
     """
-    return nw.col(column).cast(nw.Float64)
+    return frames.col(column).cast(frames.Float64)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #12c0c53e
 def check_64_bits(
@@ -349,6 +359,44 @@ def check_64_bits(
     )
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #e7661bd5
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _counted_frame(opened, names):
+    "Values and the number of their rows, keys first; with gaps where the engine counts them."
+    keys = [f"{i}" for i in range(len(names))]
+    # narwhals takes thrice as long on a few rows
+    match engine_of(native := opened.to_native()):
+        case "duckdb":
+            fields = [_quoted(name) for name in names]
+            parts = [f'{field} as "{key}"' for field, key in zip(fields, keys, strict=True)]
+            return native.aggregate(", ".join([*parts, "count(*) as rows"]), ", ".join(fields))
+        case "polars" | "polars-lazy":
+            import polars as pl
+
+            known = native.lazy().select(
+                pl.col(n).alias(k) for n, k in zip(names, keys, strict=True)
+            )
+            return known.drop_nulls().group_by(keys).agg(rows=pl.len())
+    known = opened.select(**{key: nw.col(name) for key, name in zip(keys, names, strict=True)})
+    match engine_of(native := known.to_native()):
+        case "pandas":
+            return native.groupby(keys, sort=False, observed=True).size().reset_index(name="rows")
+        case "pyarrow":
+            return native.drop_null().group_by(keys).aggregate([([], "count_all")])
+    return known.drop_nulls(keys).group_by(*keys).agg(rows=nw.len()).to_native()
+
+
+def _counted(opened, names):
+    "Values without gaps and the number of their rows, as tuples."
+    table = to_arrow(_counted_frame(opened, names))
+    rows = [*zip(*[column.to_pylist() for column in table.columns], strict=True)]
+    rows = [row for row in rows if None not in row]
+    check_64_bits([value for row in rows for value in row[:-1]], names)
+    return rows
+
+
 def commonest(
     opened: Opened,  # an opened frame
     names: Sequence[str],  # columns; rows with a gap in one do not count
@@ -369,24 +417,30 @@ def commonest(
         (value, rows) for one column, (value, …, rows) for several; most rows first, ties by
         value
     """
-    # lazily, polars takes one step where it takes three
-    whole = opened.lazy() if engine_of(opened.to_native()) == "polars" else opened
-    known = whole.select(**{f"{i}": nw.col(name) for i, name in enumerate(names)})
-    keys = [f"{i}" for i in range(len(names))]
-    # narwhals takes thrice as long on a few rows of pandas
-    match engine_of(native := known.to_native()):
-        case "pandas":
-            counted = (
-                native.groupby(keys, sort=False, observed=True).size().reset_index(name="rows")
-            )
-        case "pyarrow":
-            counted = native.drop_null().group_by(keys).aggregate([([], "count_all")])
-        case _:
-            counted = known.drop_nulls(keys).group_by(*keys).agg(rows=nw.len()).to_native()
-    # keys first
-    rows = [*zip(*[column.to_pylist() for column in to_arrow(counted).columns], strict=True)]
-    check_64_bits([value for row in rows for value in row[:-1]], names)
-    return sorted(rows, key=lambda row: (-row[-1], row[:-1]))
+    return sorted(_counted(opened, names), key=lambda row: (-row[-1], row[:-1]))
+
+
+def mode(
+    opened: Opened,  # an opened frame
+    name: str,  # a column
+) -> Any:  # its commonest value, the least of several; None where all are gaps
+    """Find the value that most rows have.
+
+    Parameters
+    ----------
+    opened : Opened
+        an opened frame
+    name : str
+        a column
+
+    Returns
+    -------
+    Any
+        its commonest value, the least of several; None where all are gaps
+    """
+    rows = _counted(opened, [name])
+    most = max(map(itemgetter(1), rows), default=0)
+    return min([value for value, n in rows if n == most], default=None)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #69d1a3f8
 def layers(
@@ -428,29 +482,11 @@ def _merged(levels: Mapping[Any, Sequence[float]]) -> dict[str, list[float]]:
     return {column: sorted(wanted) for column, wanted in merged.items()}
 
 
-def _one_pass(opened, expressions, merged):
-    "Aggregates and quantiles together."
-    names = {
-        f"q\x1f{column}\x1f{level}": number(column).quantile(level, interpolation="linear")
-        for column, wanted in merged.items()
-        for level in wanted
-    }
-    values = summarize(opened, expressions | names)
-    return values, {
-        column: [values.pop(f"q\x1f{column}\x1f{level}") for level in wanted]
-        for column, wanted in merged.items()
-    }
-
-
 def _ask(opened, expressions, levels):
     "Answers to aggregates by name, and quantiles by (rule, column)."
     merged = _merged(levels)
-    if merged and engine_of(opened.to_native()) != "spark":
-        values, parts = _one_pass(opened, expressions, merged)
-    else:
-        values = summarize(opened, expressions)
-        parts = quantiles(opened, merged) if merged else {}
-    return values, {
+    parts = quantiles(opened, merged) if merged else {}
+    return summarize(opened, expressions), {
         (i, column): [parts[column][merged[column].index(level)] for level in wanted]
         for (i, column), wanted in levels.items()
     }
@@ -549,46 +585,64 @@ def fit_layer(
     return states
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #b629f973
-def _with_polars(frame, steps):
-    "Polars' own expressions, step by step."
+def _beside(name):
+    "What a new value is called while the old one is needed."
+    return f"{name}\x1fown"
+
+
+def _with_beside(wider, beside, types, expressions):
+    "Set the columns of a layer, some of which lie beside the frame already."
+    new = expressions | {name: nw.col(other) for name, other in beside.items()}
+    parts: list[nw.Expr] = []
+    # columns that stay are one expression where they stand together: each costs narwhals time
+    for stays, names in groupby({**types, **new}, lambda name: name not in new):
+        run = list(names)
+        parts += [nw.col(*run)] if stays else [new[name].alias(name) for name in run]
+    return nw.from_native(wider).select(*parts)
+
+
+def _with_polars(frame, types, expressions, ways):
+    "Set columns in polars' words where rules have such."
     import polars as pl
 
-    for step in range(max(map(len, steps.values()))):
-        ready = {
-            name: [pl.col(name), *(pl.col(f"{name}\x1f{i}") for i in range(step))]
-            for name in steps
-            if len(steps[name]) > step
-        }
-        frame = frame.with_columns(
-            **{f"{name}\x1f{step}": steps[name][step](*given) for name, given in ready.items()}
-        )
-    return frame, {name: f"{name}\x1f{len(parts) - 1}" for name, parts in steps.items()}
+    rest = {name: value for name, value in expressions.items() if name not in ways}
+    # not with_columns: polars may move one expression of such a layer into the one
+    # before, past others that read its column
+    if not rest:
+        names = {**types, **ways}
+        return nw.from_native(frame.select(**{n: ways.get(n, pl.col(n)) for n in names}))
+    beside = {name: _beside(name) for name in ways}
+    wider = frame.with_columns(**{new: ways[name] for name, new in beside.items()})
+    return _with_beside(wider, beside, types, rest)
+
+# %% ../../../nbs/lib/data/prepare/10_rules.ipynb #5bef9689
+def _staged(name, parts, at):
+    "A column's SQL, of what it was or of what the step before gave."
+    return parts[at].format(x=_quoted(_beside(name) if at else name))
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _with_sql(frame, steps):
-    "DuckDB's own expressions, step by step."
-    beside = {name: f"{name}\x1fown" for name in steps}
-    firsts = [
-        f"{steps[name][0].format(x=_quoted(name))} as {_quoted(beside[name])}" for name in steps
-    ]
-    frame = frame.project(", ".join(["*", *firsts]))
-    for step in range(1, max(map(len, steps.values()))):
-        news = {
-            _quoted(beside[name]): parts[step] for name, parts in steps.items() if len(parts) > step
-        }
-        later = ", ".join(f"{sql.format(x=new)} as {new}" for new, sql in news.items())
-        frame = frame.project(f"* replace ({later})")
-    return frame, beside
-
-
-def _with_engine(opened, whole, steps, add):
-    "Set columns, some of them by an engine's own expressions."
-    wider, beside = add(opened.to_native(), steps) if steps else (opened.to_native(), {})
-    return nw.from_native(wider).select(**whole | {name: nw.col(beside[name]) for name in steps})
+def _with_sql(relation, types, expressions, ways):
+    "Set columns in DuckDB's words where rules have such, step by step."
+    stages = max(map(len, ways.values()), default=1)
+    for stage in range(stages - 1):
+        news, swaps = [], []
+        for name, parts in ways.items():
+            at = stage - (stages - len(parts))  # all end together
+            if at >= 0:
+                sql = f"{_staged(name, parts, at)} as {_quoted(_beside(name))}"
+                (swaps if at else news).append(sql)
+        star = f"* replace ({', '.join(swaps)})" if swaps else "*"
+        relation = relation.project(", ".join([star, *news]))
+    last = {name: _staged(name, parts, len(parts) - 1) for name, parts in ways.items()}
+    rest = {name: value for name, value in expressions.items() if name not in ways}
+    if not rest:
+        names = {**types, **ways}
+        fields = [f"{last.get(name, _quoted(name))} as {_quoted(name)}" for name in names]
+        return nw.from_native(relation.project(", ".join(fields)))
+    beside = {name: f"{name}\x1fnew" for name in ways}
+    fields = [f"{last[name]} as {_quoted(new)}" for name, new in beside.items()]
+    wider = relation.project(", ".join(["*", *fields])) if ways else relation
+    return _with_beside(wider, beside, types, rest)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #8bbf33fe
 def _with_arrays(opened, expressions, arrays):
@@ -600,29 +654,31 @@ def _with_arrays(opened, expressions, arrays):
     return nw.from_native(pd.concat([frame, pd.DataFrame(arrays, index=frame.index)], axis=1))
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #c4f8f28a
-def _set_columns(rules, opened, types, expressions):
-    "Set the new columns of a layer's rules in one pass."
-    if not expressions:
-        return opened
-    whole = {name: nw.col(name) for name in types} | expressions
-    match engine_of(opened.to_native()):
+def _own_ways(engine, rule, state, types, native):
+    "What an engine says in its own words of a rule."
+    match engine:
         case "duckdb":
-            steps = {name: sql for rule in rules for name, sql in rule.in_duckdb(types).items()}
-            return _with_engine(opened, whole, steps, _with_sql)
-        case "polars" | "polars-lazy" as shape:
-            eager = shape == "polars"
-            steps = {
-                name: parts
-                for rule in rules
-                for name, parts in rule.in_polars(types, eager).items()
-            }
-            # not with_columns: polars may move one expression of such a layer into the one
-            # before, past others that read its column
-            changed = _with_engine(opened.lazy(), whole, steps, _with_polars)
+            return rule.in_duckdb(state, types)
+        case "polars" | "polars-lazy":
+            return rule.in_polars(state, types, engine == "polars")
+        case "pandas":
+            return rule.in_pandas(state, native)
+    return {}
+
+
+def _set_columns(engine, opened, types, expressions, ways):
+    "Set the new columns of a layer's rules in one pass."
+    native = opened.to_native()
+    match engine:
+        case "duckdb":
+            return _with_sql(native, types, expressions, ways)
+        case "polars" | "polars-lazy":
+            changed = _with_polars(native.lazy(), types, expressions, ways)
             # computes once what two expressions share; eager polars does not
-            return changed.collect() if eager else changed
-        case _:
-            return opened.with_columns(**expressions)
+            return changed.collect() if engine == "polars" else changed
+        case "pandas":
+            return _with_arrays(opened, expressions, ways)
+    return opened.with_columns(**expressions)
 
 
 def apply_layer(
@@ -649,22 +705,23 @@ def apply_layer(
     Opened
         rows with the layer's columns changed
     """
-    types, expressions, arrays = opened_types(opened), {}, {}
-    pandas = engine_of(opened.to_native()) == "pandas"
+    types, expressions, ways = opened_types(opened), {}, {}
+    engine = engine_of(native := opened.to_native())
     for rule in rules:
         check_types(rule, types)
     for rule, state in zip(rules, states, strict=True):
-        short = rule.in_pandas(state, opened.to_native()) if pandas else {}
-        if short:
-            arrays |= short
-        elif not rule.drops:
+        if rule.drops:
+            opened = rule.filter(opened, state) if training else opened
+            continue
+        short = _own_ways(engine, rule, state, types, native)
+        ways |= short
+        # pandas says all or nothing
+        if not short or not (engine == "pandas" or short.keys() >= rule.writes()):
             way = rule.training_expressions if training else rule.expressions
             expressions |= way(state, types)
-        elif training:
-            opened = rule.filter(opened, state)
-    if pandas:
-        return _with_arrays(opened, expressions, arrays)
-    return _set_columns(rules, opened, types, expressions)
+    if not expressions and not ways:
+        return opened
+    return _set_columns(engine, opened, types, expressions, ways)
 
 # %% ../../../nbs/lib/data/prepare/10_rules.ipynb #4ffe7c15
 _SAVED = {"kind", "version", "rows", "types", "rules", "learnt"}  # what a saved list of rules holds

@@ -955,7 +955,8 @@ class _WritesSpark(_WritesFrames):
 
     def _write_spark(self, frame, write):
         if self._store.spark is None:
-            return self._write(frame.toArrow(), write)
+            return self._write(to_arrow(frame), write)
+        to_arrow(frame.limit(0))  # refuses a column that Arrow has no type for, by its name
         name, files = f"_staging-{uuid.uuid4().hex}", self._store.files()
         schema = import_extra("pyspark.sql.pandas.types", "spark").to_arrow_schema(
             frame.schema, timezone="UTC"
