@@ -94,6 +94,7 @@ KEYS: dict[str, tuple[Any, str, str]] = {
     "metric": (str, "a text", "the column of the rows that tables show; `error` if left out"),
     "power_law": (bool, "true or false", "whether reports fit error = a · n^-b to the rows"),
     "axes": (list, "a list", 'what varies beside seed and framework; `["n"]` if left out'),
+    "grid": (list, "a list", "the parameters whose combinations are a row each"),
     "together": (bool, "true or false", "whether intervals hold for all claims at once"),
     "preconditions": (list, "a list", "more of what rows must hold, each `module:function`"),
     "without": (list, "a list", "the kit's preconditions that make no sense here"),
@@ -142,7 +143,7 @@ def _are_all(kind, values):
 
 def _list_misfits(declared):
     "What is no list of texts, or of claims."
-    for key in ("axes", "preconditions", "without"):
+    for key in ("axes", "grid", "preconditions", "without"):
         if not _are_all(str, declared.get(key, ())):
             yield f"{key} must be a list of texts"
     if not _are_all(dict, declared.get("claims", ())):

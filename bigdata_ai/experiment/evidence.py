@@ -13,6 +13,7 @@ import os
 import resource
 import subprocess
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
@@ -25,7 +26,7 @@ from ..core import digest, experiments_path, package_path, require, runs_path, w
 from ..data.origin import Trained
 from ..data.tables import Dataset
 from .claims import claims_hash, load_claims
-from .declared import cells_of, source_of
+from .declared import cells_of, run_facts, run_stem, source_of
 from .imports import PARSING, face_modules
 from .lines import damage, read_rows
 
@@ -283,28 +284,14 @@ def read(
     return pd.json_normalize(flat)
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #c94c9115
-def _hashes(experiment):
-    """Hash of the code and of the claims, as the runner gave them; without it, of the notebook of
-    that name in the working folder, or of the kit's own."""
-    if "BIGDATA_AI_CODE" in os.environ:
-        return os.environ["BIGDATA_AI_CODE"], os.environ.get("BIGDATA_AI_CLAIMS", "")
-    notebook = source_of(experiment)
-    if notebook is None:
-        return "interactive", ""
-    declared = notebook.with_suffix(".toml")
-    return code_hash(notebook), claims_hash(load_claims(declared) if declared.exists() else [])
-
-
-def _facts(experiment, framework, data, parameters):
+def _facts(experiment, framework, data, parameters, hashes):
     "What all rows of an experiment have in common."
-    code, claims = _hashes(experiment)
     return {
         "experiment": experiment,
         "framework": framework,
         "parameters": json.loads(json.dumps(parameters)),
         "data": {"name": data.name, "sha256": data.sha256},
-        "code": code,
-        "claims": claims,
+        **hashes,
         "versions": versions(framework),
     }
 
@@ -363,6 +350,38 @@ class _RunEvidence:
         self._finished += 1
         write_atomic(self.folder / f"{self.framework}.progress", f"{self._finished} {self.total}")
 
+# %% ../../nbs/lib/experiment/10_evidence.ipynb #546ac77e
+def _given():
+    "Folder and hashes of the runner; None without it."
+    if "BIGDATA_AI_RUN" not in os.environ:
+        return None
+    hashes = {"code": "interactive", "claims": ""}
+    given = {name: os.environ.get(f"BIGDATA_AI_{name.upper()}", hashes[name]) for name in hashes}
+    return Path(os.environ["BIGDATA_AI_RUN"]), given
+
+
+def _registered(experiment, framework):
+    "Folder and hashes of a notebook that runs by itself, written down before its first row."
+    notebook = source_of(experiment)
+    if notebook is None:
+        return runs_path() / "interactive", {"code": "interactive", "claims": ""}
+    declared = notebook.with_suffix(".toml")
+    claims = load_claims(declared) if declared.exists() else []
+    hashes = {"code": code_hash(notebook), "claims": claims_hash(claims)}
+    folder = runs_path() / f"interactive-{run_stem(experiment)}-{digest(hashes)[:6]}"
+    known = run_facts(folder).get("frameworks", [])
+    facts = {
+        "experiment": experiment if notebook.parent == experiments_path() else str(notebook),
+        "parameters": None,  # not known to be the notebook's own
+        **hashes,
+        "frameworks": [*dict.fromkeys([*known, framework])],
+        "commit": commit(notebook),
+        "versions": versions(),
+        "declared": [asdict(claim) for claim in claims],
+    }
+    write_atomic(folder / "run.json", json.dumps(facts, indent=1, ensure_ascii=False))
+    return folder, hashes
+
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #546ac77f
 class Recorder(_RunEvidence):
     "Appends the results of one experiment in one framework to a run's evidence."
@@ -390,8 +409,8 @@ class Recorder(_RunEvidence):
         total : int, default 0
             rows to come in all, for the progress bar
         """
-        folder = Path(os.environ.get("BIGDATA_AI_RUN", runs_path() / "interactive"))
-        super().__init__(folder, _facts(experiment, framework, data, parameters), total)
+        folder, hashes = _given() or _registered(experiment, framework)
+        super().__init__(folder, _facts(experiment, framework, data, parameters, hashes), total)
 
     def done(
         self,
