@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import declaration
 import papermill
 import pytest
 
@@ -101,6 +102,10 @@ def test_a_wrong_key_is_refused_with_its_nearest(text, told, tmp_path):
     declaration.write_text(text)
     with pytest.raises(InputError, match=told):
         describe(notebook)
+
+
+def test_the_page_of_keys_is_up_to_date():
+    assert declaration.PAGE.read_text(encoding="utf-8") == declaration.page()
 
 
 def test_every_key_is_known_and_said():
