@@ -3057,6 +3057,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                   'bigdata_ai/experiment/engine.py'),
                                               'bigdata_ai.experiment.engine._startup': ( 'lib/experiment/engine.html#_startup',
                                                                                          'bigdata_ai/experiment/engine.py'),
+                                              'bigdata_ai.experiment.engine._without_interactive': ( 'lib/experiment/engine.html#_without_interactive',
+                                                                                                     'bigdata_ai/experiment/engine.py'),
                                               'bigdata_ai.experiment.engine.close_fork_servers': ( 'lib/experiment/engine.html#close_fork_servers',
                                                                                                    'bigdata_ai/experiment/engine.py'),
                                               'bigdata_ai.experiment.engine.execute_notebook': ( 'lib/experiment/engine.html#execute_notebook',

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import declaration
+import nbformat
 import papermill
 import pytest
 
@@ -34,6 +35,10 @@ def asked(tmp_path_factory):
     "A folder with a repository of its user, a new question, and a run of it."
     folder = tmp_path_factory.mktemp("我的 folder")
     assert command("new", "breite", folder=folder).returncode == 0
+    notebook = nbformat.read(folder / "breite.ipynb", as_version=4)
+    shown = nbformat.v4.new_code_cell("print('for readers')", metadata={"tags": ["interactive"]})
+    notebook.cells.append(shown)
+    nbformat.write(notebook, folder / "breite.ipynb")
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a question"]):
         subprocess.run([*git, *words], cwd=folder, check=True)
@@ -54,6 +59,13 @@ def test_a_new_question_is_run_judged_and_reported(asked):
     # too few seeds for a verdict: the numbers stand there, with what is missing
     assert "breite.wider" in told and "[" in told.split("breite.wider")[1].splitlines()[0]
     assert "too little evidence: 2 of 5 seeds" in told and (run / "report.html").exists()
+
+
+@pytest.mark.long
+def test_a_cell_for_readers_is_left_out_and_noted(asked):
+    (run,) = (asked[0] / "_runs").glob("2*")
+    *_, last = nbformat.read(run / "torch.ipynb", as_version=4).cells
+    assert last.cell_type == "markdown" and "`interactive`" in last.source
 
 
 @pytest.mark.long
