@@ -31,7 +31,8 @@ test: $(READY) ## install, then all tests that CI runs
 test-slow: $(READY) ## the longer tests
 	$(BIN)/python -m pytest -m slow
 
-pages: $(READY) ## write nbs/pages/matrix_*.md: types, names and files at every door, Spark, own notebooks
+pages: $(READY) ## write nbs/pages: types, names and files at every door, Spark, own notebooks, keys of a .toml
+	$(BIN)/python tests/declaration.py
 	$(BIN)/python tests/matrix.py
 	$(BIN)/python tests/matrix_spark.py
 	$(BIN)/python tests/matrix_notebooks.py

@@ -34,5 +34,5 @@ setup(
     package_dir={"bigdata_ai._data": "data", "bigdata_ai._experiments": "nbs/experiments"},
     package_data={"bigdata_ai": ["py.typed"],
                   "bigdata_ai._data": ["*.toml", "*.md", "*.npz", "evidence/*.jsonl", "evidence/*.csv", "reference/*"],
-                  "bigdata_ai._experiments": ["*.ipynb", "*.toml", "*.jinja"]},
+                  "bigdata_ai._experiments": ["*.ipynb", "*.toml", "*.jinja", "new/*"]},
 )

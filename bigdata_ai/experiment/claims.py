@@ -9,6 +9,7 @@ __all__ = ['PRECONDITIONS', 'MAX_LOSS_SHARE', 'Verdict', 'VERDICTS', 'Claim', 'l
 # %% ../../nbs/lib/experiment/20_claims.ipynb #7b095091
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from ..core import InputError, check_choice, check_int, digest, require
 from ..estimates import mean_interval
 from .declared import read_declaration
 from .plugins import load_function, source_digest
-from .statistics import STATISTICS
+from .statistics import STATISTICS, setting_gain
 
 # %% ../../nbs/lib/experiment/20_claims.ipynb #3397a5c7
 # the kit's own preconditions that a claim may be without; two more always hold
@@ -65,6 +66,10 @@ class Claim:
         more of what must hold, `module:function`: rows -> a reason why they are unfit, or ""
     without : tuple[str, ...], default ()
         names in `PRECONDITIONS` that make no sense here
+    better : tuple[tuple[str, object], ...], default ()
+        of `setting_gain`, (column, value): the setting whose error shall be lower
+    worse : tuple[tuple[str, object], ...], default ()
+        and the setting that it is compared with
     sources : tuple[tuple[str, str], ...], default ()
         (`module:function`, hash of its source); worked out, not declared
     folder : str, default ''
@@ -91,6 +96,9 @@ class Claim:
     # more of what must hold, `module:function`: rows -> a reason why they are unfit, or ""
     preconditions: tuple[str, ...] = ()
     without: tuple[str, ...] = ()  # names in `PRECONDITIONS` that make no sense here
+    # of `setting_gain`, (column, value): the setting whose error shall be lower
+    better: tuple[tuple[str, object], ...] = ()
+    worse: tuple[tuple[str, object], ...] = ()  # and the setting that it is compared with
     # (`module:function`, hash of its source); worked out, not declared
     sources: tuple[tuple[str, str], ...] = ()
     folder: str = ""  # where the experiment's own modules lie; not part of the hash
@@ -106,6 +114,12 @@ class Claim:
             len(self.axes) > 0 and self.family >= 1,
             "A claim must have an axis, and family must be 1 or more.",
             self.id,
+        )
+        require(
+            bool(self.better and self.worse) == (self.statistic == "setting_gain"),
+            "A claim must have `better` and `worse` if its statistic is setting_gain, and else neither.",
+            self.id,
+            "better = { width = 64 } names the setting whose error shall be lower.",
         )
         check_int(self.min_sizes, "min_sizes")
         _ = [check_choice(name, PRECONDITIONS, "without") for name in self.without]
@@ -163,8 +177,9 @@ def _misfits(entry):
     for key in _LISTS:
         if not _is_text_list(entry.get(key, [])):
             yield f"{key} must be a list of texts"
-    if not _is_plain_table(entry.get("where", {})):
-        yield "where must be a table of column = value"
+    for key in ("where", "better", "worse"):
+        if not _is_plain_table(entry.get(key, {})):
+            yield f"{key} must be a table of column = value"
 
 
 def _frozen(value):
@@ -221,6 +236,8 @@ _LATER = {
     "family": 1,
     "preconditions": (),
     "without": (),
+    "better": (),
+    "worse": (),
     "sources": (),
 }
 
@@ -382,6 +399,8 @@ def _statistic(claim: Claim) -> Callable:
     "The function that decides a claim."
     if ":" in claim.statistic:
         return load_function(claim.statistic, claim.folder, "statistic")
+    if claim.statistic == "setting_gain":
+        return partial(setting_gain, better=dict(claim.better), worse=dict(claim.worse))
     return STATISTICS[claim.statistic]
 
 
@@ -412,13 +431,17 @@ def _judge_one(claim, framework, runs, registered):
     if runs.empty:
         return {**line, "verdict": "undecided", "reason": "not run"}
     reasons = _objections(claim, runs, registered)
-    sizes, least, lack = _column(runs, claim.axes[0]).nunique(), claim.min_sizes, ""
-    if sizes >= least:
+    sizes, least = _column(runs, claim.axes[0]).nunique(), claim.min_sizes
+    try:
         numbers, lack = _measured(claim, runs)
-        line |= numbers
+    except (LookupError, ValueError, ArithmeticError):
+        if sizes >= least:
+            raise
+        numbers, lack = {}, ""  # of so few sizes there may be none
+    line |= numbers
     if reasons:
         return {**line, "verdict": "invalid", "reason": "; ".join(reasons)}
-    if lack:
+    if lack and sizes >= least:
         return {**line, "verdict": "undecided", "reason": f"not shown: {lack}"}
     if sizes < least or line["seeds"] < claim.min_seeds:
         have = (

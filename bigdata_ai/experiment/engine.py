@@ -561,6 +561,22 @@ class WarmEngine(metaclass=_Later):
     and `watch`, a `Watch`.
     """
 
+# %% ../../nbs/lib/experiment/24_engine.ipynb #e8a10002
+def _without_interactive(source):
+    "The path of a notebook, or a notebook with notes in the place of cells tagged `interactive`."
+    import nbformat
+
+    text = Path(source).read_text(encoding="utf-8")
+    if '"interactive"' not in text:
+        return str(source)
+    book = nbformat.reads(text, as_version=4)
+    for i, cell in enumerate(book.cells):
+        if "interactive" in cell.metadata.get("tags", ()):
+            left_out = "*A cell tagged `interactive` stood here; it was left out of this run.*"
+            note = {"cell_type": "markdown", "source": left_out, "metadata": {}}
+            book.cells[i] = note | ({"id": cell.id} if "id" in cell else {})
+    return nbformat.from_dict(book)
+
 # %% ../../nbs/lib/experiment/24_engine.ipynb #b012be24
 @dataclass(frozen=True)
 class Execution:
@@ -624,7 +640,7 @@ def execute_notebook(
     start, error, trace = time.perf_counter(), "", ""
     try:
         papermill.execute_notebook(
-            str(source),
+            _without_interactive(source),
             str(target),
             dict(parameters),
             kernel_name="python3",

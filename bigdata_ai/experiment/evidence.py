@@ -13,6 +13,7 @@ import os
 import resource
 import subprocess
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
@@ -21,10 +22,11 @@ from typing import Any
 
 import pandas as pd
 
-from ..core import digest, package_path, require, runs_path, write_atomic
+from ..core import digest, experiments_path, package_path, require, runs_path, write_atomic
 from ..data.origin import Trained
 from ..data.tables import Dataset
-from .declared import cells_of
+from .claims import claims_hash, load_claims
+from .declared import cells_of, run_facts, run_stem, source_of
 from .imports import PARSING, face_modules
 from .lines import damage, read_rows
 
@@ -200,24 +202,36 @@ def versions(
 
 def _git(root, *words):
     command = ["git", "-C", str(root), *words]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git
+        return ""
 
 
-# 40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a checkout
-def commit() -> str:
-    """Name the commit of the checkout this package runs from.
+def commit(
+    notebook: Path | str | None = None,  # whose repository; None for one that comes with the kit
+    # 40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a repository
+) -> str:
+    """Name the commit of the repository that holds an experiment.
+
+    Parameters
+    ----------
+    notebook : Path | str | None, default None
+        whose repository; None for one that comes with the kit
 
     Returns
     -------
     str
-        40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a checkout
+        40 hexadecimal digits, with "-dirty" after it where files differ; "" outside a
+        repository
     """
-    root = package_path().parent
-    if not (root / ".git").exists():
-        return ""
+    shipped = notebook is None or Path(notebook).absolute().parent == experiments_path()
+    root = package_path().parent if shipped else Path(notebook).absolute().parent
+    if shipped and not (root / ".git").exists():
+        return ""  # an installed kit, in whose folder another's repository may begin
     tracked = ("--porcelain", "--untracked-files=no", "--", ".", ":!data/evidence")
-    changed = _git(root, "status", *tracked)
-    return _git(root, "rev-parse", "HEAD") + ("-dirty" if changed else "")
+    head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    return head + "-dirty" if head and _git(root, "status", *tracked) else head
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #92b72cd4
 def _results(file, only):
@@ -270,15 +284,14 @@ def read(
     return pd.json_normalize(flat)
 
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #c94c9115
-def _facts(experiment, framework, data, parameters):
+def _facts(experiment, framework, data, parameters, hashes):
     "What all rows of an experiment have in common."
     return {
         "experiment": experiment,
         "framework": framework,
         "parameters": json.loads(json.dumps(parameters)),
         "data": {"name": data.name, "sha256": data.sha256},
-        "code": os.environ.get("BIGDATA_AI_CODE", "interactive"),
-        "claims": os.environ.get("BIGDATA_AI_CLAIMS", ""),
+        **hashes,
         "versions": versions(framework),
     }
 
@@ -307,7 +320,8 @@ class _RunEvidence:
         self.folder, self.path = folder, folder / "evidence.jsonl"
         self.framework, self.total, self._facts = facts["framework"], total, facts
         self._keys = {row["key"] for row in rows(self.path)}
-        self._commit, self._finished, self._clock = commit(), 0, time.perf_counter()
+        self._commit = commit(source_of(facts["experiment"]))
+        self._finished, self._clock = 0, time.perf_counter()
 
     def _key(self, seed, setting):
         facts = {name: value for name, value in self._facts.items() if name != "claims"}
@@ -336,6 +350,38 @@ class _RunEvidence:
         self._finished += 1
         write_atomic(self.folder / f"{self.framework}.progress", f"{self._finished} {self.total}")
 
+# %% ../../nbs/lib/experiment/10_evidence.ipynb #546ac77e
+def _given():
+    "Folder and hashes of the runner; None without it."
+    if "BIGDATA_AI_RUN" not in os.environ:
+        return None
+    hashes = {"code": "interactive", "claims": ""}
+    given = {name: os.environ.get(f"BIGDATA_AI_{name.upper()}", hashes[name]) for name in hashes}
+    return Path(os.environ["BIGDATA_AI_RUN"]), given
+
+
+def _registered(experiment, framework):
+    "Folder and hashes of a notebook that runs by itself, written down before its first row."
+    notebook = source_of(experiment)
+    if notebook is None:
+        return runs_path() / "interactive", {"code": "interactive", "claims": ""}
+    declared = notebook.with_suffix(".toml")
+    claims = load_claims(declared) if declared.exists() else []
+    hashes = {"code": code_hash(notebook), "claims": claims_hash(claims)}
+    folder = runs_path() / f"interactive-{run_stem(experiment)}-{digest(hashes)[:6]}"
+    known = run_facts(folder).get("frameworks", [])
+    facts = {
+        "experiment": experiment if notebook.parent == experiments_path() else str(notebook),
+        "parameters": None,  # not known to be the notebook's own
+        **hashes,
+        "frameworks": [*dict.fromkeys([*known, framework])],
+        "commit": commit(notebook),
+        "versions": versions(),
+        "declared": [asdict(claim) for claim in claims],
+    }
+    write_atomic(folder / "run.json", json.dumps(facts, indent=1, ensure_ascii=False))
+    return folder, hashes
+
 # %% ../../nbs/lib/experiment/10_evidence.ipynb #546ac77f
 class Recorder(_RunEvidence):
     "Appends the results of one experiment in one framework to a run's evidence."
@@ -363,8 +409,8 @@ class Recorder(_RunEvidence):
         total : int, default 0
             rows to come in all, for the progress bar
         """
-        folder = Path(os.environ.get("BIGDATA_AI_RUN", runs_path() / "interactive"))
-        super().__init__(folder, _facts(experiment, framework, data, parameters), total)
+        folder, hashes = _given() or _registered(experiment, framework)
+        super().__init__(folder, _facts(experiment, framework, data, parameters, hashes), total)
 
     def done(
         self,

@@ -399,7 +399,7 @@ def _write_facts(folder, facts, frameworks, claims):
     "Write what a run is, or check that the folder's run is the same one."
     if (folder / "run.json").exists():
         frameworks = [*dict.fromkeys([*_check_same(folder, facts), *frameworks])]
-    more = {"commit": commit(), "versions": versions()}
+    more = {"commit": commit(file_of(facts["experiment"])), "versions": versions()}
     declared = [asdict(claim) for claim in claims]
     facts = {**facts, "frameworks": frameworks, **more, "declared": declared}
     write_atomic(folder / "run.json", json.dumps(facts, indent=1, ensure_ascii=False))
@@ -420,10 +420,12 @@ def _job(name, folder, given, framework, env, startup):
     "Write the job file of one framework."
     job = folder / f"{framework}.json"
     facts = run_facts(folder)
+    source = str(file_of(name))
     paths = {"BIGDATA_AI_RUN": str(folder), "BIGDATA_AI_LOG": str(job.with_suffix(".log"))}
+    paths["BIGDATA_AI_SOURCE"] = source
     hashes = {"BIGDATA_AI_CODE": facts["code"], "BIGDATA_AI_CLAIMS": facts["claims"]}
     todo = {
-        "source": str(file_of(name, ".ipynb")),
+        "source": source,
         "target": str(folder / f"{framework}.ipynb"),
         "env": {**paths, **hashes, **env},
         "parameters": {**given, "framework": framework},

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['DOSES', 'STATISTICS', 'fit_power_law', 'power_laws', 'error_drop', 'power_law_gain', 'effective_rows',
            'effective_rows_gain', 'noise_harm', 'clean_half_gain', 'strategy_gain', 'source_gain', 'dose_cost',
-           'dose_costs', 'stage_gain', 'majority_gain', 'largest']
+           'dose_costs', 'setting_gain', 'stage_gain', 'majority_gain', 'largest']
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #9a80b858
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import combinations, compress
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -435,6 +435,45 @@ def dose_costs(
             lines.append({**facts, "cost": cost, "low": low, "high": high})
     return pd.DataFrame(lines)
 
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #5f85dfea
+def _of_setting(runs, setting):
+    "Mean error by seed of the rows that have the values of a setting."
+    for name, value in setting.items():
+        require(
+            name in runs and (runs[name] == value).any(),
+            "A setting that is compared must be among the rows.",
+            f"{name} = {value!r}",
+            f"there are {sorted(runs[name].unique())}." if name in runs else "",
+        )
+        runs = runs[runs[name] == value]
+    return runs.groupby("seed")["error"].mean()
+
+
+def setting_gain(
+    runs: pd.DataFrame,  # rows of one framework with seed, error, and the columns of the settings
+    better: Mapping[str, Any],  # column -> value: the setting that shall have the lower error
+    worse: Mapping[str, Any],  # the setting it is compared with, on the same seeds
+) -> tuple[pd.Series, pd.Series]:  # a number a seed, and the control's
+    """Compute how far the error of one setting lies below another's; control: the other's error.
+    Raises `InputError` where a setting has no rows.
+
+    Parameters
+    ----------
+    runs : pd.DataFrame
+        rows of one framework with seed, error, and the columns of the settings
+    better : Mapping[str, Any]
+        column -> value: the setting that shall have the lower error
+    worse : Mapping[str, Any]
+        the setting it is compared with, on the same seeds
+
+    Returns
+    -------
+    tuple[pd.Series, pd.Series]
+        a number a seed, and the control's
+    """
+    good, bad = _of_setting(runs, better), _of_setting(runs, worse)
+    return (bad - good).dropna(), bad
+
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #5f85dfeb
 def stage_gain(
     runs: pd.DataFrame,  # rows of one framework with seed, pipeline, error
@@ -508,6 +547,7 @@ def largest(
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #390422d4
 STATISTICS: dict[str, Callable] = {
+    "setting_gain": setting_gain,
     "error_drop": error_drop,
     "power_law_gain_2x": partial(power_law_gain, factor=2),
     "power_law_gain_4x": partial(power_law_gain, factor=4),
