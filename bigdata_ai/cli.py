@@ -239,7 +239,7 @@ def run_command(
 def new_command(
     name: Annotated[str, typer.Argument(help="Of the experiment: letters, digits and _.")],
 ) -> None:
-    """Write a notebook and a .toml for a question of your own into this folder, runnable as they are."""
+    """Write a notebook and a .toml for a question of your own here, runnable as they are."""
     from bigdata_ai.experiment.new import new
 
     notebook, declaration = new(name)

@@ -199,7 +199,7 @@ def test_every_experiment_has_plain_parameters_and_a_sidecar():
 
 
 def test_every_sidecar_has_its_experiment():
-    sidecars = {path.stem for path in (ROOT / "nbs" / "experiments").glob("*.toml")}
+    sidecars = {path.stem for path in (ROOT / "nbs" / "experiments").rglob("*.toml")}
     assert sidecars == {path.stem for path in NOTEBOOKS["experiments"]}
 
 

@@ -22,11 +22,34 @@ from .declared import read_declaration
 from .plugins import load_function, source_digest
 from .statistics import STATISTICS, setting_gain
 
-# %% ../../nbs/lib/experiment/20_claims.ipynb #3397a5c7
+# %% ../../nbs/lib/experiment/20_claims.ipynb #3397a5c6
 # the kit's own preconditions that a claim may be without; two more always hold
 PRECONDITIONS = ("overlap", "training", "classes", "error_rate", "learned")
 
 
+def _check_claim(claim):
+    "Refuse a claim whose numbers or names do not fit."
+    require(
+        (claim.above is None) != (claim.below is None),
+        "A claim must have exactly one of above and below.",
+        claim.id,
+    )
+    require(0 < claim.level < 1, "level must lie between 0 and 1.", claim.level)
+    require(
+        len(claim.axes) > 0 and claim.family >= 1,
+        "A claim must have an axis, and family must be 1 or more.",
+        claim.id,
+    )
+    require(
+        bool(claim.better and claim.worse) == (claim.statistic == "setting_gain"),
+        "A claim of setting_gain, and no other, must have `better` and `worse`.",
+        claim.id,
+        "better = { width = 64 } names the setting whose error shall be lower.",
+    )
+    check_int(claim.min_sizes, "min_sizes")
+    _ = [check_choice(name, PRECONDITIONS, "without") for name in claim.without]
+
+# %% ../../nbs/lib/experiment/20_claims.ipynb #3397a5c7
 @dataclass(frozen=True)
 class Claim:
     """A sentence with a number that decides it.
@@ -104,25 +127,7 @@ class Claim:
     folder: str = ""  # where the experiment's own modules lie; not part of the hash
 
     def __post_init__(self):
-        require(
-            (self.above is None) != (self.below is None),
-            "A claim must have exactly one of above and below.",
-            self.id,
-        )
-        require(0 < self.level < 1, "level must lie between 0 and 1.", self.level)
-        require(
-            len(self.axes) > 0 and self.family >= 1,
-            "A claim must have an axis, and family must be 1 or more.",
-            self.id,
-        )
-        require(
-            bool(self.better and self.worse) == (self.statistic == "setting_gain"),
-            "A claim must have `better` and `worse` if its statistic is setting_gain, and else neither.",
-            self.id,
-            "better = { width = 64 } names the setting whose error shall be lower.",
-        )
-        check_int(self.min_sizes, "min_sizes")
-        _ = [check_choice(name, PRECONDITIONS, "without") for name in self.without]
+        _check_claim(self)
         sources = {}
         for argument, name in self._functions():
             load_function(name, self.folder, argument)  # what can't be loaded is told at once

@@ -360,13 +360,17 @@ def _given():
     return Path(os.environ["BIGDATA_AI_RUN"]), given
 
 
+def _claims_beside(notebook):
+    declared = notebook.with_suffix(".toml")
+    return load_claims(declared) if declared.exists() else []
+
+
 def _registered(experiment, framework):
     "Folder and hashes of a notebook that runs by itself, written down before its first row."
     notebook = source_of(experiment)
     if notebook is None:
         return runs_path() / "interactive", {"code": "interactive", "claims": ""}
-    declared = notebook.with_suffix(".toml")
-    claims = load_claims(declared) if declared.exists() else []
+    claims = _claims_beside(notebook)
     hashes = {"code": code_hash(notebook), "claims": claims_hash(claims)}
     folder = runs_path() / f"interactive-{run_stem(experiment)}-{digest(hashes)[:6]}"
     known = run_facts(folder).get("frameworks", [])

@@ -436,7 +436,7 @@ def dose_costs(
     return pd.DataFrame(lines)
 
 # %% ../../nbs/lib/experiment/18_statistics.ipynb #5f85dfea
-def _of_setting(runs, setting):
+def _of_setting(runs: Any, setting: Mapping[str, Any]) -> Any:
     "Mean error by seed of the rows that have the values of a setting."
     for name, value in setting.items():
         require(
@@ -474,7 +474,7 @@ def setting_gain(
     good, bad = _of_setting(runs, better), _of_setting(runs, worse)
     return (bad - good).dropna(), bad
 
-# %% ../../nbs/lib/experiment/18_statistics.ipynb #5f85dfeb
+# %% ../../nbs/lib/experiment/18_statistics.ipynb #a2991685
 def stage_gain(
     runs: pd.DataFrame,  # rows of one framework with seed, pipeline, error
     of: str,  # a pipeline
